@@ -1,0 +1,53 @@
+# Two commands: `make quickstart` and `make test`. Each installs what it needs, from hashed pins.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= runs/quickstart
+export VIRTUAL_ENV := $(CURDIR)/.venv
+unexport PYTHONPATH
+
+.PHONY: help quickstart test test-slow bench lint types format lock install clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+quickstart: install ## run the main job on bundled data into $(OUT)
+	$(BIN)/stitchpipe quickstart --out $(OUT)
+
+test: install ## the tests (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest
+
+test-slow: install ## the tests that take minutes: fault campaigns, the scheduled deployment
+	$(BIN)/python -m pytest -m slow
+
+bench: install ## measurements, as ratios against baselines in the same run
+	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(BENCH)
+
+lint: install ## ruff, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+format: install ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: .venv/.installed ## the virtual environment, from requirements.lock
+
+.venv/.installed: requirements.lock .ci/installer.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement .ci/installer.lock
+	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock: ## renew requirements.lock (network)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement .ci/installer.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove the virtual environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

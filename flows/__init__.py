@@ -1,0 +1,1 @@
+"""Prefect flows: thin tasks around one function each. No science here."""
