@@ -1,0 +1,354 @@
+"""The sweep file: a declared set of models × data × layers × indices × stitches, validated before any work.
+
+A sweep is TOML. Unknown keys are refused with the nearest known one, relative paths are taken from the
+file's own folder, and every default is visible in ``stitchpipe plan``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic_core import ErrorDetails
+
+IndexName: TypeAlias = Literal[
+    "cka",
+    "cka_biased",
+    "cca",
+    "cca_sq",
+    "svcca",
+    "pwcca",
+    "procrustes",
+    "procrustes_angle",
+    "dm_r2",
+    "dm_struct",
+]
+Init: TypeAlias = Literal["random", "identity", "dm"]
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+
+
+class ConfigError(ValueError):
+    """A sweep file cannot be used: says where in it, what was expected, what was found and what to do."""
+
+    def __init__(self, *, where: str, expected: str, found: str, remedy: str) -> None:
+        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
+        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
+
+
+class _RefusalError(ValueError):
+    """What a validator has against a table; becomes a `ConfigError` that says where."""
+
+    def __init__(self, *, expected: str, found: str, remedy: str) -> None:
+        self.expected, self.found, self.remedy = expected, found, remedy
+        super().__init__(expected)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Section):
+    """Which images, cut into a training and a test split."""
+
+    name: str = Field(default="", description="the data set's name in the store; default: its kind")
+    kind: Literal["digits", "image_folder"] = Field(
+        description="digits: scikit-learn's 1,797 handwritten digits; image_folder: root/SPLIT/CLASS/*"
+    )
+    root: Path | None = Field(default=None, description="image_folder: the folder that holds the splits")
+    limit: Count | None = Field(default=None, description="image_folder: at most this many images per split")
+    size: Count | None = Field(default=None, description="image_folder: resize to size × size pixels")
+    mean: tuple[float, ...] | None = Field(
+        default=None, description="subtracted per channel after scaling to [0, 1]"
+    )
+    std: tuple[float, ...] | None = Field(default=None, description="divided by per channel")
+    test_fraction: float = Field(default=0.25, gt=0, lt=1, description="digits: share of images held out")
+    seed: Seed = Field(
+        default=0, description="digits: of the split; image_folder: of the choice under `limit`"
+    )
+
+    @model_validator(mode="after")
+    def _root_where_needed(self) -> Data:
+        if self.kind == "image_folder" and self.root is None:
+            raise _RefusalError(
+                expected="`root`, the folder that holds train/ and test/",
+                found="kind 'image_folder' without it",
+                remedy='Add root = "PATH".',
+            )
+        return self
+
+    @property
+    def label(self) -> str:
+        """Return the name under which the data set stands in the store."""
+        return self.name or self.kind
+
+
+class Training(_Section):
+    """How a model is trained on the spot: SGD with Nesterov momentum under a one-cycle schedule."""
+
+    epochs: Count = 25
+    batch_size: Count = 64
+    learning_rate: float = Field(default=0.2, gt=0)
+    seed: Seed = 0
+    min_accuracy: float = Field(
+        default=0.0, ge=0, le=1, description="refuse the model below this test accuracy"
+    )
+
+
+class Model(_Section):
+    """One network: an architecture with weights from a file, or trained on the spot."""
+
+    name: str = Field(
+        min_length=1, description="how the model is called in the store, the results and stitches"
+    )
+    architecture: str = Field(
+        description="cifar_resnet, or a torchvision classification network such as resnet18"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of the architecture")
+    weights: Path | None = Field(
+        default=None, description="checkpoint: safetensors, or a torch file of tensors only"
+    )
+    train: Training | None = Field(
+        default=None, description="train on the sweep's data instead of loading weights"
+    )
+    layers: tuple[str, ...] | None = Field(default=None, description="globs; default: those of [dump]")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Model:
+        if (self.weights is None) == (self.train is None):
+            raise ValueError(
+                f"model '{self.name}' needs exactly one of `weights` (a file) and `train` (a table)"
+            )
+        return self
+
+
+class Dump(_Section):
+    """What is written to the activation store."""
+
+    layers: tuple[str, ...] = Field(default=("layer*.*",), min_length=1, description="globs over layer names")
+    dtype: Literal["float32", "float16"] = "float32"
+    batch_size: Count = Field(default=64, description="images per forward pass; part of the identity")
+    row_groups: Annotated[int, Field(ge=2)] = Field(default=20, description="shards per layer and split")
+
+
+class Compare(_Section):
+    """One table of indices over all pairs of layers, under one view."""
+
+    view: Literal["positions", "pooled", "flatten"]
+    indices: tuple[IndexName, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _independent_rows(self) -> Compare:
+        if self.view == "positions" and "cka" in self.indices:
+            raise _RefusalError(
+                expected="independent rows for debiased `cka`",
+                found="view 'positions', where the rows of one image are not",
+                remedy="Ask for it under 'pooled' or 'flatten', or for `cka_biased` here.",
+            )
+        return self
+
+
+class Stitch(_Section):
+    """A set of stitches: source layer, map, the rest of the target network."""
+
+    method: Literal["dm", "tlm"]
+    sources: tuple[str, ...] = Field(min_length=1, description="MODEL/LAYER globs")
+    targets: tuple[str, ...] = Field(min_length=1, description="MODEL/LAYER globs")
+    pairs: Literal["all", "self", "corresponding"] = Field(
+        default="all",
+        description="all: every source into every target; self: a layer into itself; "
+        "corresponding: layers of the same name in different models",
+    )
+    init: tuple[Init, ...] = Field(
+        default=("random",), min_length=1, description="tlm: where training starts"
+    )
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, description="tlm")
+    steps: Count = Field(default=300, description="tlm: optimiser steps")
+    batch_size: Count = Field(default=256, description="tlm")
+    learning_rate: float = Field(default=1e-3, gt=0, description="tlm: Adam")
+    weight_decay: float = Field(default=1e-5, ge=0, description="tlm: Adam")
+
+    @field_validator("sources", "targets")
+    @classmethod
+    def _addresses(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            if "/" not in pattern:
+                raise _RefusalError(
+                    expected="globs of the form MODEL/LAYER",
+                    found=f"'{pattern}'",
+                    remedy=f"Write '*/{pattern}'?",
+                )
+        return patterns
+
+
+class Ood(_Section):
+    """How far stitched representations are from the target's own."""
+
+    neighbours: Count = Field(default=10, description="k of the k-nearest-neighbour distance")
+
+
+class Run(_Section):
+    """Where the work is done. Nothing here changes a number."""
+
+    workers: Count = Field(
+        default=2, description="Dask worker processes of the local cluster, one thread each"
+    )
+    memory_limit_bytes: Annotated[int, Field(ge=2**26)] = Field(
+        default=2 * 2**30, description="per worker; tiles are planned to stay below it"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="for forward passes and training"
+    )
+
+
+class Sweep(_Section):
+    """A whole sweep, as declared in a file."""
+
+    name: str = Field(min_length=1)
+    data: Data
+    models: tuple[Model, ...] = Field(min_length=1)
+    dump: Dump = Dump()
+    compare: tuple[Compare, ...] = ()
+    stitch: tuple[Stitch, ...] = ()
+    ood: Ood = Ood()
+    run: Run = Run()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Sweep:
+        _refuse_repeats("models", [model.name for model in self.models])
+        _refuse_repeats("compare views", [table.view for table in self.compare])
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the models' names in the order of the file."""
+        return tuple(model.name for model in self.models)
+
+    def model(self, name: str) -> Model:
+        """Return the model called `name`; `ConfigError` with the nearest name if there is none."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise ConfigError(
+            where=f"sweep '{self.name}'",
+            expected=f"one of its models ({', '.join(self.labels)})",
+            found=f"'{name}'",
+            remedy=_nearest(name, self.labels) or "Name a declared model.",
+        )
+
+    def layer_globs(self, model: Model) -> tuple[str, ...]:
+        """Return which layers of `model` are dumped."""
+        return model.layers or self.dump.layers
+
+
+def load(source: str | Path) -> Sweep:
+    """Read a sweep from a TOML file, or one shipped with the package by its name (``"quickstart"``).
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not TOML, or describes no valid sweep.
+    """
+    path = Path(source)
+    if path.suffix != ".toml" and str(source) in shipped():
+        text = resources.files("stitchpipe").joinpath("sweeps", f"{source}.toml").read_text("utf-8")
+        return parse(text, where=f"the shipped sweep '{source}'", folder=Path())
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            where=str(path),
+            expected="a readable sweep file",
+            found=error.strerror
+            if isinstance(error, OSError) and error.strerror
+            else "text that is not UTF-8",
+            remedy=f"Give the path of a TOML file, or a shipped sweep: {', '.join(shipped())}.",
+        ) from None
+    return parse(text, where=str(path), folder=path.parent)
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the names of the sweeps that come with the package."""
+    folder = resources.files("stitchpipe").joinpath("sweeps")
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def parse(text: str, *, where: str, folder: Path) -> Sweep:
+    """Validate the text of a sweep; relative paths in it start at `folder`."""
+    try:
+        sweep = Sweep.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            where=where, expected="TOML", found=str(error), remedy="Correct the file at that place."
+        ) from None
+    except ValidationError as error:
+        raise _config_error(where, error.errors()) from None
+    return _resolve_paths(sweep, folder)
+
+
+def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
+    def resolved(path: Path | None) -> Path | None:
+        return None if path is None else (folder / path.expanduser()).resolve()
+
+    models = tuple(model.model_copy(update={"weights": resolved(model.weights)}) for model in sweep.models)
+    data = sweep.data.model_copy(update={"root": resolved(sweep.data.root)})
+    return sweep.model_copy(update={"models": models, "data": data})
+
+
+def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
+    """Turn pydantic's list into one message: a misspelt key first, because it also causes a missing one."""
+    first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
+    place = f"{where}, {_key_path(first['loc'])}" if first["loc"] else where
+    more = f" ({len(errors) - 1} more in this file.)" if len(errors) > 1 else ""
+    refusal = first.get("ctx", {}).get("error")
+    if isinstance(refusal, _RefusalError):
+        return ConfigError(
+            where=place, expected=refusal.expected, found=refusal.found, remedy=refusal.remedy + more
+        )
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(first["loc"][:-1])
+        found, expected = f"the unknown key '{first['loc'][-1]}'", f"one of the keys {', '.join(known)}"
+        remedy = _nearest(str(first["loc"][-1]), known) or "Remove it."
+    elif first["type"] == "missing":
+        found, expected, remedy = "none", "a value", "Add this key."
+    else:
+        found, expected = repr(first["input"]), first["msg"].removeprefix("Input should be ")
+        remedy = _nearest(str(first["input"]), expected.replace("'", " ").split()) or "Correct the value."
+    return ConfigError(where=place, expected=expected, found=found, remedy=remedy + more)
+
+
+def _key_path(location: Sequence[int | str]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+
+
+def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
+    """Return the keys that the table at `location` may have."""
+    sections: dict[str, type[_Section]] = {
+        "data": Data, "models": Model, "train": Training, "dump": Dump,
+        "compare": Compare, "stitch": Stitch, "ood": Ood, "run": Run,
+    }  # fmt: skip
+    names = [part for part in location if isinstance(part, str)]
+    return tuple((sections[names[-1]] if names else Sweep).model_fields)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean '{close[0]}'?" if close else ""
+
+
+def _refuse_repeats(what: str, names: Sequence[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise _RefusalError(
+            expected=f"{what} that differ",
+            found=f"{', '.join(repeated)} more than once",
+            remedy="Rename or merge them.",
+        )
