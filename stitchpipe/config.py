@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from stitchpipe.errors import ExplainedError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,12 +38,8 @@ Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 
 
-class ConfigError(ValueError):
+class ConfigError(ExplainedError, ValueError):
     """A sweep file cannot be used: says where in it, what was expected, what was found and what to do."""
-
-    def __init__(self, *, where: str, expected: str, found: str, remedy: str) -> None:
-        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
-        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
 
 
 class _RefusalError(ValueError):

@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from stitchpipe.errors import ExplainedError
+
 View: TypeAlias = Literal["positions", "pooled", "flatten"]
 Grid: TypeAlias = tuple[int, ...]
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -19,12 +21,8 @@ Float64: TypeAlias = npt.NDArray[np.float64]
 VIEWS: tuple[View, ...] = get_args(View)
 
 
-class ViewError(ValueError):
+class ViewError(ExplainedError, ValueError):
     """A representation cannot be turned into rows the way that was asked for."""
-
-    def __init__(self, *, where: str, expected: str, found: str, remedy: str) -> None:
-        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
-        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
 
 
 def grid_of(shape: tuple[int, ...]) -> Grid:

@@ -1,1 +1,12 @@
-"""sweep."""
+"""A sweep's steps, each one function over small units: what flows schedule and the command line runs."""
+
+from stitchpipe.config import load
+from stitchpipe.sweep.compare import compare, fit_maps
+from stitchpipe.sweep.dump import dump
+from stitchpipe.sweep.folder import Folder
+from stitchpipe.sweep.report import report
+from stitchpipe.sweep.stitch import stitch
+from stitchpipe.sweep.train import train
+from stitchpipe.sweep.units import STEPS, Units, units
+
+__all__ = ["STEPS", "Folder", "Units", "compare", "dump", "fit_maps", "load", "report", "stitch", "train", "units"]

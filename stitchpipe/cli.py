@@ -1,0 +1,205 @@
+"""The command line: thin. Heavy libraries are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+from cyclopts import App, Parameter
+
+from storage.errors import StoreError
+from stitchpipe import __version__
+from stitchpipe.config import ConfigError, load
+from stitchpipe.errors import ExplainedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+USER_MISTAKE, INTERRUPTED, TERMINATED = 2, 130, 143
+
+app = App(
+    name="stitchpipe",
+    version=__version__,
+    help="Compare neural representations: dump activations once, then compare, stitch and query them.\n\n"
+    "Start with `stitchpipe quickstart`; it needs no data, weights, GPU or server.",
+)
+
+SweepFile = Annotated[str, Parameter(help="A sweep file (TOML), or the name of a shipped sweep: quickstart.")]
+Out = Annotated[
+    Path | None, Parameter(name="--out", help="Folder of the run; default: runs/ and the sweep's name.")
+]
+RunFolder = Annotated[Path, Parameter(help="Folder of a run.")]
+Scheduler = Annotated[
+    str | None,
+    Parameter(name="--scheduler", help="Address of a Dask scheduler, tcp://host:port; default: local processes."),
+]
+
+
+@app.command
+def quickstart(*, out: Out = None, scheduler: Scheduler = None) -> None:
+    """Run the whole pipeline on bundled data: three small networks on handwritten digits.
+
+    Trains the networks, dumps their activations, compares all pairs of layers, stitches, checks how far out
+    of distribution the stitched representations are, and writes a report. Takes a few minutes on two cores;
+    interrupted, it goes on where it was; finished, it only shows what is there.
+    """
+    _run("quickstart", out, scheduler=scheduler)
+
+
+@app.command
+def run(sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None) -> None:
+    """Run every step of a sweep: train, dump, compare, stitch, report. What is there already is kept."""
+    _run(sweep, out, scheduler=scheduler)
+
+
+@app.command
+def dump(sweep: SweepFile, *, out: Out = None) -> None:
+    """Train or load the models and write their activations to the store."""
+    _run(sweep, out, steps=("train", "dump"))
+
+
+@app.command
+def compare(sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None) -> None:
+    """Compute the indices of all pairs of layers from a dumped store."""
+    _run(sweep, out, steps=("compare",), scheduler=scheduler)
+
+
+@app.command
+def stitch(sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None) -> None:
+    """Make the declared stitches from a dumped store and judge them: accuracy, and how far out of distribution."""
+    _run(sweep, out, steps=("stitch",), scheduler=scheduler)
+
+
+@app.command
+def report(sweep: SweepFile, *, out: Out = None) -> None:
+    """Write the page and its figures from the results that are there."""
+    _run(sweep, out, steps=("report",))
+
+
+@app.command
+def plan(sweep: SweepFile, *, out: Out = None) -> None:
+    """Print the sweep with its defaults, and what it would read, form, hold and train. Runs nothing."""
+    from stitchpipe.sweep.planning import describe
+
+    declared = load(sweep)
+    _print(describe(declared, _folder(declared.name, out)))
+
+
+@app.command(name="ls")
+def ls(folder: RunFolder) -> None:
+    """List the sealed representations of a run's store."""
+    from stitchpipe.listing import representations
+    from stitchpipe.workspace import open_workspace
+
+    _print(representations(open_workspace(folder)))
+
+
+@app.command
+def show(
+    folder: RunFolder, address: Annotated[str | None, Parameter(help="MODEL, or MODEL/LAYER.")] = None, /
+) -> None:
+    """Show what is known of a run, one of its models, or one layer: sizes, digests, provenance."""
+    from stitchpipe.listing import details
+    from stitchpipe.workspace import open_workspace
+
+    _print(details(open_workspace(folder), address))
+
+
+@app.command
+def query(
+    folder: RunFolder, sql: Annotated[str, Parameter(help='One SELECT over the table "results".')], /
+) -> None:
+    """Answer one SQL query over the results, read-only: stitchpipe query runs/quickstart "SELECT …"."""
+    from stitchpipe.catalogue import Catalogue
+
+    _print_frame(Catalogue(folder / "results").query(sql))
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is one message and a non-zero exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except (ExplainedError, StoreError) as error:
+        _complain(str(error), USER_MISTAKE)
+    except KeyboardInterrupt as stop:
+        code = TERMINATED if stop.args == (signal.SIGTERM,) else INTERRUPTED
+        _complain("Stopped. Run the same command again: it goes on where it was.", code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _run(
+    sweep: str,
+    out: Path | None,
+    *,
+    steps: Sequence[str] = ("train", "dump", "compare", "stitch", "report"),
+    scheduler: str | None = None,
+) -> None:
+    from stitchpipe.terminal import Progress, summary
+
+    declared = load(sweep)
+    folder = _folder(declared.name, out)
+    with Progress() as progress:
+        _runner()(sweep, folder, steps=steps, scheduler=scheduler, progress=progress)
+    if "report" in steps:
+        _print(summary(folder))
+
+
+def _runner() -> Any:
+    """Return what runs a sweep: an entry point, so that this package never imports the flows."""
+    found = entry_points(group="stitchpipe.runners", name="prefect")
+    if not found:
+        raise ConfigError(
+            where="this installation",
+            expected="the runner 'prefect' (entry point group stitchpipe.runners)",
+            found="none",
+            remedy="Install the project with `pip install .` (or `make install`).",
+        )
+    return next(iter(found)).load()
+
+
+def _folder(name: str, out: Path | None) -> Path:
+    folder = (Path("runs") / name if out is None else out).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(
+            where="--out", expected="a folder", found=f"the file {folder}", remedy="Name another place."
+        )
+    return folder
+
+
+def _print(*what: Any) -> None:
+    from rich.console import Console
+
+    for part in what:
+        Console().print(part)
+
+
+def _print_frame(frame: pd.DataFrame) -> None:
+    """Print a query's answer: a table on a terminal, tab-separated values into a pipe."""
+    if sys.stdout.isatty():
+        from stitchpipe.listing import table
+
+        _print(table(frame))
+    else:
+        frame.to_csv(sys.stdout, sep="\t", index=False)
+
+
+def _complain(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"stitchpipe: {message}\n")
+    sys.exit(code)
+
+
+def _terminate(number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number))
+
+
+if __name__ == "__main__":
+    main()

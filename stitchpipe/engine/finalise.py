@@ -1,0 +1,141 @@
+"""From moments to numbers: every index of every source into one target, and the maps that were asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits
+
+from stitchpipe.algebra.errors import UndefinedIndexError
+from stitchpipe.algebra.indices import INDICES, IndexValue, evaluate
+from stitchpipe.algebra.least_squares import fit_direct_matching
+from stitchpipe.catalogue import Result
+from stitchpipe.engine.accumulate import PassState, pair
+from stitchpipe.mapfile import write_map
+from stitchpipe.rows import grid_label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stitchpipe.algebra.maps import AffineMap
+    from stitchpipe.algebra.summaries import PairMoments
+    from stitchpipe.engine.plan import Plan
+
+STORAGE_EPS = {4: 2.0**-23, 2: 2.0**-10, 8: 2.0**-52}
+"""Relative spacing of stored numbers by item size: directions below it are rounding, not representation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target layer of a plan and what is wanted of it.
+
+    Attributes
+    ----------
+    step, tile, layer
+        Places in the plan.
+    indices
+        Which indices, of every source of the tile.
+    maps
+        Where the fitted map from a source is to be written, by source.
+    digests
+        Content digests of the layers on the scored split, by layer, for the results.
+    """
+
+    step: int
+    tile: int
+    layer: int
+    indices: tuple[str, ...]
+    maps: Mapping[int, str]
+    digests: Mapping[int, str]
+
+
+def finalise(
+    plan: Plan, target: Target, fitted_on: PassState | None, scored_on: PassState
+) -> list[dict[str, Any]]:
+    """Return the results of all sources into one target layer as plain records, and write the maps asked for.
+
+    Maps are fitted on the first split of the plan and scored on the last; every other index is computed
+    in-sample on the last. An index without a value is a record with its status and reason.
+
+    Notes
+    -----
+    O(sources · (p³ + q³)) time; one pair's moments at a time.
+    """
+    tile = plan.passes[target.step].tiles[target.tile]
+    records: list[dict[str, Any]] = []
+    with threadpool_limits(limits=1):
+        for source in tile.sources:
+            train = (
+                None if fitted_on is None else pair(plan, tile, fitted_on, target.tile, source, target.layer)
+            )
+            test = pair(plan, tile, scored_on, target.tile, source, target.layer)
+            records += [asdict(result) for result in _pair_results(plan, target, source, train, test)]
+    return records
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """One pair: its moments on the scored split, and its map or why there is none."""
+
+    moments: PairMoments
+    fitted: AffineMap | None
+    undefined: UndefinedIndexError | None
+    storage_eps: float
+
+    def value(self, name: str) -> IndexValue:
+        if INDICES[name].held_out and self.undefined is not None:
+            raise self.undefined
+        return evaluate(name, self.moments, fitted=self.fitted, storage_eps=self.storage_eps)
+
+
+def _pair_results(
+    plan: Plan, target: Target, source: int, train: PairMoments | None, test: PairMoments
+) -> list[Result]:
+    eps = STORAGE_EPS[plan.layers[source].itemsize]
+    fitted: AffineMap | None = None
+    undefined: UndefinedIndexError | None = None
+    if train is not None:
+        try:
+            fitted = fit_direct_matching(train, storage_eps=eps)
+        except UndefinedIndexError as error:
+            undefined = error
+    if fitted is not None and source in target.maps:
+        write_map(Path(target.maps[source]), fitted)
+    scored = _Scored(test, fitted, undefined, eps)
+    return [_result(plan, target, source, name, scored) for name in target.indices]
+
+
+def _result(plan: Plan, target: Target, source: int, name: str, scored: _Scored) -> Result:
+    value: float | None = None
+    status, reason, rank, condition = "ok", None, None, None
+    try:
+        found = scored.value(name)
+        value, rank, condition = found.value, found.rank, found.condition
+    except UndefinedIndexError as error:
+        status, reason = error.status, error.reason
+    tile = plan.passes[target.step].tiles[target.tile]
+    x, y, split = plan.layers[source], plan.layers[target.layer], plan.splits[-1]
+    return Result(
+        index=name,
+        value=value,
+        status=status,
+        reason=reason,
+        view=plan.view,
+        grid=grid_label(tile.grid),
+        source_model=x.model,
+        source_layer=x.layer,
+        target_model=y.model,
+        target_layer=y.layer,
+        fit_split=plan.splits[0].name if INDICES[name].held_out else None,
+        split=split.name,
+        n_samples=split.n_samples,
+        n_rows=scored.moments.n,
+        p=len(scored.moments.mean_x),
+        q=len(scored.moments.mean_y),
+        rank=rank,
+        condition=condition,
+        source_digest=target.digests[source],
+        target_digest=target.digests[target.layer],
+    )

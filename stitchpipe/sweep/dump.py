@@ -1,0 +1,116 @@
+"""The second step: a model runs once over a split, and the outputs of its chosen layers go to the store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from stitchpipe import capture
+from stitchpipe.config import ConfigError, Model, Sweep
+from stitchpipe.models import load_weights
+from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
+from stitchpipe.sweep.networks import device_of, layer_table, network, one_thread_per_unit, splits
+from stitchpipe.sweep.progress import Report, silent
+from stitchpipe.sweep.train import declaration
+from storage import open_store
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def dump(sweep: Sweep, folder: Folder, model: str, split: str, *, report: Report = silent) -> dict[str, Any]:
+    """Write the chosen layers of `model` on `split` to the store and seal them; return the dump's record.
+
+    A sealed dump is skipped, an interrupted one goes on at the row groups that are missing. `report` counts
+    row groups.
+
+    Raises
+    ------
+    ConfigError
+        The model has no weights yet.
+    stitchpipe.capture.CaptureError, storage.StoreError
+        The model is not deterministic in eval mode; values are not finite or do not fit the dtype.
+    """
+    declared = sweep.model(model)
+    net = load_network(sweep, folder, declared)
+    one_thread_per_unit()
+    images = splits(sweep.data)[split]
+    store = open_store(folder.store, mode="a")
+    store.add_split(
+        images.dataset,
+        split,
+        images.sample_ids,
+        labels=images.labels,
+        class_names=images.class_names,
+        row_groups=sweep.dump.row_groups,
+        provenance={"data_digest": images.digest, "preprocessing": images.preprocessing},
+    )
+    names = [info.name for info in layer_table(sweep)[model]]
+    done = capture.dump(
+        net,
+        images,
+        store,
+        model=model,
+        architecture=_architecture(declared),
+        layers=names,
+        dtype=sweep.dump.dtype,
+        batch_size=sweep.dump.batch_size,
+        device=device_of(sweep),
+        on_row_group=report,
+    )
+    record = {
+        "declaration": dump_declaration(sweep, declared),
+        "fingerprint": done.fingerprint,
+        "layers": names,
+        **{key: value for key, value in asdict(done).items() if key not in {"fingerprint", "layers"}},
+    }
+    write_record(folder.dump_record(model, split), record)
+    return record
+
+
+def load_network(sweep: Sweep, folder: Folder, declared: Model) -> nn.Module:
+    """Return the declared network with its weights; `ConfigError` where they have not been trained yet."""
+    net = network(sweep, declared)
+    if declared.weights is not None:
+        load_weights(net, declared.weights)
+        return net
+    path = folder.weights(declared.name, declaration(sweep, declared))
+    if not path.exists():
+        raise ConfigError(
+            where=f"model '{declared.name}'",
+            expected=f"weights at {path}",
+            found="no such file",
+            remedy="Run the whole sweep with `stitchpipe run`, which trains it first.",
+        )
+    load_weights(net, path)
+    return net
+
+
+def fingerprint(sweep: Sweep, folder: Folder, model: str, split: str) -> str:
+    """Return the fingerprint of the sealed dump that the sweep, as it stands, speaks of.
+
+    It comes from the dump's record, so that later steps need neither weights nor forward passes of a source.
+    """
+    record = read_record(folder.dump_record(model, split))
+    declared = sweep.model(model)
+    if record is None or record["declaration"] != dump_declaration(sweep, declared):
+        raise ConfigError(
+            where=f"model '{model}', split '{split}'",
+            expected="activations dumped as this sweep declares them",
+            found="none" if record is None else "a dump of another declaration",
+            remedy="Run `stitchpipe dump` with this sweep first.",
+        )
+    return str(record["fingerprint"])
+
+
+def dump_declaration(sweep: Sweep, declared: Model) -> str:
+    """Return the key of what the sweep file says about a dump."""
+    return key_of(
+        declared.model_dump(mode="json", exclude={"name"}),
+        sweep.dump.model_dump(mode="json"),
+        sweep.data.model_dump(mode="json"),
+    )
+
+
+def _architecture(declared: Model) -> str:
+    return f"{declared.architecture}({', '.join(f'{k}={v}' for k, v in sorted(declared.options.items()))})"

@@ -1,0 +1,90 @@
+"""The folder of a run: where the store, the results, the maps and the report of a sweep lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stitchpipe.catalogue import Catalogue
+from stitchpipe.config import ConfigError
+from storage import encode_name
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Paths below a run's root. Nothing is created before something is written."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """Return the activation store."""
+        return self.root / "store.zarr"
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Return the results, ``results/*.parquet``."""
+        return Catalogue(self.root / "results")
+
+    @property
+    def report(self) -> Path:
+        """Return the folder of the page and its figures."""
+        return self.root / "report"
+
+    @property
+    def findings(self) -> Path:
+        """Return the record of the findings that the report shows."""
+        return self.report / "findings.json"
+
+    def weights(self, model: str, key: str) -> Path:
+        """Return where the weights trained under `key` are kept."""
+        return self.root / "models" / encode_name(model) / f"{key}.safetensors"
+
+    def model_record(self, model: str) -> Path:
+        """Return the record of a model: what was declared, which weights that gave."""
+        return self.root / "models" / encode_name(model) / "model.json"
+
+    def dump_record(self, model: str, split: str) -> Path:
+        """Return the record of a dump: what was declared, which fingerprint that gave."""
+        return self.root / "models" / encode_name(model) / f"dump-{encode_name(split)}.json"
+
+    def map(self, key: str) -> Path:
+        """Return where a fitted map is kept."""
+        return self.root / "maps" / f"{key}.safetensors"
+
+
+def key_of(*parts: Any) -> str:
+    """Return a content key: the first 16 hex digits of SHA-256 over the parts' canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a small JSON record whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        json.dump(record, file, indent=1, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(path)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Read a record; None where there is none. `ConfigError` if it cannot be read."""
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            where=str(path),
+            expected="a record of this run",
+            found=f"{type(error).__name__}: {error}",
+            remedy="Delete the file and run the sweep again: the work it speaks of is found in the store.",
+        ) from None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,155 @@
+"""The stitches a sweep declares, one by one: globs and pairings expanded, impossible ones refused."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stitchpipe.config import ConfigError, Stitch, Sweep
+from stitchpipe.graph import LayerInfo
+from stitchpipe.rows import width_of
+
+LayerTable = Mapping[str, Sequence[LayerInfo]]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LayerName:
+    """A layer of a model of the sweep."""
+
+    model: str
+    layer: str
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.layer}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One stitch to make. The training fields are None for direct matching."""
+
+    source: LayerName
+    target: LayerName
+    method: str
+    init: str | None = None
+    seed: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+
+    @property
+    def needs_direct_map(self) -> bool:
+        """Return whether the least-squares map of the pair is wanted."""
+        return self.method == "dm" or self.init == "dm"
+
+
+def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
+    """Return the declared stitches, each once, in the order of the file.
+
+    Raises
+    ------
+    ConfigError
+        A glob matches no layer, a target cannot be cut, or identity is asked of unequal widths.
+    """
+    found: dict[Job, None] = {}
+    for number, declared in enumerate(sweep.stitch):
+        where = f"stitch[{number}]"
+        sources = _matching(table, declared.sources, f"{where}.sources")
+        targets = _matching(table, declared.targets, f"{where}.targets")
+        pairs = [(s, t) for t in targets for s in sources if _paired(declared, s, t)]
+        if not pairs:
+            raise ConfigError(
+                where=where,
+                expected=f"at least one pair of layers with pairs = '{declared.pairs}'",
+                found=f"none among {len(sources)} sources and {len(targets)} targets",
+                remedy="Widen the globs, or set pairs = 'all'.",
+            )
+        for source, target in pairs:
+            for job in _expand(declared, source, target):
+                _check(job, table, where)
+                found[job] = None
+    return tuple(found)
+
+
+def _matching(table: LayerTable, patterns: Sequence[str], where: str) -> list[LayerName]:
+    names = [LayerName(model, info.name) for model, infos in table.items() for info in infos]
+    chosen: dict[LayerName, None] = {}
+    for pattern in patterns:
+        model_glob, _, layer_glob = pattern.rpartition("/")
+        hits = [name for name in names if _matches(name, model_glob.strip("\"'"), layer_glob)]
+        if not hits:
+            raise ConfigError(
+                where=where,
+                expected="a glob over MODEL/LAYER that matches a dumped layer",
+                found=f"'{pattern}'",
+                remedy=f"Models are {', '.join(table)}; layers of {next(iter(table))} are "
+                f"{', '.join(info.name for info in next(iter(table.values())))}.",
+            )
+        chosen |= dict.fromkeys(hits)
+    return list(chosen)
+
+
+def _matches(name: LayerName, model_glob: str, layer_glob: str) -> bool:
+    return fnmatch.fnmatchcase(name.model, model_glob) and fnmatch.fnmatchcase(name.layer, layer_glob)
+
+
+def _paired(declared: Stitch, source: LayerName, target: LayerName) -> bool:
+    match declared.pairs:
+        case "self":
+            return source == target
+        case "corresponding":
+            return source.layer == target.layer and source.model != target.model
+        case _:
+            return True
+
+
+def _expand(declared: Stitch, source: LayerName, target: LayerName) -> list[Job]:
+    if declared.method == "dm":
+        return [Job(source, target, "dm")]
+    return [
+        Job(
+            source,
+            target,
+            "tlm",
+            init=init,
+            seed=seed,
+            steps=declared.steps,
+            batch_size=declared.batch_size,
+            learning_rate=declared.learning_rate,
+            weight_decay=declared.weight_decay,
+        )
+        for init in declared.init
+        for seed in declared.seeds
+    ]
+
+
+def _check(job: Job, table: LayerTable, where: str) -> None:
+    source, target = _info(table, job.source), _info(table, job.target)
+    if not target.is_cut:
+        cuts = [info.name for info in table[job.target.model] if info.is_cut]
+        raise ConfigError(
+            where=where,
+            expected="targets where a single value crosses, so that the rest of the network can run alone",
+            found=f"{job.target}, which a residual crosses",
+            remedy=f"Of the dumped layers these can be targets: {', '.join(cuts) or 'none'}.",
+        )
+    p, q = width_of(source.shape, "positions"), width_of(target.shape, "positions")
+    if job.init == "identity" and p != q:
+        raise ConfigError(
+            where=where,
+            expected="init 'identity' between layers of equal width",
+            found=f"{job.source} of width {p} into {job.target} of width {q}",
+            remedy="Take init 'random' or 'dm' there, or narrow the globs.",
+        )
+    if len(source.shape) != len(target.shape):
+        raise ConfigError(
+            where=where,
+            expected="source and target of one layout: images, tokens or vectors",
+            found=f"{job.source} of shape {source.shape} into {job.target} of shape {target.shape}",
+            remedy="Narrow the globs to layers of one layout.",
+        )
+
+
+def _info(table: LayerTable, name: LayerName) -> LayerInfo:
+    return next(info for info in table[name.model] if info.name == name.layer)

@@ -1,0 +1,156 @@
+"""What a sweep would do, from its description alone: counts, bytes, flops. Runs nothing, writes nothing."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from storage import plan_split
+from stitchpipe.engine.plan import Cost, LayerShape, SplitShape, make_plan
+from stitchpipe.sweep.folder import Folder
+from stitchpipe.sweep.jobs import Job, jobs
+from stitchpipe.sweep.networks import SPLITS, TEST, TRAIN, layer_table, splits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from stitchpipe.config import Compare, Sweep
+
+ITEM_BYTES = {"float32": 4, "float16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The projected size of a sweep.
+
+    Attributes
+    ----------
+    activation_bytes
+        Before compression, all splits and models.
+    comparisons
+        Projected cost by view.
+    """
+
+    images: dict[str, int]
+    layers: dict[str, int]
+    activation_bytes: int
+    comparisons: dict[str, Cost]
+    stitches: dict[str, int]
+    training_steps: int
+
+
+def forecast(sweep: Sweep) -> Forecast:
+    """Return what a sweep would read, form, hold and train.
+
+    Raises the errors of `stitchpipe.sweep.units.units`, and PlanError where a comparison cannot fit.
+    """
+    table, data = layer_table(sweep), splits(sweep.data)
+    item = ITEM_BYTES[sweep.dump.dtype]
+    shapes = [
+        LayerShape(model, info.name, ("", ""), info.shape, item) for model, infos in table.items() for info in infos
+    ]
+    sizes = [
+        SplitShape(
+            sweep.data.label,
+            name,
+            plan_split(data[name].sample_ids, row_groups=sweep.dump.row_groups).bounds,
+        )
+        for name in SPLITS
+    ]
+    declared = jobs(sweep, table)
+    per_image = sum(item * prod(shape.shape) for shape in shapes)
+    return Forecast(
+        images={name: len(data[name].sample_ids) for name in SPLITS},
+        layers={model: len(infos) for model, infos in table.items()},
+        activation_bytes=per_image * sum(size.n_samples for size in sizes),
+        comparisons={one.view: _cost(sweep, one, shapes, sizes) for one in sweep.compare},
+        stitches={"dm": _count(declared, "dm"), "tlm": _count(declared, "tlm")},
+        training_steps=sum(job.steps or 0 for job in declared),
+    )
+
+
+def describe(sweep: Sweep, root: Path) -> RenderableType:
+    """Return a sweep's declaration, defaults filled in, and its forecast, for the terminal."""
+    ahead = forecast(sweep)
+    view = Table(title="What it would do", title_justify="left", show_header=False)
+    rows: list[tuple[str, str]] = [
+        ("images", ", ".join(f"{count} {name}" for name, count in ahead.images.items())),
+        ("layers", ", ".join(f"{count} of {model}" for model, count in ahead.layers.items())),
+        ("activations to write", f"{_bytes(ahead.activation_bytes)} before compression"),
+    ]
+    for name, cost in ahead.comparisons.items():
+        work = f"{cost.pairs} directed pairs, {_bytes(cost.bytes_read)} read, {cost.flops:.3g} flops"
+        rows.append((f"compare, {name}", f"{work}, at most {_bytes(cost.peak_bytes)} held by a worker"))
+    rows.append(("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching"))
+    rows.append(("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images[TRAIN]} images"))
+    rows.append(("scored on", f"{ahead.images[TEST]} images"))
+    rows.append(("folder", str(Folder(root).root)))
+    for name, text in rows:
+        view.add_row(name, Text(text))
+    return Group(Text(declared_toml(sweep)), view)
+
+
+def declared_toml(sweep: Sweep) -> str:
+    """Return a sweep as TOML with every default written out; it parses back to the same sweep."""
+    text = _toml(sweep.model_dump(mode="json", exclude_none=True))
+    tomllib.loads(text)
+    return text
+
+
+def _toml(tree: dict[str, Any]) -> str:
+    lines = [f"{key} = {_value(value)}" for key, value in tree.items() if not _is_section(value)]
+    for key, value in tree.items():
+        for section in (value if isinstance(value, list) else [value]) if _is_section(value) else ():
+            head = f"[[{key}]]" if isinstance(value, list) else f"[{key}]"
+            lines += ["", head, *(f"{name} = {_value(item)}" for name, item in section.items())]
+    return "\n".join(lines)
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case list():
+            return "[" + ", ".join(map(_value, value)) + "]"
+        case dict():
+            return "{ " + ", ".join(f"{_value(str(key))} = {_value(item)}" for key, item in value.items()) + " }"
+        case _:
+            return repr(value)
+
+
+def _cost(sweep: Sweep, one: Compare, shapes: list[LayerShape], sizes: list[SplitShape]) -> Cost:
+    everything = range(len(shapes))
+    plan = make_plan(
+        shapes,
+        dict.fromkeys(everything, tuple(everything)),
+        view=one.view,
+        splits=sizes,
+        memory_limit_bytes=sweep.run.memory_limit_bytes,
+    )
+    return plan.cost
+
+
+def _count(declared: tuple[Job, ...], method: str) -> int:
+    return sum(job.method == method for job in declared)
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} TiB"

@@ -1,0 +1,101 @@
+"""The first step: every model of a sweep gets its weights, trained on the spot or checked from a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stitchpipe.config import ConfigError, Model, Sweep
+from stitchpipe.models import accuracy, load_weights, save_weights, train_classifier, weights_digest
+from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
+from stitchpipe.sweep.networks import TEST, TRAIN, device_of, network, one_thread_per_unit, splits
+from stitchpipe.sweep.progress import Report, silent
+
+
+def train(sweep: Sweep, folder: Folder, model: str, *, report: Report = silent) -> dict[str, Any]:
+    """Make sure that `model` has weights; return its record.
+
+    Weights trained before under the same declaration and data are kept: nothing is trained twice. `report`
+    counts epochs.
+
+    Raises
+    ------
+    ConfigError
+        The trained network stays below the accuracy that the sweep asks for.
+    stitchpipe.models.WeightsError
+        A checkpoint is missing, unreadable, unsafe, or of another architecture.
+    """
+    declared = sweep.model(model)
+    if declared.train is None:
+        return _from_file(sweep, folder, declared)
+    key = declaration(sweep, declared)
+    known = read_record(folder.model_record(model))
+    if known is not None and known["declaration"] == key and folder.weights(model, key).exists():
+        report(declared.train.epochs, declared.train.epochs)
+        return known
+    return _trained(sweep, folder, declared, key, report)
+
+
+def declaration(sweep: Sweep, declared: Model) -> str:
+    """Return the key of what determines a model's weights, as far as the sweep file says it."""
+    data = splits(sweep.data)
+    return key_of(
+        declared.model_dump(mode="json", exclude={"layers", "name"}), data[TRAIN].digest, data[TEST].digest
+    )
+
+
+def _from_file(sweep: Sweep, folder: Folder, declared: Model) -> dict[str, Any]:
+    net = network(sweep, declared)
+    load_weights(net, _weights_file(declared))
+    record = {
+        "declaration": declaration(sweep, declared),
+        "weights": str(declared.weights),
+        "weights_digest": weights_digest(net),
+        "test_accuracy": None,
+    }
+    write_record(folder.model_record(declared.name), record)
+    return record
+
+
+def _weights_file(declared: Model) -> Any:
+    if declared.weights is None:
+        raise ConfigError(
+            where=f"model '{declared.name}'", expected="`weights`", found="none", remedy="Name a checkpoint."
+        )
+    return declared.weights
+
+
+def _trained(sweep: Sweep, folder: Folder, declared: Model, key: str, report: Report) -> dict[str, Any]:
+    recipe = declared.train
+    assert recipe is not None  # noqa: S101 - the caller took the other branch otherwise
+    one_thread_per_unit()
+    data, device = splits(sweep.data), device_of(sweep)
+    net = network(sweep, declared).to(device)
+    trained = train_classifier(
+        net,
+        data[TRAIN],
+        epochs=recipe.epochs,
+        seed=recipe.seed,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        on_epoch=lambda epoch: report(epoch, recipe.epochs),
+    )
+    net.cpu()
+    reached = accuracy(net, data[TEST])
+    if reached < recipe.min_accuracy:
+        raise ConfigError(
+            where=f"model '{declared.name}'",
+            expected=f"a test accuracy of at least {recipe.min_accuracy}",
+            found=f"{reached:.4f} after {recipe.epochs} epochs",
+            remedy="Train longer, take another seed, or lower train.min_accuracy.",
+        )
+    path = folder.weights(declared.name, key)
+    save_weights(net, path)
+    record = {
+        "declaration": key,
+        "weights": str(path.relative_to(folder.root)),
+        "weights_digest": weights_digest(net),
+        "test_accuracy": reached,
+        "final_loss": trained.final_loss,
+    }
+    write_record(folder.model_record(declared.name), record)
+    return record

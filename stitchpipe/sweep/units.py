@@ -1,0 +1,42 @@
+"""A sweep cut into units of work: small names that can be scheduled, retried and resumed one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from stitchpipe.sweep.jobs import jobs
+from stitchpipe.sweep.networks import SPLITS, layer_table
+
+if TYPE_CHECKING:
+    from stitchpipe.config import Sweep
+
+STEPS: Final = ("train", "dump", "compare", "stitch", "report")
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The units of every step, in a good order."""
+
+    models: tuple[str, ...]
+    dumps: tuple[tuple[str, str], ...]
+    views: tuple[str, ...]
+    targets: tuple[tuple[str, str], ...]
+
+
+def units(sweep: Sweep) -> Units:
+    """Return the units of a sweep; every glob is resolved here, before any work.
+
+    Raises
+    ------
+    ConfigError, stitchpipe.graph.LayerError, stitchpipe.data.DataError, stitchpipe.models.ArchitectureError
+        The sweep names data, a network or layers that do not exist, or stitches that cannot be made.
+    """
+    table = layer_table(sweep)
+    targets = dict.fromkeys((job.target.model, job.target.layer) for job in jobs(sweep, table))
+    return Units(
+        models=sweep.labels,
+        dumps=tuple((model, split) for model in sweep.labels for split in SPLITS),
+        views=tuple(table.view for table in sweep.compare),
+        targets=tuple(targets),
+    )

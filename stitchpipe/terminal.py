@@ -1,0 +1,81 @@
+"""What a person sees while a sweep runs: one bar per step, then a short summary."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from stitchpipe.sweep.folder import Folder, read_record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import RenderableType
+    from rich.progress import TaskID
+
+
+class Progress:
+    """Bars by name, created when first heard of: call it with (name, done, total), from any thread.
+
+    Off a terminal it prints one line when a step is complete, so that logs stay readable.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars = Bars(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._known: dict[str, TaskID] = {}
+        self._complete: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Set the bar `name` to `done` of `total`."""
+        with self._lock:
+            if name not in self._known:
+                self._known[name] = self._bars.add_task(name, total=total)
+            self._bars.update(self._known[name], completed=done, total=total)
+            if done >= total and name not in self._complete:
+                self._complete.add(name)
+                if not self._console.is_terminal:
+                    self._console.print(f"{name}: done ({total})", highlight=False)
+
+
+def summary(root: Path) -> RenderableType:
+    """Return the findings of a finished run as a short table, and where everything lies."""
+    folder = Folder(root)
+    record = read_record(folder.findings) or {}
+    table = Table(title="Findings", title_justify="left", show_lines=False, expand=False)
+    table.add_column("question", overflow="fold", ratio=2)
+    table.add_column("answer", overflow="fold", ratio=3)
+    for finding in record.get("findings", []):
+        table.add_row(Text(finding["question"]), Text(finding["answer"]))
+    places = Table.grid(padding=(0, 2))
+    for name, path in (
+        ("report", folder.report / "index.html"),
+        ("results", root / "results"),
+        ("store", folder.store),
+    ):
+        places.add_row(name, Text(str(path), overflow="fold"))
+    return Group(table, places)
