@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cyclopts import App, Parameter
-
 from storage.errors import StoreError
+
 from stitchpipe import __version__
 from stitchpipe.config import ConfigError, load
 from stitchpipe.errors import ExplainedError
@@ -36,7 +36,9 @@ Out = Annotated[
 RunFolder = Annotated[Path, Parameter(help="Folder of a run.")]
 Scheduler = Annotated[
     str | None,
-    Parameter(name="--scheduler", help="Address of a Dask scheduler, tcp://host:port; default: local processes."),
+    Parameter(
+        name="--scheduler", help="Address of a Dask scheduler, tcp://host:port; default: local processes."
+    ),
 ]
 
 

@@ -39,7 +39,15 @@ def representations(workspace: Workspace) -> Table:
     for found in workspace.store.representations():
         at = found.address
         one = workspace.store.representation(at, fingerprint=found.fingerprint)
-        cells = (at.dataset, at.split, at.model, at.layer, str(one.n_samples), _shape(one.shape[1:]), str(one.dtype))
+        cells = (
+            at.dataset,
+            at.split,
+            at.model,
+            at.layer,
+            str(one.n_samples),
+            _shape(one.shape[1:]),
+            str(one.dtype),
+        )
         view.add_row(*map(Text, cells), found.fingerprint[:SHORT])
     return view
 
@@ -72,7 +80,9 @@ def details(workspace: Workspace, address: str | None) -> RenderableType:
                 "row groups": len(one.row_groups),
             }
             parts.append(Text(f"{found.address.split} {model}/{found.address.layer}", style="bold"))
-            parts.append(Text(json.dumps({**facts, "provenance": dict(one.provenance)}, indent=2, default=str)))
+            parts.append(
+                Text(json.dumps({**facts, "provenance": dict(one.provenance)}, indent=2, default=str))
+            )
     if not parts:
         raise WorkspaceError(
             where=str(workspace.root),

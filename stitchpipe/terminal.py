@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
@@ -16,6 +15,7 @@ from stitchpipe.sweep.folder import Folder, read_record
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import TracebackType
 
     from rich.console import RenderableType
     from rich.progress import TaskID

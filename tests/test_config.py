@@ -43,13 +43,25 @@ def test_defaults_written_out_parse_back_to_the_same_sweep():
     ("text", "place", "hint"),
     [
         (MINIMAL.replace("[data]", "[dta]"), "dta", "Did you mean 'data'?"),
-        (MINIMAL.replace("architecture", "arhitecture"), "models[0].arhitecture", "Did you mean 'architecture'?"),
+        (
+            MINIMAL.replace("architecture", "arhitecture"),
+            "models[0].arhitecture",
+            "Did you mean 'architecture'?",
+        ),
         (MINIMAL.replace("epochs", "epoch"), "models[0].train.epoch", "Did you mean 'epochs'?"),
         (MINIMAL.replace('"digits"', '"digit"'), "data.kind", "Did you mean 'digits'?"),
-        (MINIMAL + '[[compare]]\nview = "poled"\nindices = ["cka"]\n', "compare[0].view", "Did you mean 'pooled'?"),
+        (
+            MINIMAL + '[[compare]]\nview = "poled"\nindices = ["cka"]\n',
+            "compare[0].view",
+            "Did you mean 'pooled'?",
+        ),
         (MINIMAL + '[[compare]]\nview = "pooled"\nindices = ["ckaa"]\n', "compare[0].indices[0]", "'cka'"),
         (MINIMAL + '[[compare]]\nview = "positions"\nindices = ["cka"]\n', "compare[0]", "cka_biased"),
-        (MINIMAL + '[[stitch]]\nmethod = "dm"\nsources = ["A"]\ntargets = ["A/*"]\n', "stitch[0].sources", "*/A"),
+        (
+            MINIMAL + '[[stitch]]\nmethod = "dm"\nsources = ["A"]\ntargets = ["A/*"]\n',
+            "stitch[0].sources",
+            "*/A",
+        ),
         (MINIMAL + MODEL, "sweep.toml", "Rename"),
         (MINIMAL.replace("train = { epochs = 1 }", ""), "models[0]", "Load the weights or train them"),
         (MINIMAL.replace('kind = "digits"', 'kind = "image_folder"'), "data", "root"),

@@ -33,7 +33,9 @@ def test_flatten_puts_features_first():
 @pytest.mark.parametrize(("shape", "axes"), [((3, 5, 2, 4), (2, 3)), ((3, 7, 5), 1), ((3, 5), ())])
 def test_pooled_is_the_mean_over_positions(shape, axes):
     images = block(*shape)
-    np.testing.assert_allclose(to_rows(images, "pooled"), images.astype(np.float64).mean(axis=axes), rtol=1e-14)
+    np.testing.assert_allclose(
+        to_rows(images, "pooled"), images.astype(np.float64).mean(axis=axes), rtol=1e-14
+    )
 
 
 @given(

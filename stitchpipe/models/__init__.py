@@ -1,1 +1,18 @@
-"""models."""
+"""Networks by name: architectures, weights, training on the spot."""
+
+from stitchpipe.models.architectures import ArchitectureError, architectures, build
+from stitchpipe.models.training import TrainingRecord, accuracy, train_classifier
+from stitchpipe.models.weights import WeightsError, load_weights, save_weights, weights_digest
+
+__all__ = [
+    "ArchitectureError",
+    "TrainingRecord",
+    "WeightsError",
+    "accuracy",
+    "architectures",
+    "build",
+    "load_weights",
+    "save_weights",
+    "train_classifier",
+    "weights_digest",
+]

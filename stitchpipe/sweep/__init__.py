@@ -9,4 +9,16 @@ from stitchpipe.sweep.stitch import stitch
 from stitchpipe.sweep.train import train
 from stitchpipe.sweep.units import STEPS, Units, units
 
-__all__ = ["STEPS", "Folder", "Units", "compare", "dump", "fit_maps", "load", "report", "stitch", "train", "units"]
+__all__ = [
+    "STEPS",
+    "Folder",
+    "Units",
+    "compare",
+    "dump",
+    "fit_maps",
+    "load",
+    "report",
+    "stitch",
+    "train",
+    "units",
+]

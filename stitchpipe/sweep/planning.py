@@ -11,11 +11,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from storage import plan_split
 from stitchpipe.engine.plan import Cost, LayerShape, SplitShape, make_plan
 from stitchpipe.sweep.folder import Folder
 from stitchpipe.sweep.jobs import Job, jobs
 from stitchpipe.sweep.networks import SPLITS, TEST, TRAIN, layer_table, splits
+from storage import plan_split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,9 @@ def forecast(sweep: Sweep) -> Forecast:
     table, data = layer_table(sweep), splits(sweep.data)
     item = ITEM_BYTES[sweep.dump.dtype]
     shapes = [
-        LayerShape(model, info.name, ("", ""), info.shape, item) for model, infos in table.items() for info in infos
+        LayerShape(model, info.name, ("", ""), info.shape, item)
+        for model, infos in table.items()
+        for info in infos
     ]
     sizes = [
         SplitShape(
@@ -89,8 +91,12 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
     for name, cost in ahead.comparisons.items():
         work = f"{cost.pairs} directed pairs, {_bytes(cost.bytes_read)} read, {cost.flops:.3g} flops"
         rows.append((f"compare, {name}", f"{work}, at most {_bytes(cost.peak_bytes)} held by a worker"))
-    rows.append(("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching"))
-    rows.append(("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images[TRAIN]} images"))
+    rows.append(
+        ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
+    )
+    rows.append(
+        ("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images[TRAIN]} images")
+    )
     rows.append(("scored on", f"{ahead.images[TEST]} images"))
     rows.append(("folder", str(Folder(root).root)))
     for name, text in rows:
@@ -127,7 +133,9 @@ def _value(value: Any) -> str:
         case list():
             return "[" + ", ".join(map(_value, value)) + "]"
         case dict():
-            return "{ " + ", ".join(f"{_value(str(key))} = {_value(item)}" for key, item in value.items()) + " }"
+            return (
+                "{ " + ", ".join(f"{_value(str(key))} = {_value(item)}" for key, item in value.items()) + " }"
+            )
         case _:
             return repr(value)
 
