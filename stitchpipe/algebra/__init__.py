@@ -1,1 +1,81 @@
-"""algebra."""
+"""The mathematics of comparing representations: arrays in, numbers out.
+
+Plain functions take rows ``X [n, p]`` and ``Y [n, q]`` of NumPy, torch or any other array-API library and
+return a float. Behind them every index is a pure function of mergeable moments (`PairMoments`), so that what
+is too large for memory is summarised block by block and gives the same number.
+"""
+
+from stitchpipe.algebra.cca import (
+    CanonicalCorrelations,
+    canonical_correlations,
+    cca,
+    cca_sq,
+    pwcca,
+    svcca,
+)
+from stitchpipe.algebra.cka import cka, cka_from_moments
+from stitchpipe.algebra.errors import (
+    AlgebraError,
+    MomentsError,
+    RowsError,
+    UndefinedIndexError,
+    UnknownIndexError,
+)
+from stitchpipe.algebra.indices import INDICES, Index, IndexValue, evaluate, index_named
+from stitchpipe.algebra.inputs import as_rows, stored_spacing
+from stitchpipe.algebra.least_squares import direct_matching, fit_direct_matching
+from stitchpipe.algebra.maps import AffineMap, Residual
+from stitchpipe.algebra.procrustes import (
+    procrustes,
+    procrustes_angle,
+    procrustes_angle_from_moments,
+    procrustes_from_moments,
+)
+from stitchpipe.algebra.spectrum import EPS64, Spectrum
+from stitchpipe.algebra.summaries import (
+    CrossMoments,
+    Moments,
+    NormProducts,
+    PairMoments,
+    augment,
+    pair_from_augmented,
+)
+
+__all__ = [
+    "EPS64",
+    "INDICES",
+    "AffineMap",
+    "AlgebraError",
+    "CanonicalCorrelations",
+    "CrossMoments",
+    "Index",
+    "IndexValue",
+    "Moments",
+    "MomentsError",
+    "NormProducts",
+    "PairMoments",
+    "Residual",
+    "RowsError",
+    "Spectrum",
+    "UndefinedIndexError",
+    "UnknownIndexError",
+    "as_rows",
+    "augment",
+    "canonical_correlations",
+    "cca",
+    "cca_sq",
+    "cka",
+    "cka_from_moments",
+    "direct_matching",
+    "evaluate",
+    "fit_direct_matching",
+    "index_named",
+    "pair_from_augmented",
+    "procrustes",
+    "procrustes_angle",
+    "procrustes_angle_from_moments",
+    "procrustes_from_moments",
+    "pwcca",
+    "stored_spacing",
+    "svcca",
+]

@@ -1,0 +1,161 @@
+"""Canonical correlations, and the three ways of averaging them: mean CCA, SVCCA, PWCCA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stitchpipe.algebra.errors import UndefinedIndexError
+from stitchpipe.algebra.guards import variation_of
+from stitchpipe.algebra.inputs import Array, namespace, stored_spacing
+from stitchpipe.algebra.spectrum import EPS64, Spectrum
+from stitchpipe.algebra.summaries import PairMoments
+from stitchpipe.algebra.wide import rotated_moments
+
+SVCCA_VARIANCE = 0.99
+"""The share of variance that SVCCA keeps on each side (Raghu et al. 2017)."""
+
+
+@dataclass(frozen=True, eq=False)
+class CanonicalCorrelations:
+    """The canonical correlations of a pair and how they were come by.
+
+    Attributes
+    ----------
+    values
+        ρ ``[r]``, descending, in [0, 1]; r is the smaller of the two retained ranks.
+    rotation
+        ``[rank_x, r]``: canonical variates of X are the whitened rows of X times this.
+    directions_x, directions_y
+        The retained directions of either side.
+    """
+
+    values: Array
+    rotation: Array
+    directions_x: Spectrum
+    directions_y: Spectrum
+
+    @property
+    def rank(self) -> int:
+        """How many correlations there are."""
+        return int(self.values.shape[0])
+
+    @property
+    def condition(self) -> float:
+        """The larger condition σ_max/σ_min of the two retained sides."""
+        return max(self.directions_x.condition, self.directions_y.condition)
+
+    @property
+    def mean(self) -> float:
+        """ρ̄, the mean over min(rank X, rank Y) correlations."""
+        return float(namespace(self.values).mean(self.values))
+
+    @property
+    def mean_square(self) -> float:
+        """The mean of ρ²."""
+        return float(namespace(self.values).mean(self.values**2))
+
+    @property
+    def projection_weighted(self) -> float:
+        """Σ wᵢρᵢ with wᵢ ∝ Σⱼ|⟨zᵢ, x̃ⱼ⟩|, Σw = 1: zᵢ the canonical variates, x̃ⱼ the centred neurons of X.
+
+        With X̃ = Z̃ Λ^½ Vᵀ on the retained directions, ⟨zᵢ, x̃ⱼ⟩ = (rotationᵀ Λ^½ Vᵀ)ᵢⱼ.
+        """
+        xp = namespace(self.values)
+        x = self.directions_x
+        loadings = self.rotation.T @ (xp.sqrt(x.values)[:, None] * x.vectors.T)
+        weights = xp.sum(xp.abs(loadings), axis=1)
+        return min(1.0, float(weights @ self.values) / float(xp.sum(weights)))
+
+
+def canonical_correlations(
+    pair: PairMoments, *, variance: float | None = None, storage_eps: float = EPS64, index: str = "cca"
+) -> CanonicalCorrelations:
+    """Return all canonical correlations of a pair.
+
+    Each side is restricted to the directions above rounding (`Spectrum.retained`), then, if asked, to the
+    fewest that explain the share `variance`; both are whitened, and ρ are the singular values of what is
+    left of XᵀY. Time O(p³ + q³ + p·q·min(p, q)). The error of ρ is about eps·cond².
+
+    Raises
+    ------
+    UndefinedIndexError
+        ``constant``; ``too_few_rows`` where rank X + rank Y > n − 1: two subspaces of the (n−1)-dimensional
+        centred sample space then meet by dimension counting alone, and correlations of 1 say nothing.
+    """
+    variation_of(pair, index)
+    x = pair.spectrum_x.retained(n=pair.n, mean=pair.mean_x, storage_eps=storage_eps)
+    y = pair.spectrum_y.retained(n=pair.n, mean=pair.mean_y, storage_eps=storage_eps)
+    if variance is not None:
+        x, y = x.explaining(variance), y.explaining(variance)
+    if not (x.rank and y.rank):
+        raise UndefinedIndexError(
+            status="constant",
+            where=index,
+            expected="variation above the precision it was stored with on both sides",
+            found=f"rank {x.rank} and {y.rank} at storage precision {storage_eps:.1e}",
+            remedy="Store the layer in a wider dtype, or leave it out.",
+        )
+    if x.rank + y.rank > pair.n - 1:
+        raise UndefinedIndexError(
+            status="too_few_rows",
+            where=index,
+            expected=f"rank X + rank Y ≤ n − 1 = {pair.n - 1}",
+            found=f"{x.rank} + {y.rank} = {x.rank + y.rank}",
+            remedy="Use more rows or a narrower view; correlations of 1 are forced here.",
+        )
+    xp = namespace(pair.xy)
+    rotation, values, _ = xp.linalg.svd(x.whitening().T @ pair.xy @ y.whitening(), full_matrices=False)
+    # ρ ≤ 1 by Cauchy–Schwarz; whitening leaves eps·cond² above it.
+    return CanonicalCorrelations(xp.clip(values, 0.0, 1.0), rotation, x, y)
+
+
+def cca(X: Array, Y: Array) -> float:
+    """Return the mean canonical correlation ρ̄ ∈ [0, 1] of ``X [n, p]``, ``Y [n, q]``.
+
+    The mean is over min(rank X, rank Y) correlations, not over min(p, q): dead and duplicate neurons do not
+    count, judged at the precision of the arrays' dtype. Computed in-sample: for
+    independent noise the mean of ρ² is max(p, q)/(n − 1), not 0.
+
+    Raises
+    ------
+    RowsError
+        Unusable arrays.
+    UndefinedIndexError
+        ``constant``, or ``too_few_rows`` (rank X + rank Y > n − 1).
+
+    Notes
+    -----
+    Time O(n·(p + q)²), memory O(n·(p + q) + p² + q²); error about eps·cond². Hotelling 1936; Kornblith et
+    al. 2019 (R̄_CCA).
+    """
+    return _correlations(X, Y, "cca").mean
+
+
+def cca_sq(X: Array, Y: Array) -> float:
+    """Return the mean squared canonical correlation ∈ [0, 1]; as `cca` otherwise (Kornblith's R²_CCA)."""
+    return _correlations(X, Y, "cca_sq").mean_square
+
+
+def svcca(X: Array, Y: Array, *, variance: float = SVCCA_VARIANCE) -> float:
+    """Return the mean canonical correlation of the leading directions that hold 99 % of each side's variance.
+
+    As `cca` otherwise; `variance` is the share kept, in (0, 1]. Raghu et al. 2017.
+    """
+    return _correlations(X, Y, "svcca", variance=variance).mean
+
+
+def pwcca(X: Array, Y: Array) -> float:
+    """Return projection-weighted CCA Σwᵢρᵢ ∈ [0, 1], a similarity; the weights come from X, the source.
+
+    wᵢ ∝ Σⱼ|⟨zᵢ, x̃ⱼ⟩| over the neurons j of X, zᵢ the canonical variates of X, for the first min(rank X, rank
+    Y) of them. Not symmetric, and not invariant to a rotation of X's neurons. As `cca` otherwise, but with
+    memory O(p² + q²) however few the rows. Morcos et al. 2018, who report 1 − Σwᵢρᵢ.
+    """
+    pair, eps = PairMoments.from_rows(X, Y), stored_spacing(X, Y)
+    return canonical_correlations(pair, storage_eps=eps, index="pwcca").projection_weighted
+
+
+def _correlations(X: Array, Y: Array, index: str, *, variance: float | None = None) -> CanonicalCorrelations:
+    """Return the correlations of rows, judged at the precision of the arrays' own dtype."""
+    pair, eps = rotated_moments(X, Y), stored_spacing(X, Y)
+    return canonical_correlations(pair, variance=variance, storage_eps=eps, index=index)

@@ -1,0 +1,50 @@
+"""What can be wrong with rows, with moments, or with the question asked of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AlgebraError(ValueError):
+    """A refusal in four parts: where it happened, what was expected, what was found, what to do."""
+
+    def __init__(self, *, where: str, expected: str, found: str, remedy: str) -> None:
+        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
+        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling between worker processes: keyword arguments are not in ``args``."""
+        return (_rebuild, (type(self), dict(self.__dict__)))
+
+
+class RowsError(AlgebraError):
+    """The arrays handed in are not usable rows: wrong shape, other row count, not finite, not numbers."""
+
+
+class MomentsError(AlgebraError):
+    """Moments do not fit each other, have overflowed, or lack what an index needs."""
+
+
+class UnknownIndexError(AlgebraError):
+    """There is no index of that name."""
+
+
+class UndefinedIndexError(AlgebraError):
+    """The index has no value for these data. ``status`` says why in one word, ``reason`` in a sentence.
+
+    Statuses: ``constant`` (no variation), ``too_few_rows`` (dimension counting forces the value, or the
+    estimator does not exist), ``degenerate`` (the denominator vanishes although the rows vary).
+    """
+
+    def __init__(self, *, status: str, where: str, expected: str, found: str, remedy: str) -> None:
+        self.status = status
+        super().__init__(where=where, expected=expected, found=found, remedy=remedy)
+
+    @property
+    def reason(self) -> str:
+        """The refusal without the name of the index, as it stands in a results table."""
+        return f"expected {self.expected}, found {self.found}"
+
+
+def _rebuild(kind: type[AlgebraError], parts: dict[str, Any]) -> AlgebraError:
+    return kind(**parts)

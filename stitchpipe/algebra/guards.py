@@ -1,0 +1,68 @@
+"""When an index has no value, and how far rounding may carry one out of its range."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
+from stitchpipe.algebra.inputs import Array, namespace
+from stitchpipe.algebra.spectrum import EPS64
+
+if TYPE_CHECKING:
+    from stitchpipe.algebra.summaries import PairMoments
+
+
+def total_variation(n: int, mean: Array, comoment: Array, *, index: str, side: str) -> float:
+    """Return ‖X̃‖_F = √tr(XX), refusing rows that do not vary beyond the rounding of their mean.
+
+    Raises
+    ------
+    UndefinedIndexError
+        ``too_few_rows`` for a single row, ``constant`` where all rows are the same.
+    """
+    if n < 2:
+        raise UndefinedIndexError(
+            status="too_few_rows",
+            where=index,
+            expected="at least 2 rows",
+            found=f"n = {n}",
+            remedy="Compare on more samples.",
+        )
+    xp = namespace(mean, comoment)
+    spread = sqrt(max(0.0, float(xp.linalg.trace(comoment))))
+    if spread <= 8.0 * EPS64 * sqrt(n) * float(xp.linalg.vector_norm(mean)):
+        raise UndefinedIndexError(
+            status="constant",
+            where=index,
+            expected=f"a {side} that varies from row to row",
+            found=f"{n} equal rows",
+            remedy="Leave this layer out, or look for dead units.",
+        )
+    return spread
+
+
+def variation_of(pair: PairMoments, index: str) -> tuple[float, float]:
+    """Return ‖X̃‖_F and ‖Ỹ‖_F of a pair, refusing a constant side as `total_variation` does."""
+    return (
+        total_variation(pair.n, pair.mean_x, pair.xx, index=index, side="source"),
+        total_variation(pair.n, pair.mean_y, pair.yy, index=index, side="target"),
+    )
+
+
+def within(value: float, low: float, high: float, *, index: str) -> float:
+    """Return `value` cut to the range that Cauchy–Schwarz gives, if only rounding can have left it.
+
+    Raises
+    ------
+    MomentsError
+        It is outside by more than 1e-6: the moments do not belong together.
+    """
+    if not low - 1e-6 <= value <= high + 1e-6:
+        raise MomentsError(
+            where=index,
+            expected=f"a value in [{low:g}, {high:g}]",
+            found=repr(value),
+            remedy="Own and cross moments come from different rows, or lost their precision: recompute them.",
+        )
+    return min(max(value, low), high)

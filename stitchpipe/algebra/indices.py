@@ -1,0 +1,288 @@
+"""The registry: every index by name, what it is, and its value for a pair of representations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import inf, pi
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from stitchpipe.algebra.cca import SVCCA_VARIANCE, CanonicalCorrelations, canonical_correlations
+from stitchpipe.algebra.cka import cka_from_moments
+from stitchpipe.algebra.errors import AlgebraError, UnknownIndexError
+from stitchpipe.algebra.procrustes import procrustes_angle_from_moments, procrustes_from_moments
+from stitchpipe.algebra.spectrum import EPS64
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from stitchpipe.algebra.maps import AffineMap
+    from stitchpipe.algebra.summaries import PairMoments
+
+Transformation: TypeAlias = Literal["translation", "scaling", "rotation", "invertible"]
+"""Of one side's rows: adding a vector; a nonzero factor; an orthogonal map; any invertible linear map."""
+
+
+@dataclass(frozen=True)
+class IndexValue:
+    """A value, with the rank and the conditioning it rests on where the index inverts anything."""
+
+    value: float
+    rank: int | None = None
+    condition: float | None = None
+
+
+@dataclass(frozen=True)
+class Index:
+    """What there is to know about an index before reading its numbers.
+
+    Attributes
+    ----------
+    name, title
+        As in results, and as on a figure.
+    symmetric
+        Exchanging source and target changes nothing.
+    metric
+        It is a distance of shapes: zero for equal ones, symmetric, with the triangle inequality.
+    larger_is_more_similar
+        False for distances and errors.
+    range
+        Smallest and largest value.
+    source_invariances, target_invariances
+        Transformations of either side that leave the value as it is.
+    independent_rows
+        The estimator takes rows for independent: not to be used on several rows of one image.
+    held_out
+        It scores a map fitted on other rows.
+    cost
+        Finalisation, from moments.
+    literature
+        Where it was proposed.
+    """
+
+    name: str
+    title: str
+    symmetric: bool
+    metric: bool
+    larger_is_more_similar: bool
+    range: tuple[float, float]
+    source_invariances: frozenset[Transformation]
+    target_invariances: frozenset[Transformation]
+    independent_rows: bool
+    held_out: bool
+    cost: str
+    literature: str
+
+    @property
+    def invariances(self) -> frozenset[Transformation]:
+        """Transformations that either side may undergo."""
+        return self.source_invariances & self.target_invariances
+
+
+_ISOTROPIC: frozenset[Transformation] = frozenset({"translation", "scaling", "rotation"})
+_LINEAR: frozenset[Transformation] = _ISOTROPIC | {"invertible"}
+
+
+def _similarity(
+    name: str,
+    title: str,
+    invariances: frozenset[Transformation],
+    *,
+    cost: str,
+    literature: str,
+    independent_rows: bool = False,
+) -> Index:
+    """Describe a symmetric similarity."""
+    return Index(
+        name=name,
+        title=title,
+        symmetric=True,
+        metric=False,
+        larger_is_more_similar=True,
+        range=(-1.0 if independent_rows else 0.0, 1.0),
+        source_invariances=invariances,
+        target_invariances=invariances,
+        independent_rows=independent_rows,
+        held_out=False,
+        cost=cost,
+        literature=literature,
+    )
+
+
+def _distance(name: str, title: str, *, metric: bool, largest: float) -> Index:
+    """Describe one of the Procrustes distances."""
+    return Index(
+        name=name,
+        title=title,
+        symmetric=True,
+        metric=metric,
+        larger_is_more_similar=False,
+        range=(0.0, largest),
+        source_invariances=_ISOTROPIC,
+        target_invariances=_ISOTROPIC,
+        independent_rows=False,
+        held_out=False,
+        cost="O(p·q·min(p, q))",
+        literature="Schönemann 1966; Ding et al. 2021; Williams et al. 2021",
+    )
+
+
+def _matching(name: str, title: str, *, larger: bool, target: frozenset[Transformation]) -> Index:
+    """Describe a held-out figure of direct matching."""
+    return Index(
+        name=name,
+        title=title,
+        symmetric=False,
+        metric=False,
+        larger_is_more_similar=larger,
+        range=(-inf, 1.0) if larger else (0.0, inf),
+        source_invariances=_LINEAR,
+        target_invariances=target,
+        independent_rows=False,
+        held_out=True,
+        cost="O(p³ + p²·q) to fit, O((p + q)³) to score",
+        literature="Balogh and Jelasity 2025",
+    )
+
+
+_CCA_COST = "O(p³ + q³ + p·q·min(p, q))"
+
+INDICES: Mapping[str, Index] = MappingProxyType(
+    {
+        index.name: index
+        for index in (
+            _similarity(
+                "cka",
+                "Linear CKA, debiased",
+                _ISOTROPIC,
+                cost="O(p² + p·q + q²)",
+                literature="Kornblith et al. 2019; Song et al. 2012; Székely and Rizzo 2014",
+                independent_rows=True,
+            ),
+            _similarity(
+                "cka_biased",
+                "Linear CKA, biased",
+                _ISOTROPIC,
+                cost="O(p² + p·q + q²)",
+                literature="Kornblith et al. 2019",
+            ),
+            _similarity(
+                "cca",
+                "Mean CCA",
+                _LINEAR,
+                cost=_CCA_COST,
+                literature="Hotelling 1936; Kornblith et al. 2019",
+            ),
+            _similarity(
+                "cca_sq",
+                "Mean squared CCA",
+                _LINEAR,
+                cost=_CCA_COST,
+                literature="Hotelling 1936; Kornblith et al. 2019",
+            ),
+            _similarity(
+                "svcca", "SVCCA, 99 % of variance", _ISOTROPIC, cost=_CCA_COST, literature="Raghu et al. 2017"
+            ),
+            Index(
+                name="pwcca",
+                title="PWCCA, weights of the source",
+                symmetric=False,
+                metric=False,
+                larger_is_more_similar=True,
+                range=(0.0, 1.0),
+                source_invariances=frozenset({"translation", "scaling"}),
+                target_invariances=_LINEAR,
+                independent_rows=False,
+                held_out=False,
+                cost=_CCA_COST,
+                literature="Morcos et al. 2018",
+            ),
+            _distance("procrustes", "Procrustes, squared", metric=False, largest=2.0),
+            _distance("procrustes_angle", "Procrustes, angle", metric=True, largest=pi / 2),
+            _matching("dm_r2", "Direct matching, R²", larger=True, target=_ISOTROPIC),
+            _matching(
+                "dm_struct",
+                "Direct matching, structural error",
+                larger=False,
+                target=frozenset({"scaling", "rotation"}),
+            ),
+        )
+    }
+)
+"""Every index by its name in results."""
+
+
+def index_named(name: str) -> Index:
+    """Return the description of an index. Raises UnknownIndexError, which names the nearest ones."""
+    if name in INDICES:
+        return INDICES[name]
+    near = get_close_matches(name, INDICES, n=3, cutoff=0.5)
+    raise UnknownIndexError(
+        where="indices",
+        expected="one of " + ", ".join(INDICES),
+        found=repr(name),
+        remedy=f"Did you mean {' or '.join(near)}?" if near else "Choose one of these names.",
+    )
+
+
+def evaluate(
+    name: str, pair: PairMoments, *, fitted: AffineMap | None = None, storage_eps: float = EPS64
+) -> IndexValue:
+    """Return the value of index `name` on the rows that `pair` summarises.
+
+    Parameters
+    ----------
+    name
+        A key of `INDICES`.
+    pair
+        Moments, source first.
+    fitted
+        The map that ``dm_r2`` and ``dm_struct`` score; fit it on other rows than these.
+    storage_eps
+        Spacing at 1 of the dtype the rows were kept in; directions below its noise do not count.
+
+    Raises
+    ------
+    UnknownIndexError
+        No such index.
+    UndefinedIndexError
+        It has no value here; its ``status`` and ``reason`` go into the results instead.
+    AlgebraError
+        A held-out index without a fitted map.
+    MomentsError
+        The moments do not belong together, or lack the norm products of debiased CKA.
+    """
+    if not index_named(name).held_out:
+        return _IN_SAMPLE[name](pair, storage_eps)
+    if fitted is None:
+        raise AlgebraError(
+            where=name,
+            expected="a map fitted on other rows",
+            found="none",
+            remedy="Pass fitted=fit_direct_matching(moments of the training rows).",
+        )
+    score = fitted.r2_from_moments if name == "dm_r2" else fitted.struct_error_from_moments
+    return IndexValue(score(pair), fitted.rank, fitted.condition)
+
+
+def _correlations(
+    name: str, average: Callable[[CanonicalCorrelations], float], variance: float | None = None
+) -> Callable[[PairMoments, float], IndexValue]:
+    def value(pair: PairMoments, storage_eps: float) -> IndexValue:
+        found = canonical_correlations(pair, variance=variance, storage_eps=storage_eps, index=name)
+        return IndexValue(average(found), found.rank, found.condition)
+
+    return value
+
+
+_IN_SAMPLE: Mapping[str, Callable[[PairMoments, float], IndexValue]] = {
+    "cka": lambda pair, _: IndexValue(cka_from_moments(pair)),
+    "cka_biased": lambda pair, _: IndexValue(cka_from_moments(pair, debiased=False)),
+    "cca": _correlations("cca", lambda found: found.mean),
+    "cca_sq": _correlations("cca_sq", lambda found: found.mean_square),
+    "svcca": _correlations("svcca", lambda found: found.mean, SVCCA_VARIANCE),
+    "pwcca": _correlations("pwcca", lambda found: found.projection_weighted),
+    "procrustes": lambda pair, _: IndexValue(procrustes_from_moments(pair)),
+    "procrustes_angle": lambda pair, _: IndexValue(procrustes_angle_from_moments(pair)),
+}

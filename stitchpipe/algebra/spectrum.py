@@ -1,0 +1,67 @@
+"""The directions of a representation, and which of them carry more than rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+from stitchpipe.algebra.inputs import Array, namespace
+
+EPS64 = 2.0**-52
+"""Spacing of float64 at 1. Pass the storage dtype's spacing (2⁻²³, 2⁻¹⁰) for data kept in less."""
+
+_ROUNDING = 4.0  # eigenvalues that should be 0 were seen up to 1.5·eps·λ_max (p = 3, n ≤ 1e5); see DESIGN.md
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Eigenvalues ``values [r]`` (descending) and orthonormal eigenvectors ``vectors [p, r]``."""
+
+    values: Array
+    vectors: Array
+
+    @classmethod
+    def of(cls, comoment: Array) -> Spectrum:
+        """Decompose a symmetric matrix ``[p, p]``. Time O(p³)."""
+        xp = namespace(comoment)
+        values, vectors = xp.linalg.eigh(comoment)
+        return cls(xp.flip(values), xp.flip(vectors, axis=1))
+
+    @property
+    def rank(self) -> int:
+        """How many directions there are."""
+        return int(self.values.shape[0])
+
+    @property
+    def condition(self) -> float:
+        """σ_max/σ_min = √(λ_max/λ_min) over the directions held; 1.0 where there are none."""
+        return sqrt(float(self.values[0]) / float(self.values[-1])) if self.rank else 1.0
+
+    def first(self, rank: int) -> Spectrum:
+        """Return the `rank` leading directions."""
+        return Spectrum(self.values[:rank], self.vectors[:, :rank])
+
+    def retained(self, *, n: int, mean: Array, storage_eps: float = EPS64) -> Spectrum:
+        """Return the directions whose eigenvalue is above rounding.
+
+        The cut-off is the larger of ``4·p·eps64·λ_max``, below which float64 moments hold nothing, and
+        ``storage_eps²·max(λ_max, n·max_j mean_j²)``, below which the stored values hold nothing: rounding at
+        storage moves a value by up to storage_eps times its own size, mean included.
+        """
+        xp = namespace(self.values, mean)
+        top = float(self.values[0])
+        stored = storage_eps**2 * max(top, n * float(xp.max(xp.abs(mean))) ** 2)
+        cut = max(_ROUNDING * self.vectors.shape[0] * EPS64 * top, stored)
+        return self.first(int(xp.sum(xp.astype(self.values > cut, xp.int64))))
+
+    def explaining(self, share: float) -> Spectrum:
+        """Return the fewest leading directions whose eigenvalues sum to at least `share` of the total."""
+        xp = namespace(self.values)
+        running = xp.cumulative_sum(self.values)
+        short = xp.astype(running < share * running[-1], xp.int64)
+        return self.first(min(self.rank, int(xp.sum(short)) + 1))
+
+    def whitening(self) -> Array:
+        """Return ``V Λ^-½ [p, r]``: centred rows times this have orthonormal columns."""
+        xp = namespace(self.values)
+        return self.vectors / xp.sqrt(self.values)[None, :]
