@@ -1,1 +1,63 @@
-"""The activation store."""
+"""The activation store: crash-safe, verified, readable by any Zarr v3 library.
+
+A store holds *representations* (the activations of one layer of one model on one split of one data set),
+cut into row groups, written once, sealed by a manifest and checked against it on every read.
+"""
+
+from storage.errors import (
+    AmbiguousError,
+    ConflictError,
+    CorruptError,
+    FormatError,
+    LayoutError,
+    NonFiniteError,
+    NotFoundError,
+    PairingError,
+    RangeError,
+    ReadOnlyError,
+    SampleIdError,
+    SchemaError,
+    StoreError,
+    SymlinkError,
+    UnfinishedError,
+    WriteError,
+)
+from storage.layout import RowGroups, plan_split
+from storage.pairing import check_pairing
+from storage.read import Representation
+from storage.schema import Address, LayerSpec
+from storage.splits import Split
+from storage.store import SealedLayer, Store, open_store
+from storage.verify import Problem
+from storage.write import Dump
+
+__all__ = [
+    "Address",
+    "AmbiguousError",
+    "ConflictError",
+    "CorruptError",
+    "Dump",
+    "FormatError",
+    "LayerSpec",
+    "LayoutError",
+    "NonFiniteError",
+    "NotFoundError",
+    "PairingError",
+    "Problem",
+    "RangeError",
+    "ReadOnlyError",
+    "Representation",
+    "RowGroups",
+    "SampleIdError",
+    "SchemaError",
+    "SealedLayer",
+    "Split",
+    "Store",
+    "StoreError",
+    "SymlinkError",
+    "UnfinishedError",
+    "WriteError",
+    "check_pairing",
+    "open_store",
+    "plan_split",
+]

@@ -1,0 +1,127 @@
+"""The groups, arrays and coordinates of a dump: what a reader of plain Zarr finds around the shards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from storage import arrays
+from storage.errors import ConflictError
+from storage.layout import COMMITS
+from storage.names import encode_name
+from storage.schema import FileRecord, digest_of_bytes
+from storage.splits import commits_array, sample_coordinates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from storage.files import Files
+    from storage.schema import DumpIdentity, LayerSpec
+    from storage.splits import Split
+
+
+def set_up_layers(
+    files: Files, dump: DumpIdentity, split: Split, layers: Mapping[str, LayerSpec]
+) -> dict[str, bytes]:
+    """Create what is missing of a dump's groups and arrays; return the ``zarr.json`` of each layer's array.
+
+    Idempotent, and safe beside other writers: what is there is kept, and its metadata is what shards are
+    encoded by, whichever version wrote it.
+
+    Raises
+    ------
+    ConflictError
+        A layer is there with another shape, dtype or row groups.
+    """
+    _create_group(files, dump.key, {"model": dump.model, "fingerprint": dump.fingerprint, **_about(dump)})
+    for name, data in commits_array().items():
+        files.create(f"{dump.key}/{COMMITS}/{name}", data)
+    coordinates = sample_coordinates(split)
+    metadata = {}
+    for layer, spec in layers.items():
+        for key, data in _layer_files(dump, split, layer, spec, coordinates).items():
+            files.create(f"{dump.key}/{key}", data)
+        metadata[layer] = files.read(f"{dump.key}/{encode_name(layer)}/activations/zarr.json")
+        _demand_spec(dump.label(layer), metadata[layer], split, spec)
+    return metadata
+
+
+def flag_sealed(files: Files, dump: DumpIdentity, layers: Iterable[str]) -> None:
+    """Set the scalar ``sealed`` beside each layer's activations: a courtesy to readers of plain Zarr."""
+    flag = arrays.encode_vector(np.array(True), {})
+    for layer in layers:
+        for name, data in flag.items():
+            files.create(f"{dump.key}/{encode_name(layer)}/sealed/{name}", data)
+
+
+def coordinate_records(files: Files, dump: DumpIdentity, split: Split, layer: str) -> tuple[FileRecord, ...]:
+    """Return size and digest of the files beside a layer's shards, as they lie on the disk."""
+    below = encode_name(layer)
+    names = [f"{below}/zarr.json", f"{below}/activations/zarr.json", f"{below}/sealed/zarr.json"]
+    names += [
+        f"{below}/{array}/{name}" for array, content in sample_coordinates(split).items() for name in content
+    ]
+    records = []
+    for name in names:
+        data = files.read(f"{dump.key}/{name}")
+        records.append(FileRecord(key=name, n_bytes=len(data), sha256=digest_of_bytes(data)))
+    return tuple(records)
+
+
+def _about(dump: DumpIdentity) -> dict[str, Any]:
+    """Return what a group says about its dump."""
+    return {"dataset": dump.dataset, "split": dump.split, "identity": dump.identity}
+
+
+def _create_group(files: Files, key: str, attributes: Mapping[str, Any]) -> None:
+    """Create a group's metadata unless it is there."""
+    files.create(f"{key}/zarr.json", arrays.group_metadata(attributes))
+
+
+def _layer_files(
+    dump: DumpIdentity,
+    split: Split,
+    layer: str,
+    spec: LayerSpec,
+    coordinates: Mapping[str, Mapping[str, bytes]],
+) -> dict[str, bytes]:
+    """Return the files of a layer's group that are there before its first shard; ``sealed`` reads False."""
+    start, stop = split.row_groups[0]
+    array = arrays.activations_metadata(
+        spec,
+        n_samples=split.n_samples,
+        rows=stop - start,
+        attributes={"coordinates": " ".join(coordinates), "layer": layer, "fingerprint": dump.fingerprint},
+    )
+    below = encode_name(layer)
+    made = {
+        f"{below}/zarr.json": arrays.group_metadata({"layer": layer}),
+        f"{below}/activations/zarr.json": array,
+        f"{below}/sealed/zarr.json": arrays.encode_vector(np.array(True), {})["zarr.json"],
+    }
+    for name, content in coordinates.items():
+        made |= {f"{below}/{name}/{key}": data for key, data in content.items()}
+    return made
+
+
+def _demand_spec(label: str, metadata: bytes, split: Split, spec: LayerSpec) -> None:
+    """Refuse an array that was set up otherwise."""
+    start, stop = split.row_groups[0]
+    wanted = ((split.n_samples, *spec.shape), spec.dtype, stop - start)
+    try:
+        found = arrays.describe(metadata)
+    except arrays.UndecodableError as error:
+        raise _conflict(label, wanted, f"metadata that cannot be read ({error})") from error
+    if found != wanted:
+        raise _conflict(label, wanted, f"shape {found[0]}, {found[1]}, shards of {found[2]} rows")
+
+
+def _conflict(label: str, wanted: tuple[tuple[int, ...], str, int], found: str) -> ConflictError:
+    """Return the error for a layer that is there in another form."""
+    return ConflictError(
+        where=label,
+        expected=f"shape {wanted[0]}, {wanted[1]}, shards of {wanted[2]} rows",
+        found=found,
+        remedy="Record what differs (dtype, capture) in the dump's identity, so that it becomes another dump.",
+    )

@@ -1,0 +1,165 @@
+"""Pure arithmetic of the store: row groups, chunks, keys. Integers and names in, integers and keys out.
+
+A *row group* is a set of samples: the shard boundary of every layer, the unit of resume, the block of the
+engine and the group of the jackknife, all at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from storage.errors import LayoutError, SampleIdError
+from storage.names import encode_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMITS = "commits"
+"""Name of the scalar arrays below which records lie: Zarr lists what is inside groups, never inside arrays."""
+
+CHUNK_BYTES = 1 << 20
+"""What an inner chunk may hold, uncompressed: the least a reader of single rows has to decode."""
+
+_DIMENSIONS = {1: ("feature",), 2: ("token", "feature"), 3: ("channel", "y", "x")}
+
+
+@dataclass(frozen=True, eq=False)
+class RowGroups:
+    """The order in which samples are stored and where row groups begin and end.
+
+    `order[i]` is the position in the data set of stored row i; `bounds` are ``(start, stop)`` of stored rows.
+    """
+
+    order: npt.NDArray[np.int64]
+    bounds: tuple[tuple[int, int], ...]
+
+
+def plan_split(
+    sample_ids: Sequence[str], *, row_groups: int = 20, seed: int = 0, align_rows: int = 1
+) -> RowGroups:
+    """Cut a split into exchangeable row groups.
+
+    Samples are stored in the order of a seeded SHA-256 of their id: groups are random subsets even where the
+    data set is sorted by class, and the set of samples in a group does not depend on the order of the input.
+
+    Parameters
+    ----------
+    sample_ids
+        Unique, non-empty text.
+    row_groups
+        How many groups to aim at; rounding rows up to `align_rows` can leave fewer.
+    seed
+        Of the hash.
+    align_rows
+        Row groups (but the last) hold a multiple of this many samples, such as a batch.
+
+    Returns
+    -------
+    RowGroups
+        Equal sizes but the last, which is never empty.
+
+    Raises
+    ------
+    SampleIdError
+        No ids, repeated ids, or an id that is not text.
+    LayoutError
+        `row_groups` or `align_rows` below 1.
+
+    Notes
+    -----
+    O(n log n) time, O(n) memory.
+    """
+    _check_ids(sample_ids)
+    for name, value in (("row_groups", row_groups), ("align_rows", align_rows)):
+        if value < 1:
+            raise LayoutError(where=name, expected="at least 1", found=str(value), remedy="Raise it.")
+    prefix = f"{seed}\0".encode()
+    keys = [hashlib.sha256(prefix + sample.encode()).digest() for sample in sample_ids]
+    order = np.array(sorted(range(len(keys)), key=lambda i: (keys[i], sample_ids[i])), dtype=np.int64)
+    rows = rows_per_group(len(keys), row_groups=row_groups, align_rows=align_rows)
+    return RowGroups(order=order, bounds=row_group_bounds(len(keys), rows))
+
+
+def rows_per_group(n_samples: int, *, row_groups: int, align_rows: int = 1) -> int:
+    """Return the rows of every group but the last.
+
+    Rounded up to a multiple of `align_rows`, and from 64 rows on also of 8, so that inner chunks divide it.
+    """
+    rows = math.ceil(n_samples / row_groups)
+    step = math.lcm(align_rows, 8) if rows >= 64 else align_rows
+    return math.ceil(rows / step) * step
+
+
+def row_group_bounds(n_samples: int, rows: int) -> tuple[tuple[int, int], ...]:
+    """Return ``(start, stop)`` of every row group of `rows` samples, the last cut at `n_samples`."""
+    return tuple((start, min(start + rows, n_samples)) for start in range(0, n_samples, rows))
+
+
+def chunk_rows(rows: int, row_bytes: int, *, target_bytes: int = CHUNK_BYTES) -> int:
+    """Return the rows of an inner chunk: the largest divisor of `rows` within `target_bytes`, at least 1."""
+    fitting = max(1, target_bytes // max(1, row_bytes))
+    return max(d for d in _divisors(rows) if d <= fitting)
+
+
+def _divisors(value: int) -> set[int]:
+    """Return the divisors of a positive integer in O(√value)."""
+    small = [d for d in range(1, math.isqrt(value) + 1) if value % d == 0]
+    return {*small, *(value // d for d in small)}
+
+
+def dimension_names(sample_shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the dimension names of an array of samples of `sample_shape`, first ``sample``."""
+    return ("sample", *_DIMENSIONS[len(sample_shape)])
+
+
+def shard_key(layer: str, row_group: int, ndim: int) -> str:
+    """Return the key of the shard of one row group below a dump: flat names, one directory per array."""
+    return f"{encode_name(layer)}/activations/c.{row_group}" + ".0" * (ndim - 1)
+
+
+def split_key(dataset: str, split: str) -> str:
+    """Return the key of a split's group."""
+    return f"{encode_name(dataset)}/{encode_name(split)}"
+
+
+def dump_key(dataset: str, split: str, model: str, fingerprint: str) -> str:
+    """Return the key of a dump's group: the model's name and the first 12 digits of the fingerprint."""
+    return f"{split_key(dataset, split)}/{encode_name(model)}~{fingerprint[:12]}"
+
+
+def marker_name(row_group: int) -> str:
+    """Return the file name of a row group's marker."""
+    return f"row-group-{row_group:05d}.json"
+
+
+def _check_ids(sample_ids: Sequence[str]) -> None:
+    """Refuse ids that cannot identify samples."""
+    remedy = "Give every sample one id of its own, such as its relative path."
+    if not len(sample_ids):
+        raise SampleIdError(where="sample ids", expected="at least one", found="none", remedy=remedy)
+    seen: set[str] = set()
+    for position, sample in enumerate(sample_ids):
+        if not isinstance(sample, str) or not sample or not _is_utf8(sample):
+            raise SampleIdError(
+                where=f"sample id {position}", expected="non-empty text", found=repr(sample), remedy=remedy
+            )
+        if sample in seen:
+            raise SampleIdError(
+                where=f"sample id {position}", expected="ids that differ", found=repr(sample), remedy=remedy
+            )
+        seen.add(sample)
+
+
+def _is_utf8(text: str) -> bool:
+    """Return whether text has a UTF-8 form (a lone surrogate has none)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,247 @@
+"""What a store holds, as values: addresses, layer specifications, shards, and the digests that bind them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from storage.errors import LayoutError, SchemaError
+from storage.layout import dump_key, row_group_bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+FORMAT = 1
+"""Version of the layout and the records; a reader refuses a newer one."""
+
+JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
+
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True, order=True)
+class Address:
+    """The name of a representation: one layer of one model on one split of one data set."""
+
+    dataset: str
+    split: str
+    model: str
+    layer: str
+
+    def __str__(self) -> str:
+        """Return the address as people write it."""
+        return f"{self.dataset}/{self.split}/{self.model}/{self.layer}"
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """How one layer is stored.
+
+    `shape` is one sample's: ``(C, H, W)``, ``(T, D)`` or ``(D,)``; `dtype` is ``float32`` or ``float16``.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
+        if not 1 <= len(self.shape) <= 3 or min(self.shape) < 1:
+            raise LayoutError(
+                where="layer specification",
+                expected="one sample's shape as (C, H, W), (T, D) or (D,), all sizes positive",
+                found=str(self.shape),
+                remedy="Reshape the layer's output before it is stored.",
+            )
+        if self.dtype not in DTYPES:
+            raise LayoutError(
+                where="layer specification",
+                expected=f"a dtype out of {', '.join(DTYPES)}",
+                found=repr(self.dtype),
+                remedy="Store bfloat16 and float64 activations as float32.",
+            )
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample, uncompressed."""
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class DumpIdentity:
+    """Which dump: a model's name on a split, and the identity that its fingerprint is the digest of."""
+
+    dataset: str
+    split: str
+    model: str
+    identity: Mapping[str, JSON]
+    sample_digest: str
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, hex, of the identity and of the samples; the model's name is no part of it."""
+        return digest_of({"identity": self.identity, "sample_digest": self.sample_digest})
+
+    @property
+    def key(self) -> str:
+        """Key of the dump's group."""
+        return dump_key(self.dataset, self.split, self.model, self.fingerprint)
+
+    def label(self, layer: str = "*") -> str:
+        """Return how errors name a representation of this dump."""
+        return f"{Address(self.dataset, self.split, self.model, layer)} ({self.fingerprint[:12]})"
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """One committed shard: its key below the dump, its size and digest, and what its values may be."""
+
+    key: str
+    n_bytes: int
+    sha256: str
+    n_rows: int
+    nan_count: int
+    absmax: float
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file beside the shards that foreign readers rely on: metadata, coordinates."""
+
+    key: str
+    n_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One committed layer: everything a reader needs to decode its shards and to refuse others.
+
+    `metadata` is the text of the array's ``zarr.json``, so that decoding never trusts the file.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    dtype: str
+    metadata: str
+    shards: tuple[ShardRecord, ...]
+    files: tuple[FileRecord, ...]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> LayerRecord:
+        """Return the record that `to_json` described."""
+        return cls(
+            layer=content["layer"],
+            shape=tuple(content["shape"]),
+            dtype=content["dtype"],
+            metadata=content["metadata"],
+            shards=tuple(ShardRecord(**shard) for shard in content["shards"]),
+            files=tuple(FileRecord(**file) for file in content["files"]),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON."""
+        return plain(asdict(self), where="layer record")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The commit of one pass over a split: which layers it sealed, and under which identity."""
+
+    dataset: str
+    split: str
+    model: str
+    fingerprint: str
+    identity: Mapping[str, JSON]
+    provenance: tuple[Mapping[str, JSON], ...]
+    sample_digest: str
+    n_samples: int
+    rows_per_group: int
+    layers: Mapping[str, LayerRecord]
+
+    @property
+    def specs(self) -> dict[str, LayerSpec]:
+        """Shape and dtype of every layer."""
+        return {name: LayerSpec(shape=layer.shape, dtype=layer.dtype) for name, layer in self.layers.items()}
+
+    @property
+    def row_groups(self) -> tuple[tuple[int, int], ...]:
+        """``(start, stop)`` of every row group."""
+        return row_group_bounds(self.n_samples, self.rows_per_group)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Manifest:
+        """Return the manifest that `to_json` described."""
+        layers = {name: LayerRecord.from_json(layer) for name, layer in content["layers"].items()}
+        rest = {**content, "layers": layers, "provenance": tuple(content["provenance"])}
+        return cls(**rest)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest as plain JSON."""
+        layers = {name: layer.to_json() for name, layer in self.layers.items()}
+        own = {key: value for key, value in self.__dict__.items() if key != "layers"}
+        return {**plain(own, where="manifest"), "layers": layers}
+
+
+def canonical(content: object) -> bytes:
+    """Return JSON with one spelling: sorted keys, no spaces, ASCII; NaN and infinity refused."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def plain(content: object, *, where: str) -> dict[str, Any]:
+    """Return `content` as it will read back from JSON.
+
+    Raises
+    ------
+    SchemaError
+        Something in it is not JSON: an array, NaN, a key that is not text.
+    """
+    _demand_text_keys(content, where)
+    try:
+        result: dict[str, Any] = json.loads(canonical(content))
+    except (TypeError, ValueError) as error:
+        raise SchemaError(
+            where=where,
+            expected="plain JSON: text, finite numbers, true, false, null, lists, mappings",
+            found=str(error),
+            remedy="Convert the entry to text or numbers before it is recorded.",
+        ) from error
+    return result
+
+
+def _demand_text_keys(content: object, where: str) -> None:
+    """Refuse keys that JSON would silently turn into text: 1 and "1" would become one identity."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if not isinstance(key, str):
+                raise SchemaError(
+                    where=where, expected="text as keys", found=repr(key), remedy="Write the key as text."
+                )
+            _demand_text_keys(value, f"{where}.{key}")
+    elif isinstance(content, list | tuple):
+        for value in content:
+            _demand_text_keys(value, where)
+
+
+def digest_of(content: object) -> str:
+    """Return the SHA-256 of the canonical JSON of `content`, in hex."""
+    return hashlib.sha256(canonical(content)).hexdigest()
+
+
+def digest_of_ids(sample_ids: Iterable[str]) -> str:
+    """Return the SHA-256 of ids in order, in hex; lengths are part of it, so that no two lists collide."""
+    digest = hashlib.sha256()
+    for sample in sample_ids:
+        raw = sample.encode()
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def digest_of_bytes(data: bytes) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()

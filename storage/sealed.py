@@ -1,0 +1,143 @@
+"""What is committed: finding manifests on the disk and demanding that each lies where it belongs."""
+
+from __future__ import annotations
+
+import difflib
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from storage.errors import AmbiguousError, ConflictError, CorruptError, NotFoundError
+from storage.layout import COMMITS, dump_key
+from storage.names import encode_name
+from storage.records import read_record
+from storage.schema import Manifest
+from storage.write import MANIFEST, pass_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from storage.files import Files
+    from storage.schema import Address, DumpIdentity, LayerSpec
+
+
+def dump_keys(
+    files: Files, *, dataset: str | None = None, split: str | None = None, model: str | None = None
+) -> Iterator[str]:
+    """Yield the keys of the dumps, sealed or not, in the order of their names on the disk."""
+    for parent in split_keys(files, dataset=dataset, split=split):
+        for name in files.directories(parent):
+            stem, separator, _ = name.rpartition("~")
+            if separator and (model is None or stem == encode_name(model)):
+                yield f"{parent}/{name}"
+
+
+def split_keys(files: Files, *, dataset: str | None = None, split: str | None = None) -> Iterator[str]:
+    """Yield the keys of the splits' groups."""
+    for first in files.directories() if dataset is None else [encode_name(dataset)]:
+        for second in files.directories(first) if split is None else [encode_name(split)]:
+            yield f"{first}/{second}"
+
+
+def manifests(files: Files, dump: str) -> list[Manifest]:
+    """Return the manifests of one dump: one per pass that was sealed; none if none was.
+
+    Raises
+    ------
+    CorruptError
+        A manifest is damaged, or belongs elsewhere.
+    """
+    found = []
+    for name in files.directories(f"{dump}/{COMMITS}"):
+        key = f"{dump}/{COMMITS}/{name}/manifest.json"
+        version = files.version(key)
+        if version is not None:
+            found.append(_read_version(files, dump, name, key, version))
+    return found
+
+
+def sealed_specs(files: Files, dump: str) -> dict[str, LayerSpec]:
+    """Return shape and dtype of every layer of a dump that is sealed."""
+    return {name: spec for manifest in manifests(files, dump) for name, spec in manifest.specs.items()}
+
+
+def demand_same_specs(
+    dump: DumpIdentity, wanted: Mapping[str, LayerSpec], sealed: Mapping[str, LayerSpec]
+) -> None:
+    """Refuse layers that are sealed in another form.
+
+    Raises
+    ------
+    ConflictError
+        The shape or dtype of a sealed layer differs.
+    """
+    for name, spec in wanted.items():
+        if name in sealed and sealed[name] != spec:
+            raise ConflictError(
+                where=dump.label(name),
+                expected=f"samples of shape {sealed[name].shape} as {sealed[name].dtype}, as sealed",
+                found=f"{spec.shape} as {spec.dtype}",
+                remedy="Record what differs (dtype, capture) in the identity, so that it becomes another dump.",
+            )
+
+
+def find(files: Files, address: Address, fingerprint: str | None) -> Manifest:
+    """Return the manifest that sealed a representation; `fingerprint` may be its first digits.
+
+    Raises
+    ------
+    NotFoundError
+        There is none, or it is not sealed yet; the message names the nearest layer or model.
+    AmbiguousError
+        Several dumps are sealed under this name and no fingerprint tells them apart.
+    """
+    keys = list(dump_keys(files, dataset=address.dataset, split=address.split, model=address.model))
+    sealed = [manifest for key in keys for manifest in manifests(files, key)]
+    chosen = [m for m in sealed if m.fingerprint.startswith(fingerprint or "")]
+    holding = {m.fingerprint: m for m in chosen if address.layer in m.layers}
+    if not holding:
+        raise _absent(files, address, fingerprint, sealed, begun=len(keys))
+    if len(holding) > 1:
+        raise AmbiguousError(where=str(address), fingerprints=sorted(holding))
+    return next(iter(holding.values()))
+
+
+def _absent(
+    files: Files, address: Address, fingerprint: str | None, sealed: list[Manifest], *, begun: int
+) -> NotFoundError:
+    """Return the error for a representation that cannot be opened, with what is nearest to it."""
+    dumps = dump_keys(files, dataset=address.dataset, split=address.split)
+    models = sorted({m.model for key in dumps for m in manifests(files, key)})
+    layers = sorted({layer for m in sealed for layer in m.layers})
+    if sealed and address.layer in layers:
+        found = "other fingerprints: " + ", ".join(sorted({m.fingerprint for m in sealed}))
+        remedy = "Pass one of these."
+    elif sealed:
+        near = difflib.get_close_matches(address.layer, layers, cutoff=0.0)
+        found, remedy = f"{len(layers)} other layers of this model", f"Nearest: {', '.join(near)}."
+    elif begun:
+        found, remedy = "a dump that is not finished", "Run the dump again: it resumes."
+    else:
+        near = difflib.get_close_matches(address.model, models, cutoff=0.0)
+        found = f"{len(models)} other models on this split"
+        remedy = f"Nearest: {', '.join(near)}." if near else "Dump it first."
+    asked = "" if fingerprint is None else f" with the fingerprint {fingerprint}"
+    return NotFoundError(
+        where=files.root, expected=f"a sealed representation {address}{asked}", found=found, remedy=remedy
+    )
+
+
+@lru_cache(maxsize=512)
+def _read_version(files: Files, dump: str, name: str, key: str, version: tuple[int, ...]) -> Manifest:
+    """Read one version of a manifest; the version is only the cache's key."""
+    del version
+    manifest = Manifest.from_json(read_record(files, key, kind=MANIFEST))
+    home = dump_key(manifest.dataset, manifest.split, manifest.model, manifest.fingerprint)
+    if (home, pass_digest(manifest.specs)) != (dump, name):
+        raise CorruptError(
+            representation=dump,
+            row_group=None,
+            file=files.path(key),
+            expected="the manifest of this dump and pass",
+            found=f"the one of {home}",
+        )
+    return manifest

@@ -1,0 +1,247 @@
+"""Splits: which samples, in which stored order and row groups, with which labels.
+
+A split is committed by one record that holds all of it. The arrays beside it (``sample_id``, ``label``,
+``original_index``, ``row_group``) repeat it for readers of plain Zarr and can always be made again from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from storage import arrays
+from storage.errors import ConflictError, NotFoundError, SampleIdError
+from storage.layout import COMMITS, plan_split, row_group_bounds, split_key
+from storage.records import create_record, read_record
+from storage.schema import FORMAT, digest_of_ids, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from storage.files import Files
+
+_KIND = "split"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The samples of one split, in storage order.
+
+    Attributes
+    ----------
+    dataset, name
+        Which split of which data set.
+    sample_ids
+        One id per stored row.
+    labels
+        int64 ``(n,)`` in storage order, or None.
+    class_names
+        Name of each label, or empty.
+    original_index
+        int64 ``(n,)``: position in the data set of each stored row.
+    row_groups
+        ``(start, stop)`` of each row group; equal sizes but the last.
+    sample_digest
+        SHA-256 of the ids in storage order: what pairing is checked by.
+    provenance
+        Where the samples came from.
+    """
+
+    dataset: str
+    name: str
+    sample_ids: tuple[str, ...]
+    labels: npt.NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    original_index: npt.NDArray[np.int64]
+    row_groups: tuple[tuple[int, int], ...]
+    sample_digest: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.sample_ids)
+
+
+def add_split(files: Files, split: Split) -> Split:
+    """Commit a split, or find the same one there; then complete the arrays beside its record.
+
+    Raises
+    ------
+    ConflictError
+        A split of this name holds other samples, labels or row groups.
+    """
+    key = split_key(split.dataset, split.name)
+    content = _content(split)
+    if not create_record(files, f"{key}/{COMMITS}/split.json", kind=_KIND, content=content):
+        stored = load_split(files, split.dataset, split.name)
+        _demand_same(_content(stored), content, where=f"{split.dataset}/{split.name}")
+    _complete(files, key, split)
+    return load_split(files, split.dataset, split.name)
+
+
+def planned_split(
+    dataset: str,
+    name: str,
+    sample_ids: Sequence[str],
+    *,
+    labels: npt.ArrayLike | None,
+    class_names: Sequence[str],
+    plan: Mapping[str, int],
+    provenance: Mapping[str, Any],
+) -> Split:
+    """Return a split cut as `plan` says (arguments of `plan_split`), not yet stored.
+
+    Raises
+    ------
+    SampleIdError
+        Ids are missing or repeated, or there is not one whole-numbered label per sample.
+    """
+    groups = plan_split(sample_ids, **plan)
+    ordered = tuple(sample_ids[i] for i in groups.order)
+    return Split(
+        dataset=dataset,
+        name=name,
+        sample_ids=ordered,
+        labels=None if labels is None else _labels(labels, len(ordered))[groups.order],
+        class_names=tuple(str(c) for c in class_names),
+        original_index=groups.order,
+        row_groups=groups.bounds,
+        sample_digest=digest_of_ids(ordered),
+        provenance=plain(dict(provenance), where=f"provenance of {dataset}/{name}"),
+    )
+
+
+def load_split(files: Files, dataset: str, name: str) -> Split:
+    """Return a committed split; the record is parsed once per process.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+    CorruptError
+        Its record was damaged.
+    """
+    key = f"{split_key(dataset, name)}/{COMMITS}/split.json"
+    version = files.version(key)
+    if version is None:
+        raise NotFoundError(
+            where=files.root,
+            expected=f"a split {name!r} of data set {dataset!r}",
+            found="none",
+            remedy="List what there is with splits(), or add it with add_split().",
+        )
+    return _load_version(files, key, version)
+
+
+@lru_cache(maxsize=64)
+def _load_version(files: Files, key: str, version: tuple[int, ...]) -> Split:
+    """Return one version of a split; the version is only the cache's key."""
+    del version
+    return _split_of(read_record(files, key, kind=_KIND))
+
+
+def _split_of(content: Mapping[str, Any]) -> Split:
+    """Return the split a record describes; its arrays are read-only."""
+    ids = tuple(content["sample_ids"])
+    return Split(
+        dataset=content["dataset"],
+        name=content["split"],
+        sample_ids=ids,
+        labels=None if content["labels"] is None else _frozen(content["labels"]),
+        class_names=tuple(content["class_names"]),
+        original_index=_frozen(content["original_index"]),
+        row_groups=row_group_bounds(len(ids), content["rows_per_group"]),
+        sample_digest=digest_of_ids(ids),
+        provenance=content["provenance"],
+    )
+
+
+@lru_cache(maxsize=8)
+def sample_coordinates(split: Split) -> Mapping[str, Mapping[str, bytes]]:
+    """Return the arrays that label rows, ``sample_id`` and where known ``label``, as files."""
+    ids = arrays.encode_vector(np.array(split.sample_ids, dtype=object), {})
+    made: dict[str, Mapping[str, bytes]] = {"sample_id": ids}
+    if split.labels is not None:
+        made["label"] = arrays.encode_vector(split.labels, {"class_names": list(split.class_names)})
+    return made
+
+
+def commits_array() -> dict[str, bytes]:
+    """Return the scalar array below which records lie; its value is the format's version."""
+    return arrays.encode_vector(np.array(FORMAT), {"about": "records of the commit protocol lie below"})
+
+
+def _complete(files: Files, key: str, split: Split) -> None:
+    """Create what is missing beside the record; all of it follows from the record."""
+    files.create(
+        f"{key.split('/', maxsplit=1)[0]}/zarr.json", arrays.group_metadata({"dataset": split.dataset})
+    )
+    about = {
+        "dataset": split.dataset,
+        "split": split.name,
+        "sample_digest": split.sample_digest,
+        "class_names": list(split.class_names),
+    }
+    files.create(f"{key}/zarr.json", arrays.group_metadata(about))
+    group = np.repeat(np.arange(len(split.row_groups)), [stop - start for start, stop in split.row_groups])
+    made: dict[str, Mapping[str, bytes]] = {
+        **sample_coordinates(split),
+        "original_index": arrays.encode_vector(split.original_index, {}),
+        "row_group": arrays.encode_vector(group.astype(np.int64), {}),
+        COMMITS: commits_array(),
+    }
+    for array, content in made.items():
+        for name, data in content.items():
+            files.create(f"{key}/{array}/{name}", data)
+
+
+def _content(split: Split) -> dict[str, Any]:
+    """Return a split as plain JSON."""
+    start, stop = split.row_groups[0]
+    return {
+        "dataset": split.dataset,
+        "split": split.name,
+        "sample_ids": list(split.sample_ids),
+        "labels": None if split.labels is None else split.labels.tolist(),
+        "class_names": list(split.class_names),
+        "original_index": split.original_index.tolist(),
+        "rows_per_group": stop - start,
+        "provenance": dict(split.provenance),
+    }
+
+
+def _demand_same(stored: Mapping[str, Any], wanted: Mapping[str, Any], *, where: str) -> None:
+    """Refuse a split that differs from the stored one in anything but its provenance."""
+    differing = [key for key in wanted if key != "provenance" and stored[key] != wanted[key]]
+    if differing:
+        raise ConflictError(
+            where=where,
+            expected="the samples, labels and row groups that are stored under this name",
+            found=f"others: they differ in {', '.join(differing)}",
+            remedy="Add them under another split name, or use another store.",
+        )
+
+
+def _labels(labels: npt.ArrayLike, n_samples: int) -> npt.NDArray[np.int64]:
+    """Return labels as int64 ``(n,)``."""
+    given = np.asarray(labels)
+    if given.shape != (n_samples,) or given.dtype.kind not in "iu":
+        raise SampleIdError(
+            where="labels",
+            expected=f"{n_samples} integers, one per sample id",
+            found=f"shape {given.shape} of {given.dtype}",
+            remedy="Pass one class number per sample, in the order of the ids.",
+        )
+    return given.astype(np.int64)
+
+
+def _frozen(values: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return an int64 array that cannot be written to."""
+    array = np.array(values, dtype=np.int64)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,291 @@
+"""Writing a dump: whole shards, then one marker per row group, then the manifest, which is the commit.
+
+Nothing is ever overwritten or deleted. A writer that finds a shard adopts it, a writer that finds a marker is
+done with that row group, and a writer that finds the manifest is done: any number of writers, killed at any
+moment, end in one result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from storage.checks import checked_block
+from storage.errors import CorruptError, LayoutError, UnfinishedError
+from storage.groups import coordinate_records, flag_sealed, set_up_layers
+from storage.layout import COMMITS, marker_name
+from storage.records import create_record, read_record, settle_record
+from storage.schema import (
+    LayerRecord,
+    LayerSpec,
+    Manifest,
+    ShardRecord,
+    digest_of,
+    digest_of_bytes,
+    digest_of_ids,
+)
+from storage.shards import Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from storage.files import Files
+    from storage.schema import DumpIdentity
+    from storage.splits import Split
+
+MARKER = "marker"
+MANIFEST = "manifest"
+
+
+class Dump:
+    """One pass of a model over a split that writes some of its layers; made by `Store.begin_dump`.
+
+    Attributes
+    ----------
+    identity
+        Which dump.
+    split
+        The samples, in the order in which blocks are expected.
+    layers
+        The layers this pass still has to write: those asked for that are not sealed yet.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        identity: DumpIdentity,
+        split: Split,
+        *,
+        layers: Mapping[str, LayerSpec],
+        requested: frozenset[str],
+        provenance: Mapping[str, Any],
+    ) -> None:
+        self.identity = identity
+        self.split = split
+        self.layers = dict(layers)
+        self._files = files
+        self._requested = requested
+        self._provenance = dict(provenance)
+        self._pass = f"{identity.key}/{COMMITS}/{pass_digest(layers)}"
+        self._sealed = not layers
+        self._metadata: dict[str, bytes] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the identity, hex: the same name with another fingerprint is another dump."""
+        return self.identity.fingerprint
+
+    @property
+    def sealed(self) -> bool:
+        """Whether every layer that was asked for is committed: nothing is left to do."""
+        return self._sealed
+
+    def missing_row_groups(self) -> list[int]:
+        """Return the row groups without a marker, in order; none once sealed.
+
+        Raises
+        ------
+        CorruptError
+            A marker is damaged, or a shard it vouches for is gone or cut.
+
+        Notes
+        -----
+        Reads every marker and asks the file system for every size; reads no shard.
+        """
+        if self._sealed:
+            return []
+        return [g for g in range(len(self.split.row_groups)) if self._marker(g) is None]
+
+    def write(self, row_group: int, blocks: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Write one row group: the shard of every layer of this pass, then their marker.
+
+        Parameters
+        ----------
+        row_group
+            Its number.
+        blocks
+            Layer name → ``(rows of the row group, *shape)``. All of `layers`; layers that were asked for
+            and are sealed already may be there and are ignored.
+
+        Raises
+        ------
+        LayoutError
+            No such row group, layers missing or unknown, or a block that is not the whole row group.
+        NonFiniteError, RangeError
+            Activations that must not be stored. Nothing of the row group was written.
+        CorruptError
+            A shard lies there that this network cannot have made.
+        WriteError
+            The file system refused.
+
+        Notes
+        -----
+        Durable when it returns. Memory: one encoded shard, and the blocks whose dtype changes. A row group
+        that has its marker is left alone.
+        """
+        self._demand_layers(row_group, blocks)
+        start, stop = self.split.row_groups[row_group]
+        ids = self.split.sample_ids[start:stop]
+        ready = {
+            name: checked_block(name, spec, np.asarray(blocks[name]), row_group=row_group, sample_ids=ids)
+            for name, spec in self.layers.items()
+        }
+        if self._sealed or self._marker(row_group) is not None:
+            return
+        self._set_up()
+        shards = {name: asdict(self._shard(name, row_group).put(block)) for name, block in ready.items()}
+        marker = {**self._binding(row_group), "shards": shards, "provenance": self._provenance}
+        if not create_record(self._files, self._marker_key(row_group), kind=MARKER, content=marker):
+            self._demand_same_shards(row_group, shards)
+
+    def seal(self) -> None:
+        """Commit: gather all markers into the manifest; from then on readers see the layers.
+
+        Raises
+        ------
+        UnfinishedError
+            Row groups are missing.
+        CorruptError
+            A marker, or a file it vouches for, is damaged.
+        """
+        if self._sealed:
+            return
+        self._set_up()
+        found = [self._marker(g) for g in range(len(self.split.row_groups))]
+        missing = [g for g, marker in enumerate(found) if marker is None]
+        if missing:
+            raise UnfinishedError(where=self.identity.label(), row_groups=missing, total=len(found))
+        manifest = self._manifest([marker for marker in found if marker is not None])
+        settle_record(self._files, f"{self._pass}/manifest.json", kind=MANIFEST, content=manifest.to_json())
+        flag_sealed(self._files, self.identity, self.layers)
+        self._sealed = True
+
+    def _marker_key(self, row_group: int) -> str:
+        """Return the key of a row group's marker."""
+        return f"{self._pass}/{marker_name(row_group)}"
+
+    def _binding(self, row_group: int) -> dict[str, Any]:
+        """Return what binds a marker to this dump, these rows and the arrays they are encoded for."""
+        start, stop = self.split.row_groups[row_group]
+        return {
+            "fingerprint": self.fingerprint,
+            "row_group": row_group,
+            "rows": [start, stop],
+            "sample_digest": digest_of_ids(self.split.sample_ids[start:stop]),
+            "metadata": {name: digest_of_bytes(data) for name, data in self._metadata.items()},
+        }
+
+    def _demand_layers(self, row_group: int, blocks: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Refuse row groups and layers this pass does not have."""
+        if not 0 <= row_group < len(self.split.row_groups):
+            raise LayoutError(
+                where=self.identity.label(),
+                expected=f"a row group from 0 to {len(self.split.row_groups) - 1}",
+                found=str(row_group),
+                remedy="Take row groups from missing_row_groups().",
+            )
+        absent = sorted(set(self.layers) - set(blocks))
+        unknown = sorted(set(blocks) - self._requested)
+        if absent or unknown:
+            raise LayoutError(
+                where=f"{self.identity.label()}, row group {row_group}",
+                expected=f"blocks of the layers {sorted(self.layers)}",
+                found=f"missing {absent}, unknown {unknown}",
+                remedy="Write all layers of a row group in one call, under the names of begin_dump.",
+            )
+
+    def _marker(self, row_group: int) -> dict[str, Any] | None:
+        """Return a row group's marker, its shards found in place, or None where there is none."""
+        key = self._marker_key(row_group)
+        if self._files.stat(key) is None:
+            return None
+        self._set_up()
+        marker = read_record(self._files, key, kind=MARKER)
+        wrong = [name for name, value in self._binding(row_group).items() if marker.get(name) != value]
+        if wrong:
+            raise self._corrupt(key, "*", row_group, "the marker of these rows", f"other {', '.join(wrong)}")
+        for layer, shard in marker["shards"].items():
+            shard_file = f"{self.identity.key}/{shard['key']}"
+            size = getattr(self._files.stat(shard_file), "st_size", None)
+            if size != shard["n_bytes"]:
+                found = "no file" if size is None else f"{size} bytes"
+                raise self._corrupt(shard_file, layer, row_group, f"{shard['n_bytes']} bytes", found)
+        return marker
+
+    def _shard(self, layer: str, row_group: int) -> Shard:
+        """Return where a block of this pass belongs."""
+        return Shard(
+            files=self._files,
+            dump=self.identity.key,
+            label=self.identity.label(layer),
+            layer=layer,
+            row_group=row_group,
+            bounds=self.split.row_groups[row_group],
+            metadata=self._metadata[layer],
+        )
+
+    def _demand_same_shards(self, row_group: int, shards: Mapping[str, Mapping[str, Any]]) -> None:
+        """Another writer's marker was first: it must vouch for the shards that are there."""
+        other = read_record(self._files, self._marker_key(row_group), kind=MARKER)["shards"]
+        for layer, shard in shards.items():
+            if other.get(layer) != shard:
+                key = f"{self.identity.key}/{shard['key']}"
+                raise self._corrupt(key, layer, row_group, "the shard that its marker names", "another one")
+
+    def _set_up(self) -> None:
+        """Create groups, arrays and coordinates that are not there; keep the metadata that is."""
+        if not self._metadata:
+            self._metadata = set_up_layers(self._files, self.identity, self.split, self.layers)
+
+    def _manifest(self, markers: list[dict[str, Any]]) -> Manifest:
+        """Return the manifest that follows from all markers."""
+        runs: list[dict[str, Any]] = []
+        for marker in markers:
+            if marker["provenance"] not in runs:
+                runs.append(marker["provenance"])
+        layers = {name: self._layer_record(name, spec, markers) for name, spec in self.layers.items()}
+        start, stop = self.split.row_groups[0]
+        return Manifest(
+            dataset=self.split.dataset,
+            split=self.split.name,
+            model=self.identity.model,
+            fingerprint=self.fingerprint,
+            identity=self.identity.identity,
+            provenance=tuple(runs),
+            sample_digest=self.split.sample_digest,
+            n_samples=self.split.n_samples,
+            rows_per_group=stop - start,
+            layers=layers,
+        )
+
+    def _layer_record(self, layer: str, spec: LayerSpec, markers: list[dict[str, Any]]) -> LayerRecord:
+        """Return one layer's entry in the manifest."""
+        return LayerRecord(
+            layer=layer,
+            shape=spec.shape,
+            dtype=spec.dtype,
+            metadata=self._metadata[layer].decode(),
+            shards=tuple(ShardRecord(**marker["shards"][layer]) for marker in markers),
+            files=coordinate_records(self._files, self.identity, self.split, layer),
+        )
+
+    def _corrupt(self, key: str, layer: str, row_group: int, expected: str, found: str) -> CorruptError:
+        """Return the error for a file that a marker of this pass vouches for, or for the marker."""
+        marker = self._files.path(self._marker_key(row_group))
+        return CorruptError(
+            representation=self.identity.label(layer),
+            row_group=row_group,
+            file=self._files.path(key),
+            expected=expected,
+            found=found,
+            remedy=f"Remove the file and the marker {marker} and run again: only this row group is redone.",
+        )
+
+
+def pass_digest(layers: Mapping[str, LayerSpec]) -> str:
+    """Return the name of the pass that writes these layers: 12 digits of the digest of names and specs."""
+    return digest_of({name: [list(spec.shape), spec.dtype] for name, spec in layers.items()})[:12]
