@@ -85,8 +85,8 @@ def execute(
     WorkerLostError
         Workers died again and again over the same task.
     """
-    place: dict[str, Target] = {}
-    running = as_completed()
+    place: dict[Any, Target] = {}
+    running = as_completed(loop=client.loop)
     for step in range(len(plan.passes)):
         states = [_state(client, url, plan, step, split, running) for split in range(len(plan.splits))]
         fitted_on = states[0] if len(states) > 1 else None
@@ -113,7 +113,9 @@ def execute(
             yield place[future.key], records
 
 
-def _state(client: Client, url: str, plan: Plan, step: int, split: int, running: as_completed) -> Future:
+def _state(
+    client: Client, url: str, plan: Plan, step: int, split: int, running: as_completed
+) -> Future[PassState]:
     """Submit the leaves of a split and the binary tree that merges them in order; return its root.
 
     Only `running` keeps the leaves, and only until they are done: the scheduler drops each state once merged.

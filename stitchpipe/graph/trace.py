@@ -6,6 +6,7 @@ torch.fx numbers its nodes.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +59,14 @@ class _ModuleTracer(torch.fx.Tracer):
         return returned
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def trace(network: nn.Module) -> Traced:
     """Trace a network in eval mode.
+
+    While it traces, torch.fx replaces the call of every module in the process: no network may run meanwhile in
+    another thread. Two traces wait for each other.
 
     Raises
     ------
@@ -68,7 +75,8 @@ def trace(network: nn.Module) -> Traced:
     """
     tracer = _ModuleTracer()
     try:
-        graph = tracer.trace(network.eval())
+        with _ONE_AT_A_TIME:
+            graph = tracer.trace(network.eval())
     except (torch.fx.proxy.TraceError, TypeError, RuntimeError) as error:
         raise TraceError(
             where=type(network).__name__,

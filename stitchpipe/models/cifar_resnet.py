@@ -89,4 +89,5 @@ class CifarResNet(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)))
         for number in range(1, self.stages + 1):
             x = getattr(self, f"layer{number}")(x)
-        return self.linear(x.mean((2, 3)))
+        logits: Tensor = self.linear(x.mean((2, 3)))
+        return logits
