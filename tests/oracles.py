@@ -1,7 +1,7 @@
 """Slow textbook definitions of every index, from rows, importing nothing of this project.
 
-Each follows the definition in the literature rather than the fast form: explicit n×n kernels, orthonormal bases
-of column spaces by SVD, loops where they are clearer. They decide what is right; they are not to be fast.
+Each follows the definition in the literature rather than the fast form: explicit n×n kernels, orthonormal
+bases of column spaces by SVD, loops where they are clearer. They decide what is right; they need not be fast.
 """
 
 from __future__ import annotations

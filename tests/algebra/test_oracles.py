@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import tests.oracles as oracles
+from tests import oracles
 
 
 def test_oracles_import_numpy_and_nothing_of_ours():

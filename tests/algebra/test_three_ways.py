@@ -11,8 +11,8 @@ from sklearn.metrics import r2_score
 from sklearn.metrics.pairwise import linear_kernel
 from sklearn.preprocessing import KernelCenterer
 
-import tests.oracles as oracles
 from stitchpipe import algebra
+from tests import oracles
 from tests.algebra.cases import conditioned, orthogonal, related
 
 TIGHT = 1e-10
@@ -77,7 +77,7 @@ def test_cka_against_scikit_learns_kernels(pair):
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_debiased_cka_against_the_form_of_song(pair):
-    """No library here has the unbiased estimator: a second definition stands in, over scikit-learn's kernel."""
+    """No library here has the unbiased estimator: a second definition, on scikit-learn's kernel, stands in."""
     X, Y = PAIRS[pair]
     K, L = linear_kernel(X), linear_kernel(Y)
     own = np.sqrt(oracles.hsic_song(K, K) * oracles.hsic_song(L, L))
@@ -200,8 +200,9 @@ def test_closed_case_of_orthogonal_columns():
     # kᵢ = 3 and lᵢ = 5 for all rows; n = 16: each HSIC is ‖·‖² − n/(n−2)·Σkl + Σk·Σl/((n−1)(n−2)).
     n = 16
 
-    def hsic(shared, k, l):
-        return shared * n**2 - n / (n - 2) * n * k * l + n**2 * k * l / ((n - 1) * (n - 2))
+    def hsic(shared, norm_x, norm_y):
+        product = norm_x * norm_y
+        return shared * n**2 - n / (n - 2) * n * product + n**2 * product / ((n - 1) * (n - 2))
 
     expected = hsic(2, 3, 5) / np.sqrt(hsic(3, 3, 3) * hsic(5, 5, 5))
     assert algebra.cka(X, Y) == pytest.approx(expected, rel=1e-13)
