@@ -131,6 +131,15 @@ def test_the_plain_trace_expression_does_turn_negative_here():
     assert negative > 0
 
 
+@pytest.mark.parametrize("ratio", [1e-8, 1e8])
+def test_a_residual_keeps_its_digits_beside_a_source_of_another_scale(ratio):
+    X, Y = related(n=100, noise=0.1)
+    fitted = algebra.direct_matching(X[:50] / ratio, Y[:50])
+    test_x, test_y = X[50:] / ratio, Y[50:]
+    found = fitted.struct_error_from_moments(PairMoments.from_rows(test_x, test_y))
+    assert found == pytest.approx(fitted.struct_error(test_x, test_y), rel=1e-10)
+
+
 def test_r2_weighs_outputs_by_their_variance_and_takes_the_test_mean():
     X, Y = related(n=100)
     Y = Y * np.array([100.0] + [1e-3] * 8)

@@ -77,7 +77,7 @@ def test_cka_against_scikit_learns_kernels(pair):
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_debiased_cka_against_the_form_of_song(pair):
-    """No library here has the unbiased estimator: a second definition, on scikit-learn's kernel, stands in."""
+    """No library here has the unbiased estimator: another definition, on scikit-learn's kernel, serves."""
     X, Y = PAIRS[pair]
     K, L = linear_kernel(X), linear_kernel(Y)
     own = np.sqrt(oracles.hsic_song(K, K) * oracles.hsic_song(L, L))
