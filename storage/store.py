@@ -211,7 +211,7 @@ class Store:
             raise LayoutError(
                 where=model, expected="at least one layer", found="none", remedy="Name the layers."
             )
-        samples = self.split(dataset, split)
+        samples = add_split(self._files, self.split(dataset, split))
         dump = DumpIdentity(
             dataset=dataset,
             split=split,

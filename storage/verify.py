@@ -51,34 +51,42 @@ def verify(
     """Yield every problem of the splits and sealed dumps that the filters let through.
 
     Every shard, and every file beside it that a record lists, is read and its SHA-256 compared; records check
-    themselves. Dumps that were never sealed are no problem: no reader sees them.
+    themselves. Dumps that were never sealed are no problem, no reader sees them; nor are arrays beside the
+    samples that a killed writer did not come to, as long as nothing is sealed there.
 
     Notes
     -----
     Reads everything once; memory: the largest shard.
     """
-    yield from _problems_of_record(files, STORE_RECORD, STORE, label="store")
-    for key in split_keys(files, dataset=dataset, split=split):
-        yield from _problems_of_record(files, f"{key}/{COMMITS}/split.json", SPLIT, label=key)
+    sealed: dict[str, list[Manifest]] = {}
     for key in dump_keys(files, dataset=dataset, split=split, model=model):
         try:
-            sealed = manifests(files, key)
+            sealed[key] = manifests(files, key)
         except StoreError as error:
             yield _problem(error, label=key)
-            continue
-        for manifest in sealed:
+    used = {key.rpartition("/")[0] for key, passes in sealed.items() if passes}
+    yield from _problems_of_record(files, STORE_RECORD, STORE, label="store", complete=bool(used))
+    for key in split_keys(files, dataset=dataset, split=split):
+        record = f"{key}/{COMMITS}/split.json"
+        yield from _problems_of_record(files, record, SPLIT, label=key, complete=key in used)
+    for key, passes in sealed.items():
+        for manifest in passes:
             yield from _problems_of_manifest(files, key, manifest)
 
 
-def _problems_of_record(files: Files, key: str, kind: str, *, label: str) -> Iterator[Problem]:
+def _problems_of_record(
+    files: Files, key: str, kind: str, *, label: str, complete: bool
+) -> Iterator[Problem]:
     """Yield what is wrong with a record, if there is one, and with the files it lists."""
     try:
         content = read_record(files, key, kind=kind) if files.stat(key) is not None else {}
+        listed = [FileRecord(**file) for file in content.get("files", ())]
+        present = [file for file in listed if complete or files.stat(file.key) is not None]
     except StoreError as error:
         yield _problem(error, label=label)
         return
-    for file in content.get("files", ()):
-        yield from _problems_of_file(files, "", FileRecord(**file), label=label)
+    for file in present:
+        yield from _problems_of_file(files, "", file, label=label)
 
 
 def _problems_of_manifest(files: Files, dump: str, manifest: Manifest) -> Iterator[Problem]:
@@ -100,7 +108,7 @@ def _problems_of_manifest(files: Files, dump: str, manifest: Manifest) -> Iterat
         yield from _problems_of_file(files, dump, file, label=dump)
     for row_group in range(len(manifest.row_groups)):
         key = f"{dump}/{COMMITS}/{pass_digest(manifest.specs)}/{marker_name(row_group)}"
-        yield from _problems_of_record(files, key, MARKER, label=dump)
+        yield from _problems_of_record(files, key, MARKER, label=dump, complete=True)
     for name, layer in manifest.layers.items():
         address = Address(manifest.dataset, manifest.split, manifest.model, name)
         yield from _problems_of_layer(files, dump, layer, label=f"{address} ({manifest.fingerprint[:12]})")
