@@ -40,7 +40,8 @@ install: .venv/.installed ## the virtual environment, from requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement .ci/installer.lock
 	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation \
+		--config-setting editable_mode=compat --editable .
 	touch $@
 
 lock: ## renew requirements.lock (network)
