@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Stitches in flight at a time: one computes while another reads its activations.
 STITCHES = 2
 
-_THREADS: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=STITCHES)
+_THREADS: Any = ThreadPoolTaskRunner(max_workers=STITCHES)
 
 
 class FlowError(ValueError):
@@ -79,7 +79,8 @@ def sweep(
     list of dict
         One small record per unit of work, in order.
     """
-    plan = _Plan(sweep, out, scheduler, stitch_deployment)
+    # prefect.yaml renders an unset environment variable as an empty string.
+    plan = _Plan(sweep, out, scheduler or None, stitch_deployment or None)
     return [record for step in chosen(steps) for record in plan.run(step)]
 
 

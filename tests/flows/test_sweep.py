@@ -37,6 +37,12 @@ def test_only_the_chosen_steps_run(server, pretend, tmp_path):
     assert pretend.calls == IN_ORDER[:6]
 
 
+def test_an_empty_address_from_an_unset_variable_is_none(server, pretend, tmp_path):
+    records = sweep("s", str(tmp_path), scheduler="", steps=["compare", "stitch"], stitch_deployment="")
+    assert records[0]["scheduler"] is None
+    assert pretend.calls[-1][0] == "stitch"
+
+
 def test_two_stitches_at_a_time(server, pretend, tmp_path):
     pretend.seconds = 0.5
     assert len(stitch("s", str(tmp_path))) == 4
