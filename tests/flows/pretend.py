@@ -43,41 +43,41 @@ class Pretend:
             targets=(("a", "layer1.0"), ("a", "layer1.1"), ("a", "layer2.0"), ("a", "layer2.1")),
         )
 
-    def train(self, sweep, out, model, *, report):
-        return self._unit(out, "train", model, report)
+    def train(self, sweep, folder, model, *, report):
+        return self._unit(folder, "train", model, report)
 
-    def dump(self, sweep, out, model, split, *, report):
-        return self._unit(out, "dump", f"{model} {split}", report)
+    def dump(self, sweep, folder, model, split, *, report):
+        return self._unit(folder, "dump", f"{model} {split}", report)
 
-    def compare(self, sweep, out, view, *, scheduler, report):
-        return self._unit(out, "compare", view, report) | {"scheduler": scheduler}
+    def compare(self, sweep, folder, view, *, scheduler, report):
+        return self._unit(folder, "compare", view, report) | {"scheduler": scheduler}
 
-    def fit_maps(self, sweep, out, *, scheduler, report):
-        return self._unit(out, "fit maps", "all", report)
+    def fit_maps(self, sweep, folder, *, scheduler, report):
+        return self._unit(folder, "fit maps", "all", report)
 
-    def stitch(self, sweep, out, model, layer, *, report):
+    def stitch(self, sweep, folder, model, layer, *, report):
         with self._lock:
             self._stitching += 1
             self.peak_stitching = max(self.peak_stitching, self._stitching)
         try:
-            return self._unit(out, "stitch", f"{model} {layer}", report)
+            return self._unit(folder, "stitch", f"{model} {layer}", report)
         finally:
             with self._lock:
                 self._stitching -= 1
 
-    def report(self, sweep, out):
-        return self._unit(out, "report", sweep.name, lambda done, total: None) | {
+    def report(self, sweep, folder):
+        return self._unit(folder, "report", sweep.name, lambda done, total: None) | {
             "findings": [{"title": "Is a|b?", "answer": "<b>yes</b>"}]
         }
 
-    def _unit(self, out, step, unit, report):
+    def _unit(self, folder, step, unit, report):
         self.calls.append((step, unit))
         for done in range(10):
             report(done, 10)
             time.sleep(self.seconds / 10)
         report(10, 10)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / f"{step} {unit}".replace("/", "-")).touch()
+        folder.root.mkdir(parents=True, exist_ok=True)
+        (folder.root / f"{step} {unit}".replace("/", "-")).touch()
         return {"step": step, "unit": unit}
 
 

@@ -67,13 +67,13 @@ def test_a_failing_stitch_stops_the_others_and_comes_out(server, pretend, tmp_pa
     failed = threading.Event()
     original = pretend.stitch
 
-    def stitch_or_fail(sweep, out, model, layer, *, report):
+    def stitch_or_fail(sweep, folder, model, layer, *, report):
         if layer == "layer1.0":
             failed.set()
             raise PretendError
         failed.wait(10)
         pretend.seconds = 10.0  # nobody waits for this unless the failure goes unnoticed
-        return original(sweep, out, model, layer, report=report)
+        return original(sweep, folder, model, layer, report=report)
 
     monkeypatch.setattr("stitchpipe.sweep.stitch", stitch_or_fail)
     with listening(lambda *report: None), pytest.raises(PretendError):
