@@ -48,12 +48,12 @@ def run(
     scheduler
         Address of a Dask scheduler, or None for a local cluster.
     progress
-        Called with (unit, done, total) from one thread at a time; what it raises ends the unit.
+        Called with (unit, done, total); what it raises ends the unit.
 
     Raises
     ------
     Interrupted
-        After Ctrl-C or SIGTERM. Units end at their next report.
+        After Ctrl-C or SIGTERM.
     Exception
         Whatever a unit of work raised, unwrapped.
     """

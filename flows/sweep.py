@@ -7,16 +7,15 @@ deployment can send it to another work pool.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from prefect import flow
 from prefect.deployments import run_deployment
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import tasks
 from flows.artifact import publish
-from flows.progress import stop_units
 from stitchpipe import sweep as pipeline
+from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,21 +24,12 @@ if TYPE_CHECKING:
 
     from flows.tasks import Record
 
-#: Stitches in flight at a time: one computes while another reads its activations.
-STITCHES = 2
 
-_THREADS: Any = ThreadPoolTaskRunner(max_workers=STITCHES)
-
-
-class FlowError(ValueError):
+class FlowError(ExplainedError, ValueError):
     """A sweep cannot be orchestrated the way that was asked for."""
 
-    def __init__(self, *, where: str, expected: str, found: str, remedy: str) -> None:
-        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
-        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
 
-
-@flow(name="stitch", task_runner=_THREADS, persist_result=False)
+@flow(name="stitch", persist_result=False)
 def stitch(sweep: str, out: str) -> list[dict[str, object]]:
     """Make and score the stitches into every target layer of a sweep; its maps must have been fitted.
 
@@ -53,7 +43,7 @@ def stitch(sweep: str, out: str) -> list[dict[str, object]]:
     return _stitches(sweep, out)
 
 
-@flow(name="sweep", task_runner=_THREADS, persist_result=False)
+@flow(name="sweep", persist_result=False)
 def sweep(
     sweep: str,
     out: str,
@@ -142,11 +132,6 @@ class _Plan:
 
 
 def _stitches(sweep: str, out: str) -> list[Record]:
-    """Stitch into every target, `STITCHES` at a time, in the task runner of the flow that calls."""
+    """Stitch into every target, one after the other: each uses the whole device, or all cores."""
     targets = pipeline.units(pipeline.load(sweep)).targets
-    futures = [tasks.stitch.submit(sweep, out, model, layer) for model, layer in targets]
-    try:
-        return [future.result() for future in futures]
-    except BaseException:
-        stop_units()  # otherwise the flow would wait for the stitches that are still running
-        raise
+    return [tasks.stitch(sweep, out, model, layer) for model, layer in targets]

@@ -8,7 +8,7 @@ from prefect.settings import (
     PREFECT_LOGGING_TO_API_ENABLED,
     temporary_settings,
 )
-from pretend import Pretend, install
+from tests.flows.pretend import Pretend, install
 
 from flows.children import Child
 from flows.stage import Stage
