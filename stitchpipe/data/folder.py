@@ -102,7 +102,7 @@ class _Reader:
                     remedy="Set data.size to resize all images.",
                 )
         pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
-        return normalised(pixels.contiguous(), self._mean, self._std)
+        return normalised(pixels.clone(memory_format=torch.contiguous_format), self._mean, self._std)
 
     @cached_property
     def _expected_shape(self) -> tuple[int, ...]:

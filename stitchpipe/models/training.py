@@ -162,4 +162,5 @@ def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
     rows = (moves[:, :1] + torch.arange(height))[:, :, None]
     columns = (moves[:, 1:] + torch.arange(width))[:, None, :]
     picked = padded[torch.arange(count)[:, None, None], :, rows, columns]
-    return picked.permute(0, 3, 1, 2).contiguous()
+    # A fresh layout, also where there is one channel: the strides decide which convolution kernels run.
+    return picked.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
