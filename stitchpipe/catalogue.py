@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import re
+import tempfile
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stitchpipe.errors import ExplainedError
+from stitchpipe.query import QueryError, answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+__all__ = ["SCHEMA", "Catalogue", "CatalogueError", "QueryError", "Result", "ResultError"]
+
+OK = "ok"
+"""The status of a record that holds a number."""
+
+
+class ResultError(ExplainedError, ValueError):
+    """A record contradicts itself: a number without status ok, or the other way round."""
+
+
+class CatalogueError(ExplainedError, ValueError):
+    """A part of the results cannot be written or read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,11 +40,36 @@ class Result:
     """One number, always directed, with everything that is needed to know what it is.
 
     ``status`` is ``ok``, or names why there is no number; then ``value`` is None and ``reason`` says more.
+    Beside a number ``reason`` may hold a remark.
+
+    Attributes
+    ----------
+    index, value, status, reason
+        What was computed: a name of the registry of indices, ``stitch_*`` or ``ood_*``; unit and range are
+        the index's own.
+    view, grid
+        How rows were made: ``positions`` or ``pooled``, and ``"8x8"``.
+    fit_split, split
+        Where a map was fitted (None: nothing was), and where the number was taken.
+    n_samples, n_rows, p, q
+        Images, rows of the view, features of source and target.
+    rank, condition
+        Of the directions that the number rests on, where something was inverted.
+    method, init, objective, seed, steps, final_loss
+        Of a stitch: ``dm`` or ``tlm``, and how the latter was trained.
+    source_digest, target_digest
+        Content digests of the two representations on `split`.
+
+    Raises
+    ------
+    ResultError
+        A finite `value` with another status than ok, none with ok, a number that is NaN or infinite, or a
+        count that cannot be.
     """
 
     index: str
     value: float | None
-    status: str = "ok"
+    status: str = OK
     reason: str | None = None
     view: str
     grid: str
@@ -38,3 +93,221 @@ class Result:
     final_loss: float | None = None
     source_digest: str
     target_digest: str
+
+    def __post_init__(self) -> None:
+        for name in ("value", "condition", "final_loss"):
+            number = getattr(self, name)
+            if number is not None and not isfinite(number):
+                remedy = "Record a status that says why there is no number, and None."
+                raise self._refused(name, "a finite number or None", str(number), remedy)
+        if (self.status == OK) != (self.value is not None):
+            expected = "a number" if self.status == OK else "no number"
+            remedy = "Give a number with status 'ok', or None with the status that says why."
+            raise self._refused("value", f"{expected} with status '{self.status}'", str(self.value), remedy)
+        for name in ("n_samples", "n_rows", "p", "q"):
+            if getattr(self, name) < 0:
+                raise self._refused(name, "a count", str(getattr(self, name)), "Pass the number of rows.")
+
+    def _refused(self, field: str, expected: str, found: str, remedy: str) -> ResultError:
+        pair = f"{self.source_model}/{self.source_layer} -> {self.target_model}/{self.target_layer}"
+        return ResultError(
+            where=f"{self.index} of {pair}, {field}", expected=expected, found=found, remedy=remedy
+        )
+
+
+def _column(name: str, kind: pa.DataType, *, optional: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=optional)
+
+
+SCHEMA = pa.schema(
+    [
+        _column("index", pa.string()),
+        _column("value", pa.float64(), optional=True),
+        _column("status", pa.string()),
+        _column("reason", pa.string(), optional=True),
+        _column("view", pa.string()),
+        _column("grid", pa.string()),
+        _column("source_model", pa.string()),
+        _column("source_layer", pa.string()),
+        _column("target_model", pa.string()),
+        _column("target_layer", pa.string()),
+        _column("fit_split", pa.string(), optional=True),
+        _column("split", pa.string()),
+        _column("n_samples", pa.int64()),
+        _column("n_rows", pa.int64()),
+        _column("p", pa.int64()),
+        _column("q", pa.int64()),
+        _column("rank", pa.int64(), optional=True),
+        _column("condition", pa.float64(), optional=True),
+        _column("method", pa.string(), optional=True),
+        _column("init", pa.string(), optional=True),
+        _column("objective", pa.string(), optional=True),
+        _column("seed", pa.int64(), optional=True),
+        _column("steps", pa.int64(), optional=True),
+        _column("final_loss", pa.float64(), optional=True),
+        _column("source_digest", pa.string()),
+        _column("target_digest", pa.string()),
+    ]
+)
+"""The columns of a part: the fields of `Result`, in order."""
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+_SUFFIX = ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Results in a folder, one Parquet part per content key.
+
+    A part appears whole or not at all, and is what `has` answers for: work whose key is there is done. Two
+    writers of one key write the same numbers, so the last one wins harmlessly.
+
+    Attributes
+    ----------
+    directory
+        The folder; made by the first `write`.
+    """
+
+    directory: Path
+
+    def has(self, key: str) -> bool:
+        """Return whether the results of `key` are there. Raises CatalogueError if it is no key."""
+        return self._part(key).is_file()
+
+    def keys(self) -> list[str]:
+        """Return the keys that are there, sorted."""
+        return [path.name.removesuffix(_SUFFIX) for path in self._parts(None)]
+
+    def write(self, key: str, results: Sequence[Result]) -> Path:
+        """Write the results of one unit of work under its content key; return the part's path.
+
+        Parameters
+        ----------
+        key
+            Digest of everything the numbers depend on; letters, digits, ``.``, ``_`` and ``-``.
+        results
+            Rows, in the order in which they will be read. May be empty.
+
+        Raises
+        ------
+        CatalogueError
+            `key` is no key, or the folder cannot be written.
+
+        Notes
+        -----
+        Temporary file, fsync, rename, fsync of the folder: a reader never sees half a part, and what a
+        returned call has written survives a loss of power.
+        """
+        path = self._part(key)
+        table = pa.Table.from_pylist([asdict(result) for result in results], schema=SCHEMA)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            _replace(path, table)
+        except OSError as error:
+            raise CatalogueError(
+                where=str(path),
+                expected="a folder that can be written",
+                found=error.strerror or type(error).__name__,
+                remedy="Make room or grant access, then run again: finished parts are kept.",
+            ) from None
+        return path
+
+    def read(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return results as a data frame, parts in the order of `keys` (default: all, sorted by key).
+
+        Missing numbers are NaN in the frame, as pandas has it; the Parquet part holds null.
+
+        Raises
+        ------
+        CatalogueError
+            A part of `keys` is not there, or a part is damaged; names the file.
+        """
+        frame: pd.DataFrame = self._table(keys).to_pandas()
+        return frame
+
+    def query(self, sql: str, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over the table ``results``, read-only.
+
+        Parameters
+        ----------
+        sql
+            One statement in DuckDB's dialect. It sees the results and nothing else: no files, no network.
+        keys
+            Which parts make up the table; default: all.
+
+        Raises
+        ------
+        QueryError
+            It is not one such statement, it is wrong, or there are no results yet.
+        CatalogueError
+            A part is missing or damaged.
+
+        Notes
+        -----
+        All parts are read into memory, then DuckDB answers: O(rows) per query.
+        """
+        if keys is None and not self.keys():
+            raise QueryError(
+                where=str(self.directory),
+                expected="results (*.parquet)",
+                found="none" if self.directory.is_dir() else "no such folder",
+                remedy="Run a sweep into this folder first, for example `stitchpipe quickstart`.",
+            )
+        return answer(sql, self._table(keys))
+
+    def _part(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise CatalogueError(
+                where=str(self.directory),
+                expected="a key of letters, digits, '.', '_' and '-'",
+                found=repr(key),
+                remedy="Use the hexadecimal digest of what the numbers depend on.",
+            )
+        return self.directory / f"{key}{_SUFFIX}"
+
+    def _parts(self, keys: Iterable[str] | None) -> list[Path]:
+        if keys is not None:
+            return [self._part(key) for key in dict.fromkeys(keys)]
+        return sorted(path for path in self.directory.glob(f"*{_SUFFIX}") if not path.name.startswith("."))
+
+    def _table(self, keys: Iterable[str] | None) -> pa.Table:
+        parts = [_read(path) for path in self._parts(keys)]
+        return pa.concat_tables([SCHEMA.empty_table(), *parts], promote_options="default")
+
+
+def _replace(path: Path, table: pa.Table) -> None:
+    """Put `table` at `path` in one step."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read(path: Path) -> pa.Table:
+    """Read one part, page checksums verified."""
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True).read()
+    except (OSError, pa.ArrowException) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else _first_line(error)
+        raise CatalogueError(
+            where=str(path),
+            expected="a whole part of the results",
+            found=found,
+            remedy="Delete the file if it is there and run the sweep again: only its numbers are recomputed.",
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
