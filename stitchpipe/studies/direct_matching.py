@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import pandas as pd
 from scipy.stats import spearmanr
 
 from stitchpipe.algebra.indices import INDICES
 from stitchpipe.studies.best_source import Standing, standing
-from stitchpipe.studies.finding import OUTCOME_RULE, SOURCE, Finding, fraction, outcome_of
+from stitchpipe.studies.finding import OUTCOME_RULE, SOURCE, Finding, fraction, outcome_of, signed
 from stitchpipe.studies.stitches import PAIR, RELATIVE, LayerOrder, comparable
 
-ACCURACY = "stitched accuracy"
+Measure: TypeAlias = tuple[str, str]
+"""What layers are ranked by, and the view it was taken under."""
+
+ACCURACY: Measure = ("stitched accuracy", "")
 
 
 def own_layer(compared: pd.DataFrame, stitched: pd.DataFrame, layer_order: LayerOrder) -> Finding | None:
@@ -19,7 +24,7 @@ def own_layer(compared: pd.DataFrame, stitched: pd.DataFrame, layer_order: Layer
     rows = _standings(compared, stitched, layer_order, own)
     if not rows:
         return None
-    label, first = next(iter(rows.items()))
+    (label, _), first = next(iter(rows.items()))
     top = first.best + first.tied
     return Finding(
         name="dm-own-layer",
@@ -42,7 +47,7 @@ def corresponding_layer(
     rows = _standings(compared, stitched, layer_order, _counterparts(layer_order))
     if not rows:
         return None
-    label, first = next(iter(rows.items()))
+    (label, _), first = next(iter(rows.items()))
     return Finding(
         name="dm-corresponding-layer",
         question="Under direct matching, is the corresponding layer of another network the best source?",
@@ -88,9 +93,15 @@ def indices(compared: pd.DataFrame, layer_order: LayerOrder) -> Finding | None:
         numbers={f"{_title(index)} ({view})": shares[index, view] for index, view in ranked},
         table=pd.DataFrame(
             [
-                {"index": _title(index), "view": view, "share within ±1": shares[index, view], **found}
+                {
+                    "index": _title(index),
+                    "view": view,
+                    "targets": rows[index, view].targets,
+                    "strictly best": rows[index, view].best,
+                    "within ±1": rows[index, view].near,
+                    "share within ±1": shares[index, view],
+                }
                 for index, view in ranked
-                for found in [rows[index, view].row()]
             ]
         ),
         detail=pd.concat(
@@ -112,7 +123,7 @@ def depth(stitched: pd.DataFrame) -> Finding | None:
         return None
     blocks |= {"DM, the pairs that TLM was trained on": shared, "TLM, the same pairs": trained}
     rhos = {name: rho for name, block in blocks.items() if (rho := _spearman(block)) is not None}
-    said = "; ".join(f"{name} {rho:+.2f}" for name, rho in rhos.items())
+    said = "; ".join(f"{name} {signed(rho)}" for name, rho in rhos.items())
     return Finding(
         name="depth",
         question="Does stitched accuracy fall with the distance in depth?",
@@ -143,14 +154,14 @@ def _standings(
     stitched: pd.DataFrame,
     layer_order: LayerOrder,
     sources: dict[str, set[str]],
-) -> dict[str, Standing]:
+) -> dict[Measure, Standing]:
     """Return the standing by stitched accuracy, then by the direct-matching indices of each view."""
     direct = stitched[stitched["method"] == "dm"].rename(columns={RELATIVE: "value"})
-    rows = {ACCURACY: _standing(direct, layer_order, sources, larger=True)}
+    rows: dict[Measure, Standing] = {ACCURACY: _standing(direct, layer_order, sources, larger=True)}
     for (index, view), block in compared.groupby(["index", "view"], sort=False):
         if str(index).startswith("dm_"):
-            label = f"{_title(str(index))} ({view})"
-            rows[label] = _standing(block, layer_order, sources, larger=_larger(str(index)))
+            label = _title(str(index)).removeprefix("Direct matching, ")
+            rows[label, str(view)] = _standing(block, layer_order, sources, larger=_larger(str(index)))
     return {label: found for label, found in rows.items() if found.targets}
 
 
@@ -166,14 +177,15 @@ def _standing(
     )
 
 
-def _others(rows: dict[str, Standing]) -> str:
-    rest = list(rows.items())[1:]
-    said = "; ".join(f"{label} {fraction(found.best, found.targets)}" for label, found in rest)
-    return f"Strictly best by other measures: {said}." if rest else ""
+def _others(rows: dict[Measure, Standing]) -> str:
+    """Return how often the layer is strictly best by all measures but the first, together."""
+    rest = list(rows.values())[1:]
+    best, targets = sum(found.best for found in rest), sum(found.targets for found in rest)
+    return f"By the held-out fit itself (R², structural error) it is strictly best in {fraction(best, targets)} cases."
 
 
-def _table(rows: dict[str, Standing]) -> pd.DataFrame:
-    return pd.DataFrame([{"by": label, **found.row()} for label, found in rows.items()])
+def _table(rows: dict[Measure, Standing]) -> pd.DataFrame:
+    return pd.DataFrame([{"by": label, "view": view, **found.row()} for (label, view), found in rows.items()])
 
 
 def _spearman(block: pd.DataFrame) -> float | None:
