@@ -141,10 +141,9 @@ def _stitched(stitched: pd.DataFrame, layer_order: LayerOrder) -> Figure:
     for axes, method, title in zip(
         panels, ("dm", "tlm"), ("Direct matching", "Task loss matching, best start"), strict=True
     ):
-        best = stitched[stitched["method"] == method].groupby(PAIR)[RELATIVE].max()
+        best = stitched[stitched["method"] == method].groupby(PAIR)[RELATIVE].max().reset_index()
         values = np.full((len(sources), len(targets)), np.nan)
-        for names, value in best.to_dict().items():
-            source_model, source, target_model, target = map(str, names)
+        for source_model, source, target_model, target, value in best.to_numpy().tolist():
             place = sources.index(Layer(source_model, source)), targets.index(Layer(target_model, target))
             values[place] = value
         image = _heat(axes, values, sources, targets, _Colours())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ LIMIT = 120
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: `text` to read, `exact` on hover (empty where it says no more), numbers flush right."""
+    """One cell: `text` to read, `exact` on hover (empty where it says no more), numbers flush right as their column."""
 
     text: str
     exact: str
@@ -34,19 +34,19 @@ class Table:
 def table_of(frame: pd.DataFrame) -> Table:
     """Return a data frame as a table; columns without any value are dropped."""
     filled = frame.dropna(axis="columns", how="all")
-    columns = [filled.iloc[:, number].tolist() for number in range(filled.shape[1])]
-    cells = [[cell(value) for value in column[:LIMIT]] for column in columns]
-    heads = tuple(
-        Cell(str(name).replace("_", " "), "", any(one.numeric for one in column))
-        for name, column in zip(filled.columns, cells, strict=True)
-    )
-    return Table(heads, tuple(zip(*cells, strict=True)), max(len(filled) - LIMIT, 0))
+    heads, columns = [], []
+    for number, name in enumerate(filled.columns):
+        cells = [cell(value) for value in filled.iloc[:LIMIT, number].tolist()]
+        numeric = any(one.numeric for one in cells)
+        heads.append(Cell(str(name).replace("_", " "), "", numeric))
+        columns.append([replace(one, numeric=numeric) for one in cells])
+    return Table(tuple(heads), tuple(zip(*columns, strict=True)), max(len(filled) - LIMIT, 0))
 
 
 def cell(value: Any) -> Cell:
     """Return a value as a cell: numbers to four significant digits, whole ones in full."""
     if value is None or value != value:  # noqa: PLR0124 - NaN is the one value that differs from itself
-        return Cell(MISSING, "", numeric=True)
+        return Cell(MISSING, "", numeric=False)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Cell(str(value), "", numeric=False)
     if float(value).is_integer() and abs(value) < 1e15:

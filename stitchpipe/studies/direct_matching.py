@@ -13,7 +13,7 @@ from stitchpipe.studies.finding import OUTCOME_RULE, SOURCE, Finding, fraction, 
 from stitchpipe.studies.stitches import PAIR, RELATIVE, LayerOrder, comparable
 
 Measure: TypeAlias = tuple[str, str]
-"""What layers are ranked by, and the view it was taken under."""
+"""What layers are ranked by, and under which view."""
 
 ACCURACY: Measure = ("stitched accuracy", "")
 
@@ -66,7 +66,7 @@ def corresponding_layer(
 def indices(compared: pd.DataFrame, layer_order: LayerOrder) -> Finding | None:
     """Answer which index finds the corresponding layer of another network; None without two such networks."""
     counterparts = _counterparts(layer_order)
-    rows = {}
+    rows: dict[Measure, Standing] = {}
     for (index, view), block in compared.groupby(["index", "view"], sort=False):
         name = str(index)
         found = _standing(block, layer_order, counterparts, larger=_larger(name))
@@ -91,19 +91,7 @@ def indices(compared: pd.DataFrame, layer_order: LayerOrder) -> Finding | None:
         outcome=None,
         criterion="",
         numbers={f"{_title(index)} ({view})": shares[index, view] for index, view in ranked},
-        table=pd.DataFrame(
-            [
-                {
-                    "index": _title(index),
-                    "view": view,
-                    "targets": rows[index, view].targets,
-                    "strictly best": rows[index, view].best,
-                    "within ±1": rows[index, view].near,
-                    "share within ±1": shares[index, view],
-                }
-                for index, view in ranked
-            ]
-        ),
+        table=_by_view(rows, ranked),
         detail=pd.concat(
             [rows[index, view].cases.assign(index=_title(index), view=view) for index, view in ranked]
         ),
@@ -179,7 +167,9 @@ def _standing(
 
 def _others(rows: dict[Measure, Standing]) -> str:
     """Return how often the layer is strictly best by all measures but the first, together."""
-    rest = list(rows.values())[1:]
+    rest = [found for measure, found in rows.items() if measure != next(iter(rows))]
+    if not rest:
+        return ""
     best, targets = sum(found.best for found in rest), sum(found.targets for found in rest)
     return f"By the held-out fit itself (R², structural error) it is strictly best in {fraction(best, targets)} cases."
 
@@ -194,6 +184,20 @@ def _spearman(block: pd.DataFrame) -> float | None:
     if len(block) < 3 or distance.nunique() < 2 or block[RELATIVE].nunique() < 2:
         return None
     return float(spearmanr(distance, block[RELATIVE]).statistic)
+
+
+def _by_view(rows: dict[Measure, Standing], ranked: list[Measure]) -> pd.DataFrame:
+    """Return one row per index: how often the corresponding layer is strictly best, and a neighbour at most away."""
+    table: dict[str, dict[str, str]] = {}
+    for index, view in ranked:
+        found = rows[index, view]
+        table.setdefault(index, {"index": _title(index)}).update(
+            {
+                f"{view}: strictly best": fraction(found.best, found.targets),
+                f"{view}: within ±1": fraction(found.near, found.targets),
+            }
+        )
+    return pd.DataFrame(list(table.values()))
 
 
 def _distances(known: pd.DataFrame) -> pd.DataFrame:

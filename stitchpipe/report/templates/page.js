@@ -226,7 +226,9 @@
       select.parentElement.hidden = starts.length < 2;
     }
     stitchMap("plot-dm", records.filter((r) => r.method === "dm"), top);
-    stitchMap("plot-tlm", records.filter((r) => r.method === "tlm" && r.init === select.value), top);
+    const trained = records.filter((r) => r.method === "tlm" && r.init === select.value);
+    if (trained.length) stitchMap("plot-tlm", trained, top);
+    else element("plot-tlm").textContent = "No stitch of this run was trained on the task.";
     legend("legend-stitches", 0, top, true, "relative accuracy");
   }
 
