@@ -42,8 +42,8 @@ class Standing:
             "strictly best": self.best,
             "tied": self.tied,
             "beaten": self.beaten,
-            "best within ±1": self.near,
-            "beaten by at most": self.excess,
+            "within ±1": self.near,
+            "largest excess": self.excess,
         }
 
 

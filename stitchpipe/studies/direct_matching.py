@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import pandas as pd
 from scipy.stats import spearmanr
 
 from stitchpipe.algebra.indices import INDICES
 from stitchpipe.studies.best_source import Standing, standing
-from stitchpipe.studies.finding import OUTCOME_RULE, SOURCE, Finding, fraction, outcome_of
+from stitchpipe.studies.finding import OUTCOME_RULE, SOURCE, Finding, fraction, outcome_of, signed
 from stitchpipe.studies.stitches import PAIR, RELATIVE, LayerOrder, comparable
 
-ACCURACY = "stitched accuracy"
+Measure: TypeAlias = tuple[str, str]
+"""What layers are ranked by, and under which view."""
+
+ACCURACY: Measure = ("stitched accuracy", "")
 
 
 def own_layer(compared: pd.DataFrame, stitched: pd.DataFrame, layer_order: LayerOrder) -> Finding | None:
@@ -19,7 +24,7 @@ def own_layer(compared: pd.DataFrame, stitched: pd.DataFrame, layer_order: Layer
     rows = _standings(compared, stitched, layer_order, own)
     if not rows:
         return None
-    label, first = next(iter(rows.items()))
+    (label, _), first = next(iter(rows.items()))
     top = first.best + first.tied
     return Finding(
         name="dm-own-layer",
@@ -42,7 +47,7 @@ def corresponding_layer(
     rows = _standings(compared, stitched, layer_order, _counterparts(layer_order))
     if not rows:
         return None
-    label, first = next(iter(rows.items()))
+    (label, _), first = next(iter(rows.items()))
     return Finding(
         name="dm-corresponding-layer",
         question="Under direct matching, is the corresponding layer of another network the best source?",
@@ -61,7 +66,7 @@ def corresponding_layer(
 def indices(compared: pd.DataFrame, layer_order: LayerOrder) -> Finding | None:
     """Answer which index finds the corresponding layer of another network; None without two such networks."""
     counterparts = _counterparts(layer_order)
-    rows = {}
+    rows: dict[Measure, Standing] = {}
     for (index, view), block in compared.groupby(["index", "view"], sort=False):
         name = str(index)
         found = _standing(block, layer_order, counterparts, larger=_larger(name))
@@ -86,13 +91,7 @@ def indices(compared: pd.DataFrame, layer_order: LayerOrder) -> Finding | None:
         outcome=None,
         criterion="",
         numbers={f"{_title(index)} ({view})": shares[index, view] for index, view in ranked},
-        table=pd.DataFrame(
-            [
-                {"index": _title(index), "view": view, "share within ±1": shares[index, view], **found}
-                for index, view in ranked
-                for found in [rows[index, view].row()]
-            ]
-        ),
+        table=_by_view(rows, ranked),
         detail=pd.concat(
             [rows[index, view].cases.assign(index=_title(index), view=view) for index, view in ranked]
         ),
@@ -112,7 +111,7 @@ def depth(stitched: pd.DataFrame) -> Finding | None:
         return None
     blocks |= {"DM, the pairs that TLM was trained on": shared, "TLM, the same pairs": trained}
     rhos = {name: rho for name, block in blocks.items() if (rho := _spearman(block)) is not None}
-    said = "; ".join(f"{name} {rho:+.2f}" for name, rho in rhos.items())
+    said = "; ".join(f"{name} {signed(rho)}" for name, rho in rhos.items())
     return Finding(
         name="depth",
         question="Does stitched accuracy fall with the distance in depth?",
@@ -143,14 +142,14 @@ def _standings(
     stitched: pd.DataFrame,
     layer_order: LayerOrder,
     sources: dict[str, set[str]],
-) -> dict[str, Standing]:
+) -> dict[Measure, Standing]:
     """Return the standing by stitched accuracy, then by the direct-matching indices of each view."""
     direct = stitched[stitched["method"] == "dm"].rename(columns={RELATIVE: "value"})
-    rows = {ACCURACY: _standing(direct, layer_order, sources, larger=True)}
+    rows: dict[Measure, Standing] = {ACCURACY: _standing(direct, layer_order, sources, larger=True)}
     for (index, view), block in compared.groupby(["index", "view"], sort=False):
         if str(index).startswith("dm_"):
-            label = f"{_title(str(index))} ({view})"
-            rows[label] = _standing(block, layer_order, sources, larger=_larger(str(index)))
+            label = _title(str(index)).removeprefix("Direct matching, ")
+            rows[label, str(view)] = _standing(block, layer_order, sources, larger=_larger(str(index)))
     return {label: found for label, found in rows.items() if found.targets}
 
 
@@ -166,14 +165,17 @@ def _standing(
     )
 
 
-def _others(rows: dict[str, Standing]) -> str:
-    rest = list(rows.items())[1:]
-    said = "; ".join(f"{label} {fraction(found.best, found.targets)}" for label, found in rest)
-    return f"Strictly best by other measures: {said}." if rest else ""
+def _others(rows: dict[Measure, Standing]) -> str:
+    """Return how often the layer is strictly best by all measures but the first, together."""
+    rest = [found for measure, found in rows.items() if measure != next(iter(rows))]
+    if not rest:
+        return ""
+    best, targets = sum(found.best for found in rest), sum(found.targets for found in rest)
+    return f"By the held-out fit itself (R², structural error) it is strictly best in {fraction(best, targets)} cases."
 
 
-def _table(rows: dict[str, Standing]) -> pd.DataFrame:
-    return pd.DataFrame([{"by": label, **found.row()} for label, found in rows.items()])
+def _table(rows: dict[Measure, Standing]) -> pd.DataFrame:
+    return pd.DataFrame([{"by": label, "view": view, **found.row()} for (label, view), found in rows.items()])
 
 
 def _spearman(block: pd.DataFrame) -> float | None:
@@ -182,6 +184,20 @@ def _spearman(block: pd.DataFrame) -> float | None:
     if len(block) < 3 or distance.nunique() < 2 or block[RELATIVE].nunique() < 2:
         return None
     return float(spearmanr(distance, block[RELATIVE]).statistic)
+
+
+def _by_view(rows: dict[Measure, Standing], ranked: list[Measure]) -> pd.DataFrame:
+    """Return one row per index: how often the corresponding layer is strictly best, and a neighbour at most away."""
+    table: dict[str, dict[str, str]] = {}
+    for index, view in ranked:
+        found = rows[index, view]
+        table.setdefault(index, {"index": _title(index)}).update(
+            {
+                f"{view}: strictly best": fraction(found.best, found.targets),
+                f"{view}: within ±1": fraction(found.near, found.targets),
+            }
+        )
+    return pd.DataFrame(list(table.values()))
 
 
 def _distances(known: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,8 @@ from stitchpipe.studies.finding import SOURCE, Finding, Outcome, fraction
 from stitchpipe.studies.stitches import PAIR, RELATIVE
 
 TITLES = {
-    "ood_mahalanobis": "Mahalanobis |2·AUROC − 1|",
-    "ood_knn": "k-NN |2·AUROC − 1|",
+    "ood_mahalanobis": "Mahalanobis",
+    "ood_knn": "k-NN",
     "ood_frechet": "Fréchet ratio",
     "ood_negative_mass": "negative mass",
 }
@@ -27,15 +27,16 @@ def out_of_distribution(stitched: pd.DataFrame) -> Finding | None:
     if not further:
         return None
     said = "; ".join(
-        f"{TITLES[name]} {both[f'{name}_tlm'].median():.3g} against {both[f'{name}_dm'].median():.3g}, "
-        f"TLM further in {fraction(*counts)}"
+        f"{TITLES[name]} in {fraction(*counts)} ({both[f'{name}_tlm'].median():.3g} against "
+        f"{both[f'{name}_dm'].median():.3g})"
         for name, counts in further.items()
     )
     return Finding(
         name="out-of-distribution",
         question="Does task loss matching take representations further out of the target's distribution "
         "than direct matching?",
-        answer=f"On the same {len(both)} stitches, medians of TLM against DM: {said}.",
+        answer=f"On the same {len(both)} stitches, task loss matching is further from the native rows than direct "
+        f"matching by {said}; in brackets the medians.",
         claim="Task loss matching creates out-of-distribution representations to gain accuracy; direct matching "
         f"does not where matching is possible ({SOURCE}).",
         outcome=_outcome(further),

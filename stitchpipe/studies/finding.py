@@ -87,3 +87,8 @@ OUTCOME_RULE = "as claimed if it holds in every case, partly if in at least half
 def fraction(part: int, whole: int) -> str:
     """Return ``"7 of 9"``."""
     return f"{part} of {whole}"
+
+
+def signed(value: float) -> str:
+    """Return a correlation with its sign, as print has it: ``"−0.93"``."""
+    return f"{value:+.2f}".replace("-", "−")

@@ -77,7 +77,7 @@ def late_to_early(stitched: pd.DataFrame) -> Finding | None:
                     "median": one.median(),
                     "highest": one.max(),
                 }
-                for method, one in (("TLM", tlm), ("DM, the same pairs", dm))
+                for method, one in (("TLM", tlm), ("DM", dm))
             ]
         ),
         detail=late[["source", "target", "init", "seed", "steps", "final_loss", "TLM", "DM"]],
@@ -135,7 +135,7 @@ def _violations(
         table=pd.DataFrame(
             [
                 _counts("TLM", both, "TLM"),
-                _counts("DM, the same pairs", direct, "DM"),
+                _counts("DM", direct, "DM"),
             ]
         ),
         detail=both[
