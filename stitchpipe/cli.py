@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cyclopts import App, Parameter
-from storage.errors import StoreError
 
 from stitchpipe import __version__
 from stitchpipe.config import ConfigError, load
 from stitchpipe.errors import ExplainedError
+from storage.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

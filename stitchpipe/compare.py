@@ -68,8 +68,11 @@ class _Rows:
 class _Summaries:
     """Own moments of each representation on each grid, formed once, and pairs assembled from them."""
 
-    def __init__(self, samples: Mapping[str, Samples], view: Label) -> None:
-        self.samples, self.view = samples, view
+    def __init__(self, arrays: Mapping[str, Any], view: View | None, *, where: str) -> None:
+        self.samples = {name: _samples(name, array) for name, array in arrays.items()}
+        self.spacing = {name: stored_spacing(array) for name, array in arrays.items()}
+        _same_count(self.samples, where)
+        self.view = _view_label(self.samples, view)
         self._rows: dict[tuple[str, Grid], _Rows] = {}
 
     def grid(self, target: str) -> Grid:
@@ -137,14 +140,14 @@ def compare_arrays(
     Time O(L²·n·p·q) for L representations, one product per ordered pair; memory for all rows in float64.
     """
     chosen = [index_named(name).name for name in indices]
-    samples = {name: _samples(name, array) for name, array in representations.items()}
-    _same_count(samples, "representations")
-    label = _view_label(samples, view)
-    scored = _Summaries(samples, label)
-    fitted_on = _Summaries(_fit_samples(fit, samples), label) if fit is not None else scored
+    scored = _Summaries(representations, view, where="representations")
+    fitted_on = scored
+    if fit is not None:
+        fitted_on = _Summaries(fit, view, where="fit")
+        _check_same_layers(scored.samples, fitted_on.samples)
     records = [
         record
-        for source, target in product(samples, samples)
+        for source, target in product(scored.samples, repeat=2)
         for record in _records(scored, fitted_on, source, target, chosen)
     ]
     return pd.DataFrame.from_records(records, columns=list(COLUMNS)).astype(COLUMNS)
@@ -156,7 +159,7 @@ def _records(
     """Yield one record per index of one ordered pair."""
     pair = scored.pair(source, target)
     n_samples = len(scored.samples[source])
-    eps_x, eps_y = (stored_spacing(scored.samples[name]) for name in (source, target))
+    eps_x, eps_y = scored.spacing[source], scored.spacing[target]
     fitted = None
     if any(INDICES[name].held_out for name in indices):
         fit_pair = pair if fitted_on is scored else fitted_on.pair(source, target)
@@ -243,16 +246,13 @@ def _view_label(samples: Mapping[str, Samples], view: View | None) -> Label:
     )
 
 
-def _fit_samples(fit: Mapping[str, Any], samples: Mapping[str, Samples]) -> dict[str, Samples]:
-    """Return the samples to fit on, which must have the names and the shapes of those to score."""
-    found = {name: _samples(name, array) for name, array in fit.items()}
-    shapes = {name: block.shape[1:] for name, block in samples.items()}
-    if shapes != {name: block.shape[1:] for name, block in found.items()}:
+def _check_same_layers(scored: Mapping[str, Samples], fitted_on: Mapping[str, Samples]) -> None:
+    expected = {name: block.shape[1:] for name, block in scored.items()}
+    found = {name: block.shape[1:] for name, block in fitted_on.items()}
+    if expected != found:
         raise RowsError(
             where="fit",
-            expected=f"the representations' names and sample shapes {shapes}",
-            found=f"{ {name: block.shape[1:] for name, block in found.items()} }",
+            expected=f"the representations' names and sample shapes {expected}",
+            found=str(found),
             remedy="Pass the same layers on other samples.",
         )
-    _same_count(found, "fit")
-    return found

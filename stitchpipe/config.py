@@ -194,13 +194,16 @@ class Ood(_Section):
 
 
 class Run(_Section):
-    """Where the work is done. Nothing here changes a number."""
+    """Where the work is done. Results do not depend on it beyond the last digits of floating-point sums."""
 
     workers: Count = Field(
         default=2, description="Dask worker processes of the local cluster, one thread each"
     )
     memory_limit_bytes: Annotated[int, Field(ge=2**26)] = Field(
         default=2 * 2**30, description="per worker; tiles are planned to stay below it"
+    )
+    torch_threads: Count = Field(
+        default=2, description="of forward passes and training, which run one at a time"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="for forward passes and training"

@@ -6,7 +6,6 @@ once, durable), and decoded from bytes that were checked first.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,14 +127,6 @@ def encode_vector(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> di
     )
     array[...] = values
     return _bytes_of(place)
-
-
-def same_metadata(left: bytes, right: bytes) -> bool:
-    """Return whether two ``zarr.json`` say the same, however they are spelt."""
-    try:
-        return bool(json.loads(left) == json.loads(right))
-    except ValueError:
-        return False
 
 
 def _open(content: Mapping[str, bytes]) -> zarr.Array[Any]:

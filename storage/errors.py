@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+REMEDY = "Restore this file from a copy, or remove the dump's directory and dump again."
+"""What helps where committed bytes are damaged."""
+
+
 class StoreError(Exception):
     """Anything a store refuses; `where`, `expected`, `found` and `remedy` are attributes."""
 
@@ -151,7 +155,7 @@ class CorruptError(StoreError):
         file: str,
         expected: str,
         found: str,
-        remedy: str = "Restore this file from a copy, or remove the dump's directory and dump again.",
+        remedy: str = REMEDY,
     ) -> None:
         self.representation, self.row_group, self.file = representation, row_group, file
         group = "" if row_group is None else f", row group {row_group}"

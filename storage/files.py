@@ -61,18 +61,21 @@ class Files:
         """
         path = self.path(key)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with open(path, "rb", opener=_open_unfollowed) as file:
+                return file.read()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFoundError(
                 where=path, expected="a file", found="none", remedy="It was never written, or was removed."
             ) from error
         except OSError as error:
-            raise _unreadable(path, error) from error
-        with os.fdopen(descriptor, "rb") as file:
-            try:
-                return file.read()
-            except OSError as error:
-                raise _unreadable(path, error) from error
+            raise CorruptError(
+                representation="store",
+                row_group=None,
+                file=path,
+                expected="a readable regular file",
+                found=f"{error.strerror} (errno {error.errno})",
+                remedy="Check the file's permissions and the disk.",
+            ) from error
 
     def stat(self, key: str) -> os.stat_result | None:
         """Return what the file system knows about a regular file, or None where there is none."""
@@ -150,6 +153,11 @@ class Files:
         self._durable.add(path)
 
 
+def _open_unfollowed(path: str, flags: int) -> int:
+    """Open for reading, but neither a symbolic link nor, for ever, a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def _write_synced(path: str, data: bytes) -> None:
     """Write a new file and wait until its bytes are on the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -178,15 +186,3 @@ def _refusals(path: str, n_bytes: int) -> Iterator[None]:
         yield
     except OSError as error:
         raise WriteError(path=path, n_bytes=n_bytes, cause=error) from error
-
-
-def _unreadable(path: str, error: OSError) -> CorruptError:
-    """Return the error for a file that is there and cannot be read."""
-    return CorruptError(
-        representation="store",
-        row_group=None,
-        file=path,
-        expected="a readable regular file",
-        found=f"{error.strerror} (errno {error.errno})",
-        remedy="Check the file's permissions and the disk.",
-    )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from storage import arrays
-from storage.errors import ConflictError
+from storage.errors import ConflictError, CorruptError
 from storage.layout import COMMITS
 from storage.names import encode_name
-from storage.schema import FileRecord, digest_of_bytes
+from storage.schema import FileRecord
 from storage.splits import commits_array, sample_coordinates
 
 if TYPE_CHECKING:
@@ -34,9 +35,8 @@ def set_up_layers(
     ConflictError
         A layer is there with another shape, dtype or row groups.
     """
-    _create_group(files, dump.key, {"model": dump.model, "fingerprint": dump.fingerprint, **_about(dump)})
-    for name, data in commits_array().items():
-        files.create(f"{dump.key}/{COMMITS}/{name}", data)
+    for name, data in _group_files(dump).items():
+        files.create(f"{dump.key}/{name}", data)
     coordinates = sample_coordinates(split)
     metadata = {}
     for layer, spec in layers.items():
@@ -49,34 +49,64 @@ def set_up_layers(
 
 def flag_sealed(files: Files, dump: DumpIdentity, layers: Iterable[str]) -> None:
     """Set the scalar ``sealed`` beside each layer's activations: a courtesy to readers of plain Zarr."""
-    flag = arrays.encode_vector(np.array(True), {})
     for layer in layers:
-        for name, data in flag.items():
+        for name, data in sealed_flag().items():
             files.create(f"{dump.key}/{encode_name(layer)}/sealed/{name}", data)
 
 
-def coordinate_records(files: Files, dump: DumpIdentity, split: Split, layer: str) -> tuple[FileRecord, ...]:
-    """Return size and digest of the files beside a layer's shards, as they lie on the disk."""
+@cache
+def sealed_flag() -> Mapping[str, bytes]:
+    """Return the files of the scalar that says True; without its chunk it reads False."""
+    return arrays.encode_vector(np.array(True), {})
+
+
+def group_records(files: Files, dump: DumpIdentity) -> tuple[FileRecord, ...]:
+    """Return size and digest of the files of a dump's own group, as they lie on the disk."""
+    names = [*_group_files(dump), f"{COMMITS}/dump.json"]
+    return tuple(FileRecord.of(name, files.read(f"{dump.key}/{name}")) for name in names)
+
+
+def layer_records(files: Files, dump: DumpIdentity, split: Split, layer: str) -> tuple[FileRecord, ...]:
+    """Return size and digest of the files beside a layer's shards, as they lie on the disk.
+
+    Raises
+    ------
+    CorruptError
+        A coordinate does not hold the split's values.
+    """
     below = encode_name(layer)
-    names = [f"{below}/zarr.json", f"{below}/activations/zarr.json", f"{below}/sealed/zarr.json"]
-    names += [
-        f"{below}/{array}/{name}" for array, content in sample_coordinates(split).items() for name in content
-    ]
     records = []
-    for name in names:
-        data = files.read(f"{dump.key}/{name}")
-        records.append(FileRecord(key=name, n_bytes=len(data), sha256=digest_of_bytes(data)))
+    for array in ("", "activations/", "sealed/"):
+        name = f"{below}/{array}zarr.json"
+        records.append(FileRecord.of(name, files.read(f"{dump.key}/{name}")))
+    for array, content in sample_coordinates(split).items():
+        for name, wanted in content.items():
+            key = f"{dump.key}/{below}/{array}/{name}"
+            data = files.read(key)
+            if name != "zarr.json" and data != wanted:
+                raise CorruptError(
+                    representation=dump.label(layer),
+                    row_group=None,
+                    file=files.path(key),
+                    expected=f"the split's {array}",
+                    found="other bytes",
+                    remedy="Remove this file and run again.",
+                )
+            records.append(FileRecord.of(f"{below}/{array}/{name}", data))
     return tuple(records)
 
 
-def _about(dump: DumpIdentity) -> dict[str, Any]:
-    """Return what a group says about its dump."""
-    return {"dataset": dump.dataset, "split": dump.split, "identity": dump.identity}
-
-
-def _create_group(files: Files, key: str, attributes: Mapping[str, Any]) -> None:
-    """Create a group's metadata unless it is there."""
-    files.create(f"{key}/zarr.json", arrays.group_metadata(attributes))
+def _group_files(dump: DumpIdentity) -> dict[str, bytes]:
+    """Return the files of a dump's own group."""
+    about = {
+        "dataset": dump.dataset,
+        "split": dump.split,
+        "model": dump.model,
+        "fingerprint": dump.fingerprint,
+        "identity": dump.identity,
+    }
+    home = {f"{COMMITS}/{name}": data for name, data in commits_array().items()}
+    return {"zarr.json": arrays.group_metadata(about), **home}
 
 
 def _layer_files(
@@ -98,7 +128,7 @@ def _layer_files(
     made = {
         f"{below}/zarr.json": arrays.group_metadata({"layer": layer}),
         f"{below}/activations/zarr.json": array,
-        f"{below}/sealed/zarr.json": arrays.encode_vector(np.array(True), {})["zarr.json"],
+        f"{below}/sealed/zarr.json": sealed_flag()["zarr.json"],
     }
     for name, content in coordinates.items():
         made |= {f"{below}/{name}/{key}": data for key, data in content.items()}

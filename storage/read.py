@@ -10,7 +10,7 @@ import numpy as np
 
 from storage import arrays
 from storage.batches import shuffled_batches
-from storage.errors import CorruptError, LayoutError, NotFoundError
+from storage.errors import CorruptError, LayoutError, NotFoundError, SymlinkError
 from storage.layout import dump_key
 from storage.schema import digest_of, digest_of_bytes
 from storage.selection import positions
@@ -220,6 +220,10 @@ class Representation:
             data = self.files.read(key)
         except NotFoundError as error:
             raise self._corrupt(row_group, f"{shard.n_bytes} bytes", "no file") from error
+        except SymlinkError:
+            raise
+        except CorruptError as error:
+            raise self._corrupt(row_group, error.expected, error.found) from error
         if len(data) != shard.n_bytes:
             raise self._corrupt(row_group, f"{shard.n_bytes} bytes", f"{len(data)} bytes")
         known = (self.files.root, key)

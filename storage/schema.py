@@ -71,6 +71,17 @@ class LayerSpec:
         return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
 
+@dataclass(frozen=True, order=True)
+class SealedLayer:
+    """One representation that can be opened: its address and fingerprint, and what it holds."""
+
+    address: Address
+    fingerprint: str
+    shape: tuple[int, ...]
+    dtype: str
+    n_bytes: int
+
+
 @dataclass(frozen=True)
 class DumpIdentity:
     """Which dump: a model's name on a split, and the identity that its fingerprint is the digest of."""
@@ -110,11 +121,16 @@ class ShardRecord:
 
 @dataclass(frozen=True)
 class FileRecord:
-    """A file beside the shards that foreign readers rely on: metadata, coordinates."""
+    """A file beside the shards that readers of plain Zarr rely on: metadata, coordinates."""
 
     key: str
     n_bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, key: str, data: bytes) -> FileRecord:
+        """Return the record of a file's bytes."""
+        return cls(key=key, n_bytes=len(data), sha256=digest_of_bytes(data))
 
 
 @dataclass(frozen=True)
@@ -162,6 +178,7 @@ class Manifest:
     n_samples: int
     rows_per_group: int
     layers: Mapping[str, LayerRecord]
+    files: tuple[FileRecord, ...]
 
     @property
     def specs(self) -> dict[str, LayerSpec]:
@@ -177,14 +194,16 @@ class Manifest:
     def from_json(cls, content: Mapping[str, Any]) -> Manifest:
         """Return the manifest that `to_json` described."""
         layers = {name: LayerRecord.from_json(layer) for name, layer in content["layers"].items()}
-        rest = {**content, "layers": layers, "provenance": tuple(content["provenance"])}
-        return cls(**rest)
+        files = tuple(FileRecord(**file) for file in content["files"])
+        rest = {"layers": layers, "files": files, "provenance": tuple(content["provenance"])}
+        return cls(**{**content, **rest})
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as plain JSON."""
         layers = {name: layer.to_json() for name, layer in self.layers.items()}
-        own = {key: value for key, value in self.__dict__.items() if key != "layers"}
-        return {**plain(own, where="manifest"), "layers": layers}
+        files = [asdict(file) for file in self.files]
+        own = {key: value for key, value in self.__dict__.items() if key not in ("layers", "files")}
+        return {**plain(own, where="manifest"), "layers": layers, "files": files}
 
 
 def canonical(content: object) -> bytes:

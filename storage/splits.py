@@ -6,8 +6,8 @@ A split is committed by one record that holds all of it. The arrays beside it (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import asdict, dataclass, field
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +16,16 @@ import numpy.typing as npt
 from storage import arrays
 from storage.errors import ConflictError, NotFoundError, SampleIdError
 from storage.layout import COMMITS, plan_split, row_group_bounds, split_key
+from storage.names import encode_name
 from storage.records import create_record, read_record
-from storage.schema import FORMAT, digest_of_ids, plain
+from storage.schema import FORMAT, FileRecord, digest_of_ids, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from storage.files import Files
 
-_KIND = "split"
+SPLIT = "split"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +76,30 @@ def add_split(files: Files, split: Split) -> Split:
     ConflictError
         A split of this name holds other samples, labels or row groups.
     """
-    key = split_key(split.dataset, split.name)
-    content = _content(split)
-    if not create_record(files, f"{key}/{COMMITS}/split.json", kind=_KIND, content=content):
-        stored = load_split(files, split.dataset, split.name)
-        _demand_same(_content(stored), content, where=f"{split.dataset}/{split.name}")
-    _complete(files, key, split)
+    beside = _arrays_beside(files, split)
+    content = {**_content(split), "files": [asdict(FileRecord.of(key, data)) for key, data in beside.items()]}
+    key = f"{split_key(split.dataset, split.name)}/{COMMITS}/split.json"
+    if not create_record(files, key, kind=SPLIT, content=content):
+        stored = read_record(files, key, kind=SPLIT)
+        _demand_same(stored, content, where=f"{split.dataset}/{split.name}")
+    for name, data in beside.items():
+        files.create(name, data)
     return load_split(files, split.dataset, split.name)
+
+
+def completed_split(files: Files, dataset: str, name: str) -> Split:
+    """Return a committed split, the arrays beside its record made where a killed writer left them out.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+    """
+    split = load_split(files, dataset, name)
+    record = read_record(files, f"{split_key(dataset, name)}/{COMMITS}/split.json", kind=SPLIT)
+    if all(files.stat(file["key"]) is not None for file in record["files"]):
+        return split
+    return add_split(files, split)
 
 
 def planned_split(
@@ -142,7 +160,7 @@ def load_split(files: Files, dataset: str, name: str) -> Split:
 def _load_version(files: Files, key: str, version: tuple[int, ...]) -> Split:
     """Return one version of a split; the version is only the cache's key."""
     del version
-    return _split_of(read_record(files, key, kind=_KIND))
+    return _split_of(read_record(files, key, kind=SPLIT))
 
 
 def _split_of(content: Mapping[str, Any]) -> Split:
@@ -171,23 +189,26 @@ def sample_coordinates(split: Split) -> Mapping[str, Mapping[str, bytes]]:
     return made
 
 
-def commits_array() -> dict[str, bytes]:
+@cache
+def commits_array() -> Mapping[str, bytes]:
     """Return the scalar array below which records lie; its value is the format's version."""
     return arrays.encode_vector(np.array(FORMAT), {"about": "records of the commit protocol lie below"})
 
 
-def _complete(files: Files, key: str, split: Split) -> None:
-    """Create what is missing beside the record; all of it follows from the record."""
-    files.create(
-        f"{key.split('/', maxsplit=1)[0]}/zarr.json", arrays.group_metadata({"dataset": split.dataset})
-    )
+def _arrays_beside(files: Files, split: Split) -> dict[str, bytes]:
+    """Return key and bytes of every file beside a split's record; all follows from the split.
+
+    The group of the data set serves several splits: it is created here, and returned as it lies on the disk.
+    """
+    key = split_key(split.dataset, split.name)
+    above = f"{encode_name(split.dataset)}/zarr.json"
+    files.create(above, arrays.group_metadata({"dataset": split.dataset}))
     about = {
         "dataset": split.dataset,
         "split": split.name,
         "sample_digest": split.sample_digest,
         "class_names": list(split.class_names),
     }
-    files.create(f"{key}/zarr.json", arrays.group_metadata(about))
     group = np.repeat(np.arange(len(split.row_groups)), [stop - start for start, stop in split.row_groups])
     made: dict[str, Mapping[str, bytes]] = {
         **sample_coordinates(split),
@@ -195,9 +216,10 @@ def _complete(files: Files, key: str, split: Split) -> None:
         "row_group": arrays.encode_vector(group.astype(np.int64), {}),
         COMMITS: commits_array(),
     }
-    for array, content in made.items():
-        for name, data in content.items():
-            files.create(f"{key}/{array}/{name}", data)
+    beside = {
+        f"{key}/{array}/{name}": data for array, content in made.items() for name, data in content.items()
+    }
+    return {above: files.read(above), f"{key}/zarr.json": arrays.group_metadata(about), **beside}
 
 
 def _content(split: Split) -> dict[str, Any]:
@@ -217,7 +239,8 @@ def _content(split: Split) -> dict[str, Any]:
 
 def _demand_same(stored: Mapping[str, Any], wanted: Mapping[str, Any], *, where: str) -> None:
     """Refuse a split that differs from the stored one in anything but its provenance."""
-    differing = [key for key in wanted if key != "provenance" and stored[key] != wanted[key]]
+    free = ("provenance", "files")
+    differing = [key for key in wanted if key not in free and stored[key] != wanted[key]]
     if differing:
         raise ConflictError(
             where=where,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,10 +13,10 @@ from storage.groups import flag_sealed
 from storage.layout import COMMITS
 from storage.read import Representation
 from storage.records import create_record, read_cached, settle_record
-from storage.schema import FORMAT, Address, DumpIdentity, LayerSpec, plain
+from storage.schema import FORMAT, Address, DumpIdentity, FileRecord, SealedLayer, plain
 from storage.sealed import demand_same_specs, dump_keys, find, manifests, sealed_specs, split_keys
-from storage.splits import add_split, commits_array, load_split, planned_split
-from storage.verify import verify
+from storage.splits import SPLIT, add_split, commits_array, completed_split, load_split, planned_split
+from storage.verify import STORE, STORE_RECORD, verify
 from storage.write import Dump
 
 if TYPE_CHECKING:
@@ -24,23 +24,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from storage.schema import JSON
+    from storage.schema import JSON, LayerSpec
     from storage.splits import Split
     from storage.verify import Problem
-
-_RECORD = f"{COMMITS}/store.json"
-_KIND = "store"
-
-
-@dataclass(frozen=True, order=True)
-class SealedLayer:
-    """One representation that can be opened: its address and fingerprint, and what it holds."""
-
-    address: Address
-    fingerprint: str
-    shape: tuple[int, ...]
-    dtype: str
-    n_bytes: int
 
 
 def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r") -> Store:
@@ -68,10 +54,10 @@ def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r") -> Store:
         raise NotFoundError(
             where=files.root, expected="a store", found="nothing", remedy="Dump activations into it first."
         )
-    if read_cached(files, _RECORD, kind=_KIND) is None:
+    if read_cached(files, STORE_RECORD, kind=STORE) is None:
         raise FormatError(
             where=files.root,
-            expected=f"a store (with {_RECORD})",
+            expected=f"a store (with {STORE_RECORD})",
             found="another directory or file",
             remedy="Give the path of a store, or of a new directory to dump into.",
         )
@@ -166,7 +152,7 @@ class Store:
         """Return ``(data set, split)`` of every split, sorted."""
         found = []
         for key in split_keys(self._files):
-            content = read_cached(self._files, f"{key}/{COMMITS}/split.json", kind="split")
+            content = read_cached(self._files, f"{key}/{COMMITS}/split.json", kind=SPLIT)
             if content is not None:
                 found.append((str(content["dataset"]), str(content["split"])))
         return sorted(found)
@@ -214,7 +200,7 @@ class Store:
             raise LayoutError(
                 where=model, expected="at least one layer", found="none", remedy="Name the layers."
             )
-        samples = self.split(dataset, split)
+        samples = completed_split(self._files, dataset, split)
         dump = DumpIdentity(
             dataset=dataset,
             split=split,
@@ -301,7 +287,9 @@ def _make(files: Files) -> None:
     root = Path(files.root)
     if root.is_dir() and not (root / COMMITS).is_dir() and any(root.iterdir()):
         return
-    create_record(files, _RECORD, kind=_KIND, content={"about": "activation store"})
-    files.create("zarr.json", arrays.group_metadata({"activation_store_format": FORMAT}))
-    for name, data in commits_array().items():
-        files.create(f"{COMMITS}/{name}", data)
+    home = {f"{COMMITS}/{name}": data for name, data in commits_array().items()}
+    beside = {"zarr.json": arrays.group_metadata({"activation_store_format": FORMAT}), **home}
+    content = {"files": [asdict(FileRecord.of(key, data)) for key, data in beside.items()]}
+    create_record(files, STORE_RECORD, kind=STORE, content=content)
+    for key, data in beside.items():
+        files.create(key, data)

@@ -14,7 +14,7 @@ import numpy as np
 
 from storage.checks import checked_block
 from storage.errors import CorruptError, LayoutError, UnfinishedError
-from storage.groups import coordinate_records, flag_sealed, set_up_layers
+from storage.groups import flag_sealed, group_records, layer_records, set_up_layers
 from storage.layout import COMMITS, marker_name
 from storage.records import create_record, read_record, settle_record
 from storage.schema import (
@@ -260,6 +260,7 @@ class Dump:
             n_samples=self.split.n_samples,
             rows_per_group=stop - start,
             layers=layers,
+            files=group_records(self._files, self.identity),
         )
 
     def _layer_record(self, layer: str, spec: LayerSpec, markers: list[dict[str, Any]]) -> LayerRecord:
@@ -270,7 +271,7 @@ class Dump:
             dtype=spec.dtype,
             metadata=self._metadata[layer].decode(),
             shards=tuple(ShardRecord(**marker["shards"][layer]) for marker in markers),
-            files=coordinate_records(self._files, self.identity, self.split, layer),
+            files=layer_records(self._files, self.identity, self.split, layer),
         )
 
     def _corrupt(self, key: str, layer: str, row_group: int, expected: str, found: str) -> CorruptError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,10 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from stitchpipe.graph import extractor
+from stitchpipe.capture.determinism import CaptureError, check_deterministic, full_precision
+from stitchpipe.graph import extractor, in_eval_mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def collect(
@@ -20,21 +22,68 @@ def collect(
 ) -> dict[str, npt.NDArray[np.floating]]:
     """Run `network` over `loader` and return layer → activations ``(n, …)``, in the loader's order.
 
-    Batches are images, or tuples that begin with images. All activations are held in memory.
+    As `collect_together` with one network. To compare two networks use that one: a loader that shuffles gives
+    another order each time it is walked.
+    """
+    return collect_together({"network": network}, loader, {"network": layers})["network"]
+
+
+def collect_together(
+    networks: Mapping[str, nn.Module],
+    loader: Iterable[Tensor | Sequence[Tensor]],
+    layers: Mapping[str, Sequence[str]],
+) -> dict[str, dict[str, npt.NDArray[np.floating]]]:
+    """Run several networks over the same batches; return network → layer → activations ``(n, …)``, float32.
+
+    The loader is walked once, so that row i of every array is the same image even where the loader shuffles.
+
+    Parameters
+    ----------
+    networks
+        Run in eval mode, each on its own device; their modes are what they were afterwards.
+    loader
+        Batches of images, or tuples that begin with images.
+    layers
+        Layers of each network.
 
     Raises
     ------
-    stitchpipe.graph.LayerError, ValueError
-        No such layer; the loader is empty.
+    CaptureError
+        The loader is empty, or a network does not answer the same image in the same way every time.
+    stitchpipe.graph.LayerError, stitchpipe.graph.TraceError
+        No such layer; a network cannot be traced.
+
+    Notes
+    -----
+    All activations are held in memory, twice while they are put together.
     """
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    run = extractor(network, layers)
-    parts: dict[str, list[npt.NDArray[np.floating]]] = {name: [] for name in layers}
-    for batch in loader:
-        images = batch if isinstance(batch, Tensor) else batch[0]
-        values = run(images.to(device))
-        for name in layers:
-            parts[name].append(values[name].float().cpu().numpy())
-    if not all(parts.values()):
-        raise ValueError("the loader is empty: expected at least one batch of images")
-    return {name: np.concatenate(blocks) for name, blocks in parts.items()}
+    parts = {name: {layer: [] for layer in layers[name]} for name in networks}  # type: ignore[var-annotated]
+    n_batches = 0
+    with ExitStack() as modes, full_precision():
+        for network in networks.values():
+            modes.enter_context(in_eval_mode(network))
+        runs = {name: extractor(network, layers[name]) for name, network in networks.items()}
+        for n_batches, batch in enumerate(loader, start=1):
+            images = batch if isinstance(batch, Tensor) else batch[0]
+            for name, run in runs.items():
+                on_device = images.to(_device(networks[name]))
+                if n_batches == 1:
+                    check_deterministic(run, on_device)
+                values = run(on_device)
+                for layer, blocks in parts[name].items():
+                    blocks.append(values[layer].float().cpu().numpy())
+    if n_batches == 0:
+        raise CaptureError(
+            where="loader",
+            expected="at least one batch of images",
+            found="none",
+            remedy="An iterator can be walked only once: hand over a list or a DataLoader.",
+        )
+    return {
+        name: {layer: np.concatenate(blocks) for layer, blocks in collected.items()}
+        for name, collected in parts.items()
+    }
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))

@@ -10,23 +10,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from stitchpipe.capture.determinism import CaptureError, check_deterministic, full_precision
 from stitchpipe.capture.provenance import provenance
-from stitchpipe.errors import ExplainedError
-from stitchpipe.graph import extractor
+from stitchpipe.graph import Extractor, extractor
 from stitchpipe.models import weights_digest
 from storage import LayerSpec, Split, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from stitchpipe.data import ImageSplit
 
 CAPTURE_VERSION = 1
 """Raised when the same inputs would give other values."""
-
-
-class CaptureError(ExplainedError, RuntimeError):
-    """A model cannot be dumped: its outputs are not what a store should keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class DumpRecord:
     row_groups_written: int
 
 
-def dump(
+def dump(  # noqa: PLR0913  (keyword-only beyond the three)
     network: nn.Module,
     images: ImageSplit,
     store: Store,
@@ -55,45 +51,57 @@ def dump(
 ) -> DumpRecord:
     """Run `network` once over a split that the store knows, and seal its `layers` and its logits.
 
-    A sealed dump costs no forward pass; an interrupted one goes on at the row groups that are missing. Batches
-    start at row-group boundaries, so that a row group's values do not depend on what was done before it.
+    A sealed dump costs a forward pass of one image; an interrupted one goes on at the row groups that are
+    missing. Images are read in storage order, and batches start at row-group boundaries, so that a row group's
+    values do not depend on what was done before it. `network` is moved to `device` and left in eval mode.
 
     Parameters
     ----------
+    architecture
+        Its name with its options; part of the identity.
+    dtype
+        How values are stored, ``float32`` or ``float16``; the forward pass is in float32 either way.
     on_row_group
         Called with (done, total) row groups.
 
     Raises
     ------
     CaptureError
-        Two forward passes of the same images differ.
+        The network does not answer the same image in the same way every time, or the store's split holds other
+        images than `images`.
+    stitchpipe.graph.LayerError, stitchpipe.graph.TraceError
+        No such layer; the network cannot be traced.
     storage.StoreError
         Values are not finite or do not fit `dtype`, or the store refuses them.
+
+    Notes
+    -----
+    Holds the activations of one row group at a time.
     """
     device = torch.device("cpu") if device is None else device
     network = network.to(device).eval()
     split = store.split(images.dataset, images.name)
+    _check_same_images(images, split)
     run = extractor(network, layers)
-    example = _layers_of(run, images.batch([0]).to(device))
-    job = store.begin_dump(
-        dataset=images.dataset,
-        split=images.name,
-        model=model,
-        layers={name: LayerSpec(tuple(values.shape[1:]), dtype) for name, values in example.items()},
-        identity=identity(network, architecture, images, dtype=dtype, batch_size=batch_size),
-        provenance=provenance(device),
-    )
-    missing = job.missing_row_groups()
-    total = len(split.row_groups)
-    if missing:
-        _check_deterministic(
-            run, _batch(images, split, split.row_groups[missing[0]], batch_size)[0].to(device)
+    with full_precision():
+        example = run(images.batch([0]).to(device))
+        job = store.begin_dump(
+            dataset=images.dataset,
+            split=images.name,
+            model=model,
+            layers={name: LayerSpec(tuple(values.shape[1:]), dtype) for name, values in example.items()},
+            identity=identity(network, architecture, images, dtype=dtype, batch_size=batch_size),
+            provenance=provenance(device),
         )
-    for done, row_group in enumerate(missing, start=total - len(missing)):
-        if on_row_group is not None:
-            on_row_group(done, total)
-        batches = _batch(images, split, split.row_groups[row_group], batch_size)
-        job.write(row_group, _row_group(run, batches, device))
+        missing = job.missing_row_groups()
+        total = len(split.row_groups)
+        if missing:
+            _probe(run, images, split, batch_size, device)
+        for done, row_group in enumerate(missing, start=total - len(missing)):
+            if on_row_group is not None:
+                on_row_group(done, total)
+            batches = _batches(images, split.original_index[slice(*split.row_groups[row_group])], batch_size)
+            job.write(row_group, _row_group(run, batches, device))
     job.seal()
     if on_row_group is not None:
         on_row_group(total, total)
@@ -116,36 +124,41 @@ def identity(
     }
 
 
-def _batch(images: ImageSplit, split: Split, bounds: tuple[int, int], batch_size: int) -> list[Tensor]:
-    """Return the images of a row group in batches, in storage order."""
-    start, stop = bounds
-    positions = split.original_index[start:stop].tolist()
-    return [images.batch(positions[at : at + batch_size]) for at in range(0, len(positions), batch_size)]
+def _check_same_images(images: ImageSplit, split: Split) -> None:
+    """Refuse a split whose ids, put back into the data set's order, are not those of `images`."""
+    stored = np.empty(split.n_samples, dtype=object)
+    stored[split.original_index] = split.sample_ids
+    if tuple(stored) == tuple(images.sample_ids):
+        return
+    pairs = zip(stored, images.sample_ids, strict=False)
+    place = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
+    found = f"'{images.sample_ids[place]}' at position {place}" if place is not None else f"{len(images)} ids"
+    expected = f"'{stored[place]}'" if place is not None else f"{split.n_samples} ids"
+    raise CaptureError(
+        where=f"data set '{images.dataset}', split '{images.name}'",
+        expected=f"the samples that the store holds under this name ({expected})",
+        found=found,
+        remedy="Store changed data under another name.",
+    )
+
+
+def _probe(run: Extractor, images: ImageSplit, split: Split, batch_size: int, device: torch.device) -> None:
+    """Check the network on the split's first images in storage order, two at least."""
+    positions = split.original_index[: max(batch_size, 2)].tolist()
+    check_deterministic(run, images.batch(positions).to(device))
+
+
+def _batches(images: ImageSplit, positions: npt.NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
+    for at in range(0, len(positions), batch_size):
+        yield images.batch(positions[at : at + batch_size].tolist())
 
 
 def _row_group(
-    run: Callable[[Tensor], dict[str, Tensor]], batches: Sequence[Tensor], device: torch.device
+    run: Extractor, batches: Iterator[Tensor], device: torch.device
 ) -> dict[str, npt.NDArray[np.floating]]:
-    parts = [_layers_of(run, batch.to(device)) for batch in batches]
+    """Return layer → activations of a row group, ``(n, …)`` in float32."""
+    parts = [
+        {name: values.float().cpu().numpy() for name, values in run(batch.to(device)).items()}
+        for batch in batches
+    ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _layers_of(
-    run: Callable[[Tensor], dict[str, Tensor]], batch: Tensor
-) -> dict[str, npt.NDArray[np.floating]]:
-    return {name: values.float().cpu().numpy() for name, values in run(batch).items()}
-
-
-def _check_deterministic(run: Callable[[Tensor], dict[str, Tensor]], batch: Tensor) -> None:
-    """Refuse a model that answers the same images twice in different ways: dropout, or batch norm in training."""
-    first, second = _layers_of(run, batch), _layers_of(run, batch)
-    for name, values in first.items():
-        scale = max(float(np.abs(values).max()), 1e-30)
-        difference = float(np.abs(values - second[name]).max())
-        if not difference <= 1e-5 * scale:
-            raise CaptureError(
-                where=f"layer '{name}'",
-                expected="the same activations from two forward passes of the same images",
-                found=f"differences up to {difference:.3g}",
-                remedy="Dropout or batch normalisation is in training mode, or the network draws random numbers.",
-            )

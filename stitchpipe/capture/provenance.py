@@ -16,6 +16,7 @@ def provenance(device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "torchvision": version("torchvision"),
         "numpy": version("numpy"),
+        "pillow": version("pillow"),
         "zarr": version("zarr"),
         "machine": platform.machine(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",

@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from stitchpipe.data.images import ImageSplit, digest_of
+from stitchpipe.data.images import DataError, ImageSplit, digest_of
 
 LEVELS = 16
 """Pixels are integers from 0 to 16."""
@@ -16,13 +16,29 @@ LEVELS = 16
 def load_digits_splits(
     *, name: str = "digits", test_fraction: float = 0.25, seed: int = 0
 ) -> dict[str, ImageSplit]:
-    """Return the splits ``train`` and ``test``, stratified by class; the choice depends on `seed` alone."""
+    """Return the splits ``train`` and ``test``, stratified by class; the choice depends on `seed` alone.
+
+    Pixels are scaled to [0, 1]; ids are positions in scikit-learn's order.
+
+    Raises
+    ------
+    DataError
+        One of the splits would have fewer images than there are classes.
+    """
     bunch = load_digits()
     positions = np.arange(len(bunch.target))
     held = {}
-    held["train"], held["test"] = train_test_split(
-        positions, test_size=test_fraction, stratify=bunch.target, random_state=seed
-    )
+    try:
+        held["train"], held["test"] = train_test_split(
+            positions, test_size=test_fraction, stratify=bunch.target, random_state=seed
+        )
+    except ValueError as error:
+        raise DataError(
+            where="data.test_fraction",
+            expected="a share that leaves every class to both splits",
+            found=f"{test_fraction}: {error}",
+            remedy="The default is 0.25.",
+        ) from None
     return {split: _split(bunch, name, split, np.sort(chosen)) for split, chosen in held.items()}
 
 

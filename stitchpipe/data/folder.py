@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from stitchpipe.data.images import DataError, ImageSplit, digest_of, normalised
+from stitchpipe.data.images import DataError, ImageSplit, check_normalisation, digest_of, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
-def load_image_folder(
+def load_image_folder(  # noqa: PLR0913  (keyword-only beyond the root)
     root: Path,
     *,
     name: str,
@@ -30,6 +31,8 @@ def load_image_folder(
     seed: int = 0,
 ) -> dict[str, ImageSplit]:
     """Return the splits of a folder of images; ids are paths relative to `root`.
+
+    Classes are the folders' names in alphabetical order. Hidden files and folders are passed over.
 
     Parameters
     ----------
@@ -43,8 +46,14 @@ def load_image_folder(
     Raises
     ------
     DataError
-        A folder is missing or empty, the splits' classes differ, or an image cannot be read.
+        A folder is missing or empty, the splits' classes differ, `mean` or `std` do not fit; when images are
+        fetched: one cannot be decoded, or they differ in size.
+
+    Notes
+    -----
+    Reads every chosen file once for the digest; decodes none.
     """
+    check_normalisation(mean, std, channels=3)
     found = {split: _paths(root, split) for split in splits}
     classes = {split: tuple(sorted(found[split])) for split in splits}
     first = splits[0]
@@ -64,7 +73,7 @@ def load_image_folder(
         reader = _Reader(tuple(path for path, _ in chosen), size, mean, std)
         ids = tuple(path.relative_to(root).as_posix() for path, _ in chosen)
         labels = np.array([label for _, label in chosen], dtype=np.int64)
-        digest = digest_of(ids, labels, (path.read_bytes() for path, _ in chosen))
+        digest = digest_of(ids, labels, (_bytes(path) for path, _ in chosen))
         built[split] = ImageSplit(name, split, reader, labels, ids, classes[first], digest, settings)
     return built
 
@@ -83,28 +92,33 @@ class _Reader:
 
     def __call__(self, positions: Sequence[int]) -> Tensor:
         images = [self._decoded(self._paths[position]) for position in positions]
-        shapes = {image.shape for image in images}
-        if len(shapes) > 1:
-            raise DataError(
-                where=str(self._paths[positions[0]].parent),
-                expected="images of one size",
-                found=f"sizes {', '.join(f'{w}x{h}' for h, w, _ in sorted(shapes)[:3])}",
-                remedy="Set data.size to resize them.",
-            )
+        for position, image in zip(positions, images, strict=True):
+            if image.shape != self._expected_shape:
+                height, width = self._expected_shape[:2]
+                raise DataError(
+                    where=str(self._paths[position]),
+                    expected=f"{width}x{height} pixels, as the first image of the split has",
+                    found=f"{image.shape[1]}x{image.shape[0]}",
+                    remedy="Set data.size to resize all images.",
+                )
         pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
-        return normalised(pixels, self._mean, self._std)
+        return normalised(pixels.clone(memory_format=torch.contiguous_format), self._mean, self._std)
+
+    @cached_property
+    def _expected_shape(self) -> tuple[int, ...]:
+        return self._decoded(self._paths[0]).shape
 
     def _decoded(self, path: Path) -> np.ndarray:
         try:
             with Image.open(path) as opened:
                 image = opened.convert("RGB")
-        except (OSError, UnidentifiedImageError) as error:
+        except Exception as error:
             raise DataError(
                 where=str(path),
                 expected="a readable image",
-                found=str(error),
+                found=str(error) or type(error).__name__,
                 remedy="Replace or remove the file.",
-            ) from None
+            ) from error
         if self._size is not None and image.size != (self._size, self._size):
             image = image.resize((self._size, self._size), Image.Resampling.BILINEAR)
         return np.asarray(image)
@@ -120,9 +134,9 @@ def _paths(root: Path, split: str) -> dict[str, list[Path]]:
             remedy="Set data.root to the folder that holds train/ and test/.",
         )
     found = {
-        entry.name: sorted(path for path in entry.iterdir() if path.suffix.lower() in SUFFIXES)
+        entry.name: sorted(path for path in entry.iterdir() if _is_image(path))
         for entry in sorted(folder.iterdir())
-        if entry.is_dir()
+        if entry.is_dir() and not entry.name.startswith(".")
     }
     empty = [name for name, paths in found.items() if not paths]
     if not found or empty:
@@ -133,6 +147,22 @@ def _paths(root: Path, split: str) -> dict[str, list[Path]]:
             remedy=f"Images end in {', '.join(sorted(SUFFIXES))}.",
         )
     return found
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            where=str(path),
+            expected="a readable file",
+            found=error.strerror or str(error),
+            remedy="Replace or remove the file.",
+        ) from None
 
 
 def _limited(by_class: list[list[Path]], limit: int | None, seed: int) -> list[tuple[Path, int]]:
@@ -147,6 +177,7 @@ def _limited(by_class: list[list[Path]], limit: int | None, seed: int) -> list[t
         )
         if share < len(paths):
             keep = np.sort(generator.choice(len(paths), size=share, replace=False))
-            paths = [paths[position] for position in keep]
-        chosen += [(path, label) for path in paths]
+            chosen += [(paths[position], label) for position in keep]
+        else:
+            chosen += [(path, label) for path in paths]
     return chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,19 +58,17 @@ class ImageSplit:
 
 
 def digest_of(sample_ids: Sequence[str], labels: npt.NDArray[np.int64], pixels: Iterable[bytes]) -> str:
-    """Return SHA-256, in hex, over ids, labels and the images' bytes in order."""
+    """Return SHA-256, in hex, over ids, labels and the images' bytes in order, each behind its length."""
     digest = hashlib.sha256()
-    for sample_id in sample_ids:
-        digest.update(sample_id.encode() + b"\0")
-    digest.update(np.ascontiguousarray(labels, dtype="<i8").tobytes())
-    for image in pixels:
-        digest.update(image)
+    parts = (sample_id.encode() for sample_id in sample_ids)
+    for part in chain(parts, [np.ascontiguousarray(labels, dtype="<i8").tobytes()], pixels):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
     return digest.hexdigest()
 
 
-def normalised(images: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None) -> Tensor:
-    """Return ``(images − mean) / std`` per channel; images are in [0, 1]."""
-    channels = images.shape[1]
+def check_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None, *, channels: int) -> None:
+    """Refuse lists of another length than the channels, and deviations that are not positive."""
     for name, values in (("mean", mean), ("std", std)):
         if values is not None and len(values) not in {1, channels}:
             raise DataError(
@@ -78,6 +77,17 @@ def normalised(images: Tensor, mean: Sequence[float] | None, std: Sequence[float
                 found=f"{len(values)} values",
                 remedy="Correct the list.",
             )
+    if std is not None and not all(value > 0 for value in std):
+        raise DataError(
+            where="data.std",
+            expected="positive standard deviations",
+            found=str(list(std)),
+            remedy="Correct the list.",
+        )
+
+
+def normalised(images: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None) -> Tensor:
+    """Return ``(images − mean) / std`` per channel; images are in [0, 1]."""
     if mean is not None:
         images = images - torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1)
     if std is not None:

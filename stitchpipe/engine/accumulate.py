@@ -125,9 +125,8 @@ def pair(plan: Plan, tile: Tile, state: PassState, position: int, source: int, t
         n=cross.n, mean_x=cross.mean_x[x], mean_y=cross.mean_y[y], comoment=np.asarray(cross.comoment)[x, y]
     )
     mine, theirs = state.own[(source, tile.grid)], state.own[(target, tile.grid)]
-    return pair_from_augmented(
-        mine, theirs, cut, np.zeros(mine.mean.shape[0] - 1), np.zeros(theirs.mean.shape[0] - 1)
-    )
+    origin = [np.zeros(side.mean.shape[0] - 1) for side in (mine, theirs)]
+    return pair_from_augmented(mine, theirs, cut, shift_x=origin[0], shift_y=origin[1])
 
 
 def _columns(plan: Plan, members: tuple[int, ...], grid: Grid, index: int) -> slice:

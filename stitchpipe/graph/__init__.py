@@ -1,6 +1,18 @@
 """A network's layers, its cuts, and the part behind a cut."""
 
 from stitchpipe.graph.layers import LayerError, LayerInfo, layers, select
-from stitchpipe.graph.split import extractor, tail
+from stitchpipe.graph.split import LOGITS, Extractor, extractor, tail
+from stitchpipe.graph.trace import TraceError, in_eval_mode
 
-__all__ = ["LayerError", "LayerInfo", "extractor", "layers", "select", "tail"]
+__all__ = [
+    "LOGITS",
+    "Extractor",
+    "LayerError",
+    "LayerInfo",
+    "TraceError",
+    "extractor",
+    "in_eval_mode",
+    "layers",
+    "select",
+    "tail",
+]

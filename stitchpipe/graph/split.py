@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.fx
 from torch import Tensor, nn
 
-from stitchpipe.graph.layers import LayerError
-from stitchpipe.graph.trace import Traced, trace
+from stitchpipe.graph.layers import LayerError, listed
+from stitchpipe.graph.trace import Traced, TraceError, trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ class Extractor(torch.fx.Interpreter):
 
     def __init__(self, traced: Traced, names: Sequence[str]) -> None:
         super().__init__(torch.fx.GraphModule(traced.network, traced.graph))
+        self.extra_traceback = False
+        self._network = type(traced.network).__name__
         self._wanted: dict[str, list[str]] = {}
         for name in names:
             self._wanted.setdefault(_node(traced, name).name, []).append(name)
@@ -36,32 +39,73 @@ class Extractor(torch.fx.Interpreter):
         """Run one node; keep its value if it is wanted."""
         value = super().run_node(n)
         for name in self._wanted.get(n.name, ()):
+            if not isinstance(value, Tensor):
+                raise LayerError(
+                    where=f"layer '{name}'",
+                    expected="a layer whose output is one tensor",
+                    found=f"a {type(value).__name__}",
+                    remedy="Take the layer that follows it.",
+                )
             self._seen[name] = value.detach().clone()
         return value
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Return layer name → activations ``(n, …)``, and ``logits``."""
+        """Return layer name → activations ``(n, …)``, and ``logits``.
+
+        Raises
+        ------
+        LayerError
+            A layer's output is no tensor, or has not one entry per image.
+        stitchpipe.graph.TraceError
+            The network's own output is no tensor.
+        """
         self._seen = {}
         logits = self.run(images)
-        return {**self._seen, LOGITS: logits}
+        if not isinstance(logits, Tensor):
+            raise TraceError(
+                where=self._network,
+                expected="a network that returns one tensor of logits",
+                found=f"a {type(logits).__name__}",
+                remedy="Wrap it in a module that returns the logits alone.",
+            )
+        seen, self._seen = self._seen, {}
+        for name, value in seen.items():
+            if value.ndim == 0 or len(value) != len(images):
+                raise LayerError(
+                    where=f"layer '{name}'",
+                    expected=f"one output per image ({len(images)})",
+                    found=f"shape {tuple(value.shape)}",
+                    remedy="Take a layer whose first axis is the images.",
+                )
+        return {**seen, LOGITS: logits}
 
 
 def extractor(network: nn.Module, names: Sequence[str]) -> Extractor:
     """Return a function from images to the outputs of the layers `names` and the logits, in one forward pass.
+
+    The function runs the network's own modules, which are put into eval mode for it.
 
     Raises
     ------
     LayerError, TraceError
         A name is not a layer of the network; the network cannot be traced.
     """
-    return Extractor(trace(network), names)
+    if LOGITS in names:
+        raise LayerError(
+            where=f"layer '{LOGITS}'",
+            expected="layers inside the network",
+            found="the name kept for the network's own output, which always comes along",
+            remedy="Leave it out.",
+        )
+    return Extractor(trace(network.eval()), names)
 
 
 def tail(network: nn.Module, name: str) -> nn.Module:
     """Return what lies behind a layer: activations of that layer ``(n, …)`` → logits.
 
-    The tail owns copies of the parameters it uses, frozen and in eval mode; the head is not in it.
+    The tail owns copies of the parameters it uses, frozen and in eval mode; the head is not in it, and neither
+    `network` nor the activations handed to the tail are ever changed by it.
 
     Raises
     ------
@@ -73,43 +117,54 @@ def tail(network: nn.Module, name: str) -> nn.Module:
     traced = trace(network)
     node = _node(traced, name)
     if not traced.is_cut(node):
-        cuts = [layer for layer, other in traced.outputs.items() if traced.is_cut(other)]
-        raise LayerError(
-            where=f"layer '{name}'",
-            expected="a layer whose output is all that the rest of the network needs",
-            found=f"{len(traced.live_after(node))} values that cross there (a residual, or a dead end)",
-            remedy=f"Cuts near it: {', '.join(_nearest(list(traced.outputs), name, cuts))}.",
-        )
+        raise _inside(traced, name, node)
     graph = torch.fx.Graph()
-    copied: dict[torch.fx.Node, torch.fx.Node] = {node: graph.placeholder("activations")}
-    behind = False
-    for one in traced.graph.nodes:
-        if (behind or one.op == "get_attr") and one is not node:
-            if one.op == "output":
-                graph.output(torch.fx.map_arg(one.args[0], copied.__getitem__))
-            else:
-                copied[one] = graph.node_copy(one, copied.__getitem__)
-        behind = behind or one is node
-    module = copy.deepcopy(torch.fx.GraphModule(network, graph)).eval()
-    module.graph.eliminate_dead_code()
-    module.recompile()
-    module.delete_all_unused_submodules()
-    return module.requires_grad_(requires_grad=False)
+    # Operations behind the cut may work in place: they get a copy, so that stored activations stay as they are.
+    entry = graph.call_function(torch.clone, (graph.placeholder("activations"),))
+    copied: dict[torch.fx.Node, torch.fx.Node] = {node: entry}
+
+    def behind_cut(one: torch.fx.Node) -> torch.fx.Node:
+        if one not in copied:  # only parameters are made before the cut and used behind it
+            copied[one] = graph.node_copy(one)
+        return copied[one]
+
+    nodes = list(traced.graph.nodes)
+    for one in nodes[nodes.index(node) + 1 :]:
+        if one.op == "output":
+            graph.output(torch.fx.map_arg(one.args[0], behind_cut))
+        elif one.op != "get_attr":
+            # Copied even if nothing uses its value: an in-place operation does its work all the same.
+            copied[one] = graph.node_copy(one, behind_cut)
+    module = copy.deepcopy(torch.fx.GraphModule(network, graph, f"{type(network).__name__}Tail"))
+    return module.eval().requires_grad_(requires_grad=False)
 
 
 def _node(traced: Traced, name: str) -> torch.fx.Node:
     try:
         return traced.outputs[name]
     except KeyError:
+        known = list(traced.outputs)
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         raise LayerError(
             where=f"layer '{name}'",
             expected=f"a layer of {type(traced.network).__name__}",
             found="no such name",
-            remedy=f"Layers are {', '.join(list(traced.outputs)[:12])}, …",
+            remedy=f"Did you mean {' or '.join(close)}?" if close else f"Layers are {listed(known)}.",
         ) from None
 
 
-def _nearest(names: list[str], name: str, cuts: list[str]) -> list[str]:
-    """Return up to three cuts, nearest to `name` in execution order first."""
+def _inside(traced: Traced, name: str, node: torch.fx.Node) -> LayerError:
+    """Return the error that says why a layer is no cut, and names up to three that are, nearest first."""
+    found = f"{traced.crossing(node)} values that cross there, as inside a residual"
+    if not traced.is_used(node):
+        found = "a value that nothing behind it uses"
+    names = list(traced.outputs)
     place = names.index(name)
-    return sorted(cuts, key=lambda cut: abs(names.index(cut) - place))[:3]
+    cuts = [position for position, other in enumerate(traced.outputs.values()) if traced.is_cut(other)]
+    near = [names[position] for position in sorted(cuts, key=lambda cut: abs(cut - place))[:3]]
+    return LayerError(
+        where=f"layer '{name}'",
+        expected="a layer whose output is all that the rest of the network needs",
+        found=found,
+        remedy=f"Cuts near it: {', '.join(near)}." if near else "This network has no cut.",
+    )

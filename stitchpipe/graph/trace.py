@@ -6,17 +6,23 @@ torch.fx numbers its nodes.
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch.fx
 from torch import nn
 
 from stitchpipe.errors import ExplainedError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 class TraceError(ExplainedError, ValueError):
-    """A network's forward pass cannot be turned into a graph."""
+    """A network's forward pass cannot be turned into a graph, or the graph does not take the images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,55 +33,119 @@ class Traced:
     graph: torch.fx.Graph
     outputs: dict[str, torch.fx.Node]
 
-    def live_after(self, node: torch.fx.Node) -> set[torch.fx.Node]:
-        """Return the values, parameters aside, that are made up to `node` and used behind it."""
-        made = set()
-        for one in self.graph.nodes:
-            if one.op != "get_attr":
-                made.add(one)
-            if one is node:
-                break
-        return {one for one in made if any(user not in made for user in one.users)}
+    def crossing(self, node: torch.fx.Node) -> int:
+        """Return how many values, parameters aside, are made up to `node` and used behind it."""
+        return self._lives.crossing[self._lives.position[node]]
 
     def is_cut(self, node: torch.fx.Node) -> bool:
         """Return whether `node` is the only value that crosses from the part before it to the part behind it."""
-        return self.live_after(node) == {node}
+        return node.op != "get_attr" and self.is_used(node) and self.crossing(node) == 1
+
+    def is_used(self, node: torch.fx.Node) -> bool:
+        """Return whether anything behind `node` reads its value."""
+        return bool(node.users)
+
+    @cached_property
+    def _lives(self) -> _Lives:
+        return _lives(self.graph)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lives:
+    """Where each node stands, and how many values are live behind each place."""
+
+    position: dict[torch.fx.Node, int]
+    crossing: list[int]
+
+
+def _lives(graph: torch.fx.Graph) -> _Lives:
+    """Count live values in one pass over nodes and uses: a value lives from its node to its last user."""
+    position = {node: place for place, node in enumerate(graph.nodes)}
+    change = [0] * (len(position) + 1)
+    for node, place in position.items():
+        if node.users and node.op != "get_attr":
+            change[place] += 1
+            change[max(position[user] for user in node.users)] -= 1
+    crossing, live = [], 0
+    for step in change:
+        live += step
+        crossing.append(live)
+    return _Lives(position, crossing)
 
 
 class _ModuleTracer(torch.fx.Tracer):
-    """Notes the node that each module call returns, also of modules that are traced through."""
+    """Notes the node that each module call returns, also of modules that are traced through.
+
+    While it traces, torch.fx replaces the call and the attribute access of every module in the process. What
+    other threads do meanwhile is passed on untouched.
+    """
 
     def __init__(self) -> None:
         super().__init__(autowrap_functions=())
         self.outputs: dict[str, torch.fx.Node] = {}
+        self._thread = threading.get_ident()
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
         returned = super().call_module(m, forward, args, kwargs)
         if isinstance(returned, torch.fx.Proxy):
             path = self.path_of_module(m)
-            calls = sum(name == path or name.startswith(f"{path}:") for name in self.outputs)
-            self.outputs[path if calls == 0 else f"{path}:{calls}"] = returned.node
+            name, calls = path, 0
+            while name in self.outputs:
+                calls += 1
+                name = f"{path}:{calls}"
+            self.outputs[name] = returned.node
         return returned
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextmanager
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """Put a network into eval mode, and every module of it back into its own mode afterwards."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def trace(network: nn.Module) -> Traced:
-    """Trace a network in eval mode.
+    """Trace a network as it is in eval mode; its mode is what it was afterwards.
+
+    Safe while other threads run networks, this one included. Two traces wait for each other.
 
     Raises
     ------
     TraceError
-        The forward pass depends on the values of its input.
+        The forward pass depends on the values of its input, or does what torch.fx cannot follow.
     """
-    tracer = _ModuleTracer()
-    try:
-        graph = tracer.trace(network.eval())
-    except (torch.fx.proxy.TraceError, TypeError, RuntimeError) as error:
-        raise TraceError(
-            where=type(network).__name__,
-            expected="a forward pass that torch.fx can trace",
-            found=str(error).splitlines()[0],
-            remedy="Networks with data-dependent control flow cannot be split.",
-        ) from None
+    with _ONE_AT_A_TIME, in_eval_mode(network):
+        tracer = _ModuleTracer()
+        try:
+            graph = tracer.trace(network)
+        except Exception as error:
+            raise TraceError(
+                where=type(network).__name__,
+                expected="a forward pass that torch.fx can trace",
+                found=first_line(error),
+                remedy="Networks whose steps depend on the values of their input cannot be split.",
+            ) from error
     order = {node: position for position, node in enumerate(graph.nodes)}
     outputs = dict(sorted(tracer.outputs.items(), key=lambda item: order[item[1]]))
+    outputs.pop("", None)
     return Traced(network, graph, outputs)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its class where it has none."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

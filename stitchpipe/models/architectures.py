@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OURS = {"cifar_resnet": CifarResNet}
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Networks draw their weights from torch's one global generator."""
 
 
 class ArchitectureError(ExplainedError, ValueError):
@@ -53,18 +58,18 @@ def build(architecture: str, options: Mapping[str, Any], *, seed: int) -> nn.Mod
             if close
             else "Names are those of torchvision.",
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         try:
             if architecture in OURS:
                 network: nn.Module = OURS[architecture](**options)
             else:
                 network = torchvision.models.get_model(architecture, weights=None, **options)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:
             raise ArchitectureError(
                 where=f"architecture '{architecture}'",
                 expected="options that it takes",
-                found=f"{dict(options)}: {error}",
+                found=f"{dict(options)}: {next(iter(str(error).splitlines()), type(error).__name__)}",
                 remedy="Correct the model's `options`.",
-            ) from None
+            ) from error
     return network.eval()

@@ -63,10 +63,12 @@ class CifarResNet(nn.Module):
         if (
             len(blocks) != len(widths)
             or not blocks
-            or min(*blocks, *widths) < 1
+            or min(*blocks, *widths, in_channels, num_classes) < 1
             or sorted(widths) != list(widths)
         ):
-            raise ValueError("blocks and widths must be of equal length and positive, widths not decreasing")
+            raise ValueError(
+                "all sizes must be positive, blocks and widths of equal length, widths not decreasing"
+            )
         self.conv1 = nn.Conv2d(in_channels, widths[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.stages = len(blocks)
@@ -89,4 +91,5 @@ class CifarResNet(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)))
         for number in range(1, self.stages + 1):
             x = getattr(self, f"layer{number}")(x)
-        return self.linear(x.mean((2, 3)))
+        logits: Tensor = self.linear(x.mean((2, 3)))
+        return logits

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import tempfile
+import threading
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from stitchpipe.errors import ExplainedError
 
-WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 """Keys under which training scripts keep the weights in a larger dictionary."""
+
+PREFIXES = ("module.", "_orig_mod.")
+"""What data-parallel training and compilation put in front of every key."""
 
 
 class WeightsError(ExplainedError, ValueError):
@@ -29,7 +33,8 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """Load a checkpoint into `network`, all of it or nothing.
 
     Takes safetensors, or a torch file read with ``weights_only=True``: code in a pickle is never run. A nested
-    ``state_dict`` and the ``module.`` prefix of data-parallel training are undone.
+    ``state_dict`` and the prefixes of data-parallel training and compilation are undone. Counters of batches
+    that batch normalisation keeps (``num_batches_tracked``) may be missing.
 
     Raises
     ------
@@ -66,14 +71,24 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's tensors as safetensors; the file appears whole or not at all."""
+    """Write a network's tensors as safetensors; the file appears whole or not at all.
+
+    Tensors that share memory are written once each.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    payload = save({key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()})
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    tensors = {
+        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, tensor in network.state_dict().items()
+    }
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with partial.open("wb") as file:
+            file.write(save(tensors))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def weights_digest(network: nn.Module) -> str:
@@ -90,13 +105,14 @@ def _read(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix != ".pt2":
+            return torch.load(path, map_location="cpu", weights_only=True)
+        found, remedy = "a compiled program", "Save the state_dict of the network as safetensors."
     except FileNotFoundError:
         found, remedy = "no such file", "Correct the path; relative ones start at the sweep file."
-    except pickle.UnpicklingError:
-        found = "a pickle that holds more than tensors"
-        remedy = "Such a file can run code, so it is refused: save its state_dict as safetensors where you trust it."
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except pickle.UnpicklingError as error:
+        found, remedy = _refused(str(error))
+    except Exception as error:  # noqa: BLE001 - a damaged file makes its parser raise anything
         found, remedy = f"{type(error).__name__}: {error}".splitlines()[0], "Is the file complete?"
     raise WeightsError(
         where=str(path),
@@ -104,6 +120,16 @@ def _read(path: Path) -> Any:
         found=found,
         remedy=remedy,
     )
+
+
+def _refused(reason: str) -> tuple[str, str]:
+    """Return what was found and what to do about a pickle that torch would not read."""
+    if "Unsupported" in reason:
+        return (
+            "a pickle that holds more than tensors",
+            "Such a file can run code, so it is refused: save its state_dict as safetensors where you trust it.",
+        )
+    return "a file that is no checkpoint, or a damaged one", "Is the file complete?"
 
 
 def _unwrapped(loaded: Any) -> dict[str, Tensor]:
@@ -115,6 +141,7 @@ def _unwrapped(loaded: Any) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping):
         return {}
     tensors = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
-    if tensors and all(key.startswith("module.") for key in tensors):
-        tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
+    for prefix in PREFIXES:
+        if tensors and all(key.startswith(prefix) for key in tensors):
+            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     return tensors

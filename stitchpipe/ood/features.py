@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from stitchpipe.rows import Float64
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stitchpipe.rows import Float64
 
 
 @dataclass(frozen=True, slots=True)

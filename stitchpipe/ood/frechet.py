@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from stitchpipe.rows import Float64
+if TYPE_CHECKING:
+    from stitchpipe.rows import Float64
 
 
-def frechet_distance(
-    mean_1: Float64, covariance_1: Float64, mean_2: Float64, covariance_2: Float64
-) -> float:
+def frechet_distance(mean_1: Float64, covariance_1: Float64, mean_2: Float64, covariance_2: Float64) -> float:
     """Return ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2(Σ₁^½ Σ₂ Σ₁^½)^½).
 
     Both square roots are of symmetric positive semi-definite matrices, so eigenvalues suffice and singular

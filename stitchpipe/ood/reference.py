@@ -7,8 +7,8 @@ looks "more in-distribution than in-distribution"), so the detectors report |2·
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,14 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from storage import Representation
 from stitchpipe.ood.features import Features, features_of
 from stitchpipe.ood.frechet import frechet_distance
-from stitchpipe.rows import Float64
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from stitchpipe.rows import Float64
+    from storage import Representation
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,10 @@ class TargetReference:
         if not total > 0.0:
             return Statistic(None, "constant", "the target layer's pooled features do not vary")
         distance = frechet_distance(
-            native.mean(axis=0), covariance, foreign.mean(axis=0), np.atleast_2d(np.cov(foreign, rowvar=False))
+            native.mean(axis=0),
+            covariance,
+            foreign.mean(axis=0),
+            np.atleast_2d(np.cov(foreign, rowvar=False)),
         )
         return Statistic(distance / total)
 

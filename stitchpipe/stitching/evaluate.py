@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from storage import Representation
-from stitchpipe.stitching.layer import StitchingLayer
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stitchpipe.stitching.layer import StitchingLayer
+    from storage import Representation
 
 
 def stitched_activations(

@@ -89,15 +89,21 @@ class StitchingLayer(nn.Module):
                 remedy="Fit it between these two layers.",
             )
         weight = torch.from_numpy(np.asarray(fitted.W, dtype=np.float32))
-        return cls(source_shape, target_shape, weight, torch.from_numpy(np.asarray(fitted.b, dtype=np.float32)))
+        return cls(
+            source_shape, target_shape, weight, torch.from_numpy(np.asarray(fitted.b, dtype=np.float32))
+        )
 
     def to_map(self) -> AffineMap:
         """Return the layer as a map; a trained layer has no rank or condition number but its weights' own."""
         weight = self.weight.detach().cpu().double().numpy()
         values = np.linalg.svd(weight, compute_uv=False)
-        rank = int((values > values[0] * max(weight.shape) * np.finfo(np.float32).eps).sum()) if values[0] else 0
+        rank = (
+            int((values > values[0] * max(weight.shape) * np.finfo(np.float32).eps).sum()) if values[0] else 0
+        )
         condition = float(values[0] / values[rank - 1]) if rank else 1.0
-        return AffineMap(W=weight, b=self.bias.detach().cpu().double().numpy(), rank=rank, condition=condition)
+        return AffineMap(
+            W=weight, b=self.bias.detach().cpu().double().numpy(), rank=rank, condition=condition
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(n, q, H', W')``, ``(n, T, q)`` or ``(n, q)``."""

@@ -5,8 +5,8 @@ Source activations and labels stream from the store; neither the source network 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor, nn
 
-from storage import Representation
 from stitchpipe.stitching.errors import StitchError
-from stitchpipe.stitching.layer import StitchingLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stitchpipe.stitching.layer import StitchingLayer
+    from storage import Representation
 
 
 @dataclass(frozen=True, slots=True)

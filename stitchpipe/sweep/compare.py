@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.algebra import ALGEBRA_VERSION
 from stitchpipe.algebra.indices import INDICES
 from stitchpipe.catalogue import Result
 from stitchpipe.engine.execute import cluster, execute
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from stitchpipe.config import Compare, Sweep
     from stitchpipe.rows import View
 
+ALGEBRA_VERSION = 1
+"""Raised when the same representations would give other numbers or maps."""
 STITCH_VIEW: View = "positions"
 """A 1×1 convolution acts on every position: its least-squares map is fitted on positions."""
 

@@ -9,7 +9,7 @@ from stitchpipe import capture
 from stitchpipe.config import ConfigError, Model, Sweep
 from stitchpipe.models import load_weights
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
-from stitchpipe.sweep.networks import device_of, layer_table, network, one_thread_per_unit, splits
+from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network, splits
 from stitchpipe.sweep.progress import Report, silent
 from stitchpipe.sweep.train import declaration
 from storage import open_store
@@ -33,7 +33,7 @@ def dump(sweep: Sweep, folder: Folder, model: str, split: str, *, report: Report
     """
     declared = sweep.model(model)
     net = load_network(sweep, folder, declared)
-    one_thread_per_unit()
+    fix_threads(sweep)
     images = splits(sweep.data)[split]
     store = open_store(folder.store, mode="a")
     store.add_split(

@@ -12,7 +12,7 @@ from typing import Any
 
 from stitchpipe.catalogue import Catalogue
 from stitchpipe.config import ConfigError
-from storage import encode_name
+from storage.names import encode_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,6 @@ def device_of(sweep: Sweep) -> torch.device:
     return torch.device("cuda" if use_gpu else "cpu")
 
 
-def one_thread_per_unit() -> None:
-    """Give this unit one torch thread: units run side by side, and no number depends on the machine's cores."""
-    torch.set_num_threads(1)
+def fix_threads(sweep: Sweep) -> None:
+    """Give torch the declared number of threads, so that no sum depends on the machine's number of cores."""
+    torch.set_num_threads(sweep.run.torch_threads)

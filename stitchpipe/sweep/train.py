@@ -7,7 +7,7 @@ from typing import Any
 from stitchpipe.config import ConfigError, Model, Sweep
 from stitchpipe.models import accuracy, load_weights, save_weights, train_classifier, weights_digest
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
-from stitchpipe.sweep.networks import TEST, TRAIN, device_of, network, one_thread_per_unit, splits
+from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, network, splits
 from stitchpipe.sweep.progress import Report, silent
 
 
@@ -67,7 +67,7 @@ def _weights_file(declared: Model) -> Any:
 def _trained(sweep: Sweep, folder: Folder, declared: Model, key: str, report: Report) -> dict[str, Any]:
     recipe = declared.train
     assert recipe is not None  # noqa: S101 - the caller took the other branch otherwise
-    one_thread_per_unit()
+    fix_threads(sweep)
     data, device = splits(sweep.data), device_of(sweep)
     net = network(sweep, declared).to(device)
     trained = train_classifier(

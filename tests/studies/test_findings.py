@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_results as synthetic
 from scipy.stats import spearmanr
 
 from stitchpipe.studies import LATE, StudyError, findings, stitches
 from stitchpipe.studies.stitches import PAIR
+from tests import synthetic_results as synthetic
 
 ORDER, LAYERS = synthetic.ORDER, synthetic.LAYERS
 RELATIVE = "stitch_relative_accuracy"

@@ -1,0 +1,98 @@
+"""What a forward pass must be before its values are kept: repeatable, one image at a time, in full precision."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from stitchpipe.errors import ExplainedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+REPEAT_TOLERANCE = 1e-5
+"""Of two passes over the same images, relative to the layer's largest value: room for atomic sums on a GPU."""
+
+COMPANY_TOLERANCE = 1e-3
+"""Of an image alone and among others: kernels differ with the batch size, batch statistics by far more."""
+
+
+class CaptureError(ExplainedError, RuntimeError):
+    """A model cannot be dumped: its outputs are not what a store should keep."""
+
+
+def check_deterministic(run: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor) -> None:
+    """Refuse a network that answers the same image in different ways.
+
+    Two passes over the same images find dropout and other random numbers; a pass over their second half finds
+    batch normalisation in training mode, whose answer for one image depends on the others. NaN passes: the
+    store refuses it by name.
+
+    Parameters
+    ----------
+    images
+        ``(n, …)``; of a single image only the repetition is checked.
+
+    Raises
+    ------
+    CaptureError
+        Names the first layer that differs, and by how much.
+
+    Notes
+    -----
+    Two and a half forward passes.
+    """
+    first, again = run(images), run(images)
+    for name, values in first.items():
+        _compare(
+            name,
+            values,
+            again[name],
+            REPEAT_TOLERANCE,
+            expected="the same activations from two forward passes of the same images",
+            remedy="Dropout is in training mode, or the network draws random numbers.",
+        )
+    half = len(images) // 2
+    if half == 0:
+        return
+    for name, alone in run(images[half:]).items():
+        _compare(
+            name,
+            first[name][half:],
+            alone,
+            COMPANY_TOLERANCE,
+            expected="activations of an image that do not depend on the other images of the batch",
+            remedy="Batch normalisation is in training mode, or the network mixes images.",
+        )
+
+
+def _compare(name: str, one: Tensor, other: Tensor, tolerance: float, *, expected: str, remedy: str) -> None:
+    difference = float((one - other).abs().max())
+    scale = float(one.abs().max())
+    if difference > tolerance * scale:
+        raise CaptureError(
+            where=f"layer '{name}'",
+            expected=expected,
+            found=f"differences up to {difference:.3g}, where values reach {scale:.3g}",
+            remedy=remedy,
+        )
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Multiply float32 as float32 and choose the same convolution kernels every time; undone afterwards.
+
+    TF32 would cost three of seven digits (relative errors of 3e-4), and cuDNN uses it for convolutions unless
+    told otherwise.
+    """
+    before = torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,205 @@
+"""Checkpoints: what is loaded, what is refused, and that nothing in them is ever run."""
+
+from __future__ import annotations
+
+import pickle
+import stat
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from stitchpipe.models import WeightsError, build, load_weights, save_weights, weights_digest
+
+OPTIONS = {"blocks": (2, 1), "widths": (4, 8), "num_classes": 3}
+
+
+def network(seed=0, **changes):
+    return build("cifar_resnet", {**OPTIONS, **changes}, seed=seed)
+
+
+@pytest.fixture
+def other():
+    return network(seed=1)
+
+
+def test_safetensors_round_trip(tmp_path, other):
+    path = tmp_path / "deep" / "weights.safetensors"
+    save_weights(other, path)
+    loaded = network()
+    assert weights_digest(loaded) != weights_digest(other)
+    load_weights(loaded, path)
+    assert weights_digest(loaded) == weights_digest(other)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_saved_weights_can_be_read_by_others_as_the_umask_says(tmp_path, other):
+    path, plain = tmp_path / "weights.safetensors", tmp_path / "plain"
+    save_weights(other, path)
+    plain.touch()
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, other, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    save_weights(other, path)
+    before = path.read_bytes()
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_weights(network(seed=2), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_published_checkpoint_of_data_parallel_training(tmp_path, other):
+    """As public CIFAR ResNets come: a pickled dictionary with a nested state_dict and prefixed keys."""
+    path = tmp_path / "resnet.th"
+    state = {f"module.{key}": value for key, value in other.state_dict().items() if "num_batches" not in key}
+    torch.save({"state_dict": state, "best_prec1": 91.7}, path)
+    loaded = network()
+    load_weights(loaded, path)
+    assert weights_digest(loaded) == weights_digest(other)
+
+
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "model_state_dict", "net"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_wrappers_and_prefixes_are_undone(tmp_path, other, wrapper, prefix):
+    path = tmp_path / "checkpoint.pt"
+    state = {prefix + key: value for key, value in other.state_dict().items()}
+    torch.save({wrapper: state, "epoch": 3} if wrapper else state, path)
+    loaded = network()
+    load_weights(loaded, path)
+    assert weights_digest(loaded) == weights_digest(other)
+
+
+class Canary:
+    """Unpickling it creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("form", ["torch", "legacy", "pickle"])
+def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, other, form):
+    canary, path = tmp_path / "canary", tmp_path / "weights.pt"
+    content = {"state_dict": other.state_dict(), "extra": Canary(canary)}
+    if form == "pickle":
+        path.write_bytes(pickle.dumps(content))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=form == "torch")
+    loaded = network()
+    before = weights_digest(loaded)
+    with pytest.raises(WeightsError, match="more than tensors|no checkpoint") as refused:
+        load_weights(loaded, path)
+    assert not canary.exists()
+    assert weights_digest(loaded) == before
+    assert refused.value.where == str(path)
+    torch.load(path, weights_only=False) if form != "pickle" else pickle.loads(path.read_bytes())
+    assert canary.exists(), "the canary must be able to sing"
+
+
+def test_a_whole_pickled_network_is_refused(tmp_path):
+    torch.save(nn.Linear(2, 2), tmp_path / "network.pt")
+    with pytest.raises(WeightsError, match=r"more than tensors\. Such a file can run code"):
+        load_weights(nn.Linear(2, 2), tmp_path / "network.pt")
+
+
+def test_a_compiled_program_is_refused_unread(tmp_path):
+    with pytest.raises(WeightsError, match="compiled program"):
+        load_weights(network(), tmp_path / "network.pt2")
+    torch.jit.script(nn.Linear(2, 2)).save(tmp_path / "script.pt")
+    with pytest.raises(WeightsError, match="TorchScript"):
+        load_weights(nn.Linear(2, 2), tmp_path / "script.pt")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_missing_file(tmp_path, suffix):
+    with pytest.raises(WeightsError, match="no such file"):
+        load_weights(network(), tmp_path / f"absent{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".legacy.pt"])
+def test_damaged_files_are_one_clear_message(tmp_path, other, suffix):
+    whole = tmp_path / f"whole{suffix}"
+    if suffix == ".safetensors":
+        save_weights(other, whole)
+    else:
+        torch.save(other.state_dict(), whole, _use_new_zipfile_serialization=suffix == ".pt")
+    content = whole.read_bytes()
+    loaded = network()
+    before = weights_digest(loaded)
+    cut = [content[: len(content) * part // 8] for part in range(8)]
+    noise = [b"hello", b"\x80\x02", b"PK\x03\x04" + content[4:200], b"\0" * 64, content[:3] + content[40:]]
+    for number, damaged in enumerate([*cut, *noise]):
+        path = tmp_path / f"damaged-{number}{suffix}"
+        path.write_bytes(damaged)
+        with pytest.raises(WeightsError) as refused:
+            load_weights(loaded, path)
+        assert str(path) in str(refused.value)
+        assert "\n" not in str(refused.value)
+    assert weights_digest(loaded) == before
+
+
+def test_another_architecture_is_one_clear_message_and_loads_nothing(tmp_path, other):
+    path = tmp_path / "weights.safetensors"
+    state = other.state_dict()
+    state["linear.weight"] = torch.zeros(7, 8)
+    state["head.bias"] = state.pop("conv1.weight").clone()
+    save_file(state, path)
+    loaded = network()
+    before = weights_digest(loaded)
+    with pytest.raises(WeightsError) as refused:
+        load_weights(loaded, path)
+    message = str(refused.value)
+    assert "1 missing (conv1.weight)" in message
+    assert "1 unexpected (head.bias)" in message
+    assert "1 of another shape (linear.weight (7, 8) for (3, 8))" in message
+    assert weights_digest(loaded) == before
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, torch.zeros(3)])
+def test_a_file_without_weights(tmp_path, content):
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(WeightsError, match="missing"):
+        load_weights(network(), tmp_path / "other.pt")
+
+
+def test_the_digest_tells_values_names_shapes_and_dtypes_apart():
+    class Holder(nn.Module):
+        def __init__(self, name, value):
+            super().__init__()
+            self.register_buffer(name, value)
+
+    zeros = torch.zeros(4)
+    variants = [
+        Holder("a", zeros),
+        Holder("b", zeros),
+        Holder("a", zeros.reshape(2, 2)),
+        Holder("a", zeros.double()),
+        Holder("a", torch.tensor([0.0, 0.0, 0.0, 1e-45])),
+        Holder("a", torch.tensor(0.0)),
+    ]
+    assert len({weights_digest(variant) for variant in variants}) == len(variants)
+    assert weights_digest(Holder("a", torch.zeros(8)[::2])) == weights_digest(variants[0])
+
+
+def test_the_digest_does_not_depend_on_the_memory_format(other):
+    digest = weights_digest(other)
+    assert weights_digest(other.to(memory_format=torch.channels_last)) == digest
+
+
+def test_shared_tensors_are_saved(tmp_path):
+    tied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    tied[1].weight = tied[0].weight
+    save_weights(tied, tmp_path / "tied.safetensors")
+    loaded = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    load_weights(loaded, tmp_path / "tied.safetensors")
+    assert torch.equal(loaded[1].weight, tied[0].weight)
