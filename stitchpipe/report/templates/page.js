@@ -2,8 +2,8 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const element = (id) => document.getElementById(id);
-  const MODELS = { dm: "direct matching", tlm: "task loss matching" };
-  const SYMBOLS = { random: "diamond", identity: "square", dm: "triangle-up" };
+  const METHODS = { dm: "direct matching", tlm: "task loss matching" };
+  const SYMBOLS = { random: "diamond", identity: "square", dm: "cross" };
 
   // Plotly reads a little HTML in its texts: names are shown as they are.
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -204,7 +204,9 @@
     `${name(sources, r.source)} → ${name(targets, r.target)}`, budget(r), measured(r, RELATIVE, "relative accuracy"), measured(r, "stitch_accuracy", "accuracy"),
     measured(r, "ood_mahalanobis", "Mahalanobis"), measured(r, "ood_knn", "k-NN"), measured(r, "ood_frechet", "Fréchet ratio"), measured(r, "ood_negative_mass", "negative mass"),
   );
-  const starts = [...new Set(records.filter((r) => r.method === "tlm").map((r) => r.init))];
+  const familiar = Object.keys(SYMBOLS);
+  const order = (start) => (familiar.includes(start) ? familiar.indexOf(start) : familiar.length);
+  const starts = [...new Set(records.filter((r) => r.method === "tlm").map((r) => r.init))].sort((a, b) => order(a) - order(b));
 
   function stitchMap(id, wanted, top) {
     const grid = () => sources.layers.map(() => targets.layers.map(() => null));
@@ -237,7 +239,7 @@
     legend("legend-stitches", 0, top, true, "relative accuracy");
   }
 
-  const dots = (look, method, more) => ({ type: "scatter", mode: "markers", hoverinfo: "text", name: MODELS[method], legendgroup: method, marker: { color: look[method], size: 10, opacity: 0.85, line: { width: 1, color: look.page } }, ...more });
+  const dots = (look, method, more) => ({ type: "scatter", mode: "markers", hoverinfo: "text", name: METHODS[method], legendgroup: method, marker: { color: look[method], size: 10, opacity: 0.85, line: { width: 1, color: look.page } }, ...more });
   const quiet = (look, more) => ({ gridcolor: look.grid, zeroline: false, linecolor: look.grid, tickfont: { color: look.soft }, ...more });
   const above = { orientation: "h", x: 0, y: 1, yanchor: "bottom", xanchor: "left" };
 
@@ -248,7 +250,7 @@
     const pairs = records
       .filter((r) => r.method === "tlm" && r.kind === "late → early" && r[RELATIVE] !== null && direct.has(`${r.source},${r.target}`))
       .map((r) => ({ tlm: r, dm: direct.get(`${r.source},${r.target}`) }))
-      .sort((a, b) => a.tlm.source - b.tlm.source || a.tlm.target - b.tlm.target);
+      .sort((a, b) => a.tlm.source - b.tlm.source || a.tlm.target - b.tlm.target || order(a.tlm.init) - order(b.tlm.init));
     if (!pairs.length) {
       plot.textContent = "No late → early pair has both methods.";
       return;
@@ -283,7 +285,7 @@
   function distribution(id, key, logarithmic) {
     const look = theme();
     const known = records.filter((r) => r[key] !== null && r[RELATIVE] !== null);
-    const traces = Object.keys(MODELS).map((method) => {
+    const traces = Object.keys(METHODS).map((method) => {
       const own = known.filter((r) => r.method === method);
       const trace = dots(look, method, { x: own.map((r) => r[RELATIVE]), y: own.map((r) => (logarithmic ? Math.max(r[key], data.floor) : r[key])), text: own.map(tell) });
       trace.marker = { ...trace.marker, size: 9, opacity: 0.75, symbol: own.map((r) => (method === "dm" ? "circle" : SYMBOLS[r.init] || "diamond")) };
