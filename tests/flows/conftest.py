@@ -8,10 +8,10 @@ from prefect.settings import (
     PREFECT_LOGGING_TO_API_ENABLED,
     temporary_settings,
 )
-from tests.flows.pretend import Pretend, install
 
 from flows.children import Child
 from flows.stage import Stage
+from tests.flows.pretend import Pretend, install
 
 
 @pytest.fixture(scope="session")

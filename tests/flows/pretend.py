@@ -83,7 +83,7 @@ class Pretend:
 
 def install(pretend, put=setattr):
     """Put the pretended functions where the flows look for them."""
-    from stitchpipe import sweep  # noqa: PLC0415 - after the environment is prepared
+    from stitchpipe import sweep
 
     for name in NAMES:
         put(sweep, name, getattr(pretend, name))

@@ -3,11 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
-from tests.flows.pretend import STEPS, PretendError
 
 from flows import artifact
 from flows.progress import listening
 from flows.sweep import FlowError, chosen, stitch, sweep
+from tests.flows.pretend import STEPS, PretendError
 
 IN_ORDER = [
     ("train", "a"),
