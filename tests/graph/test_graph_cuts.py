@@ -132,7 +132,11 @@ def test_a_network_cut_behind_a_reused_module():
     torch.manual_seed(0)
     network, batch = Reused(), images(4)
     names = [info.name for info in layers(network, batch[:1])]
-    assert [name for name in names if name.startswith("turn") and "." not in name] == ["turn", "turn:1", "turn:2"]
+    assert [name for name in names if name.startswith("turn") and "." not in name] == [
+        "turn",
+        "turn:1",
+        "turn:2",
+    ]
     values = extractor(network, ["turn", "turn:1", "turn:2"])(batch)
     values = {name: value.clone() for name, value in values.items()}
     assert torch.equal(values["turn:1"], network.turn(values["turn"]))
@@ -165,7 +169,9 @@ def test_crossing_values_are_those_made_before_and_used_behind(data):
     for place, node in enumerate(nodes):
         before, behind = nodes[: place + 1], nodes[place + 1 :]
         crossing = {
-            one for one in before if one.op != "get_attr" and any(one in user.all_input_nodes for user in behind)
+            one
+            for one in before
+            if one.op != "get_attr" and any(one in user.all_input_nodes for user in behind)
         }
         assert traced.crossing(node) == len(crossing)
         assert traced.is_cut(node) == (crossing == {node})

@@ -39,7 +39,9 @@ def test_every_layer_is_what_a_hook_on_its_module_sees(family):
     expected = by_hooks(network, batch)
     assert {info.name for info in infos} <= set(expected)
     # Attention is one step of the graph: what is inside it is no layer.
-    assert {name for name in set(expected) - {info.name for info in infos} if "self_attention" not in name} == set()
+    assert {
+        name for name in set(expected) - {info.name for info in infos} if "self_attention" not in name
+    } == set()
     values = extractor(network, [info.name for info in infos])(batch)
     for info in infos:
         assert torch.equal(values[info.name], expected[info.name]), info.name
@@ -58,7 +60,12 @@ def test_an_in_place_operation_after_a_layer_does_not_change_what_was_extracted(
 def test_layers_come_in_execution_order_with_the_shape_of_one_sample():
     infos = {info.name: info for info in layers(cifar(), images(12))}
     names = list(infos)
-    assert names.index("layer1.0.conv1") < names.index("layer1.0") < names.index("layer2.0") < names.index("linear")
+    assert (
+        names.index("layer1.0.conv1")
+        < names.index("layer1.0")
+        < names.index("layer2.0")
+        < names.index("linear")
+    )
     assert infos["layer1.1"].shape == (4, 12, 12)
     assert infos["layer3.0"].shape == (8, 3, 3)
     assert infos["linear"].shape == (5,)
@@ -159,7 +166,9 @@ def test_a_network_whose_steps_depend_on_values_is_refused():
         def forward(self, x):
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(TraceError, match="Branches: expected a forward pass that torch.fx can trace") as refused:
+    with pytest.raises(
+        TraceError, match=r"Branches: expected a forward pass that torch.fx can trace"
+    ) as refused:
         extractor(Branches(), [])
     assert "\n" not in str(refused.value)
 
@@ -169,7 +178,7 @@ def test_a_network_that_returns_no_tensor_is_refused():
         def forward(self, x):
             return {"logits": x}
 
-    with pytest.raises(TraceError, match="one tensor of logits, found an? .*dict"):
+    with pytest.raises(TraceError, match=r"one tensor of logits, found an? .*dict"):
         extractor(Two(), [])(images(4))
 
 

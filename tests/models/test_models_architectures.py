@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from stitchpipe.models import ArchitectureError, architectures, build, weights_digest
@@ -33,7 +33,9 @@ def test_keys_are_those_of_public_checkpoints():
         for norm in ("bn1", "bn2")
         for entry in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     }
-    expected = {f"layer{stage}.{number}.{key}" for stage in (1, 2, 3) for number in (0, 1, 2) for key in block}
+    expected = {
+        f"layer{stage}.{number}.{key}" for stage in (1, 2, 3) for number in (0, 1, 2) for key in block
+    }
     expected |= {key for key in block if key.startswith(("conv1", "bn1"))} | {"linear.weight", "linear.bias"}
     assert keys == expected
 

@@ -97,7 +97,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, other, form):
         torch.save(content, path, _use_new_zipfile_serialization=form == "torch")
     loaded = network()
     before = weights_digest(loaded)
-    with pytest.raises(WeightsError, match="more than tensors|no checkpoint") as refused:
+    with pytest.raises(WeightsError, match=r"more than tensors|no checkpoint") as refused:
         load_weights(loaded, path)
     assert not canary.exists()
     assert weights_digest(loaded) == before
