@@ -64,7 +64,7 @@ def check_deterministic(run: Callable[[Tensor], Mapping[str, Tensor]], images: T
             alone,
             COMPANY_TOLERANCE,
             expected="activations of an image that do not depend on the other images of the batch",
-            remedy="Batch normalisation is in training mode or keeps no running statistics, or the network mixes images.",
+            remedy="Batch normalisation uses the batch's own statistics, or the network mixes images.",
         )
 
 

@@ -129,9 +129,12 @@ def test_hidden_and_foreign_files_are_passed_over(root):
 
 
 def refuse(text, root, **options):
-    with pytest.raises(DataError, match=text) as refused:
+    def everything():
         split = load(root, **options)["test"]
-        split.batch(range(len(split)))
+        return split.batch(range(len(split)))
+
+    with pytest.raises(DataError, match=text) as refused:
+        everything()
     assert "\n" not in str(refused.value)
     return refused.value
 
