@@ -5,7 +5,7 @@ OUT ?= runs/quickstart
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH
 
-.PHONY: help quickstart test test-slow bench lint types format lock install clean
+.PHONY: help quickstart test test-slow loopback bench lint types format lock install clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -18,6 +18,9 @@ test: install ## the tests (under 10 minutes on 2 cores)
 
 test-slow: install ## the tests that take minutes: fault campaigns, the scheduled deployment
 	$(BIN)/python -m pytest -m slow
+
+loopback: install ## a server, two workers and one scheduled run on loopback, without containers
+	$(BIN)/python -m flows.loopback --out runs/loopback
 
 bench: install ## measurements, as ratios against baselines in the same run
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(BENCH)
@@ -40,7 +43,8 @@ install: .venv/.installed ## the virtual environment, from requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement .ci/installer.lock
 	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation \
+		--config-setting editable_mode=compat --editable .
 	touch $@
 
 lock: ## renew requirements.lock (network)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,28 +14,57 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stitchpipe.errors import ExplainedError
+from stitchpipe.query import QueryError, answer
 
 if TYPE_CHECKING:
-    import duckdb
+    from collections.abc import Iterable, Sequence
+
     import pandas as pd
 
+__all__ = ["SCHEMA", "Catalogue", "CatalogueError", "QueryError", "Result", "ResultError"]
+
 OK = "ok"
-
-
-class QueryError(ExplainedError, ValueError):
-    """A query cannot be answered."""
+"""The status of a record that holds a number."""
 
 
 class ResultError(ExplainedError, ValueError):
-    """A record contradicts itself, or a part of the catalogue cannot be read."""
+    """A record contradicts itself: a number without status ok, or the other way round."""
+
+
+class CatalogueError(ExplainedError, ValueError):
+    """A part of the results cannot be written or read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One number, always directed, with everything that is needed to know what it is.
 
-    ``status`` is ``ok``, or names why there is no number; then ``value`` is None and ``reason`` says more. A
-    value is finite: there is no NaN in the catalogue. Raises ResultError otherwise.
+    ``status`` is ``ok``, or names why there is no number; then ``value`` is None and ``reason`` says more.
+    Beside a number ``reason`` may hold a remark.
+
+    Attributes
+    ----------
+    index, value, status, reason
+        What was computed: a name of the registry of indices, ``stitch_*`` or ``ood_*``; unit and range are
+        the index's own.
+    view, grid
+        How rows were made: ``positions`` or ``pooled``, and ``"8x8"``.
+    fit_split, split
+        Where a map was fitted (None: nothing was), and where the number was taken.
+    n_samples, n_rows, p, q
+        Images, rows of the view, features of source and target.
+    rank, condition
+        Of the directions that the number rests on, where something was inverted.
+    method, init, objective, seed, steps, final_loss
+        Of a stitch: ``dm`` or ``tlm``, and how the latter was trained.
+    source_digest, target_digest
+        Content digests of the two representations on `split`.
+
+    Raises
+    ------
+    ResultError
+        A finite `value` with another status than ok, none with ok, a number that is NaN or infinite, or a
+        count that cannot be.
     """
 
     index: str
@@ -66,161 +95,219 @@ class Result:
     target_digest: str
 
     def __post_init__(self) -> None:
-        has_value = self.value is not None and math.isfinite(self.value)
-        if has_value != (self.status == OK) or (self.value is not None and not has_value):
-            raise ResultError(
-                where=f"{self.index} of {self.source_model}/{self.source_layer} into "
-                f"{self.target_model}/{self.target_layer}",
-                expected="a finite value with status 'ok', or no value and a status that says why",
-                found=f"value {self.value} with status '{self.status}'",
-                remedy="This is a defect of the index, not of the data: please report it.",
-            )
+        for name in ("value", "condition", "final_loss"):
+            number = getattr(self, name)
+            if number is not None and not isfinite(number):
+                remedy = "Record a status that says why there is no number, and None."
+                raise self._refused(name, "a finite number or None", str(number), remedy)
+        if (self.status == OK) != (self.value is not None):
+            expected = "a number" if self.status == OK else "no number"
+            remedy = "Give a number with status 'ok', or None with the status that says why."
+            raise self._refused("value", f"{expected} with status '{self.status}'", str(self.value), remedy)
+        for name in ("n_samples", "n_rows", "p", "q"):
+            if getattr(self, name) < 0:
+                raise self._refused(name, "a count", str(getattr(self, name)), "Pass the number of rows.")
+
+    def _refused(self, field: str, expected: str, found: str, remedy: str) -> ResultError:
+        pair = f"{self.source_model}/{self.source_layer} -> {self.target_model}/{self.target_layer}"
+        return ResultError(
+            where=f"{self.index} of {pair}, {field}", expected=expected, found=found, remedy=remedy
+        )
+
+
+def _column(name: str, kind: pa.DataType, *, optional: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=optional)
 
 
 SCHEMA = pa.schema(
     [
-        pa.field("index", pa.string(), nullable=False),
-        pa.field("value", pa.float64()),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
-        pa.field("view", pa.string(), nullable=False),
-        pa.field("grid", pa.string(), nullable=False),
-        pa.field("source_model", pa.string(), nullable=False),
-        pa.field("source_layer", pa.string(), nullable=False),
-        pa.field("target_model", pa.string(), nullable=False),
-        pa.field("target_layer", pa.string(), nullable=False),
-        pa.field("fit_split", pa.string()),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("n_samples", pa.int64(), nullable=False),
-        pa.field("n_rows", pa.int64(), nullable=False),
-        pa.field("p", pa.int64(), nullable=False),
-        pa.field("q", pa.int64(), nullable=False),
-        pa.field("rank", pa.int64()),
-        pa.field("condition", pa.float64()),
-        pa.field("method", pa.string()),
-        pa.field("init", pa.string()),
-        pa.field("objective", pa.string()),
-        pa.field("seed", pa.int64()),
-        pa.field("steps", pa.int64()),
-        pa.field("final_loss", pa.float64()),
-        pa.field("source_digest", pa.string(), nullable=False),
-        pa.field("target_digest", pa.string(), nullable=False),
+        _column("index", pa.string()),
+        _column("value", pa.float64(), optional=True),
+        _column("status", pa.string()),
+        _column("reason", pa.string(), optional=True),
+        _column("view", pa.string()),
+        _column("grid", pa.string()),
+        _column("source_model", pa.string()),
+        _column("source_layer", pa.string()),
+        _column("target_model", pa.string()),
+        _column("target_layer", pa.string()),
+        _column("fit_split", pa.string(), optional=True),
+        _column("split", pa.string()),
+        _column("n_samples", pa.int64()),
+        _column("n_rows", pa.int64()),
+        _column("p", pa.int64()),
+        _column("q", pa.int64()),
+        _column("rank", pa.int64(), optional=True),
+        _column("condition", pa.float64(), optional=True),
+        _column("method", pa.string(), optional=True),
+        _column("init", pa.string(), optional=True),
+        _column("objective", pa.string(), optional=True),
+        _column("seed", pa.int64(), optional=True),
+        _column("steps", pa.int64(), optional=True),
+        _column("final_loss", pa.float64(), optional=True),
+        _column("source_digest", pa.string()),
+        _column("target_digest", pa.string()),
     ]
 )
+"""The columns of a part: the fields of `Result`, in order."""
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+_SUFFIX = ".parquet"
 
 
+@dataclass(frozen=True, slots=True)
 class Catalogue:
-    """A folder of Parquet parts, one per unit of work, named by content keys.
+    """Results in a folder, one Parquet part per content key.
 
-    A part appears whole or not at all, and holds what its key stands for: writers of the same part agree, and
-    a part that exists is not computed again.
+    A part appears whole or not at all, and is what `has` answers for: work whose key is there is done. Two
+    writers of one key write the same numbers, so the last one wins harmlessly.
+
+    Attributes
+    ----------
+    directory
+        The folder; made by the first `write`.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    directory: Path
 
     def has(self, key: str) -> bool:
-        """Return whether the part `key` is there."""
-        return self._path(key).exists()
-
-    def write(self, key: str, results: Sequence[Result]) -> Path:
-        """Write a part, durably; return its path."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        table = pa.Table.from_pylist([asdict(result) for result in results], schema=SCHEMA)
-        with tempfile.NamedTemporaryFile(dir=self.directory, prefix=f".{key}.", delete=False) as file:
-            pq.write_table(table, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(self._path(key))
-        return self._path(key)
+        """Return whether the results of `key` are there. Raises CatalogueError if it is no key."""
+        return self._part(key).is_file()
 
     def keys(self) -> list[str]:
-        """Return the keys of all parts, sorted."""
-        return sorted(path.stem for path in self.directory.glob("[!.]*.parquet"))
+        """Return the keys that are there, sorted."""
+        return [path.name.removesuffix(_SUFFIX) for path in self._parts(None)]
 
-    def read(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
-        """Return results as a data frame, one row per number: those of `keys` that are there, or all.
+    def write(self, key: str, results: Sequence[Result]) -> Path:
+        """Write the results of one unit of work under its content key; return the part's path.
+
+        Parameters
+        ----------
+        key
+            Digest of everything the numbers depend on; letters, digits, ``.``, ``_`` and ``-``.
+        results
+            Rows, in the order in which they will be read. May be empty.
 
         Raises
         ------
-        ResultError
-            A part is damaged.
+        CatalogueError
+            `key` is no key, or the folder cannot be written.
+
+        Notes
+        -----
+        Temporary file, fsync, rename, fsync of the folder: a reader never sees half a part, and what a
+        returned call has written survives a loss of power.
+        """
+        path = self._part(key)
+        table = pa.Table.from_pylist([asdict(result) for result in results], schema=SCHEMA)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            _replace(path, table)
+        except OSError as error:
+            raise CatalogueError(
+                where=str(path),
+                expected="a folder that can be written",
+                found=error.strerror or type(error).__name__,
+                remedy="Make room or grant access, then run again: finished parts are kept.",
+            ) from None
+        return path
+
+    def read(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return results as a data frame, parts in the order of `keys` (default: all, sorted by key).
+
+        Missing numbers are NaN in the frame, as pandas has it; the Parquet part holds null.
+
+        Raises
+        ------
+        CatalogueError
+            A part of `keys` is not there, or a part is damaged; names the file.
         """
         frame: pd.DataFrame = self._table(keys).to_pandas()
         return frame
 
-    def query(self, sql: str) -> pd.DataFrame:
-        """Answer one SELECT over the table ``results``, read-only.
+    def query(self, sql: str, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over the table ``results``, read-only.
 
-        The query sees a copy of the results in memory and nothing else: files, network, extensions and
-        settings are out of its reach.
+        Parameters
+        ----------
+        sql
+            One statement in DuckDB's dialect. It sees the results and nothing else: no files, no network.
+        keys
+            Which parts make up the table; default: all.
 
         Raises
         ------
         QueryError
-            There are no results, the text is not one SELECT, or DuckDB refuses it.
+            It is not one such statement, it is wrong, or there are no results yet.
+        CatalogueError
+            A part is missing or damaged.
+
+        Notes
+        -----
+        All parts are read into memory, then DuckDB answers: O(rows) per query.
         """
-        table = self._table(None)
-        if table.num_rows == 0:
+        if keys is None and not self.keys():
             raise QueryError(
                 where=str(self.directory),
-                expected="results of a run",
-                found="none",
-                remedy="Give the --out folder of a run, or make one with `stitchpipe quickstart`.",
+                expected="results (*.parquet)",
+                found="none" if self.directory.is_dir() else "no such folder",
+                remedy="Run a sweep into this folder first, for example `stitchpipe quickstart`.",
             )
-        return _answer(table, sql)
+        return answer(sql, self._table(keys))
 
-    def _path(self, key: str) -> Path:
-        return self.directory / f"{key}.parquet"
+    def _part(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise CatalogueError(
+                where=str(self.directory),
+                expected="a key of letters, digits, '.', '_' and '-'",
+                found=repr(key),
+                remedy="Use the hexadecimal digest of what the numbers depend on.",
+            )
+        return self.directory / f"{key}{_SUFFIX}"
+
+    def _parts(self, keys: Iterable[str] | None) -> list[Path]:
+        if keys is not None:
+            return [self._part(key) for key in dict.fromkeys(keys)]
+        return sorted(path for path in self.directory.glob(f"*{_SUFFIX}") if not path.name.startswith("."))
 
     def _table(self, keys: Iterable[str] | None) -> pa.Table:
-        chosen = self.keys() if keys is None else [key for key in keys if self.has(key)]
-        return pa.concat_tables(
-            [SCHEMA.empty_table(), *(self._part(key) for key in chosen)], promote_options="default"
-        )
-
-    def _part(self, key: str) -> pa.Table:
-        try:
-            return pq.read_table(self._path(key))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise ResultError(
-                where=str(self._path(key)),
-                expected="a part of the catalogue (Parquet)",
-                found=str(error).splitlines()[0],
-                remedy="Delete the file and run the sweep again: only this part is computed anew.",
-            ) from None
+        parts = [_read(path) for path in self._parts(keys)]
+        return pa.concat_tables([SCHEMA.empty_table(), *parts], promote_options="default")
 
 
-def _answer(table: pa.Table, sql: str) -> pd.DataFrame:
-    import duckdb  # noqa: PLC0415 - a fifth of a second that only queries should cost
-
-    with duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"}) as connection:
-        connection.register("incoming", table)
-        connection.execute("CREATE TABLE results AS SELECT * FROM incoming")
-        connection.unregister("incoming")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
-        try:
-            statements = connection.extract_statements(sql)
-            _demand_one_select(statements, duckdb.StatementType.SELECT, sql)
-            answer: pd.DataFrame = connection.execute(statements[0]).df()
-        except duckdb.Error as error:
-            raise QueryError(
-                where="query",
-                expected="SQL over the table `results`",
-                found=" ".join(str(error).split()),
-                remedy=f"Columns are {', '.join(SCHEMA.names)}.",
-            ) from None
-    return answer
+def _replace(path: Path, table: pa.Table) -> None:
+    """Put `table` at `path` in one step."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
-def _demand_one_select(
-    statements: Sequence[duckdb.Statement], select: duckdb.StatementType, sql: str
-) -> None:
-    if len(statements) != 1 or statements[0].type != select:
-        raise QueryError(
-            where="query",
-            expected="one SELECT (or WITH … SELECT, DESCRIBE)",
-            found=" ".join(sql.split())[:120] or "nothing",
-            remedy="The catalogue is read-only: ask one question at a time.",
-        )
+def _read(path: Path) -> pa.Table:
+    """Read one part, page checksums verified."""
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True).read()
+    except (OSError, pa.ArrowException) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else _first_line(error)
+        raise CatalogueError(
+            where=str(path),
+            expected="a whole part of the results",
+            found=found,
+            remedy="Delete the file if it is there and run the sweep again: only its numbers are recomputed.",
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -25,9 +25,9 @@ from storage.errors import (
 from storage.layout import RowGroups, plan_split
 from storage.pairing import check_pairing
 from storage.read import Representation
-from storage.schema import Address, LayerSpec
+from storage.schema import Address, LayerSpec, SealedLayer
 from storage.splits import Split
-from storage.store import SealedLayer, Store, open_store
+from storage.store import Store, open_store
 from storage.verify import Problem
 from storage.write import Dump
 

@@ -54,7 +54,7 @@ def checked_block(
     _demand_finite(layer, block, row_group=row_group, sample_ids=sample_ids)
     with np.errstate(over="ignore"):
         stored = np.ascontiguousarray(block, dtype=spec.dtype)
-    if stored.dtype.itemsize < block.dtype.itemsize and not np.isfinite(stored).all():
+    if stored.dtype.itemsize < block.dtype.itemsize and not _all_finite(stored):
         row = int(np.argmax(~np.isfinite(stored).reshape(len(stored), -1).all(axis=1)))
         values = block[row].reshape(-1)
         raise RangeError(
@@ -69,12 +69,22 @@ def checked_block(
 
 def _demand_finite(layer: str, block: npt.NDArray[Any], *, row_group: int, sample_ids: Sequence[str]) -> None:
     """Refuse NaN and infinity."""
-    bad = ~np.isfinite(block)
-    if bad.any():
+    if not _all_finite(block):
+        bad = ~np.isfinite(block)
         row = int(np.argmax(bad.reshape(len(block), -1).any(axis=1)))
         raise NonFiniteError(
             layer=layer, sample_id=sample_ids[row], count=int(bad.sum()), row_group=row_group
         )
+
+
+def absmax(block: npt.NDArray[Any]) -> float:
+    """Return the largest magnitude in a block, without a copy of it."""
+    return max(float(block.max()), -float(block.min()))
+
+
+def _all_finite(block: npt.NDArray[Any]) -> bool:
+    """Return whether all values are finite, without a copy: NaN and infinity reach the least or the largest."""
+    return bool(np.isfinite(block.min()) and np.isfinite(block.max()))
 
 
 def same_but_for_rounding(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> bool:
@@ -85,6 +95,6 @@ def same_but_for_rounding(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> 
     """
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         return False
-    scale = float(np.abs(wanted).max(initial=0.0))
+    scale = absmax(wanted)
     difference = np.abs(found.astype(np.float32) - wanted.astype(np.float32))
     return bool((difference <= 0.01 * scale).all())

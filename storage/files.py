@@ -61,7 +61,7 @@ class Files:
         """
         path = self.path(key)
         try:
-            with open(path, "rb", opener=_open_unfollowed) as file:  # noqa: PTH123
+            with open(path, "rb", opener=_open_unfollowed) as file:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFoundError(

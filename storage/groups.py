@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,8 @@ def flag_sealed(files: Files, dump: DumpIdentity, layers: Iterable[str]) -> None
             files.create(f"{dump.key}/{encode_name(layer)}/sealed/{name}", data)
 
 
-def sealed_flag() -> dict[str, bytes]:
+@cache
+def sealed_flag() -> Mapping[str, bytes]:
     """Return the files of the scalar that says True; without its chunk it reads False."""
     return arrays.encode_vector(np.array(True), {})
 

@@ -71,6 +71,17 @@ class LayerSpec:
         return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
 
+@dataclass(frozen=True, order=True)
+class SealedLayer:
+    """One representation that can be opened: its address and fingerprint, and what it holds."""
+
+    address: Address
+    fingerprint: str
+    shape: tuple[int, ...]
+    dtype: str
+    n_bytes: int
+
+
 @dataclass(frozen=True)
 class DumpIdentity:
     """Which dump: a model's name on a split, and the identity that its fingerprint is the digest of."""

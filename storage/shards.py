@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from storage import arrays
-from storage.checks import same_but_for_rounding
+from storage.checks import absmax, same_but_for_rounding
 from storage.errors import CorruptError
 from storage.layout import shard_key
 from storage.schema import ShardRecord, digest_of_bytes
@@ -54,7 +52,7 @@ class Shard:
             sha256=digest_of_bytes(data),
             n_rows=len(block),
             nan_count=0,
-            absmax=float(np.abs(block).max()),
+            absmax=absmax(block),
         )
 
     def _adopted(self, within: str, data: bytes, block: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -7,7 +7,7 @@ A split is committed by one record that holds all of it. The arrays beside it (`
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +85,21 @@ def add_split(files: Files, split: Split) -> Split:
     for name, data in beside.items():
         files.create(name, data)
     return load_split(files, split.dataset, split.name)
+
+
+def completed_split(files: Files, dataset: str, name: str) -> Split:
+    """Return a committed split, the arrays beside its record made where a killed writer left them out.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+    """
+    split = load_split(files, dataset, name)
+    record = read_record(files, f"{split_key(dataset, name)}/{COMMITS}/split.json", kind=SPLIT)
+    if all(files.stat(file["key"]) is not None for file in record["files"]):
+        return split
+    return add_split(files, split)
 
 
 def planned_split(
@@ -174,7 +189,8 @@ def sample_coordinates(split: Split) -> Mapping[str, Mapping[str, bytes]]:
     return made
 
 
-def commits_array() -> dict[str, bytes]:
+@cache
+def commits_array() -> Mapping[str, bytes]:
     """Return the scalar array below which records lie; its value is the format's version."""
     return arrays.encode_vector(np.array(FORMAT), {"about": "records of the commit protocol lie below"})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,9 +13,9 @@ from storage.groups import flag_sealed
 from storage.layout import COMMITS
 from storage.read import Representation
 from storage.records import create_record, read_cached, settle_record
-from storage.schema import FORMAT, Address, DumpIdentity, FileRecord, LayerSpec, plain
+from storage.schema import FORMAT, Address, DumpIdentity, FileRecord, SealedLayer, plain
 from storage.sealed import demand_same_specs, dump_keys, find, manifests, sealed_specs, split_keys
-from storage.splits import SPLIT, add_split, commits_array, load_split, planned_split
+from storage.splits import SPLIT, add_split, commits_array, completed_split, load_split, planned_split
 from storage.verify import STORE, STORE_RECORD, verify
 from storage.write import Dump
 
@@ -24,20 +24,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from storage.schema import JSON
+    from storage.schema import JSON, LayerSpec
     from storage.splits import Split
     from storage.verify import Problem
-
-
-@dataclass(frozen=True, order=True)
-class SealedLayer:
-    """One representation that can be opened: its address and fingerprint, and what it holds."""
-
-    address: Address
-    fingerprint: str
-    shape: tuple[int, ...]
-    dtype: str
-    n_bytes: int
 
 
 def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r") -> Store:
@@ -211,7 +200,7 @@ class Store:
             raise LayoutError(
                 where=model, expected="at least one layer", found="none", remedy="Name the layers."
             )
-        samples = add_split(self._files, self.split(dataset, split))
+        samples = completed_split(self._files, dataset, split)
         dump = DumpIdentity(
             dataset=dataset,
             split=split,

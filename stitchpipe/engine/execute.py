@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from stitchpipe.engine.accumulate import PassState, accumulate
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
     from stitchpipe.engine.plan import Plan
 
 Report: TypeAlias = Callable[[int, int], None]
+
+
+PATIENCE_S = 10
+"""How long a named scheduler may take to answer, and to have a worker."""
 
 
 class ExecutionError(ExplainedError, RuntimeError):
@@ -41,35 +44,50 @@ def cluster(scheduler: str | None, *, workers: int, memory_limit_bytes: int) -> 
     Raises
     ------
     SchedulerError
-        Nothing answers at `scheduler` within ten seconds.
+        Nothing answers at `scheduler`, it has no workers, or they cannot import this package.
     """
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=10, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise SchedulerError(
-                where="--scheduler",
-                expected=f"a Dask scheduler at {scheduler}",
-                found=str(error) or type(error).__name__,
-                remedy="Start one (`dask scheduler`), correct the address, or leave the option out.",
-            ) from None
-        with client:
+    if scheduler is None:
+        with (
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=memory_limit_bytes,
+                dashboard_address=None,
+                host="127.0.0.1",
+                silence_logs="ERROR",
+            ) as local,
+            Client(local, set_as_default=False) as client,
+        ):
             yield client
-        return
-    with (
-        dask.config.set({"distributed.worker.daemon": True, "distributed.admin.tick.limit": "60s"}),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=memory_limit_bytes,
-            dashboard_address=None,
-            host="127.0.0.1",
-            silence_logs="ERROR",
-        ) as local,
-        Client(local, set_as_default=False) as client,
-    ):
-        yield client
+    else:
+        with _connected(scheduler) as client:
+            yield client
+
+
+def _connected(scheduler: str) -> Client:
+    """Return a client of a running cluster whose workers can do our work."""
+    try:
+        client = Client(scheduler, timeout=PATIENCE_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise _scheduler_error(scheduler, str(error) or type(error).__name__) from None
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE_S)
+        # By name, in a string: a worker without our package could not even unpickle a function of ours.
+        client.run(exec, "import stitchpipe.engine.accumulate")
+    except (TimeoutError, ImportError) as error:
+        client.close()
+        raise _scheduler_error(scheduler, f"{type(error).__name__}: {error}") from None
+    return client
+
+
+def _scheduler_error(scheduler: str, found: str) -> SchedulerError:
+    return SchedulerError(
+        where="--scheduler",
+        expected=f"a Dask cluster at {scheduler} whose workers have stitchpipe installed",
+        found=found,
+        remedy="Start one (`dask scheduler`, `dask worker`), correct the address, or leave the option out.",
+    )
 
 
 def execute(

@@ -44,6 +44,11 @@ class Job:
         return self.method == "dm" or self.init == "dm"
 
 
+def all_layers(table: LayerTable) -> list[LayerName]:
+    """Return every layer of the table, model by model, in the networks' order."""
+    return [LayerName(model, info.name) for model, infos in table.items() for info in infos]
+
+
 def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
     """Return the declared stitches, each once, in the order of the file.
 
@@ -73,7 +78,7 @@ def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
 
 
 def _matching(table: LayerTable, patterns: Sequence[str], where: str) -> list[LayerName]:
-    names = [LayerName(model, info.name) for model, infos in table.items() for info in infos]
+    names = all_layers(table)
     chosen: dict[LayerName, None] = {}
     for pattern in patterns:
         model_glob, _, layer_glob = pattern.rpartition("/")

@@ -88,6 +88,25 @@ def test_a_shard_of_another_layer_or_dump_is_not_taken_for_this_one(store):
     assert len(store.verify()) == 1
 
 
+def test_two_swapped_shards_of_one_size_are_noticed(tmp_path):
+    store = new_store(tmp_path / "s")
+    dump = begin(store, ["logits"])
+    bits = np.random.default_rng(0).integers(0, 2**31 - 2**28, size=(29, 7), dtype=np.uint32)
+    blocks = bits.view("f4")  # random in every bit but two: nothing to compress, so sizes are equal
+    for group, (start, stop) in enumerate(dump.split.row_groups):
+        dump.write(group, {"logits": blocks[start:stop]})
+    dump.seal()
+    one, other = shard(store, 0, "logits"), shard(store, 1, "logits")
+    assert one.stat().st_size == other.stat().st_size
+    damage("swapped", one, other)
+    found = store.representation(address("logits"))
+    for group in (0, 1):
+        with pytest.raises(CorruptError, match="SHA-256"):
+            found.read(group)
+    np.testing.assert_array_equal(found.read(2), blocks[16:24])
+    assert [problem.row_group for problem in store.verify()] == [0, 1]
+
+
 def test_a_shard_that_changes_after_it_was_read_is_noticed_in_the_same_process(store):
     found = store.representation(address())
     found.read(0)
@@ -287,3 +306,51 @@ def test_a_store_reached_through_a_link_is_the_store_itself(store, tmp_path):
     (tmp_path / "link").symlink_to(store.url)
     assert open_store(tmp_path / "link").url == store.url
     assert open_store(tmp_path / "link").representation(address()).read(0).shape == (8, 3, 4, 4)
+
+
+def test_a_writer_that_comes_second_demands_that_the_marker_vouches_for_what_is_there(tmp_path, monkeypatch):
+    store = new_store(tmp_path / "s")
+    first, second = begin(store), begin(store)
+    first.write(0, blocks_of(first, 0))
+    monkeypatch.setattr(second, "_marker", lambda row_group: None)  # it looked before the first was done
+    second.write(0, blocks_of(second, 0))
+    other = begin(store, identity={"weights": "w1"})
+    other.write(0, blocks_of(other, 0, noise=1e-5))
+    (path,) = Path(store.url, first.identity.key).rglob("logits/activations/c.0.0")
+    shutil.copy(Path(store.url, other.identity.key, "logits/activations/c.0.0"), path)
+    with pytest.raises(CorruptError, match="the shard that its marker names"):
+        second.write(0, blocks_of(second, 0))
+
+
+def test_coordinates_that_were_damaged_before_the_seal_are_not_sealed(tmp_path):
+    store = new_store(tmp_path / "s")
+    dump = begin(store)
+    for group in range(4):
+        dump.write(group, blocks_of(dump, group))
+    path = Path(store.url, dump.identity.key, "logits/sample_id/c/0")
+    flip(path, 77)
+    with pytest.raises(CorruptError, match="the split's sample_id") as caught:
+        dump.seal()
+    assert caught.value.file == str(path)
+    path.unlink()
+    finish(begin(store))
+    assert store.verify() == []
+
+
+def test_samples_that_are_not_those_that_were_dumped_are_refused(store, tmp_path):
+    other = new_store(tmp_path / "other", n_samples=30)
+    shutil.copy(*(Path(s.url, "digits/test/commits/split.json") for s in (other, store)))
+    with pytest.raises(CorruptError, match="samples with the digest"):
+        store.representation(address()).split  # noqa: B018  (reading is the act)
+    assert any("digest" in problem.expected for problem in store.verify())
+
+
+def test_a_split_that_a_killed_process_left_unfinished_is_completed_before_a_dump(tmp_path):
+    store = new_store(tmp_path / "s")
+    shutil.rmtree(Path(store.url, "digits", "test", "label"))
+    assert store.verify() == []
+    finish(begin(store))
+    assert Path(store.url, "digits", "test", "label", "zarr.json").exists()
+    assert store.verify() == []
+    Path(store.url, "digits", "test", "label", "zarr.json").unlink()
+    assert [Path(problem.file).parent.name for problem in store.verify()] == ["label"]

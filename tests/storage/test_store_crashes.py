@@ -8,7 +8,7 @@ from storage import open_store
 
 # What changes the disk in a way that survives the process. Flushes do not: power loss is another matter.
 OPERATIONS = ("makedirs", "write", "link", "unlink")
-LAYERS = ("layer1.0", "logits")
+LAYERS = ("logits",)
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_a_dump_cut_at_any_store_operation_resumes_to_the_same_bytes(
     assert finished
     assert operations > 100
     sealed_before_the_end = 0
-    for point in range(0, operations, 3 if torn else 1):
+    for point in range(torn, operations, 3 if torn else 1):
         root = tmp_path / f"{point}"
         _, finished = crash_in(
             monkeypatch, lambda root=root: dump_all(new_store(root, row_groups=2)), after=point, torn=torn
@@ -101,7 +101,7 @@ def test_a_dump_cut_at_any_store_operation_resumes_to_the_same_bytes(
 
 def test_a_resume_cut_anywhere_too_resumes_again(tmp_path, monkeypatch, undisturbed):
     generator = random.Random(5)
-    for trial in range(12):
+    for trial in range(8):
         root = tmp_path / f"{trial}"
         crashes = 0
         while True:

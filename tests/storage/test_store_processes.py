@@ -14,36 +14,41 @@ KILLS = 12
 @pytest.fixture(scope="module")
 def processes():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["small_dump"])
+    context.set_forkserver_preload(["storage"])
     return context
+
+
+def started_writer(processes, store, identity):
+    """Return a child that has begun a dump."""
+    began = processes.Event()
+    child = processes.Process(target=write_in_child, args=(store.url, began), kwargs={"identity": identity})
+    child.start()
+    assert began.wait(60)
+    return child
 
 
 def test_a_writer_killed_at_random_moments_resumes_to_the_same_bytes(tmp_path, processes):
     generator = random.Random(11)
     store = new_store(tmp_path / "s", row_groups=10)
     reference = new_store(tmp_path / "reference", row_groups=10)
+    child, start = started_writer(processes, reference, {"weights": "w0"}), time.monotonic()
+    child.join(60)
+    undisturbed_s = time.monotonic() - start
     kills = dumps = 0
     while kills < KILLS:
         identity = {"weights": f"w{dumps}"}
-        began = processes.Event()
-        child = processes.Process(
-            target=write_in_child, args=(store.url, began), kwargs={"identity": identity}
-        )
-        child.start()
-        assert began.wait(60)
-        time.sleep(generator.uniform(0.0, 0.1))
+        child = started_writer(processes, store, identity)
+        time.sleep(generator.uniform(0.0, undisturbed_s))
         child.kill()
         child.join(60)
         kills += child.exitcode == -9
-        if begin(store, identity=identity).sealed:
-            dumps += 1
-        sealed = store.representations()
-        assert len(sealed) == dumps * len(SHAPES)
+        dumps += begin(store, identity=identity).sealed
+        assert len(store.representations()) == dumps * len(SHAPES)
+        assert store.verify() == []
     for number in range(dumps + 1):
         finish(begin(store, identity={"weights": f"w{number}"}))
         finish(begin(reference, identity={"weights": f"w{number}"}))
     assert tree(store.url) == tree(reference.url)
-    assert store.verify() == []
 
 
 @pytest.mark.parametrize("noises", [(0.0, 0.0), (0.0, 1e-6), (1e-6, -1e-6)])

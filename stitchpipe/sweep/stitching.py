@@ -6,11 +6,12 @@ target's tail is built. Each stitch is a part of its own in the catalogue, so a 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.catalogue import Result
+from stitchpipe.config import ConfigError
 from stitchpipe.graph import LOGITS, tail
 from stitchpipe.mapfile import read_map, write_map
 from stitchpipe.ood import Statistic, TargetReference
@@ -25,13 +26,20 @@ from stitchpipe.stitching import (
     stitched_logits,
     train_task_loss,
 )
-from stitchpipe.sweep.compare import STITCH_VIEW, map_key
-from stitchpipe.sweep.dump import fingerprint, load_network
-from stitchpipe.sweep.folder import Folder, key_of
+from stitchpipe.sweep.dumping import load_network
+from stitchpipe.sweep.ends import (
+    STITCH_VIEW,
+    End,
+    ends_of,
+    map_key,
+    open_ends,
+    open_representation,
+    stitch_key,
+)
 from stitchpipe.sweep.jobs import Job, LayerName, jobs
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table
 from stitchpipe.sweep.progress import Report, silent
-from storage import Address, Representation, Store, check_pairing, open_store
+from storage import Representation, open_store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,9 +48,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from stitchpipe.config import Sweep
+    from stitchpipe.sweep.folder import Folder
 
-STITCH_VERSION = 1
-"""Raised when the same stitch would give other numbers."""
 OBJECTIVE = "hard_labels"
 
 
@@ -64,8 +71,16 @@ def stitch(
     """
     target = LayerName(model, layer)
     declared = [job for job in jobs(sweep, layer_table(sweep)) if job.target == target]
-    ends = {name: _Ends.open(sweep, folder, name) for name in {target, *(job.source for job in declared)}}
-    keys = {job: stitch_key(sweep, job, ends[job.source], ends[target]) for job in declared}
+    if not declared:
+        raise ConfigError(
+            where=f"sweep '{sweep.name}'",
+            expected="a target layer of its stitches",
+            found=f"{target}",
+            remedy="Declare a stitch into it.",
+        )
+    ends = open_ends(sweep, folder, ends_of(declared))
+    _check_disjoint(ends[target])
+    keys = {job: stitch_key(sweep, job, ends) for job in declared}
     missing = [job for job in declared if not folder.catalogue.has(keys[job])]
     if missing:
         fix_threads(sweep)
@@ -77,57 +92,24 @@ def stitch(
     return {"target": str(target), "stitches": len(declared), "made": len(missing)}
 
 
-def stitch_key(sweep: Sweep, job: Job, source: _Ends, target: _Ends) -> str:
-    """Return a stitch's key in the catalogue: everything that its numbers depend on."""
-    digests = [end.digest for side in (source, target) for end in (side.train, side.test)]
-    names = (str(job.source), str(job.target))
-    return "stitch-" + key_of(
-        names, asdict(job), digests, target.fingerprint, sweep.ood.model_dump(), STITCH_VIEW, STITCH_VERSION
-    )
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """A layer's representations on both splits."""
-
-    name: LayerName
-    train: Representation
-    test: Representation
-    fingerprint: str
-
-    @classmethod
-    def open(cls, sweep: Sweep, folder: Folder, name: LayerName) -> _Ends:
-        store = open_store(folder.store)
-        train, test = (_open(sweep, folder, store, name, split) for split in (TRAIN, TEST))
-        shared = set(train.split.sample_ids) & set(test.split.sample_ids)
-        if shared:
-            raise StitchError(
-                where=f"splits of {name}",
-                expected="a test split that shares no sample with the training split",
-                found=f"{len(shared)} samples in both, for example '{min(shared)}'",
-                remedy="Cut the data set anew: a map must not be scored on rows that it was fitted on.",
-            )
-        return cls(name, train, test, test.fingerprint)
-
-
 @dataclass(frozen=True)
 class _Bench:
     """What all stitches into one target share: its tail, its native statistics, its labels."""
 
     sweep: Sweep
     folder: Folder
-    target: _Ends
+    target: End
     tail: nn.Module
     device: torch.device
     native_accuracy: float
 
     @classmethod
-    def open(cls, sweep: Sweep, folder: Folder, target: _Ends) -> _Bench:
+    def open(cls, sweep: Sweep, folder: Folder, target: End) -> _Bench:
         device = device_of(sweep)
         network = load_network(sweep, folder, sweep.model(target.name.model))
         rest = tail(network, target.name.layer).to(device)
         store = open_store(folder.store)
-        logits = _open(sweep, folder, store, LayerName(target.name.model, LOGITS), TEST)
+        logits = open_representation(sweep, folder, store, LayerName(target.name.model, LOGITS), TEST)
         native = accuracy(logits.read_rows(slice(None)), _labels(logits))
         return cls(sweep, folder, target, rest, device, native)
 
@@ -136,10 +118,8 @@ class _Bench:
         """Return the target's native statistics, fitted once."""
         return TargetReference.fit(self.target.train, self.target.test, neighbours=self.sweep.ood.neighbours)
 
-    def results(self, job: Job, source: _Ends, key: str) -> list[Result]:
+    def results(self, job: Job, source: End, key: str) -> list[Result]:
         """Make one stitch; return its results."""
-        check_pairing(source.train, self.target.train)
-        check_pairing(source.test, self.target.test)
         layer, curve = self._fitted(job, source)
         if curve is not None:
             write_map(self.folder.map(f"tlm-{key.removeprefix('stitch-')}"), layer.to_map())
@@ -152,9 +132,9 @@ class _Bench:
         }
         return [self._result(job, source, name, found, curve) for name, found in statistics.items()]
 
-    def _fitted(self, job: Job, source: _Ends) -> tuple[StitchingLayer, TrainingCurve | None]:
+    def _fitted(self, job: Job, source: End) -> tuple[StitchingLayer, TrainingCurve | None]:
         shapes = source.train.shape[1:], self.target.train.shape[1:]
-        start = _initial(job, shapes, self.folder, map_key(source.train, self.target.train))
+        start = _initial(job, shapes, self.folder, map_key(source, self.target))
         if job.method == "dm":
             return start, None
         budget = TrainingBudget(
@@ -175,14 +155,14 @@ class _Bench:
         return Statistic(reached / self.native_accuracy)
 
     def _result(
-        self, job: Job, source: _Ends, index: str, found: Statistic, curve: TrainingCurve | None
+        self, job: Job, source: End, index: str, found: Statistic, curve: TrainingCurve | None
     ) -> Result:
         x, y = source.test, self.target.test
         shape = y.shape[1:]
         grid = grid_of(shape)
         fitted = None
         if job.method == "dm":
-            fitted = read_map(self.folder.map(map_key(source.train, self.target.train)))
+            fitted = read_map(self.folder.map(map_key(source, self.target)))
         return Result(
             index=index,
             value=found.value,
@@ -213,9 +193,15 @@ class _Bench:
         )
 
 
-def _open(sweep: Sweep, folder: Folder, store: Store, name: LayerName, split: str) -> Representation:
-    address = Address(sweep.data.label, split, name.model, name.layer)
-    return store.representation(address, fingerprint=fingerprint(sweep, folder, name.model, split))
+def _check_disjoint(end: End) -> None:
+    shared = set(end.train.split.sample_ids) & set(end.test.split.sample_ids)
+    if shared:
+        raise StitchError(
+            where=f"splits of {end.name}",
+            expected="a test split that shares no sample with the training split",
+            found=f"{len(shared)} samples in both, for example '{min(shared)}'",
+            remedy="Cut the data set anew: a map must not be scored on rows that it was fitted on.",
+        )
 
 
 def _labels(representation: Representation) -> npt.NDArray[np.int64]:

@@ -1,0 +1,90 @@
+"""What every word and index on the page means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, pi
+from typing import TYPE_CHECKING
+
+from stitchpipe.algebra.indices import INDICES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A word, what it means, and facts to read beside it."""
+
+    word: str
+    code: str
+    meaning: str
+    facts: str = ""
+
+
+_INDICES = {
+    "cka": "Alignment of the two Gram matrices, with the unbiased estimator of each term: independent "
+    "representations score 0 on average however many features they have. Needs independent rows.",
+    "cka_biased": "Alignment of the two Gram matrices as they are. Rises with features per row even for independent "
+    "representations: read it with n and p.",
+    "cca": "Mean of the canonical correlations: the best correlations of linear combinations of either side.",
+    "cca_sq": "Mean of the squared canonical correlations.",
+    "svcca": "Mean canonical correlation after each side is reduced to the principal directions that hold 99 % of its "
+    "variance.",
+    "pwcca": "Canonical correlations weighted by how much of the source each direction accounts for.",
+    "procrustes": "Squared distance left after the best rotation, both sides centred and scaled to norm 1.",
+    "procrustes_angle": "The angle of the best rotation's fit: arccos of the nuclear norm of the cross-product.",
+    "dm_r2": "Share of the target's variance that the least-squares map from the source explains on held-out images.",
+    "dm_struct": "Squared error of the least-squares map on held-out images over the target's squared norm. "
+    "Comparable between sources of one target, not between targets.",
+}
+_WORDS = (
+    Entry("Representation", "", "The activations of one layer of one network on one split of one data set."),
+    Entry("View", "positions, pooled", "How a representation becomes rows and features. positions: every spatial "
+          "position is a row, channels are features. pooled: the mean over positions, one row per image."),
+    Entry("Grid", "", "The spatial resolution of a comparison: the target's. A source of another size is resized "
+          "bilinearly first."),
+    Entry("n, p, q", "n_samples, n_rows, p, q", "Images and rows; features of the source and of the target."),
+    Entry("Stitch", "", "A source layer, a map, and the rest of the target network: the source's activations are "
+          "mapped and handed to the layers behind the target layer."),
+    Entry("Direct matching", "dm", "The map is the least-squares fit of the target's activations."),
+    Entry("Task loss matching", "tlm", "The map is trained so that the stitched network classifies well; nothing asks "
+          "it to look like the target's activations."),
+    Entry("Relative accuracy", "stitch_relative_accuracy", "Accuracy of the stitched network over the accuracy of the "
+          "target network, on the same images. 1 is as good as unstitched."),
+    Entry("Late → early", "", "A stitch whose source is at least a third of the depth later than its target."),
+    Entry("Mahalanobis and k-NN, two-sided", "ood_mahalanobis, ood_knn", "How well a detector fitted on the target "
+          "layer's own training rows tells stitched from native test rows: |2·AUROC − 1|, 0 not at all, 1 perfectly, "
+          "in either direction."),
+    Entry("Fréchet ratio", "ood_frechet", "Fréchet distance between stitched and native pooled means and spreads, over "
+          "the native variance. 0 is the same distribution."),
+    Entry("Negative mass", "ood_negative_mass", "Share of the stitched activations' absolute mass below zero, behind "
+          "a ReLU, where natively there is none."),
+    Entry("Rank, condition", "rank, condition", "Directions that a number rests on where something was inverted, and "
+          "the ratio of the largest to the smallest of their scales."),
+)  # fmt: skip
+
+
+def glossary(indices: Iterable[str]) -> tuple[Entry, ...]:
+    """Return the words of the page, then the named indices that the registry knows, in its order."""
+    wanted = set(indices)
+    return (*_WORDS, *(_entry(name) for name in INDICES if name in wanted))
+
+
+def _entry(name: str) -> Entry:
+    index = INDICES[name]
+    low, high = (_bound(value) for value in index.range)
+    facts = [
+        f"{low} to {high}",
+        "larger is more similar" if index.larger_is_more_similar else "smaller is more similar",
+        "symmetric" if index.symmetric else "directed",
+        "unchanged by " + ", ".join(sorted(index.invariances)) if index.invariances else "",
+        index.literature,
+    ]
+    return Entry(index.title, name, _INDICES.get(name, ""), " · ".join(filter(None, facts)))
+
+
+def _bound(value: float) -> str:
+    if not isfinite(value):
+        return "−∞" if value < 0 else "∞"
+    return "π/2" if value == pi / 2 else f"{value:g}".replace("-", "−")

@@ -1,0 +1,168 @@
+"""From results to matrices: one per index and view, sources down, targets across, in the networks' order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stitchpipe.algebra.indices import INDICES
+from stitchpipe.studies.stitches import LayerOrder, matrices, place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of a model, as a place on an axis."""
+
+    model: str
+    layer: str
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.layer}"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is common to all numbers of a view.
+
+    Attributes
+    ----------
+    splits
+        Where the numbers were taken.
+    n_samples
+        Images.
+    n_rows, grids
+        By target layer; None where there is no number.
+    widths
+        Features p by layer, as source or target.
+    """
+
+    name: str
+    splits: tuple[str, ...]
+    n_samples: int
+    n_rows: tuple[int | None, ...]
+    grids: tuple[str | None, ...]
+    widths: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The values of one index under one view.
+
+    Attributes
+    ----------
+    values
+        ``(sources, targets)``, NaN where there is no number.
+    ranks, conditions
+        Beside the values, NaN where there is none.
+    reasons
+        Why a measured cell has no number, by (source, target).
+    lowest, highest
+        What the colours span: the index's own range, cut where it is infinite.
+    larger_is_more_similar
+        False for distances and errors.
+    """
+
+    index: str
+    view: str
+    title: str
+    values: npt.NDArray[np.float64]
+    ranks: npt.NDArray[np.float64]
+    conditions: npt.NDArray[np.float64]
+    reasons: dict[tuple[int, int], str]
+    lowest: float
+    highest: float
+    larger_is_more_similar: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All matrices over one axis of layers."""
+
+    axis: tuple[Layer, ...]
+    views: tuple[View, ...]
+    matrices: tuple[Matrix, ...]
+
+
+def comparison(results: pd.DataFrame, layer_order: LayerOrder) -> Comparison:
+    """Return every index and view among the results as a matrix.
+
+    Layers without any comparison do not appear; the order is that of `layer_order`. Raises StudyError as
+    `stitchpipe.studies.findings` does.
+    """
+    rows = matrices(results)
+    for side in ("source", "target"):
+        for model, layer in (
+            rows[[f"{side}_model", f"{side}_layer"]].drop_duplicates().itertuples(index=False)
+        ):
+            place(layer_order, model, layer)
+    known = set(zip(rows["source_model"], rows["source_layer"], strict=True))
+    known |= set(zip(rows["target_model"], rows["target_layer"], strict=True))
+    axis = tuple(Layer(m, name) for m, names in layer_order.items() for name in names if (m, name) in known)
+    where = {(layer.model, layer.layer): number for number, layer in enumerate(axis)}
+    rows = rows.assign(
+        i=[where[pair] for pair in zip(rows["source_model"], rows["source_layer"], strict=True)],
+        j=[where[pair] for pair in zip(rows["target_model"], rows["target_layer"], strict=True)],
+    )
+    views = tuple(_view(str(name), block, len(axis)) for name, block in rows.groupby("view", sort=False))
+    found = tuple(
+        _matrix(str(index), str(view), block, len(axis))
+        for (view, index), block in rows.groupby(["view", "index"], sort=False)
+    )
+    return Comparison(axis, views, tuple(sorted(found, key=_registered)))
+
+
+def boundaries(axis: Sequence[Layer]) -> list[int]:
+    """Return where on an axis another model begins."""
+    return [number for number in range(1, len(axis)) if axis[number].model != axis[number - 1].model]
+
+
+def _registered(matrix: Matrix) -> int:
+    """Order matrices as the registry has the indices; unknown ones come last."""
+    names = list(INDICES)
+    return names.index(matrix.index) if matrix.index in names else len(names)
+
+
+def _view(name: str, block: pd.DataFrame, size: int) -> View:
+    widths: list[int | None] = [None] * size
+    n_rows, grids = list(widths), [None] * size
+    for i, j, p, q, rows, grid in block[["i", "j", "p", "q", "n_rows", "grid"]].itertuples(index=False):
+        widths[i], widths[j], n_rows[j], grids[j] = int(p), int(q), int(rows), grid
+    splits = tuple(dict.fromkeys(block["split"]))
+    return View(name, splits, int(block["n_samples"].max()), tuple(n_rows), tuple(grids), tuple(widths))
+
+
+def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
+    at = (block["i"].to_numpy(), block["j"].to_numpy())
+    planes = {}
+    for column in ("value", "rank", "condition"):
+        planes[column] = np.full((size, size), np.nan)
+        planes[column][at] = block[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    failed = block[block["status"] != "ok"]
+    reasons = {
+        (int(i), int(j)): f"{status}: {reason}" if isinstance(reason, str) and reason else str(status)
+        for i, j, status, reason in failed[["i", "j", "status", "reason"]].itertuples(index=False)
+    }
+    described = INDICES.get(index)
+    low, high = described.range if described else (-inf, inf)
+    numbers = planes["value"][np.isfinite(planes["value"])]
+    return Matrix(
+        index=index,
+        view=view,
+        title=described.title if described else index,
+        values=planes["value"],
+        ranks=planes["rank"],
+        conditions=planes["condition"],
+        reasons=reasons,
+        lowest=0.0 if described else float(numbers.min(initial=0.0)),
+        highest=high if isfinite(high) else 1.0 if low == 0.0 else float(numbers.max(initial=1.0)),
+        larger_is_more_similar=described.larger_is_more_similar if described else True,
+    )

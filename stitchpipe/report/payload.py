@@ -1,0 +1,125 @@
+"""What the page's script draws: plain JSON, numbers to seven digits, names as they are."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from matplotlib import colormaps
+
+from stitchpipe.report.matrices import Layer, View, boundaries
+from stitchpipe.studies.stitches import MEASURES, LayerOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from stitchpipe.report.matrices import Comparison, Matrix
+
+COLOURS = "viridis"
+"""Perceptually uniform, and readable with any colour vision; bright is similar."""
+
+_DIGITS = 7
+
+
+def payload(compared: Comparison, stitched: pd.DataFrame, layer_order: LayerOrder) -> dict[str, Any]:
+    """Return everything that the script of the page needs, as JSON-able values."""
+    return {
+        "colours": [_hex(step / 32) for step in range(33)],
+        "axis": _axis(compared.axis),
+        "views": [_view(view) for view in compared.views],
+        "matrices": [_matrix(matrix) for matrix in compared.matrices],
+        "stitches": _stitches(stitched, layer_order),
+    }
+
+
+def embedded(values: Any) -> str:
+    """Return JSON that can stand inside a script element: it holds no character that HTML would act on.
+
+    Raises
+    ------
+    ValueError
+        A number is NaN or infinite, which JSON has no word for.
+    """
+    text = json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def number(value: float | None) -> float | None:
+    """Return a number as JSON has it: seven significant digits, None for missing ones."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN is the one value that differs from itself
+        return None
+    short = float(f"{value:.{_DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 2**53 else short
+
+
+def _hex(position: float) -> str:
+    red, green, blue, _ = colormaps[COLOURS](position, bytes=True)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _axis(layers: Sequence[Layer]) -> dict[str, Any]:
+    return {
+        "models": [layer.model for layer in layers],
+        "layers": [layer.layer for layer in layers],
+        "boundaries": boundaries(layers),
+    }
+
+
+def _view(view: View) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "split": ", ".join(view.splits),
+        "samples": view.n_samples,
+        "rows": view.n_rows,
+        "grids": view.grids,
+        "widths": view.widths,
+    }
+
+
+def _matrix(matrix: Matrix) -> dict[str, Any]:
+    return {
+        "index": matrix.index,
+        "view": matrix.view,
+        "title": matrix.title,
+        "values": _plane(matrix.values),
+        "ranks": _plane(matrix.ranks),
+        "conditions": _plane(matrix.conditions),
+        "reasons": {f"{i},{j}": reason for (i, j), reason in matrix.reasons.items()},
+        "range": [number(matrix.lowest), number(matrix.highest)],
+        "similarity": matrix.larger_is_more_similar,
+    }
+
+
+def _plane(values: npt.NDArray[np.float64]) -> list[list[float | None]] | None:
+    rows = [[number(value) for value in row] for row in values.tolist()]
+    return rows if any(value is not None for row in rows for value in row) else None
+
+
+def _stitches(stitched: pd.DataFrame, layer_order: LayerOrder) -> dict[str, Any]:
+    sources, targets = (_layers(stitched, side, layer_order) for side in ("source", "target"))
+    place = {side: {(one.model, one.layer): k for k, one in enumerate(axis)} for side, axis in (
+        ("source", sources), ("target", targets))}  # fmt: skip
+    records = []
+    for row in stitched.to_dict("records"):
+        record: dict[str, Any] = {
+            side: place[side][row[f"{side}_model"], row[f"{side}_layer"]] for side in ("source", "target")
+        }
+        record |= {name: row[name] for name in ("method", "kind")}
+        record |= {name: row[name] if isinstance(row[name], str) else None for name in ("init", "objective")}
+        record |= {name: number(row[name]) for name in ("seed", "steps", "final_loss", *MEASURES)}
+        notes = {name: row[f"{name}_note"] for name in MEASURES if isinstance(row[f"{name}_note"], str)}
+        records.append({**record, "notes": notes})
+    return {"sources": _axis(sources), "targets": _axis(targets), "records": records}
+
+
+def _layers(stitched: pd.DataFrame, side: str, layer_order: LayerOrder) -> list[Layer]:
+    known = set(zip(stitched[f"{side}_model"], stitched[f"{side}_layer"], strict=True))
+    return [
+        Layer(model, name) for model, names in layer_order.items() for name in names if (model, name) in known
+    ]

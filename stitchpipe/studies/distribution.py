@@ -1,0 +1,92 @@
+"""Whether stitched representations stay in the target's distribution: task loss against direct matching."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from stitchpipe.studies.finding import SOURCE, Finding, Outcome, fraction
+from stitchpipe.studies.stitches import PAIR, RELATIVE
+
+TITLES = {
+    "ood_mahalanobis": "Mahalanobis",
+    "ood_knn": "k-NN",
+    "ood_frechet": "Fréchet ratio",
+    "ood_negative_mass": "negative mass",
+}
+KINDS = ("self", "corresponding", "late → early", "other")
+
+
+def out_of_distribution(stitched: pd.DataFrame) -> Finding | None:
+    """Answer whether TLM leaves the target's distribution further than DM; None without pairs of both."""
+    statistics = [name for name in TITLES if stitched[name].notna().any()]
+    both = _beside(stitched)
+    if both.empty or not statistics:
+        return None
+    further = {name: _further(both, name) for name in statistics}
+    further = {name: counts for name, counts in further.items() if counts[1]}
+    if not further:
+        return None
+    said = "; ".join(
+        f"{TITLES[name]} in {fraction(*counts)} ({both[f'{name}_tlm'].median():.3g} against "
+        f"{both[f'{name}_dm'].median():.3g})"
+        for name, counts in further.items()
+    )
+    return Finding(
+        name="out-of-distribution",
+        question="Does task loss matching take representations further out of the target's distribution "
+        "than direct matching?",
+        answer=f"On the same {len(both)} stitches, task loss matching is further from the native rows than direct "
+        f"matching by {said}; in brackets the medians.",
+        claim="Task loss matching creates out-of-distribution representations to gain accuracy; direct matching "
+        f"does not where matching is possible ({SOURCE}).",
+        outcome=_outcome(further),
+        criterion="TLM further from the native rows than DM in at least half of the stitches: as claimed if by "
+        "every statistic, partly if by some.",
+        numbers={
+            "stitches with both": len(both),
+            **{f"{TITLES[name]}: TLM further": counts[0] for name, counts in further.items()},
+        },
+        table=_by_kind(both, list(further)),
+        detail=both,
+    )
+
+
+def _beside(stitched: pd.DataFrame) -> pd.DataFrame:
+    trained, direct = (stitched[stitched["method"] == method] for method in ("tlm", "dm"))
+    measures = [*TITLES, RELATIVE]
+    return trained[[*PAIR, "kind", *measures]].merge(
+        direct[[*PAIR, *measures]], on=PAIR, suffixes=("_tlm", "_dm")
+    )
+
+
+def _further(both: pd.DataFrame, name: str) -> tuple[int, int]:
+    """Return in how many stitches TLM is further away than DM, and how many have both numbers."""
+    known = both.dropna(subset=[f"{name}_tlm", f"{name}_dm"])
+    return int((known[f"{name}_tlm"] > known[f"{name}_dm"]).sum()), len(known)
+
+
+def _outcome(further: dict[str, tuple[int, int]]) -> Outcome:
+    holds = [2 * more >= cases for more, cases in further.values()]
+    if all(holds):
+        return "as claimed"
+    return "partly" if any(holds) else "not as claimed"
+
+
+def _by_kind(both: pd.DataFrame, statistics: list[str]) -> pd.DataFrame:
+    """Return medians by the kind of pair: one row for TLM, one for DM."""
+    rows = []
+    for kind in KINDS:
+        block = both[both["kind"] == kind]
+        for method in ("tlm", "dm") if len(block) else ():
+            columns = {TITLES[name]: float(block[f"{name}_{method}"].median()) for name in statistics}
+            accuracy = float(block[f"{RELATIVE}_{method}"].median())
+            rows.append(
+                {
+                    "pairs": kind,
+                    "method": method.upper(),
+                    "stitches": len(block),
+                    "relative accuracy": accuracy,
+                    **columns,
+                }
+            )
+    return pd.DataFrame(rows)

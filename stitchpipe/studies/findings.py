@@ -1,0 +1,53 @@
+"""All findings that a table of results supports, in the order of the argument."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stitchpipe.studies import direct_matching, task_loss
+from stitchpipe.studies.distribution import out_of_distribution
+from stitchpipe.studies.stitches import matrices, stitches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stitchpipe.studies.finding import Finding
+    from stitchpipe.studies.stitches import LayerOrder
+
+
+def findings(results: pd.DataFrame, layer_order: LayerOrder) -> list[Finding]:
+    """Return what the results say, from them and the order of layers alone.
+
+    Parameters
+    ----------
+    results
+        The catalogue's long form, of one run.
+    layer_order
+        Every model's layers, from input to output.
+
+    Returns
+    -------
+    list of Finding
+        Only those with results behind them; an empty list for an empty table.
+
+    Raises
+    ------
+    StudyError
+        Two numbers for the same thing, or a layer missing from `layer_order`.
+
+    Notes
+    -----
+    Time O(rows). Every accuracy is relative to the target network's own, on the split that was scored.
+    """
+    compared, stitched = matrices(results), stitches(results, layer_order)
+    found = (
+        task_loss.late_to_early(stitched),
+        task_loss.own_layer(stitched),
+        task_loss.corresponding_layer(stitched, layer_order),
+        direct_matching.own_layer(compared, stitched, layer_order),
+        direct_matching.corresponding_layer(compared, stitched, layer_order),
+        out_of_distribution(stitched),
+        direct_matching.depth(stitched),
+        direct_matching.indices(compared, layer_order),
+    )
+    return [finding for finding in found if finding is not None]

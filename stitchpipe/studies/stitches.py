@@ -1,0 +1,137 @@
+"""Stitches side by side: one row per stitch instead of one per number, with the depths of its two layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from stitchpipe.studies.finding import StudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LayerOrder: TypeAlias = Mapping[str, Sequence[str]]
+"""Each model's layers, from input to output."""
+
+LATE = 1 / 3
+"""From which difference in relative depth (0 the first layer, 1 the last) a stitch counts as late → early."""
+
+PAIR = ["source_model", "source_layer", "target_model", "target_layer"]
+BUDGET = ["init", "objective", "seed", "steps"]
+STITCH = [*PAIR, "method", *BUDGET]
+MEASURES = (
+    "stitch_accuracy",
+    "stitch_relative_accuracy",
+    "ood_mahalanobis",
+    "ood_knn",
+    "ood_frechet",
+    "ood_negative_mass",
+)
+RELATIVE = "stitch_relative_accuracy"
+
+
+def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
+    """Return one row per stitch: the pair, how it was made, a column per measure, and where the layers stand.
+
+    Parameters
+    ----------
+    results
+        The catalogue's long form.
+    layer_order
+        Every model that occurs, its layers from input to output.
+
+    Returns
+    -------
+    DataFrame
+        `STITCH`, ``final_loss``, ``n_samples``; the measures (NaN where there is no number) and beside each
+        its remark in ``<measure>_note``; ``source_depth``, ``target_depth`` (0, 1, …); ``lateness``, the
+        difference in relative depth, positive where the source is later; ``kind``: ``self``,
+        ``corresponding`` (same layer of another model with the same layers), ``late → early`` or ``other``.
+        In the order in which stitches first occur.
+
+    Raises
+    ------
+    StudyError
+        A stitch has two numbers for one measure, or a layer is not in `layer_order`.
+    """
+    rows = results[results["method"].notna() & results["index"].isin(MEASURES)]
+    number = rows.groupby(STITCH, dropna=False, sort=False).ngroup()
+    rows = rows.assign(stitch=number)
+    _refuse_repeats(rows, ["stitch", "index"])
+    wide = rows.drop_duplicates("stitch").set_index("stitch")[[*STITCH, "final_loss", "n_samples"]]
+    for measure in MEASURES:
+        one = rows[rows["index"] == measure].set_index("stitch")
+        wide[measure] = one["value"].astype(float)
+        why = one["reason"].where(one["status"] == "ok", one["status"] + ": " + one["reason"].fillna(""))
+        wide[f"{measure}_note"] = why.astype(object)
+    wide["source_depth"] = _depths(wide, "source", layer_order)
+    wide["target_depth"] = _depths(wide, "target", layer_order)
+    wide["lateness"] = _relative(wide, "source", layer_order) - _relative(wide, "target", layer_order)
+    columns = [wide[column].tolist() for column in (*PAIR, "lateness")]
+    wide["kind"] = [_kind(layer_order, *row) for row in zip(*columns, strict=True)]
+    return wide.reset_index(drop=True)
+
+
+def comparable(layer_order: LayerOrder, source: str, target: str) -> bool:
+    """Return whether two different models have the same layers, so that layers correspond by name."""
+    return source != target and list(layer_order[source]) == list(layer_order[target])
+
+
+def place(layer_order: LayerOrder, model: str, layer: str) -> int:
+    """Return a layer's place in its model, 0 for the first. Raises StudyError if it is not in `layer_order`."""
+    try:
+        return list(layer_order[model]).index(layer)
+    except (KeyError, ValueError):
+        raise StudyError(
+            where="layer_order",
+            expected=f"layer '{layer}' of model '{model}', which the results speak of",
+            found=", ".join(layer_order[model]) if model in layer_order else "no such model",
+            remedy="Pass every model's layers in order, or only the results of these models.",
+        ) from None
+
+
+def _refuse_repeats(rows: pd.DataFrame, key: list[str]) -> None:
+    repeated = rows[rows.duplicated(key)]
+    if len(repeated):
+        first = repeated.iloc[0]
+        raise StudyError(
+            where=f"{first['index']} of {first['source_model']}/{first['source_layer']} -> "
+            f"{first['target_model']}/{first['target_layer']}",
+            expected="one number",
+            found="several, from different runs into one folder",
+            remedy="Read only the parts of one run: Catalogue.read(keys).",
+        )
+
+
+def matrices(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparisons among the results: rows that are not about a stitch.
+
+    Raises
+    ------
+    StudyError
+        Two numbers for one index of one pair under one view.
+    """
+    rows = results[results["method"].isna()]
+    _refuse_repeats(rows, ["index", "view", *PAIR])
+    return rows
+
+
+def _depths(wide: pd.DataFrame, side: str, layer_order: LayerOrder) -> list[int]:
+    pairs = zip(wide[f"{side}_model"], wide[f"{side}_layer"], strict=True)
+    return [place(layer_order, model, layer) for model, layer in pairs]
+
+
+def _relative(wide: pd.DataFrame, side: str, layer_order: LayerOrder) -> pd.Series:
+    last = [max(len(layer_order[model]) - 1, 1) for model in wide[f"{side}_model"]]
+    return wide[f"{side}_depth"] / last
+
+
+def _kind(
+    layer_order: LayerOrder, source: str, source_layer: str, target: str, target_layer: str, lateness: float
+) -> str:
+    if source_layer == target_layer:
+        if source == target:
+            return "self"
+        if comparable(layer_order, source, target):
+            return "corresponding"
+    return "late → early" if lateness >= LATE - 1e-9 else "other"

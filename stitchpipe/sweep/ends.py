@@ -1,0 +1,117 @@
+"""What a sweep's later steps work on: the two ends of every pair, found in the store by the dumps' records.
+
+Neither weights nor forward passes are needed here: a source network may be gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from stitchpipe.sweep.dumping import fingerprint
+from stitchpipe.sweep.folder import Folder, key_of
+from stitchpipe.sweep.jobs import Job, LayerName
+from stitchpipe.sweep.networks import TEST, TRAIN
+from storage import Address, Representation, Store, check_pairing, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from stitchpipe.config import Compare, Sweep
+    from stitchpipe.rows import View
+
+ALGEBRA_VERSION = 1
+"""Raised when the same representations would give other indices or maps."""
+STITCH_VERSION = 1
+"""Raised when the same stitch would give other numbers."""
+STITCH_VIEW: View = "positions"
+"""A 1×1 convolution acts on every position: its least-squares map is fitted on positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A layer's representations on both splits; maps are fitted on `train` and scored on `test`."""
+
+    name: LayerName
+    train: Representation
+    test: Representation
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """Return the content digests on the two splits."""
+        return (self.train.digest, self.test.digest)
+
+
+Ends = dict[LayerName, End]
+
+
+def open_ends(sweep: Sweep, folder: Folder, names: Iterable[LayerName]) -> Ends:
+    """Open the named layers on both splits, and check that all hold the same samples in the same order.
+
+    Raises
+    ------
+    ConfigError
+        A model was not dumped as the sweep declares it.
+    storage.StoreError
+        A representation is missing; samples differ.
+    """
+    store = open_store(folder.store)
+    found = {
+        name: End(name, *(open_representation(sweep, folder, store, name, split) for split in (TRAIN, TEST)))
+        for name in names
+    }
+    first = next(iter(found.values()))
+    for end in found.values():
+        check_pairing(first.train, end.train)
+        check_pairing(first.test, end.test)
+    return found
+
+
+def open_representation(
+    sweep: Sweep, folder: Folder, store: Store, name: LayerName, split: str
+) -> Representation:
+    """Open one layer on one split, as the sweep's dump recorded it."""
+    address = Address(sweep.data.label, split, name.model, name.layer)
+    return store.representation(address, fingerprint=fingerprint(sweep, folder, name.model, split))
+
+
+def comparison_keys(ends: Ends, table: Compare) -> dict[LayerName, str]:
+    """Return each target layer's key in the catalogue: everything that its numbers depend on."""
+    sources = [(str(end.name), end.digests) for end in ends.values()]
+    first = next(iter(ends.values()))
+    rest = (
+        first.train.sample_digest,
+        first.test.sample_digest,
+        table.view,
+        sorted(table.indices),
+        ALGEBRA_VERSION,
+    )
+    return {name: "compare-" + key_of(str(name), sources, *rest) for name in ends}
+
+
+def map_key(source: End, target: End) -> str:
+    """Return the key of the least-squares map of a pair, fitted on the training split."""
+    return "dm-" + key_of(
+        source.train.digest, target.train.digest, source.train.sample_digest, STITCH_VIEW, ALGEBRA_VERSION
+    )
+
+
+def stitch_key(sweep: Sweep, job: Job, ends: Ends) -> str:
+    """Return a stitch's key in the catalogue: everything that its numbers depend on.
+
+    The target's fingerprint covers its weights, and so its tail.
+    """
+    source, target = ends[job.source], ends[job.target]
+    return "stitch-" + key_of(
+        asdict(job),
+        source.digests,
+        target.digests,
+        target.test.fingerprint,
+        sweep.ood.model_dump(),
+        STITCH_VERSION,
+    )
+
+
+def ends_of(jobs: Sequence[Job]) -> list[LayerName]:
+    """Return the layers that stitches begin or end at, each once, sorted."""
+    return sorted({name for job in jobs for name in (job.source, job.target)})

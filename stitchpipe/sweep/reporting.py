@@ -1,0 +1,108 @@
+"""The last step: findings and the page, from the results that the sweep stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stitchpipe.config import ConfigError, Sweep
+from stitchpipe.report import write_report
+from stitchpipe.studies import findings
+from stitchpipe.sweep.ends import comparison_keys, ends_of, open_ends, open_representation, stitch_key
+from stitchpipe.sweep.folder import Folder, read_record, write_record
+from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
+from stitchpipe.sweep.networks import SPLITS, TEST, layer_table
+from storage import open_store
+
+if TYPE_CHECKING:
+    from stitchpipe.sweep.jobs import LayerTable
+
+
+def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
+    """Write ``report/index.html``, its figures and ``report/findings.json``; return the findings' record.
+
+    Only results that this sweep stands for are shown: those of other weights or settings may lie in the same
+    catalogue.
+
+    Raises
+    ------
+    ConfigError
+        Nothing was dumped, compared or stitched yet.
+    stitchpipe.report.ReportError
+        The folder cannot be written.
+    """
+    table = layer_table(sweep)
+    keys = _keys(sweep, folder, table)
+    there = [key for key in keys if folder.catalogue.has(key)]
+    if not there:
+        raise ConfigError(
+            where=str(folder.root),
+            expected="results of this sweep",
+            found="none",
+            remedy="Run `stitchpipe compare` or `stitchpipe stitch` with it first.",
+        )
+    results = folder.catalogue.read(there)
+    order = {model: [info.name for info in infos] for model, infos in table.items()}
+    found = findings(results, order)
+    write_report(
+        folder.report,
+        results,
+        found,
+        layer_order=order,
+        provenance=_provenance(sweep, folder),
+        title=sweep.name,
+    )
+    record = {
+        "sweep": sweep.name,
+        "parts": len(there),
+        "parts_missing": len(keys) - len(there),
+        "numbers": len(results),
+        "findings": [{"title": one.question, **one.record()} for one in found],
+    }
+    write_record(folder.findings, record)
+    return record
+
+
+def _keys(sweep: Sweep, folder: Folder, table: LayerTable) -> list[str]:
+    """Return the keys of all parts of the catalogue that the sweep, as it stands, would make."""
+    declared = jobs(sweep, table)
+    ends = open_ends(sweep, folder, {*all_layers(table), *ends_of(declared)})
+    ordered = {name: ends[name] for name in all_layers(table)}
+    compared = [key for one in sweep.compare for key in comparison_keys(ordered, one).values()]
+    return compared + [stitch_key(sweep, job, ends) for job in declared]
+
+
+def _provenance(sweep: Sweep, folder: Folder) -> dict[str, Any]:
+    """Return what the run was made of, by subject."""
+    store = open_store(folder.store)
+    models: dict[str, dict[str, Any]] = {}
+    made_with: dict[str, Any] = {}
+    for declared in sweep.models:
+        record = read_record(folder.model_record(declared.name)) or {}
+        one = open_representation(sweep, folder, store, LayerName(declared.name, "logits"), TEST)
+        made_with = dict(one.provenance)
+        accuracy = record.get("test_accuracy")
+        models[declared.name] = {
+            "architecture": one.identity["architecture"],
+            "test accuracy": "not measured" if accuracy is None else accuracy,
+            "weights": str(one.identity["weights"])[:16],
+            "dump": one.fingerprint[:12],
+        }
+    splits = {name: store.split(sweep.data.label, name) for name in SPLITS}
+    data = {
+        name: {
+            "samples": split.n_samples,
+            "row groups": len(split.row_groups),
+            "samples digest": split.sample_digest[:16],
+            "data digest": str(split.provenance.get("data_digest", ""))[:16],
+        }
+        for name, split in splits.items()
+    }
+    settings = sweep.model_dump(mode="json", include={"data", "dump", "ood"}, exclude_none=True)
+    return {
+        "models": models,
+        "data": data,
+        "settings": {
+            f"{section} {key}": value for section, part in settings.items() for key, value in part.items()
+        },
+        "made with": made_with,
+    }

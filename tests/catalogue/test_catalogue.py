@@ -1,0 +1,248 @@
+"""The catalogue: records that cannot contradict themselves, parts that appear whole, queries that only read."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import asdict, fields, replace
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from stitchpipe.catalogue import SCHEMA, Catalogue, CatalogueError, QueryError, Result, ResultError
+
+
+def result(**changes):
+    return Result(
+        **{
+            "index": "cka",
+            "value": 0.5,
+            "view": "pooled",
+            "grid": "1x1",
+            "source_model": "A",
+            "source_layer": "layer1.0",
+            "target_model": "B",
+            "target_layer": "layer1.1",
+            "split": "test",
+            "n_samples": 450,
+            "n_rows": 450,
+            "p": 16,
+            "q": 32,
+            "source_digest": "aa",
+            "target_digest": "bb",
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    return Catalogue(tmp_path / "results")
+
+
+@pytest.fixture
+def filled(catalogue):
+    catalogue.write("k1", [result(value=0.25), result(value=0.75, source_layer="layer2.0")])
+    catalogue.write("k2", [result(index="cca", value=None, status="too_few_rows", reason="n < p")])
+    return catalogue
+
+
+def test_the_schema_is_the_record():
+    assert SCHEMA.names == [field.name for field in fields(Result)]
+    nullable = {field.name for field in SCHEMA if field.nullable}
+    assert nullable == {field.name for field in fields(Result) if "None" in str(field.type)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"value": None}, "value"),
+        ({"value": math.nan}, "finite"),
+        ({"value": math.inf}, "finite"),
+        ({"status": "constant"}, "no number"),
+        ({"value": math.nan, "status": "constant"}, "finite"),
+        ({"condition": math.inf}, "condition"),
+        ({"final_loss": math.nan}, "final_loss"),
+        ({"n_rows": -1}, "n_rows"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused(changes, word):
+    with pytest.raises(ResultError, match=word) as caught:
+        result(**changes)
+    assert "A/layer1.0 -> B/layer1.1" in caught.value.where
+    assert caught.value.remedy
+
+
+def test_what_is_written_is_read_back_exactly(catalogue):
+    rows = [
+        result(value=0.1 + 0.2, rank=3, condition=7.5),
+        result(value=None, status="constant", reason="no variance"),
+        result(
+            index="stitch_accuracy", method="tlm", init="random", seed=2**32 - 1, steps=300, final_loss=0.01
+        ),
+    ]
+    catalogue.write("k", rows)
+    part = pq.read_table(catalogue.directory / "k.parquet")
+    assert part.schema.remove_metadata().equals(SCHEMA)
+    assert part.to_pylist() == [asdict(row) for row in rows]
+
+
+def test_no_number_is_null_in_the_part_and_never_nan(filled):
+    column = pq.read_table(filled.directory / "k2.parquet")["value"]
+    assert column.null_count == 1
+    assert filled.query("SELECT count(*) FILTER (value IS NULL) AS n FROM results")["n"][0] == 1
+    assert filled.query("SELECT count(*) FILTER (isnan(value)) AS n FROM results")["n"][0] == 0
+
+
+def test_keys_select_parts_in_their_order(filled):
+    assert filled.keys() == ["k1", "k2"]
+    assert filled.has("k1")
+    assert not filled.has("k3")
+    assert list(filled.read()["index"]) == ["cka", "cka", "cca"]
+    assert list(filled.read(["k2", "k1", "k2"])["index"]) == ["cca", "cka", "cka"]
+    assert filled.query("SELECT count(*) AS n FROM results", keys=["k2"])["n"][0] == 1
+
+
+def test_an_empty_part_and_an_empty_catalogue_have_all_columns(catalogue):
+    assert list(catalogue.read().columns) == SCHEMA.names
+    catalogue.write("nothing", [])
+    assert catalogue.has("nothing")
+    assert catalogue.read().shape == (0, len(SCHEMA))
+
+
+def test_writing_again_replaces_the_part(filled):
+    filled.write("k1", [result(value=0.9)])
+    assert list(filled.read(["k1"])["value"]) == [0.9]
+
+
+@pytest.mark.parametrize("key", ["", "../k", "a/b", ".hidden", "a\0b", "é", "k" * 300, "a b"])
+def test_a_key_cannot_leave_the_folder(catalogue, key):
+    for use in (catalogue.has, lambda k: catalogue.write(k, []), lambda k: catalogue.read([k])):
+        with pytest.raises(CatalogueError, match="key"):
+            use(key)
+
+
+def test_a_missing_part_is_named(filled):
+    with pytest.raises(CatalogueError, match=r"k9\.parquet.*no such file"):
+        filled.read(["k1", "k9"])
+
+
+def test_a_damaged_part_is_named_and_never_read(catalogue):
+    catalogue.write("k", [result(value=number / 1000, reason=f"n{number}") for number in range(1000)])
+    path = catalogue.directory / "k.parquet"
+    whole = path.read_bytes()
+    for size in (0, 1, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(CatalogueError, match=r"k\.parquet"):
+            catalogue.read()
+    for position in range(200, 4000, 137):  # inside the pages
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+        with pytest.raises(CatalogueError, match=r"k\.parquet"):
+            catalogue.read()
+
+
+def test_a_writer_killed_before_the_rename_leaves_nothing_that_is_read(catalogue, filled):
+    code = (
+        "import os, pathlib\n"
+        "from stitchpipe.catalogue import Catalogue\n"
+        "pathlib.Path.replace = lambda self, other: os._exit(9)\n"
+        f"Catalogue(pathlib.Path({str(catalogue.directory)!r})).write('k3', [])\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert any(path.name.startswith(".k3") for path in catalogue.directory.iterdir())
+    assert catalogue.keys() == ["k1", "k2"]
+    assert len(catalogue.read()) == 3
+    catalogue.write("k3", [result()])
+    assert len(catalogue.read()) == 4
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CatalogueError, match="written"):
+        Catalogue(tmp_path / "file" / "results").write("k", [])
+
+
+def test_a_part_with_another_column_is_read_beside_the_others(filled):
+    table = pq.read_table(filled.directory / "k1.parquet")
+    newer = table.append_column("p_value", [[0.01] * len(table)])
+    pq.write_table(newer, filled.directory / "k3.parquet", write_page_checksum=True)
+    frame = filled.read()
+    assert len(frame) == 5
+    assert frame["p_value"].notna().sum() == 2
+
+
+def test_select_with_and_describe_are_answered(filled):
+    assert filled.query("SELECT max(value) AS m FROM results")["m"][0] == 0.75
+    assert len(filled.query("WITH a AS (SELECT * FROM results) SELECT * FROM a WHERE index = 'cka'")) == 2
+    assert list(filled.query("DESCRIBE results")["column_name"]) == SCHEMA.names
+    assert isinstance(filled.query("SELECT 'a;b' AS text"), pd.DataFrame)
+
+
+FORBIDDEN = [
+    "",
+    " ; ",
+    "-- a remark",
+    "SELECT 1; SELECT 2",
+    "SELECT 1; DROP TABLE results",
+    "COPY results TO '{folder}/out.csv'",
+    "COPY results FROM '{folder}/secret.csv'",
+    "ATTACH '{folder}/db'",
+    "PRAGMA database_list",
+    "CALL pragma_version()",
+    "INSTALL httpfs",
+    "LOAD json",
+    "SET enable_external_access = true",
+    "RESET enable_external_access",
+    "DROP TABLE results",
+    "DELETE FROM results",
+    "UPDATE results SET value = 1",
+    "INSERT INTO results SELECT * FROM results",
+    "CREATE TABLE t (a INT)",
+    "EXPORT DATABASE '{folder}/dump'",
+    "EXPLAIN ANALYZE SELECT 1",
+    "SELECT * FROM read_csv('{folder}/secret.csv')",
+    "SELECT * FROM read_text('{folder}/secret.csv')",
+    "SELECT * FROM '{folder}/secret.csv'",
+    "SELECT * FROM read_parquet('{folder}/results/k1.parquet')",
+    "SELECT * FROM glob('{folder}/*')",
+    "SELECT * FROM query('COPY results TO ''{folder}/out.csv''')",
+    "SELECT * FROM secret_frame",
+    "SELECT * FROM parts",
+    "SELECT nothing FROM results",
+    "SELCT 1",
+    "SELECT error('a') FROM results",
+]
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_a_query_only_reads_results(filled, tmp_path, statement):
+    secret_frame = pd.DataFrame({"secret": [1]})
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(QueryError) as caught:
+        filled.query(statement.format(folder=tmp_path))
+    assert "\n" not in str(caught.value)
+    assert all((caught.value.where, caught.value.expected, caught.value.found, caught.value.remedy))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert len(filled.read()) == 3
+    assert len(secret_frame) == 1
+
+
+def test_even_a_query_that_deletes_inside_a_select_leaves_the_parts(filled):
+    filled.query("WITH gone AS (DELETE FROM results RETURNING *) SELECT * FROM gone")
+    assert filled.query("SELECT count(*) AS n FROM results")["n"][0] == 3
+
+
+def test_no_results_yet_is_said_with_the_remedy(catalogue):
+    with pytest.raises(QueryError, match="no such folder"):
+        catalogue.query("SELECT 1")
+    catalogue.directory.mkdir()
+    with pytest.raises(QueryError, match="quickstart"):
+        catalogue.query("SELECT 1")
+
+
+def test_changing_a_record_validates_it_again():
+    with pytest.raises(ResultError):
+        replace(result(), status="constant")

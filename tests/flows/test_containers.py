@@ -1,0 +1,162 @@
+"""What can be known about docker/ and prefect.yaml without a Docker engine."""
+
+import re
+from pathlib import Path
+
+import prefect.settings
+import pytest
+import yaml
+from prefect.flows import Flow, load_flow_from_entrypoint
+
+from flows import embedded
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKER = ROOT / "docker"
+COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES = COMPOSE["services"]
+PREFECT = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+DEPLOYMENTS = {deployment["name"]: deployment for deployment in PREFECT["deployments"]}
+DOCKERFILES = ["Dockerfile.cpu", "Dockerfile.gpu"]
+
+
+def _dockerfile(name):
+    return (DOCKER / name).read_text(encoding="utf-8")
+
+
+def _environment(service):
+    return SERVICES[service].get("environment", {})
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_a_deployment_names_a_flow_with_the_parameters_it_gives(name):
+    flow = load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"])
+    assert isinstance(flow, Flow)
+    accepted = flow.parameters.properties
+    assert set(DEPLOYMENTS[name]["parameters"]) <= set(accepted)
+    assert set(flow.parameters.required) <= set(DEPLOYMENTS[name]["parameters"])
+    assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+
+
+def test_the_sweep_is_scheduled_and_sends_its_stitches_to_the_gpu_pool():
+    nightly = DEPLOYMENTS["nightly"]
+    assert [schedule["cron"] for schedule in nightly["schedules"]] == ["17 2 * * *"]
+    flow, name = nightly["parameters"]["stitch_deployment"].split("/")
+    assert load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"]).name == flow
+    assert DEPLOYMENTS[name]["work_pool"]["name"] == "gpu-pool"
+
+
+def test_every_pool_is_created_and_has_a_worker():
+    pools = {deployment["work_pool"]["name"] for deployment in PREFECT["deployments"]}
+    created = set(re.findall(r"work-pool create (\S+)", SERVICES["deploy"]["command"][2]))
+    commands = [service["command"] for service in SERVICES.values() if "command" in service]
+    workers = {c[c.index("--pool") + 1] for c in commands if c[:3] == ["prefect", "worker", "start"]}
+    assert pools == created == workers
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_pinned_not_root_and_has_nothing_to_write_to_but_its_volumes(name):
+    service = SERVICES[name]
+    assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+[\w.-]*", service["image"])
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    if name == "s3-volume":  # gives a new volume to the S3 server, and ends
+        assert (service["cap_add"], service["restart"]) == (["CHOWN"], "no")
+    else:
+        assert int(service["user"].split(":")[0]) > 0
+        assert "cap_add" not in service
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_refers_to_exists(name):
+    service = SERVICES[name]
+    assert set(service.get("depends_on", {})) <= set(SERVICES)
+    for other, how in service.get("depends_on", {}).items():
+        if how["condition"] == "service_healthy":
+            assert "test" in SERVICES[other]["healthcheck"]
+    named = [v.split(":")[0] for v in service.get("volumes", []) if ":" in v]
+    assert set(named) <= set(COMPOSE["volumes"])
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    if service["image"].startswith("stitchpipe-"):
+        assert (ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def test_ports_are_published_on_loopback_only():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(ports) == 2
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_secrets_have_no_default_and_are_all_in_the_example():
+    text = (DOCKER / "compose.yaml").read_text(encoding="utf-8")
+    example = dict(
+        line.split("=", 1)
+        for line in (DOCKER / ".env.example").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    )
+    required = set(re.findall(r"\$\{(\w+):\?", text))
+    assert required == {name for name, value in example.items() if not value}
+    assert all(re.search("PASSWORD|AUTH|KEY", name) for name in required)
+    optional = set(re.findall(r"\$\{(\w+):-", text))
+    assert optional | required | {"COMPOSE_PROFILES"} == set(example)
+    assert set(re.findall(r"\$\{(\w+)", text)) == optional | required
+
+
+def test_each_profile_has_one_worker_for_the_gpu_pool():
+    profiles = [service["profiles"] for service in SERVICES.values() if "profiles" in service]
+    assert sorted(profiles) == [["cpu"], ["gpu"]]
+    devices = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+
+
+def test_prefect_knows_every_setting_that_is_given():
+    given = {name for service in SERVICES for name in _environment(service)}
+    given |= set(DEPLOYMENTS["nightly"]["work_pool"]["job_variables"]["env"])
+    given |= set(embedded.OFFLINE) | set(embedded._QUIET) | set(embedded._NO_SCHEDULES)
+    for name in DOCKERFILES:
+        given |= set(re.findall(r"\b(PREFECT_\w+)=", _dockerfile(name)))
+    ours = sorted(name for name in given if name.startswith("PREFECT_"))
+    assert len(ours) > 15
+    assert [name for name in ours if not hasattr(prefect.settings, name)] == []
+    assert not hasattr(prefect.settings, "PREFECT_UI_STATIC_DIRECTORIES")  # the check can fail
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_image_installs_the_hashed_lock_and_runs_as_a_user(name):
+    text = _dockerfile(name)
+    assert text.count("--require-hashes") == 2
+    assert re.search(r"^ARG PYTHON_IMAGE=python:3\.11\.\d+-slim-\w+$", text, re.MULTILINE)
+    assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["10001:10001"]
+    assert text.index("\nUSER ") > text.rindex("\nRUN ")
+    assert not re.search("PASSWORD|SECRET|TOKEN|AUTH_STRING", text)
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_image_copies_only_what_exists_and_is_not_ignored(name):
+    allowed = [
+        line[1:].rstrip("/")
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    ]
+    copied = [
+        source
+        for line in re.findall(r"^COPY (?!--from)(.*)$", _dockerfile(name), re.MULTILINE)
+        for source in line.split()[:-1]
+    ]
+    assert set(copied) == set(allowed)
+    assert all((ROOT / source).exists() for source in copied)
+
+
+def test_the_two_images_share_every_layer_but_the_last():
+    cpu, gpu = (
+        [line for line in _dockerfile(name).splitlines() if line and not line.startswith(("#", "CMD"))]
+        for name in DOCKERFILES
+    )
+    assert gpu[: len(cpu)] == cpu
+    assert gpu[len(cpu) :] == ["ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility"]
+
+
+def test_no_python_in_docker():
+    assert not list(DOCKER.rglob("*.py"))  # an importable `docker` would shadow the SDK that Prefect imports
