@@ -49,7 +49,8 @@ class Features:
         if values.ndim == 2:
             return cls(values, np.empty((len(values), 0)), negative, absolute)
         axes = (2, 3) if values.ndim == 4 else (1,)
-        return cls(values.mean(axis=axes), values.std(axis=axes), negative, absolute)
+        with np.errstate(invalid="ignore"):  # ∞ − ∞: `finite` says so
+            return cls(values.mean(axis=axes), values.std(axis=axes), negative, absolute)
 
     @classmethod
     def merge(cls, parts: Iterable[Features]) -> Features:

@@ -72,9 +72,9 @@ def train_task_loss(
 
     Notes
     -----
-    A step costs one pass through the tail forwards and two backwards (activations only: its weights get no
-    gradient), plus O(n·p·q·H·W) for the layer. Memory: the source up to `HELD_BYTES`, or two windows of its row groups, and
-    the tail's activations for one batch.
+    A step costs one pass through the tail forwards and one backwards (its weights get no gradient), plus
+    O(n·p·q·H·W) for the layer. Memory: the source up to `stitchpipe.stitching.batches.HELD_BYTES`, or two windows
+    of its row groups, and the tail's activations for one batch.
     """
     device = torch.device("cpu") if device is None else device
     layer.check_source(source)
