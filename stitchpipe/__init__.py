@@ -1,3 +1,44 @@
-"""Compare neural representations: direct matching, task loss matching, CKA, CCA and Procrustes."""
+"""Compare neural representations: direct matching, task loss matching, CKA, CCA and Procrustes.
+
+>>> import stitchpipe as sp
+>>> run = sp.open("runs/quickstart")                     # models, layers, lazy activations, results
+>>> sp.compare({"a": X, "b": Y}, indices=["cka"])        # numbers now, from arrays
+>>> sp.compare(net_a, net_b, loader, layers=["layer*"])  # or from two networks
+>>> sp.algebra.cka(X, Y)                                 # plain functions over rows × features
+>>> sp.DirectMatching().fit(X, Y).score(X, Y)            # a scikit-learn estimator
+
+Importing this package is cheap; what a name needs is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stitchpipe import algebra
+    from stitchpipe.comparison import compare
+    from stitchpipe.estimator import DirectMatching
+    from stitchpipe.workspace import Workspace
+    from stitchpipe.workspace import open_workspace as open  # noqa: A004 - sp.open(DIR)
 
 __version__ = "0.1.0"
+__all__ = ["DirectMatching", "Workspace", "__version__", "algebra", "compare", "open"]
+
+_HOMES = {
+    "DirectMatching": ("stitchpipe.estimator", "DirectMatching"),
+    "Workspace": ("stitchpipe.workspace", "Workspace"),
+    "compare": ("stitchpipe.comparison", "compare"),
+    "open": ("stitchpipe.workspace", "open_workspace"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "algebra":
+        return import_module("stitchpipe.algebra")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stitchpipe' has no attribute {name!r}")
+    home, attribute = _HOMES[name]
+    return getattr(import_module(home), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

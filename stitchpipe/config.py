@@ -122,8 +122,10 @@ class Model(_Section):
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
         if (self.weights is None) == (self.train is None):
-            raise ValueError(
-                f"model '{self.name}' needs exactly one of `weights` (a file) and `train` (a table)"
+            raise _RefusalError(
+                expected="exactly one of `weights` (a file) and `train` (a table)",
+                found=f"{'neither' if self.weights is None else 'both'} for model '{self.name}'",
+                remedy="Load the weights or train them.",
             )
         return self
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
     import pyarrow as pa
 
@@ -41,6 +40,8 @@ def answer(sql: str, results: pa.Table) -> pd.DataFrame:
     The rows are copied into an in-memory database of their own, which is locked before the statement is
     even parsed and dropped afterwards: whatever the statement does, it cannot reach the Parquet parts.
     """
+    import duckdb  # noqa: PLC0415 - a fifth of a second that only queries should cost
+
     with duckdb.connect(":memory:", config=_ALONE) as connection:
         connection.register("parts", results)
         connection.execute("CREATE TABLE results AS SELECT * FROM parts")
@@ -62,10 +63,10 @@ def answer(sql: str, results: pa.Table) -> pd.DataFrame:
 
 def _refuse_unless_one_question(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     statements = connection.extract_statements(sql)
-    if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
+    kinds = [statement.type.name for statement in statements]
+    if kinds == ["SELECT"]:
         return
-    kinds = ", ".join(statement.type.name for statement in statements)
-    found = kinds or "nothing" if len(statements) < 2 else f"{len(statements)} statements ({kinds})"
+    found = f"{len(kinds)} statements ({', '.join(kinds)})" if len(kinds) > 1 else "".join(kinds) or "nothing"
     raise QueryError(
         where="query",
         expected="one SELECT, WITH or DESCRIBE statement",

@@ -7,6 +7,7 @@ distribution. The numbers are made up; only their shape resembles a real run.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,12 @@ def stage(layer):
 
 def results(*, order=ORDER, views=("positions", "pooled"), stitches=True):
     """Return the whole run in long form."""
+    return _results(tuple(order.items()), views, stitches).copy()
+
+
+@cache
+def _results(order, views, stitches):
+    order = dict(order)
     generator = np.random.default_rng(0)
     records = []
     for view in views:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from stitchpipe.report.matrices import Layer, boundaries
 from stitchpipe.report.payload import COLOURS
@@ -177,7 +178,9 @@ def _late(late: pd.DataFrame) -> Figure:
     axes.set_xlim(left=min(0.0, late["DM"].min(), late["TLM"].min()))
     axes.set_xlabel("relative accuracy")
     axes.set_title("Late → early")
-    axes.legend(frameon=False, fontsize=7)
+    axes.legend(
+        frameon=False, fontsize=7, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2
+    )
     return figure
 
 
@@ -199,6 +202,7 @@ def _distribution(stitched: pd.DataFrame) -> Figure:
     left.set_ylabel("Mahalanobis |2·AUROC − 1|")
     right.set_ylabel("Fréchet ratio")
     right.set_yscale("log")
+    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     for axes in (left, right):
         axes.set_xlabel("relative accuracy")
     left.legend(frameon=False, fontsize=7)

@@ -37,9 +37,9 @@ class Finding:
     answer
         Computed, in words.
     claim
-        What the literature says, with its source; empty for a survey of one's own.
+        What the literature says, with its source; empty where it says nothing.
     outcome
-        How the answer compares with the claim; None where nothing is claimed.
+        How the answer compares with the claim; None where nothing is claimed, or it cannot be said.
     criterion
         The rule that gave the outcome.
     numbers

@@ -1,12 +1,12 @@
 """A sweep's steps, each one function over small units: what flows schedule and the command line runs."""
 
 from stitchpipe.config import load
-from stitchpipe.sweep.compare import compare, fit_maps
-from stitchpipe.sweep.dump import dump
+from stitchpipe.sweep.comparing import compare, fit_maps
+from stitchpipe.sweep.dumping import dump
 from stitchpipe.sweep.folder import Folder
-from stitchpipe.sweep.report import report
-from stitchpipe.sweep.stitch import stitch
-from stitchpipe.sweep.train import train
+from stitchpipe.sweep.reporting import report
+from stitchpipe.sweep.stitching import stitch
+from stitchpipe.sweep.training import train
 from stitchpipe.sweep.units import STEPS, Units, units
 
 __all__ = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from stitchpipe.sweep.dump import fingerprint
+from stitchpipe.sweep.dumping import fingerprint
 from stitchpipe.sweep.folder import Folder, key_of
 from stitchpipe.sweep.jobs import Job, LayerName
 from stitchpipe.sweep.networks import TEST, TRAIN

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import synthetic_results as synthetic
 
 from stitchpipe.algebra.indices import INDICES
 from stitchpipe.report import ReportError, write_report
@@ -21,6 +20,7 @@ from stitchpipe.report.payload import embedded, number, payload
 from stitchpipe.report.provenance import sections
 from stitchpipe.report.tables import LIMIT, cell, table_of
 from stitchpipe.studies import StudyError, findings, stitches
+from tests import synthetic_results as synthetic
 
 ORDER = synthetic.ORDER
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -8,11 +8,11 @@ import shutil
 import subprocess
 
 import pytest
-import synthetic_results as synthetic
 from PIL import Image
 
 from stitchpipe.report import write_report
 from stitchpipe.studies import findings
+from tests import synthetic_results as synthetic
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FLAGS = (

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_results as synthetic
 from scipy.stats import spearmanr
 
 from stitchpipe.studies import LATE, StudyError, findings, stitches
 from stitchpipe.studies.stitches import PAIR
+from tests import synthetic_results as synthetic
 
 ORDER, LAYERS = synthetic.ORDER, synthetic.LAYERS
 RELATIVE = "stitch_relative_accuracy"
@@ -58,7 +58,7 @@ def test_every_question_is_answered_and_a_record_is_plain_json(found):
         record = json.loads(json.dumps(finding.record(), allow_nan=False))
         assert record["question"].endswith("?")
         assert record["answer"]
-        assert (finding.outcome is None) == (not finding.claim)
+        assert (finding.outcome is None) == (not finding.claim) == (not finding.criterion)
         assert len(finding.table)
         assert len(finding.detail)
 
@@ -165,6 +165,16 @@ def test_depth_is_the_spearman_correlation(results, found):
     ]
     expected = spearmanr(distance, block["value"]).statistic
     assert found["depth"].numbers["Spearman ρ, DM, B into A"] == pytest.approx(expected)
+
+
+def test_depth_compares_the_two_methods_on_the_same_pairs(results, found):
+    assert found["depth"].outcome == "as claimed"
+    changed = results.copy()
+    hit = (changed["method"] == "tlm") & (changed["index"] == RELATIVE)
+    places = [changed[f"{side}_layer"].map(LAYERS.index) for side in ("source", "target")]
+    changed.loc[hit, "value"] = -(places[0] - places[1]).abs()[hit].astype(float)
+    assert by_name(changed)["depth"].outcome == "not as claimed"
+    assert by_name(results[results["method"] == "dm"])["depth"].outcome is None
 
 
 def test_a_distance_is_best_where_it_is_smallest(results, found):

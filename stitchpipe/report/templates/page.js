@@ -2,8 +2,8 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const element = (id) => document.getElementById(id);
-  const MODELS = { dm: "direct matching", tlm: "task loss matching" };
-  const SYMBOLS = { random: "diamond", identity: "square", dm: "triangle-up" };
+  const METHODS = { dm: "direct matching", tlm: "task loss matching" };
+  const SYMBOLS = { random: "diamond", identity: "square", dm: "cross" };
 
   // Plotly reads a little HTML in its texts: names are shown as they are.
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -13,6 +13,7 @@
     const size = Math.abs(value);
     return (size !== 0 && (size < 1e-3 || size >= 1e4) ? value.toExponential(2) : String(Math.round(value * 1000) / 1000)).replace("-", "−");
   };
+  const extent = (values) => values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
   const lines = (...parts) => parts.filter(Boolean).join("<br>");
 
   function theme() {
@@ -92,9 +93,15 @@
     element(id).replaceChildren(said(short(low)), bar, said(short(high)), said(words), swatch, said("no number"));
   }
 
+  // Buttons are made anew with every choice: the keyboard stays on the one that was chosen.
+  function replaced(box, made) {
+    const focused = box.contains(document.activeElement);
+    box.replaceChildren(...made);
+    if (focused) (made.find((button) => button.getAttribute("aria-pressed") === "true") || made[0]).focus({ preventScroll: true });
+  }
+
   function buttons(id, choices, current, choose) {
-    const box = element(id);
-    box.replaceChildren(...choices.map(([key, words]) => {
+    replaced(element(id), choices.map(([key, words]) => {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = words;
@@ -111,8 +118,7 @@
   const flat = (matrix) => matrix.values.flat().filter((value) => value !== null);
   function spanOf(matrix) {
     if (chosen.span === "index" || !matrix.values) return matrix.range;
-    const all = flat(matrix);
-    const [low, high] = [Math.min(...all), Math.max(...all)];
+    const [low, high] = extent(flat(matrix));
     return low < high ? [low, high] : matrix.range;
   }
 
@@ -132,7 +138,7 @@
 
   function overview() {
     const now = current();
-    element("overview").replaceChildren(...inView().map((matrix) => {
+    replaced(element("overview"), inView().map((matrix) => {
       const button = document.createElement("button");
       const canvas = document.createElement("canvas");
       canvas.setAttribute("aria-hidden", "true");
@@ -173,13 +179,12 @@
     const marks = Object.keys(matrix.reasons).map((key) => key.split(",").map(Number));
     element("matrix-title").textContent = `${matrix.title}, ${matrix.view}, ${view.split} split`;
     const between = (all, unit) => {
-      const known = all.filter((x) => x !== null);
-      const [least, most] = [Math.min(...known), Math.max(...known)];
+      const [least, most] = extent(all.filter((x) => x !== null));
       return least === most ? `${unit} ${least}` : `${unit} ${least} to ${most}`;
     };
-    const extremes = flat(matrix);
-    element("matrix-note").textContent = extremes.length
-      ? `n = ${view.samples} images, ${between(view.rows, "rows")}; ${between(view.widths, "features p, q")}. Values from ${short(Math.min(...extremes))} to ${short(Math.max(...extremes))}` +
+    const [lowest, highest] = extent(flat(matrix));
+    element("matrix-note").textContent = lowest <= highest
+      ? `n = ${view.samples} images, ${between(view.rows, "rows")}; ${between(view.widths, "features p, q")}. Values from ${short(lowest)} to ${short(highest)}` +
         (marks.length ? `; ${marks.length} without a number, marked ×.` : ".")
       : "No numbers.";
     legend("legend-matrix", low, high, matrix.similarity, "bright is similar");
@@ -199,7 +204,9 @@
     `${name(sources, r.source)} → ${name(targets, r.target)}`, budget(r), measured(r, RELATIVE, "relative accuracy"), measured(r, "stitch_accuracy", "accuracy"),
     measured(r, "ood_mahalanobis", "Mahalanobis"), measured(r, "ood_knn", "k-NN"), measured(r, "ood_frechet", "Fréchet ratio"), measured(r, "ood_negative_mass", "negative mass"),
   );
-  const starts = [...new Set(records.filter((r) => r.method === "tlm").map((r) => r.init))];
+  const familiar = Object.keys(SYMBOLS);
+  const order = (start) => (familiar.includes(start) ? familiar.indexOf(start) : familiar.length);
+  const starts = [...new Set(records.filter((r) => r.method === "tlm").map((r) => r.init))].sort((a, b) => order(a) - order(b));
 
   function stitchMap(id, wanted, top) {
     const grid = () => sources.layers.map(() => targets.layers.map(() => null));
@@ -218,7 +225,7 @@
   }
 
   function stitching() {
-    const top = Math.max(1, ...records.map((r) => r[RELATIVE] || 0));
+    const top = Math.max(1, extent(records.map((r) => r[RELATIVE] || 0))[1]);
     const select = element("start");
     if (!select.options.length) {
       starts.forEach((start) => select.add(new Option(start === "dm" ? "the least-squares map" : start, start)));
@@ -232,7 +239,7 @@
     legend("legend-stitches", 0, top, true, "relative accuracy");
   }
 
-  const dots = (look, method, more) => ({ type: "scatter", mode: "markers", hoverinfo: "text", name: MODELS[method], legendgroup: method, marker: { color: look[method], size: 10, opacity: 0.85, line: { width: 1, color: look.page } }, ...more });
+  const dots = (look, method, more) => ({ type: "scatter", mode: "markers", hoverinfo: "text", name: METHODS[method], legendgroup: method, marker: { color: look[method], size: 10, opacity: 0.85, line: { width: 1, color: look.page } }, ...more });
   const quiet = (look, more) => ({ gridcolor: look.grid, zeroline: false, linecolor: look.grid, tickfont: { color: look.soft }, ...more });
   const above = { orientation: "h", x: 0, y: 1, yanchor: "bottom", xanchor: "left" };
 
@@ -243,7 +250,7 @@
     const pairs = records
       .filter((r) => r.method === "tlm" && r.kind === "late → early" && r[RELATIVE] !== null && direct.has(`${r.source},${r.target}`))
       .map((r) => ({ tlm: r, dm: direct.get(`${r.source},${r.target}`) }))
-      .sort((a, b) => a.tlm.source - b.tlm.source || a.tlm.target - b.tlm.target);
+      .sort((a, b) => a.tlm.source - b.tlm.source || a.tlm.target - b.tlm.target || order(a.tlm.init) - order(b.tlm.init));
     if (!pairs.length) {
       plot.textContent = "No late → early pair has both methods.";
       return;
@@ -261,7 +268,7 @@
       { type: "scatter", mode: "lines", ...joined, line: { color: look.soft, width: 1.5 }, opacity: 0.45, hoverinfo: "skip", showlegend: false },
       dots(look, "dm", of("dm")), trained,
     ], layout(look, {
-      height: 110 + 24 * pairs.length, margin: { l: narrow ? 150 : 220, r: 14, t: 34, b: 46 }, legend: above, hovermode: "closest",
+      width: plot.clientWidth, height: 110 + 24 * pairs.length, margin: { l: narrow ? 150 : 220, r: 14, t: 34, b: 46 }, legend: above, hovermode: "closest",
       xaxis: quiet(look, { title: { text: "relative accuracy", font: { size: 12, color: look.soft } }, rangemode: "tozero" }),
       yaxis: quiet(look, { tickvals: rows, ticktext: labels, range: [pairs.length - 0.4, -0.6], showgrid: false, tickfont: { size: narrow ? 10 : 12, color: look.ink } }),
     }), settings);
@@ -269,7 +276,7 @@
 
   function decades(values) {
     const first = Math.round(Math.log10(data.floor));
-    const last = Math.max(first + 1, Math.ceil(Math.log10(Math.max(data.floor, ...values))));
+    const last = Math.max(first + 1, Math.ceil(Math.log10(Math.max(data.floor, extent(values)[1]))));
     const powers = Array.from({ length: last - first + 1 }, (_, k) => first + k);
     const label = (power) => (power < 0 ? (10 ** power).toFixed(-power) : String(10 ** power));
     return { type: "log", range: [first - 0.2, last + 0.15], tickvals: powers.map((power) => 10 ** power), ticktext: powers.map((power) => (power === first ? `≤ ${label(power)}` : label(power))) };
@@ -278,14 +285,15 @@
   function distribution(id, key, logarithmic) {
     const look = theme();
     const known = records.filter((r) => r[key] !== null && r[RELATIVE] !== null);
-    const traces = Object.keys(MODELS).map((method) => {
+    const traces = Object.keys(METHODS).map((method) => {
       const own = known.filter((r) => r.method === method);
       const trace = dots(look, method, { x: own.map((r) => r[RELATIVE]), y: own.map((r) => (logarithmic ? Math.max(r[key], data.floor) : r[key])), text: own.map(tell) });
       trace.marker = { ...trace.marker, size: 9, opacity: 0.75, symbol: own.map((r) => (method === "dm" ? "circle" : SYMBOLS[r.init] || "diamond")) };
       return trace;
     });
-    Plotly.react(element(id), traces, layout(look, {
-      height: 400, margin: { l: 58, r: 12, t: 34, b: 46 }, legend: above, hovermode: "closest",
+    const plot = element(id);
+    Plotly.react(plot, traces, layout(look, {
+      width: plot.clientWidth, height: 400, margin: { l: 58, r: 12, t: 34, b: 46 }, legend: above, hovermode: "closest",
       xaxis: quiet(look, { title: { text: "relative accuracy", font: { size: 12, color: look.soft } } }),
       yaxis: quiet(look, logarithmic ? decades(known.map((r) => r[key])) : { range: [-0.05, 1.08] }),
     }), settings);

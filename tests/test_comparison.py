@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stitchpipe import algebra
-from stitchpipe.compare import COLUMNS, compare_arrays
+from stitchpipe.comparison import COLUMNS, compare_arrays
 from stitchpipe.rows import ViewError, to_rows
 from tests import oracles
 

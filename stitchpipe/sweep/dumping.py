@@ -11,7 +11,7 @@ from stitchpipe.models import load_weights
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
 from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network, splits
 from stitchpipe.sweep.progress import Report, silent
-from stitchpipe.sweep.train import declaration
+from stitchpipe.sweep.training import declaration
 from storage import open_store
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from stitchpipe.stitching import (
     stitched_logits,
     train_task_loss,
 )
-from stitchpipe.sweep.dump import load_network
+from stitchpipe.sweep.dumping import load_network
 from stitchpipe.sweep.ends import (
     STITCH_VIEW,
     End,

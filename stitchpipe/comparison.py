@@ -95,6 +95,21 @@ class _Summaries:
         return self._rows[name, grid]
 
 
+def compare(*what: Any, **options: Any) -> pd.DataFrame:
+    """Compare representations in memory: no store, no orchestration, the same algebra.
+
+    ``compare({"name": array, …}, indices=[…])`` takes arrays, see `compare_arrays`;
+    ``compare(model_a, model_b, loader, layers=[…])`` takes networks and images, see
+    `stitchpipe.network_comparison.compare_networks`. Both return one row per number.
+    """
+    if len(what) == 1:
+        return compare_arrays(*what, **options)
+    # Torch is imported where networks are compared, and nowhere else.
+    from stitchpipe.network_comparison import compare_networks  # noqa: PLC0415
+
+    return compare_networks(*what, **options)
+
+
 def compare_arrays(
     representations: Mapping[str, Any],
     *,

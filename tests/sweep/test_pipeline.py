@@ -1,0 +1,235 @@
+"""The whole pipeline on a tiny sweep: the numbers are those of the definitions, and nothing is done twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import stitchpipe as sp
+from stitchpipe import sweep as steps
+from stitchpipe.config import ConfigError, Sweep, parse
+from stitchpipe.rows import to_rows
+from tests import oracles
+from tests.sweep.conftest import TINY, run_steps
+
+LAYERS = ["layer1.0", "layer2.0", "layer3.0"]
+
+
+def rows_of(run, model, layer, split, view, grid=None):
+    block = sp.open(run.folder.root).activations(model, layer, split=split).values
+    return to_rows(block, view, grid)
+
+
+def number(results, index, view, source, target, **where):
+    chosen = results[
+        (results["index"] == index)
+        & (results["view"] == view)
+        & (results["source_model"] == source[0])
+        & (results["source_layer"] == source[1])
+        & (results["target_model"] == target[0])
+        & (results["target_layer"] == target[1])
+    ]
+    for column, value in where.items():
+        chosen = chosen[chosen[column] == value]
+    assert len(chosen) == 1
+    return chosen.iloc[0]
+
+
+def feature_cka(x, y):
+    """Kornblith et al. 2019, in feature form: 28,800 rows are too many for the oracle's Gram matrices."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    return ((x.T @ y) ** 2).sum() / np.sqrt(((x.T @ x) ** 2).sum() * ((y.T @ y) ** 2).sum())
+
+
+@pytest.fixture(scope="module")
+def results(tiny):
+    return sp.open(tiny.folder.root).results()
+
+
+def test_every_directed_pair_has_one_number_per_index(results):
+    compared = results[results["method"].isna()]
+    assert len(compared) == 6 * 6 * (9 + 2)
+    assert not compared.duplicated(
+        ["index", "view", "source_model", "source_layer", "target_model", "target_layer"]
+    ).any()
+    assert set(results["status"]) == {"ok"}
+    assert np.isfinite(results["value"]).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (("org/B", "layer3.0"), ("A", "layer1.0")),
+        (("A", "layer1.0"), ("org/B", "layer2.0")),
+        (("A", "layer2.0"), ("org/B", "layer2.0")),
+    ],
+)
+def test_out_of_core_numbers_are_those_of_the_oracle(tiny, results, source, target):
+    grid = {"layer1.0": (8, 8), "layer2.0": (4, 4), "layer3.0": (2, 2)}[target[1]]
+    x, y = (rows_of(tiny, *name, "test", "positions", grid) for name in (source, target))
+    fit_x, fit_y = (rows_of(tiny, *name, "train", "positions", grid) for name in (source, target))
+    weights, *_ = np.linalg.lstsq(np.c_[fit_x, np.ones(len(fit_x))], fit_y, rcond=None)
+    residual = ((np.c_[x, np.ones(len(x))] @ weights - y) ** 2).sum()
+    expected = {
+        "cka_biased": feature_cka(x, y),
+        "procrustes": oracles.procrustes(x, y),
+        "cca": oracles.cca(x, y),
+        "dm_r2": 1 - residual / ((y - y.mean(0)) ** 2).sum(),
+        "dm_struct": residual / (y**2).sum(),
+    }
+    for index, value in expected.items():
+        found = number(results, index, "positions", source, target)
+        assert found["value"] == pytest.approx(value, rel=1e-7), index
+        assert (found["n_samples"], found["n_rows"]) == (450, len(x))
+        assert (found["p"], found["q"]) == (x.shape[1], y.shape[1])
+    pooled = [rows_of(tiny, *name, "test", "pooled") for name in (source, target)]
+    found = number(results, "cka", "pooled", source, target)
+    assert found["value"] == pytest.approx(oracles.cka(*pooled), rel=1e-8)
+    assert found["grid"] == "1x1"
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_matches_itself(results, layer):
+    same = ("A", layer), ("A", layer)
+    assert number(results, "dm_struct", "positions", *same)["value"] <= 1e-6
+    assert number(results, "dm_r2", "positions", *same)["value"] == pytest.approx(1.0, abs=1e-6)
+    assert number(results, "cka", "pooled", *same)["value"] == pytest.approx(1.0, abs=1e-12)
+    assert number(results, "procrustes", "pooled", *same)["value"] == pytest.approx(0.0, abs=1e-7)
+    stitched = number(results, "stitch_relative_accuracy", "positions", *same, method="dm")
+    assert stitched["value"] == 1.0
+    assert number(results, "ood_frechet", "positions", *same, method="dm")["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_stitched_accuracy_is_that_of_the_network_run_by_hand(tiny, results):
+    """Head of B, the least-squares map, tail of A — from the images, without the store."""
+    sweep, folder = tiny.sweep, tiny.folder
+    from stitchpipe.graph import extractor, tail
+    from stitchpipe.sweep.dumping import load_network
+    from stitchpipe.sweep.networks import splits
+
+    data = splits(sweep.data)
+    nets = {name: load_network(sweep, folder, sweep.model(name)) for name in ("A", "org/B")}
+    halves = {}
+    for split in ("train", "test"):
+        images = data[split].batch(range(len(data[split].sample_ids)))
+        halves[split] = [
+            extractor(nets[name], [layer])(images)[layer].numpy()
+            for name, layer in (("org/B", "layer2.0"), ("A", "layer1.0"))
+        ]
+    x, y = (to_rows(block, "positions", (8, 8)) for block in halves["train"])
+    fitted = sp.algebra.direct_matching(x, y, storage_eps=2**-23)
+    mapped = fitted.predict(to_rows(halves["test"][0], "positions", (8, 8)))
+    mapped = mapped.reshape(450, 8, 8, 4).transpose(0, 3, 1, 2).astype(np.float32)
+    with torch.inference_mode():
+        logits = tail(nets["A"], "layer1.0")(torch.from_numpy(mapped)).numpy()
+    by_hand = (logits.argmax(1) == data["test"].labels).mean()
+    found = number(
+        results, "stitch_accuracy", "positions", ("org/B", "layer2.0"), ("A", "layer1.0"), method="dm"
+    )
+    assert found["value"] == pytest.approx(by_hand, abs=1.01 / 450)  # one image may sit on the boundary
+
+
+def test_trained_stitches_record_their_budget(results):
+    trained = results[(results["method"] == "tlm") & (results["index"] == "stitch_accuracy")]
+    assert len(trained) == 3 * 3 + 2
+    assert set(trained["steps"]) == {12}
+    assert set(trained["objective"]) == {"hard_labels"}
+    assert (trained["final_loss"] > 0).all()
+    assert set(trained["seed"]) == {0}
+    assert set(trained["init"]) == {"random", "identity", "dm"}
+
+
+def test_a_second_run_does_nothing_and_changes_nothing(tiny, results):
+    before = {path: path.stat().st_mtime_ns for path in tiny.folder.root.rglob("*.parquet")}
+    units = steps.units(tiny.sweep)
+    assert [steps.dump(tiny.sweep, tiny.folder, *dump)["row_groups_written"] for dump in units.dumps] == [0] * 4
+    assert [steps.compare(tiny.sweep, tiny.folder, view)["computed"] for view in units.views] == [0, 0]
+    assert steps.fit_maps(tiny.sweep, tiny.folder) == {"maps": 0}
+    assert sum(steps.stitch(tiny.sweep, tiny.folder, *target)["made"] for target in units.targets) == 0
+    assert before == {path: path.stat().st_mtime_ns for path in tiny.folder.root.rglob("*.parquet")}
+
+
+def test_from_nothing_the_numbers_are_the_same(tiny, results, tmp_path):
+    folder = steps.Folder(tmp_path / "again")
+    run_steps(tiny.sweep, folder)
+    again = sp.open(folder.root).results()
+    order = ["index", "view", "source_model", "source_layer", "target_model", "target_layer", "method", "init"]
+    left, right = (frame.sort_values(order, ignore_index=True) for frame in (results, again))
+    assert left.equals(right)
+
+
+def test_what_is_lost_is_made_again_and_nothing_else(tiny, results, tmp_path):
+    folder = tiny.copy(tmp_path / "run")
+    parts = sorted((folder.root / "results").glob("*.parquet"))
+    lost = [parts[0], parts[-1]]
+    for part in lost:
+        part.unlink()
+    kept = {part: part.stat().st_mtime_ns for part in parts if part not in lost}
+    for view in steps.units(tiny.sweep).views:
+        steps.compare(tiny.sweep, folder, view)
+    for target in steps.units(tiny.sweep).targets:
+        steps.stitch(tiny.sweep, folder, *target)
+    assert all(part.exists() for part in lost)
+    assert kept == {part: part.stat().st_mtime_ns for part in kept}
+    assert sp.open(folder.root).results().equals(results)
+
+
+def test_stitching_needs_no_weights_of_the_source(tiny, tmp_path):
+    folder = tiny.copy(tmp_path / "run")
+    for part in (folder.root / "results").glob("stitch-*.parquet"):
+        part.unlink()
+    for weights in (folder.root / "models").rglob("*.safetensors"):
+        if "B" in str(weights.relative_to(folder.root)).replace("%42", "B"):
+            weights.unlink()
+    assert steps.stitch(tiny.sweep, folder, "A", "layer1.0")["made"] > 0
+
+
+def test_other_weights_under_the_same_name_are_another_representation(tiny, tmp_path):
+    folder = tiny.copy(tmp_path / "run")
+    changed = parse(TINY.replace("seed = 1", "seed = 2"), where="changed", folder=tmp_path)
+    with pytest.raises(ConfigError, match="another declaration"):
+        steps.compare(changed, folder, "pooled")
+    before = steps.dump(tiny.sweep, folder, "org/B", "test")["fingerprint"]
+    steps.train(changed, folder, "org/B")
+    record = steps.dump(changed, folder, "org/B", "test")
+    assert record["fingerprint"] != before
+    assert record["row_groups_written"] > 0
+    with pytest.raises(ConfigError, match="dump"):
+        steps.compare(changed, folder, "pooled")  # its training split is still the old one
+
+
+def test_the_report_speaks_of_this_sweep_alone(tiny, tmp_path):
+    folder = tiny.copy(tmp_path / "run")
+    shorter = parse(TINY.split('[[stitch]]\nmethod = "tlm"')[0], where="shorter", folder=tmp_path)
+    record = steps.report(shorter, folder)
+    assert record["numbers"] == 6 * 6 * (9 + 2) + 6 * 3 * 6
+    assert (folder.report / "index.html").stat().st_size > 10_000
+
+
+def test_a_report_without_results_is_refused(tiny, tmp_path):
+    folder = tiny.copy(tmp_path / "run")
+    for part in (folder.root / "results").glob("*.parquet"):
+        part.unlink()
+    with pytest.raises(ConfigError, match="stitchpipe compare"):
+        steps.report(tiny.sweep, folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (('targets = ["A/*"]', 'targets = ["A/layer9*"]'), "layer9"),
+        (('layers = ["layer?.0"]', 'layers = ["layr?.0"]'), "Did you mean"),
+        (('architecture = "cifar_resnet"', 'architecture = "cifar_resnt"'), "cifar_resnet"),
+        (('init = ["random", "identity", "dm"]', 'init = ["random"]'), None),
+        (('pairs = "self"', 'pairs = "all"'), "equal width"),
+        (('pairs = "self"', 'pairs = "corresponding"'), "at least one pair"),
+    ],
+)
+def test_impossible_requests_are_refused_before_any_work(tmp_path, change, hint):
+    sweep: Sweep = parse(TINY.replace(*change, 1), where="changed", folder=tmp_path)
+    if hint is None:
+        steps.units(sweep)
+        return
+    with pytest.raises(ValueError, match=hint):
+        steps.units(sweep)
