@@ -1,58 +1,32 @@
 """Task loss matching: the stitching layer learns from the stitched network's loss, all else is frozen.
 
-Source activations and labels stream from the store; neither the source network nor the target's head is run.
+Source activations and labels stream from the store; neither the source network nor the target's head is run
+(Bansal et al. 2021; Csiszárik et al. 2021; settings of Balogh and Jelasity 2025).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
-from torch import Tensor, nn
 
-from stitchpipe.stitching.errors import StitchError
+from stitchpipe.stitching.batches import training_batches
+from stitchpipe.stitching.budget import TrainingCurve
+from stitchpipe.stitching.errors import DivergedError
+from stitchpipe.stitching.labels import check_classes, check_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    import numpy as np
+    import numpy.typing as npt
+    from torch import nn
+
+    from stitchpipe.stitching.budget import TrainingBudget
     from stitchpipe.stitching.layer import StitchingLayer
     from storage import Representation
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingBudget:
-    """What a training may spend, and its seed. Adam, without decay of the rate; hard labels.
-
-    The defaults but `steps` are the paper's.
-    """
-
-    steps: int = 300
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-5
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingCurve:
-    """The loss of every step; `final_loss` is the mean over the last tenth, at least one step."""
-
-    losses: tuple[float, ...]
-
-    @property
-    def steps(self) -> int:
-        """Return how many optimiser steps were made."""
-        return len(self.losses)
-
-    @property
-    def final_loss(self) -> float:
-        """Return the mean loss of the last tenth of the steps."""
-        tail = self.losses[-max(1, len(self.losses) // 10) :]
-        return sum(tail) / len(tail)
 
 
 def train_task_loss(
@@ -69,77 +43,69 @@ def train_task_loss(
 
     Parameters
     ----------
+    layer
+        Learns, and is moved to `device`. Whatever it holds is the start.
     tail
-        Activations of the target layer → logits; in eval mode, so that batch statistics stay as they are.
+        Activations of the target layer → logits ``(n, classes)``. Moved to `device`, put in eval mode, so that
+        batch statistics stay as they are, and frozen; its tensors keep their values bit by bit.
     source
         The source layer on the training split.
     labels
-        ``[n]``, in the order of the store.
+        ``[n]`` whole numbers, in the order of the store.
+    device
+        Default: the CPU.
     on_step
-        Called with the number of finished steps.
+        Called with the number of finished steps. What it raises ends the training.
 
     Returns
     -------
     TrainingCurve
-        Deterministic for a seed on one machine type with one thread; the last batch of an epoch may be smaller.
+        On a CPU bitwise the same for a seed and a number of torch threads, from memory or from the store, alone
+        or beside other trainings in other threads: no global generator or setting is used or changed.
 
     Raises
     ------
     StitchError
-        Labels are missing or do not fit the samples or the logits.
+        The source has not the layer's shape; labels do not fit the samples or the logits.
+    DivergedError
+        A loss is not finite.
+
+    Notes
+    -----
+    A step costs one pass through the tail forwards and one backwards (its weights get no gradient), plus
+    O(n·p·q·H·W) for the layer. Memory: the source up to `stitchpipe.stitching.batches.HELD_BYTES`, or two windows
+    of its row groups, and the tail's activations for one batch.
     """
     device = torch.device("cpu") if device is None else device
+    layer.check_source(source)
     check_labels(labels, source)
     layer.to(device)
-    tail = tail.to(device).eval().requires_grad_(requires_grad=False)
+    tail.to(device).eval().requires_grad_(requires_grad=False)
     optimiser = torch.optim.Adam(
         layer.parameters(), lr=budget.learning_rate, weight_decay=budget.weight_decay
     )
-    losses = []
-    for step, (images, wanted) in enumerate(_batches(source, labels, budget), start=1):
+    losses: list[float] = []
+    for values, wanted in training_batches(source, labels, budget):
         optimiser.zero_grad(set_to_none=True)
-        logits = tail(layer(images.to(device)))
-        if step == 1:
-            _check_classes(logits, labels)
+        logits = tail(layer(values.to(device)))
+        if not losses:
+            check_classes(labels, logits.shape[1])
         loss = F.cross_entropy(logits, wanted.to(device))
+        losses.append(_finite(loss, len(losses), budget))
         loss.backward()
         optimiser.step()
-        losses.append(float(loss.detach()))
         if on_step is not None:
-            on_step(step)
+            on_step(len(losses))
     return TrainingCurve(tuple(losses))
 
 
-def check_labels(labels: npt.NDArray[np.int64] | None, source: Representation) -> None:
-    """Refuse labels that are missing or not one per sample."""
-    if labels is None or len(labels) != source.n_samples:
-        raise StitchError(
-            where=f"{source.address}",
-            expected=f"{source.n_samples} labels in the order of the store",
-            found="none" if labels is None else f"{len(labels)}",
-            remedy="Task loss matching needs labels: add the split with them.",
+def _finite(loss: torch.Tensor, step: int, budget: TrainingBudget) -> float:
+    value = float(loss.detach())
+    if not isfinite(value):
+        raise DivergedError(
+            where=f"task loss matching after {step} steps",
+            expected="a finite loss",
+            found=f"{value} at learning rate {budget.learning_rate:g}",
+            remedy="Lower the learning rate, or start from the direct map.",
         )
-
-
-def _batches(
-    source: Representation, labels: npt.NDArray[np.int64], budget: TrainingBudget
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield `budget.steps` batches of activations and labels, epoch after epoch, shuffled anew each time."""
-    generator = np.random.default_rng(budget.seed)
-    done = 0
-    while True:
-        for rows, values in source.shuffled_batches(budget.batch_size, generator):
-            if done == budget.steps:
-                return
-            yield torch.from_numpy(np.asarray(values, dtype=np.float32)), torch.from_numpy(labels[rows])
-            done += 1
-
-
-def _check_classes(logits: Tensor, labels: npt.NDArray[np.int64]) -> None:
-    if int(labels.max()) >= logits.shape[1] or int(labels.min()) < 0:
-        raise StitchError(
-            where="labels",
-            expected=f"classes from 0 to {logits.shape[1] - 1}, one per logit of the target",
-            found=f"classes from {int(labels.min())} to {int(labels.max())}",
-            remedy="Stitch into a network that was trained on these classes.",
-        )
+    return value

@@ -1,0 +1,9 @@
+"""What can be wrong with a request to judge a representation."""
+
+from __future__ import annotations
+
+from stitchpipe.errors import ExplainedError
+
+
+class OodError(ExplainedError, ValueError):
+    """Representations cannot be judged against each other: shapes or counts do not fit."""

@@ -1,0 +1,84 @@
+"""What a training of a stitching layer may spend, and what it reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Literal, TypeAlias, get_args
+
+from stitchpipe.stitching.errors import StitchError
+
+Objective: TypeAlias = Literal["hard_labels"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBudget:
+    """What a training may spend, and its seed. Adam, without decay of the rate.
+
+    The defaults but `steps` are those of Balogh and Jelasity (2025), who train for 30 epochs.
+
+    Attributes
+    ----------
+    steps
+        Optimiser steps, at least 1.
+    batch_size
+        Samples per step, at least 1; the last step of an epoch may see fewer.
+    learning_rate
+        Adam's, above 0.
+    weight_decay
+        Adam's L2 penalty on weight and bias, at least 0.
+    seed
+        Of the order of samples, at least 0.
+    objective
+        ``hard_labels``: cross-entropy with the labels.
+
+    Raises
+    ------
+    StitchError
+        A value out of range.
+    """
+
+    steps: int = 300
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    seed: int = 0
+    objective: Objective = "hard_labels"
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0), ("weight_decay", 0.0)):
+            value = getattr(self, name)
+            if not least <= value < inf:
+                raise _out_of_range(name, f"a finite number of at least {least}", value)
+        if not 0.0 < self.learning_rate < inf:
+            raise _out_of_range("learning_rate", "a finite number above 0", self.learning_rate)
+        if self.objective not in get_args(Objective):
+            raise _out_of_range("objective", f"one of {', '.join(get_args(Objective))}", self.objective)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCurve:
+    """The loss of every step, before the step was made; at least one, all finite."""
+
+    losses: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.losses or not all(map(isfinite, self.losses)):
+            raise _out_of_range("losses", "at least one, all finite", self.losses)
+
+    @property
+    def steps(self) -> int:
+        """Return how many optimiser steps were made."""
+        return len(self.losses)
+
+    @property
+    def final_loss(self) -> float:
+        """Return the mean loss of the last tenth of the steps, of at least one: a single batch is noisy."""
+        last = self.losses[-max(1, len(self.losses) // 10) :]
+        return sum(last) / len(last)
+
+
+def _out_of_range(name: str, expected: str, found: object) -> StitchError:
+    return StitchError(
+        where=f"training: {name}", expected=expected, found=repr(found), remedy="Correct the value."
+    )
