@@ -145,10 +145,12 @@ def _run(
     steps: Sequence[str] = ("train", "dump", "compare", "stitch", "report"),
     scheduler: str | None = None,
 ) -> None:
+    from stitchpipe.sweep import check
     from stitchpipe.terminal import Progress, summary
 
     declared = load(sweep)
     folder = _folder(declared.name, out)
+    check(declared, steps)
     with Progress() as progress:
         _runner()(sweep, folder, steps=steps, scheduler=scheduler, progress=progress)
     if "report" in steps:

@@ -133,7 +133,7 @@ class Model(_Section):
 class Dump(_Section):
     """What is written to the activation store."""
 
-    layers: tuple[str, ...] = Field(default=("layer*.*",), min_length=1, description="globs over layer names")
+    layers: tuple[str, ...] = Field(default=("layer?.?",), min_length=1, description="globs over layer names")
     dtype: Literal["float32", "float16"] = "float32"
     batch_size: Count = Field(default=64, description="images per forward pass; part of the identity")
     row_groups: Annotated[int, Field(ge=2)] = Field(default=20, description="shards per layer and split")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from stitchpipe.capture import collect
+from stitchpipe.capture import collect_together
 from stitchpipe.comparison import compare_arrays
 from stitchpipe.graph import layers as layers_of
 from stitchpipe.graph import select
@@ -29,7 +30,7 @@ def compare_networks(
     model_a, model_b
         Put into eval mode. Their layers stand in the result as ``a/NAME`` and ``b/NAME``.
     loader
-        Batches of images, or tuples that begin with images; not shuffled between two passes.
+        Batches of images, or tuples that begin with images; walked once, both networks see each batch.
     layers
         Globs over layer names, of which each must match in both networks.
     options
@@ -46,14 +47,20 @@ def compare_networks(
     stitchpipe.graph.LayerError, ValueError
         A glob matches nothing; the loader is empty.
     """
-    batches = list(loader) if iter(loader) is loader else loader
-    first = next(iter(batches), None)
+    batches = iter(loader)
+    first = next(batches, None)
     if first is None:
         raise ValueError("the loader is empty: expected at least one batch of images")
     example = (first if isinstance(first, Tensor) else first[0])[:1]
-    held: dict[str, Any] = {}
-    for prefix, network in (("a", model_a), ("b", model_b)):
-        device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-        chosen = select(layers_of(network, example.to(device)), layers)
-        held |= {f"{prefix}/{name}": values for name, values in collect(network, batches, chosen).items()}
+    networks = {"a": model_a, "b": model_b}
+    chosen = {
+        name: select(layers_of(network, example.to(_device(network))), layers)
+        for name, network in networks.items()
+    }
+    found = collect_together(networks, chain([first], batches), chosen)
+    held = {f"{name}/{layer}": values for name, part in found.items() for layer, values in part.items()}
     return compare_arrays(held, **{"view": "pooled", **options})
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
@@ -38,6 +39,7 @@ class Progress:
             disable=not self._console.is_terminal,
         )
         self._known: dict[str, TaskID] = {}
+        self._begun: dict[str, float] = {}
         self._complete: set[str] = set()
         self._lock = threading.Lock()
 
@@ -55,11 +57,13 @@ class Progress:
         with self._lock:
             if name not in self._known:
                 self._known[name] = self._bars.add_task(name, total=total)
+                self._begun[name] = time.monotonic()
             self._bars.update(self._known[name], completed=done, total=total)
             if done >= total and name not in self._complete:
                 self._complete.add(name)
                 if not self._console.is_terminal:
-                    self._console.print(f"{name}: done ({total})", highlight=False)
+                    elapsed_s = time.monotonic() - self._begun[name]
+                    self._console.print(f"{name}: done ({total}) in {elapsed_s:.1f} s", highlight=False)
 
 
 def summary(root: Path) -> RenderableType:

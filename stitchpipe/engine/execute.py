@@ -55,7 +55,7 @@ def cluster(scheduler: str | None, *, workers: int, memory_limit_bytes: int) -> 
                 memory_limit=memory_limit_bytes,
                 dashboard_address="127.0.0.1:0",  # any free port, never the network
                 host="127.0.0.1",
-                silence_logs="ERROR",
+                silence_logs="CRITICAL",  # a failed task is raised here, as what it is
             ) as local,
             Client(local, set_as_default=False) as client,
         ):

@@ -7,12 +7,13 @@ from stitchpipe.sweep.folder import Folder
 from stitchpipe.sweep.reporting import report
 from stitchpipe.sweep.stitching import stitch
 from stitchpipe.sweep.training import train
-from stitchpipe.sweep.units import STEPS, Units, units
+from stitchpipe.sweep.units import STEPS, Units, check, units
 
 __all__ = [
     "STEPS",
     "Folder",
     "Units",
+    "check",
     "compare",
     "dump",
     "fit_maps",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from stitchpipe.models import load_weights
 from stitchpipe.sweep.jobs import jobs
-from stitchpipe.sweep.networks import SPLITS, layer_table
+from stitchpipe.sweep.networks import SPLITS, layer_table, network
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stitchpipe.config import Sweep
 
 STEPS: Final = ("train", "dump", "compare", "stitch", "report")
@@ -22,6 +25,18 @@ class Units:
     dumps: tuple[tuple[str, str], ...]
     views: tuple[str, ...]
     targets: tuple[tuple[str, str], ...]
+
+
+def check(sweep: Sweep, steps: Sequence[str]) -> None:
+    """Refuse what cannot be done, before any work: everything that `units` refuses, and unusable checkpoints.
+
+    Checkpoints are only looked at for the steps that need them.
+    """
+    units(sweep)
+    if "train" in steps:
+        for declared in sweep.models:
+            if declared.weights is not None:
+                load_weights(network(sweep, declared), declared.weights)
 
 
 def units(sweep: Sweep) -> Units:

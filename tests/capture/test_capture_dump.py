@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 
 from stitchpipe.capture import CaptureError, dump, identity, provenance

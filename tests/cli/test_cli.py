@@ -25,8 +25,10 @@ def refused(*arguments, cwd=None):
     done = stitchpipe(*arguments, cwd=cwd)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr + done.stdout
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    return done.stderr
+    *progress, message = done.stderr.strip().splitlines()
+    assert all(": done (" in line for line in progress), done.stderr
+    assert message.startswith("stitchpipe: ")
+    return message
 
 
 def test_help_lists_what_there_is():
