@@ -28,8 +28,7 @@ def check_deterministic(run: Callable[[Tensor], Mapping[str, Tensor]], images: T
     """Refuse a network that answers the same image in different ways.
 
     Two passes over the same images find dropout and other random numbers; a pass over their second half finds
-    batch normalisation in training mode, whose answer for one image depends on the others. NaN passes: the
-    store refuses it by name.
+    batch normalisation that uses the batch's own statistics. NaN passes: the store refuses it by name.
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ def check_deterministic(run: Callable[[Tensor], Mapping[str, Tensor]], images: T
             alone,
             COMPANY_TOLERANCE,
             expected="activations of an image that do not depend on the other images of the batch",
-            remedy="Batch normalisation is in training mode, or the network mixes images.",
+            remedy="Batch normalisation uses the batch's own statistics, or the network mixes images.",
         )
 
 

@@ -53,7 +53,7 @@ def cluster(scheduler: str | None, *, workers: int, memory_limit_bytes: int) -> 
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=memory_limit_bytes,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port, never the network
                 host="127.0.0.1",
                 silence_logs="ERROR",
             ) as local,

@@ -84,15 +84,16 @@ def test_outputs_that_are_not_one_per_image_are_no_layers():
         def __init__(self):
             super().__init__()
             self.cut_up, self.table, self.head = nn.Unflatten(1, (2, 2)), Table(), nn.Linear(4, 2)
+            self.project = nn.Linear(3, 4)
             self.merge = Merge()
 
         def forward(self, x):
-            return self.head(self.merge(self.cut_up(x.mean((2, 3)) @ self.table())))
+            return self.head(self.merge(self.cut_up(self.project(x.mean((2, 3))) + self.table())))
 
     class Table(nn.Module):
         def __init__(self):
             super().__init__()
-            self.weight = nn.Parameter(torch.randn(3, 4))
+            self.weight = nn.Parameter(torch.randn(1, 4))
 
         def forward(self):
             return self.weight
@@ -107,7 +108,7 @@ def test_outputs_that_are_not_one_per_image_are_no_layers():
 
     network = Windows()
     names = [info.name for info in layers(network, images(4, count=1))]
-    assert names == ["cut_up", "merge.together", "merge", "head"]
+    assert names == ["project", "cut_up", "merge.together", "merge", "head"]
     with pytest.raises(LayerError, match=r"expected one output per image \(3\), found shape \(6, 2\)"):
         extractor(network, ["merge.apart"])(images(4))
     with pytest.raises(LayerError, match="one output per image"):
@@ -167,7 +168,7 @@ def test_a_network_whose_steps_depend_on_values_is_refused():
             return x if x.sum() > 0 else -x
 
     with pytest.raises(
-        TraceError, match="Branches: expected a forward pass that torch.fx can trace"
+        TraceError, match=r"Branches: expected a forward pass that torch.fx can trace"
     ) as refused:
         extractor(Branches(), [])
     assert "\n" not in str(refused.value)
@@ -178,7 +179,7 @@ def test_a_network_that_returns_no_tensor_is_refused():
         def forward(self, x):
             return {"logits": x}
 
-    with pytest.raises(TraceError, match="one tensor of logits, found an? .*dict"):
+    with pytest.raises(TraceError, match=r"one tensor of logits, found an? .*dict"):
         extractor(Two(), [])(images(4))
 
 

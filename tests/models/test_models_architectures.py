@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from stitchpipe.models import ArchitectureError, architectures, build, weights_digest

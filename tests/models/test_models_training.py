@@ -89,7 +89,7 @@ def test_a_loss_that_explodes_is_reported(digits):
 
 def test_more_classes_than_logits_are_refused(digits):
     network = build("cifar_resnet", {**SMALL, "num_classes": 5}, seed=0)
-    with pytest.raises(TrainingError, match="at most 5 classes.*found 10 classes.*num_classes"):
+    with pytest.raises(TrainingError, match=r"at most 5 classes.*found 10 classes.*num_classes"):
         train_classifier(network, digits["train"], epochs=1, seed=0)
 
 

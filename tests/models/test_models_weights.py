@@ -97,7 +97,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, other, form):
         torch.save(content, path, _use_new_zipfile_serialization=form == "torch")
     loaded = network()
     before = weights_digest(loaded)
-    with pytest.raises(WeightsError, match="more than tensors|no checkpoint") as refused:
+    with pytest.raises(WeightsError, match=r"more than tensors|no checkpoint") as refused:
         load_weights(loaded, path)
     assert not canary.exists()
     assert weights_digest(loaded) == before
@@ -203,3 +203,13 @@ def test_shared_tensors_are_saved(tmp_path):
     loaded = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     load_weights(loaded, tmp_path / "tied.safetensors")
     assert torch.equal(loaded[1].weight, tied[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "text"),
+    [((2, 2), r"found 12 unexpected \(layer2\.1"), ((1, 1), r"found 10 missing \(layer1\.1")],
+)
+def test_a_deeper_and_a_shallower_network_do_not_fit(tmp_path, blocks, text):
+    save_weights(network(blocks=blocks), tmp_path / "weights.safetensors")
+    with pytest.raises(WeightsError, match=text):
+        load_weights(network(), tmp_path / "weights.safetensors")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from stitchpipe import sweep as steps
-from stitchpipe.config import Sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stitchpipe.config import Sweep
 
 TINY = """
 name = "tiny"

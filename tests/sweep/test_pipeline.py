@@ -98,7 +98,9 @@ def test_a_layer_matches_itself(results, layer):
     assert number(results, "procrustes", "pooled", *same)["value"] == pytest.approx(0.0, abs=1e-7)
     stitched = number(results, "stitch_relative_accuracy", "positions", *same, method="dm")
     assert stitched["value"] == 1.0
-    assert number(results, "ood_frechet", "positions", *same, method="dm")["value"] == pytest.approx(0, abs=1e-6)
+    assert number(results, "ood_frechet", "positions", *same, method="dm")["value"] == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_a_stitched_accuracy_is_that_of_the_network_run_by_hand(tiny, results):
@@ -143,7 +145,9 @@ def test_trained_stitches_record_their_budget(results):
 def test_a_second_run_does_nothing_and_changes_nothing(tiny, results):
     before = {path: path.stat().st_mtime_ns for path in tiny.folder.root.rglob("*.parquet")}
     units = steps.units(tiny.sweep)
-    assert [steps.dump(tiny.sweep, tiny.folder, *dump)["row_groups_written"] for dump in units.dumps] == [0] * 4
+    assert [steps.dump(tiny.sweep, tiny.folder, *dump)["row_groups_written"] for dump in units.dumps] == [
+        0
+    ] * 4
     assert [steps.compare(tiny.sweep, tiny.folder, view)["computed"] for view in units.views] == [0, 0]
     assert steps.fit_maps(tiny.sweep, tiny.folder) == {"maps": 0}
     assert sum(steps.stitch(tiny.sweep, tiny.folder, *target)["made"] for target in units.targets) == 0
@@ -154,7 +158,16 @@ def test_from_nothing_the_numbers_are_the_same(tiny, results, tmp_path):
     folder = steps.Folder(tmp_path / "again")
     run_steps(tiny.sweep, folder)
     again = sp.open(folder.root).results()
-    order = ["index", "view", "source_model", "source_layer", "target_model", "target_layer", "method", "init"]
+    order = [
+        "index",
+        "view",
+        "source_model",
+        "source_layer",
+        "target_model",
+        "target_layer",
+        "method",
+        "init",
+    ]
     left, right = (frame.sort_values(order, ignore_index=True) for frame in (results, again))
     assert left.equals(right)
 

@@ -1,0 +1,134 @@
+"""The command line in a process of its own: help that teaches, one message for a mistake, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.sweep.conftest import TINY, tiny  # noqa: F401 - the fixture
+
+
+def stitchpipe(*arguments, cwd=None, timeout=120):
+    return subprocess.run(
+        [sys.executable, "-m", "stitchpipe.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def refused(*arguments, cwd=None):
+    done = stitchpipe(*arguments, cwd=cwd)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def test_help_lists_what_there_is():
+    text = stitchpipe("--help").stdout
+    for command in (
+        "quickstart",
+        "run",
+        "plan",
+        "dump",
+        "compare",
+        "stitch",
+        "report",
+        "ls",
+        "show",
+        "query",
+    ):
+        assert command in text
+    assert "interrupted" in stitchpipe("quickstart", "--help").stdout
+
+
+def test_importing_the_package_is_light():
+    code = "import stitchpipe, sys; print([m for m in ('torch', 'dask', 'prefect', 'sklearn') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_ls_and_show_tell_what_is_there(tiny):  # noqa: F811
+    listed = stitchpipe("ls", tiny.folder.root).stdout
+    assert "layer1.0" in listed
+    assert "org/B" in listed
+    shown = stitchpipe("show", tiny.folder.root, "org/B/layer1.0").stdout
+    assert "fingerprint" in shown
+    assert "torch" in shown
+    assert "layer9" in refused("show", tiny.folder.root, "A/layer9")
+
+
+def test_query_answers(tiny):  # noqa: F811
+    sql = "SELECT index, count(*) AS n FROM results WHERE method IS NULL GROUP BY index ORDER BY index"
+    lines = stitchpipe("query", tiny.folder.root, sql).stdout.splitlines()
+    assert lines[0] == "index\tn"
+    assert "cka\t36" in lines
+    assert "SELECT" in refused("query", tiny.folder.root, "DROP TABLE results")
+    assert "colum" in refused("query", tiny.folder.root, "SELECT nothing FROM results")
+
+
+def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):  # noqa: F811
+    done = stitchpipe("plan", tiny.path, "--out", tmp_path / "run")
+    assert done.returncode == 0
+    assert "batch_size = 64" in done.stdout
+    assert "36 directed pairs" in done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (('"org/B"', '"A"'), "more than once"),
+        (("epochs = 2", "epoch = 2"), "Did you mean 'epochs'?"),
+        (('layers = ["layer?.0"]', 'layers = ["block*"]'), "block*"),
+        (('sources = ["A/*", "org/B/*"]', 'sources = ["Z/*"]'), "Models are A, org/B"),
+        (("train = { epochs = 2, seed = 0 }", 'weights = "absent.safetensors"'), "absent.safetensors"),
+        (('kind = "digits"', 'kind = "image_folder"\nroot = "nowhere"'), "nowhere"),
+    ],
+)
+def test_a_mistake_in_a_sweep_is_one_message(tmp_path, change, hint):
+    path = tmp_path / "sweep.toml"
+    path.write_text(TINY.replace(*change, 1))
+    assert hint in refused("run", path, "--out", tmp_path / "run")
+    assert not (tmp_path / "run" / "store.zarr").exists()
+
+
+def test_a_checkpoint_of_another_architecture_is_one_message(tiny, tmp_path):  # noqa: F811
+    weights = next((tiny.folder.root / "models").rglob("*.safetensors"))
+    path = tmp_path / "sweep.toml"
+    text = TINY.replace("train = { epochs = 2, seed = 0 }", f'weights = "{weights}"', 1)
+    path.write_text(text.replace("widths = [4, 6, 8]", "widths = [4, 6, 9]", 1))
+    assert "shape" in refused("run", path, "--out", tmp_path / "run")
+
+
+@pytest.mark.parametrize("command", ["ls", "show"])
+def test_a_folder_without_a_run_is_one_message(tmp_path, command):
+    assert "no store" in refused(command, tmp_path)
+    assert "no such folder" in refused(command, tmp_path / "absent")
+
+
+def test_an_unreadable_store_is_one_message(tiny, tmp_path):  # noqa: F811
+    folder = tiny.copy(tmp_path / "run")
+    shard = next(path for path in folder.store.rglob("c.0*") if "activations" in str(path))
+    shard.write_bytes(shard.read_bytes()[:-7])
+    for part in (folder.root / "results").glob("compare-*.parquet"):
+        part.unlink()
+    message = refused("compare", tiny.path, "--out", folder.root)
+    assert shard.name in message
+    record = next(folder.store.rglob("manifest.json"))
+    record.write_text(record.read_text().replace("layer", "laier", 1))
+    assert "manifest.json" in refused("ls", folder.root)
+
+
+def test_out_must_be_a_folder(tiny, tmp_path):  # noqa: F811
+    (tmp_path / "file").touch()
+    assert "folder" in refused("run", tiny.path, "--out", tmp_path / "file")
+
+
+def test_a_sweep_that_is_not_there_is_one_message(tmp_path):
+    assert "quickstart" in refused("run", tmp_path / "absent.toml")

@@ -1,0 +1,206 @@
+"""The engine over a real store and real worker processes: the right numbers, whatever the schedule."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from stitchpipe.algebra import cca, cka, direct_matching, procrustes
+from stitchpipe.engine.accumulate import accumulate
+from stitchpipe.engine.execute import SchedulerError, cluster, execute
+from stitchpipe.engine.finalise import Target
+from stitchpipe.engine.plan import make_plan
+from stitchpipe.mapfile import MapFileError, read_map
+from stitchpipe.rows import result_grid, to_rows
+from tests.engine.conftest import SHAPES, build
+
+INDICES = ("cka_biased", "cca", "procrustes", "dm_r2", "dm_struct")
+NAMES = list(SHAPES)
+
+
+def planned(synthetic, view="positions", memory=2**30):
+    everything = range(len(synthetic.layers))
+    return make_plan(
+        synthetic.layers,
+        dict.fromkeys(everything, tuple(everything)),
+        view=view,
+        splits=synthetic.splits,
+        memory_limit_bytes=memory,
+    )
+
+
+def targets_of(plan, indices=INDICES, maps=None):
+    digests = {number: f"digest-{number}" for number in range(len(plan.layers))}
+    return [
+        Target(step, position, layer, indices, (maps or {}).get(layer, {}), digests)
+        for step, work in enumerate(plan.passes)
+        for position, tile in enumerate(work.tiles)
+        for layer in tile.targets
+    ]
+
+
+def compared(client, synthetic, plan, **options):
+    """Return (source, target, index) → record."""
+    heard = []
+    parts = execute(
+        client, synthetic.url, plan, targets_of(plan, **options), report=lambda *at: heard.append(at)
+    )
+    records = [record for _, part in parts for record in part]
+    assert heard[0][0] == 0
+    assert heard[-1][0] == heard[-1][1]
+    return {(r["source_layer"], r["target_layer"], r["index"]): r for r in records}
+
+
+@pytest.fixture(scope="module")
+def records(client, synthetic):
+    return compared(client, synthetic, planned(synthetic))
+
+
+@pytest.mark.parametrize("source", ["wide", "coarse", "dead", "duplicate"])
+@pytest.mark.parametrize("target", ["wide", "coarse", "dead", "duplicate"])
+def test_numbers_are_those_of_the_rows_in_memory(records, synthetic, source, target):
+    grid = result_grid("positions", SHAPES[target])
+    rows = {
+        (split, side): to_rows(synthetic.blocks[split, name], "positions", grid)
+        for split in ("train", "test")
+        for side, name in (("x", source), ("y", target))
+    }
+    x, y = rows["test", "x"], rows["test", "y"]
+    fitted = direct_matching(rows["train", "x"], rows["train", "y"], storage_eps=2**-23)
+    expected = {
+        "cka_biased": cka(x, y, debiased=False),
+        "cca": cca(x, y),
+        "procrustes": procrustes(x, y),
+        "dm_r2": fitted.r2(x, y),
+        "dm_struct": fitted.struct_error(x, y),
+    }
+    for index, value in expected.items():
+        record = records[source, target, index]
+        assert record["value"] == pytest.approx(value, rel=1e-9, abs=1e-12), index
+        assert record["n_rows"] == len(x)
+        assert record["status"] == "ok"
+    assert records[source, target, "dm_r2"]["rank"] == fitted.rank
+
+
+def test_what_has_no_value_says_why(records):
+    for source, target in (("constant", "wide"), ("wide", "constant")):
+        record = records[source, target, "cka_biased"]
+        assert (record["value"], record["status"]) == (None, "constant")
+        assert record["reason"]
+    assert records["constant", "wide", "dm_r2"]["value"] is not None  # the mean is the best map
+    assert records["wide", "constant", "dm_r2"]["status"] == "constant"
+    assert records["dead", "dead", "dm_r2"]["rank"] == 4
+    assert records["duplicate", "wide", "dm_r2"]["rank"] == 3
+
+
+def test_too_few_rows_are_refused_not_answered(tmp_path, client):
+    few = build(tmp_path / "few.zarr", row_groups=3, samples=(7, 6))
+    records = compared(client, few, planned(few, view="pooled"), indices=("cca", "cka"))
+    assert records["wide", "coarse", "cca"]["status"] == "too_few_rows"
+    assert records["wide", "coarse", "cka"]["status"] == "ok"
+
+
+def test_the_number_of_workers_changes_no_bit(records, synthetic):
+    with cluster(None, workers=1, memory_limit_bytes=2**30) as alone:
+        assert compared(alone, synthetic, planned(synthetic)) == records
+
+
+def test_a_worker_that_dies_changes_no_bit(records, synthetic):
+    with cluster(None, workers=2, memory_limit_bytes=2**30) as fragile:
+        victims = list(fragile.run(os.getpid).values())
+        plan = planned(synthetic)
+        parts, killed = [], []
+        for _, part in execute(
+            fragile, synthetic.url, plan, targets_of(plan), report=lambda *at: _kill_once(victims, killed)
+        ):
+            parts += part
+    assert killed
+    assert {(r["source_layer"], r["target_layer"], r["index"]): r for r in parts} == records
+
+
+def _kill_once(victims, killed):
+    if not killed:
+        os.kill(victims[0], signal.SIGKILL)
+        killed.append(victims[0])
+
+
+def test_little_memory_means_more_passes_and_the_same_numbers(client, records, synthetic):
+    tight = planned(synthetic, memory=30_000)
+    assert len(tight.passes) > 1
+    assert tight.block_samples < 10
+    found = compared(client, synthetic, tight)
+    assert found.keys() == records.keys()
+    for key, record in found.items():
+        assert record["status"] == records[key]["status"]
+        if record["value"] is not None:
+            assert record["value"] == pytest.approx(records[key]["value"], rel=1e-9, abs=1e-10)
+
+
+def test_another_cut_into_row_groups_gives_the_same_numbers(client, records, tmp_path):
+    other = build(tmp_path / "other.zarr", row_groups=4)
+    found = compared(client, other, planned(other))
+    for key, record in found.items():
+        if record["value"] is not None:
+            assert record["value"] == pytest.approx(records[key]["value"], rel=1e-9, abs=1e-10)
+
+
+def test_a_leaf_holds_no_more_than_was_planned(synthetic):
+    for memory in (2**30, 60_000):
+        plan = planned(synthetic, memory=memory)
+        accumulate(synthetic.url, plan, 0, 0, (0,))  # imports and caches are not the leaf's
+        tracemalloc.start()
+        accumulate(synthetic.url, plan, 0, 0, plan.splits[0].leaves()[0])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= plan.cost.peak_bytes + 2**20  # a file's bytes and Python's own objects
+
+
+def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
+    wanted = {1: {0: str(tmp_path / "maps" / "a.safetensors")}}
+    compared(client, synthetic, planned(synthetic), indices=(), maps=wanted)
+    fitted = read_map(tmp_path / "maps" / "a.safetensors")
+    grid = result_grid("positions", SHAPES["coarse"])
+    rows = [to_rows(synthetic.blocks["train", name], "positions", grid) for name in ("wide", "coarse")]
+    expected = direct_matching(*rows, storage_eps=2**-23)
+    np.testing.assert_allclose(fitted.W, expected.W, rtol=1e-8, atol=1e-10)
+    assert (fitted.rank, fitted.condition) == (expected.rank, pytest.approx(expected.condition))
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["a.safetensors"]
+
+
+def test_a_damaged_map_is_one_message(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"no map")
+    with pytest.raises(MapFileError, match="run the sweep again"):
+        read_map(path)
+
+
+def test_a_running_cluster_can_be_named(client, records, synthetic):
+    with cluster(client.scheduler.address, workers=9, memory_limit_bytes=1) as other:
+        assert compared(other, synthetic, planned(synthetic)) == records
+
+
+def test_a_scheduler_that_is_not_there_is_one_message(monkeypatch):
+    monkeypatch.setattr("stitchpipe.engine.execute.PATIENCE_S", 1)
+    with (
+        pytest.raises(SchedulerError, match="dask scheduler"),
+        cluster("tcp://127.0.0.1:9", workers=1, memory_limit_bytes=2**30),
+    ):
+        pass
+
+
+def test_only_names_and_numbers_enter_the_graph(monkeypatch, client, synthetic):
+    sent = []
+    submit = type(client).submit
+
+    def noted(self, function, *arguments, **options):
+        sent.extend(arguments)
+        return submit(self, function, *arguments, **options)
+
+    monkeypatch.setattr(type(client), "submit", noted)
+    compared(client, synthetic, planned(synthetic), indices=("cka_biased",))
+    assert sent
+    assert not [one for one in sent if isinstance(one, np.ndarray)]
