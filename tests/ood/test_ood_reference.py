@@ -151,6 +151,8 @@ def test_tokens_and_vectors_are_scored_too():
 
 
 CONSTANT = np.full_like(TEST, 0.1)
+ONE_NAN = TEST.copy()
+ONE_NAN[9, 2, 1, 0] = np.nan
 DEGENERATE = {
     "zeros": (
         np.zeros_like(TRAIN),

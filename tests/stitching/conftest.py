@@ -4,7 +4,7 @@ import torch
 from tests.stitching.small_stitches import images, labels, stored
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)

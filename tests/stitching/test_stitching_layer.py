@@ -100,6 +100,15 @@ def test_the_map_that_a_layer_starts_from_does_not_learn_with_it():
     assert (fitted.b == 1).all()
 
 
+def test_the_tensors_that_a_layer_is_made_of_do_not_learn_with_it():
+    weight, bias = torch.ones(2, 2), torch.ones(2)
+    layer = StitchingLayer((2,), (2,), weight, bias)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.zero_()
+    assert float(weight.sum()) + float(bias.sum()) == 6.0
+
+
 def test_random_start_follows_from_its_seed_alone():
     torch.manual_seed(1)
     before = torch.get_rng_state()

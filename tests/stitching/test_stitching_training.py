@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import functools
-import operator
 import random
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -186,10 +185,7 @@ def test_batches_pair_each_sample_with_its_label_and_cover_every_epoch(tmp_path)
     seen = [x[:, 0].long().tolist() for x, _ in found]
     for (_, wanted), samples in zip(found, seen, strict=True):
         assert wanted.tolist() == [labels()[sample] for sample in samples]
-    epochs = (
-        functools.reduce(operator.iadd, seen[:steps], []),
-        functools.reduce(operator.iadd, seen[steps:], []),
-    )
+    epochs = [list(chain.from_iterable(part)) for part in (seen[:steps], seen[steps:])]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(N_SAMPLES))
     assert epochs[0] != epochs[1]
 
