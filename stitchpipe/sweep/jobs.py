@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from stitchpipe.config import ConfigError, Stitch, Sweep
 from stitchpipe.graph import LayerInfo
 from stitchpipe.rows import width_of
+from stitchpipe.stitching import TrainingBudget
 
 LayerTable = Mapping[str, Sequence[LayerInfo]]
 
@@ -26,17 +27,13 @@ class LayerName:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One stitch to make. The training fields are None for direct matching."""
+    """One stitch to make; `init` and `budget` are those of a training, None for direct matching."""
 
     source: LayerName
     target: LayerName
     method: str
     init: str | None = None
-    seed: int | None = None
-    steps: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    weight_decay: float | None = None
+    budget: TrainingBudget | None = None
 
     @property
     def needs_direct_map(self) -> bool:
@@ -112,21 +109,17 @@ def _paired(declared: Stitch, source: LayerName, target: LayerName) -> bool:
 def _expand(declared: Stitch, source: LayerName, target: LayerName) -> list[Job]:
     if declared.method == "dm":
         return [Job(source, target, "dm")]
-    return [
-        Job(
-            source,
-            target,
-            "tlm",
-            init=init,
-            seed=seed,
+    budgets = [
+        TrainingBudget(
             steps=declared.steps,
             batch_size=declared.batch_size,
             learning_rate=declared.learning_rate,
             weight_decay=declared.weight_decay,
+            seed=seed,
         )
-        for init in declared.init
         for seed in declared.seeds
     ]
+    return [Job(source, target, "tlm", init, budget) for init in declared.init for budget in budgets]
 
 
 def _check(job: Job, table: LayerTable, where: str) -> None:

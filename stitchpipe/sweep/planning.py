@@ -75,7 +75,7 @@ def forecast(sweep: Sweep) -> Forecast:
         activation_bytes=per_image * sum(size.n_samples for size in sizes),
         comparisons={one.view: _cost(sweep, one, shapes, sizes) for one in sweep.compare},
         stitches={"dm": _count(declared, "dm"), "tlm": _count(declared, "tlm")},
-        training_steps=sum(job.steps or 0 for job in declared),
+        training_steps=sum(job.budget.steps for job in declared if job.budget is not None),
     )
 
 

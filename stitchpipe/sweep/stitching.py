@@ -17,11 +17,13 @@ from stitchpipe.mapfile import read_map, write_map
 from stitchpipe.ood import Statistic, TargetReference
 from stitchpipe.rows import grid_label, grid_of, rows_per_sample, width_of
 from stitchpipe.stitching import (
+    DivergedError,
     StitchError,
     StitchingLayer,
-    TrainingBudget,
     TrainingCurve,
     accuracy,
+    labels_of,
+    relative_accuracy,
     stitched_activations,
     stitched_logits,
     train_task_loss,
@@ -39,18 +41,25 @@ from stitchpipe.sweep.ends import (
 from stitchpipe.sweep.jobs import Job, LayerName, jobs
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table
 from stitchpipe.sweep.progress import Report, silent
-from storage import Representation, open_store
+from storage import open_store
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import torch
     from torch import nn
 
+    from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.config import Sweep
     from stitchpipe.sweep.folder import Folder
 
-OBJECTIVE = "hard_labels"
+STATISTICS = (
+    "stitch_accuracy",
+    "stitch_relative_accuracy",
+    "ood_mahalanobis",
+    "ood_knn",
+    "ood_frechet",
+    "ood_negative_mass",
+)
+"""What a stitch is judged by, in the order of its results."""
 
 
 def stitch(
@@ -110,7 +119,7 @@ class _Bench:
         rest = tail(network, target.name.layer).to(device)
         store = open_store(folder.store)
         logits = open_representation(sweep, folder, store, LayerName(target.name.model, LOGITS), TEST)
-        native = accuracy(logits.read_rows(slice(None)), _labels(logits))
+        native = accuracy(logits.read_rows(slice(None)), labels_of(logits))
         return cls(sweep, folder, target, rest, device, native)
 
     @cached_property
@@ -119,78 +128,75 @@ class _Bench:
         return TargetReference.fit(self.target.train, self.target.test, neighbours=self.sweep.ood.neighbours)
 
     def results(self, job: Job, source: End, key: str) -> list[Result]:
-        """Make one stitch; return its results."""
-        layer, curve = self._fitted(job, source)
-        if curve is not None:
-            write_map(self.folder.map(f"tlm-{key.removeprefix('stitch-')}"), layer.to_map())
-        blocks = list(stitched_activations(layer, source.test, device=self.device))
-        reached = accuracy(stitched_logits(self.tail, iter(blocks)), _labels(source.test))
-        statistics = {
-            "stitch_accuracy": Statistic(reached),
-            "stitch_relative_accuracy": self._relative(reached),
-            **self.reference.score(block.float().cpu().numpy() for block in blocks).named(),
-        }
-        return [self._result(job, source, name, found, curve) for name, found in statistics.items()]
+        """Make one stitch; return its results. A training that diverged has results without values."""
+        layer = self._start(job, source)
+        curve: TrainingCurve | None = None
+        try:
+            if job.budget is not None:
+                labels = labels_of(source.train)
+                curve = train_task_loss(
+                    layer, self.tail, source.train, labels, job.budget, device=self.device
+                )
+                write_map(self.folder.map(f"tlm-{key.removeprefix('stitch-')}"), layer.to_map())
+            found = self._judged(layer, source)
+        except DivergedError as error:
+            found = dict.fromkeys(STATISTICS, Statistic(None, "diverged", f"{error.found} at {error.where}"))
+        record = self._record(job, source, curve)
+        return [
+            Result(index=name, value=one.value, status=one.status, reason=one.note, **record)
+            for name, one in found.items()
+        ]
 
-    def _fitted(self, job: Job, source: End) -> tuple[StitchingLayer, TrainingCurve | None]:
+    def _start(self, job: Job, source: End) -> StitchingLayer:
         shapes = source.train.shape[1:], self.target.train.shape[1:]
-        start = _initial(job, shapes, self.folder, map_key(source, self.target))
-        if job.method == "dm":
-            return start, None
-        budget = TrainingBudget(
-            steps=_given(job.steps),
-            batch_size=_given(job.batch_size),
-            learning_rate=_given(job.learning_rate),
-            weight_decay=_given(job.weight_decay),
-            seed=_given(job.seed),
-        )
-        curve = train_task_loss(
-            start, self.tail, source.train, _labels(source.train), budget, device=self.device
-        )
-        return start, curve
+        if job.needs_direct_map:
+            return StitchingLayer.from_map(*shapes, self._direct_map(source))
+        if job.init == "identity":
+            return StitchingLayer.identity(*shapes)
+        return StitchingLayer.random(*shapes, seed=0 if job.budget is None else job.budget.seed)
 
-    def _relative(self, reached: float) -> Statistic:
-        if self.native_accuracy == 0.0:
-            return Statistic(None, "constant", "the target network itself is never right")
-        return Statistic(reached / self.native_accuracy)
+    def _direct_map(self, source: End) -> AffineMap:
+        return read_map(self.folder.map(map_key(source, self.target)))
 
-    def _result(
-        self, job: Job, source: End, index: str, found: Statistic, curve: TrainingCurve | None
-    ) -> Result:
+    def _judged(self, layer: StitchingLayer, source: End) -> dict[str, Statistic]:
+        """Return the statistics of a stitched network on the test split, by index."""
+        blocks = list(stitched_activations(layer, source.test, device=self.device))
+        reached = accuracy(stitched_logits(self.tail, iter(blocks)), labels_of(source.test))
+        relative = relative_accuracy(reached, self.native_accuracy)
+        never = Statistic(None, "constant", "the target network itself is never right")
+        scores = self.reference.score(block.float().cpu().numpy() for block in blocks)
+        values = [Statistic(reached), never if relative is None else Statistic(relative)]
+        return dict(zip(STATISTICS, [*values, *scores.named().values()], strict=True))
+
+    def _record(self, job: Job, source: End, curve: TrainingCurve | None) -> dict[str, Any]:
+        """Return what all results of a stitch have in common."""
         x, y = source.test, self.target.test
-        shape = y.shape[1:]
-        grid = grid_of(shape)
-        fitted = None
-        if job.method == "dm":
-            fitted = read_map(self.folder.map(map_key(source, self.target)))
-        return Result(
-            index=index,
-            value=found.value,
-            status=found.status,
-            reason=found.note,
-            view=STITCH_VIEW,
-            grid=grid_label(grid),
-            source_model=job.source.model,
-            source_layer=job.source.layer,
-            target_model=job.target.model,
-            target_layer=job.target.layer,
-            fit_split=TRAIN,
-            split=TEST,
-            n_samples=y.n_samples,
-            n_rows=y.n_samples * rows_per_sample(STITCH_VIEW, grid),
-            p=width_of(x.shape[1:], STITCH_VIEW),
-            q=width_of(shape, STITCH_VIEW),
-            rank=None if fitted is None else fitted.rank,
-            condition=None if fitted is None else fitted.condition,
-            method=job.method,
-            init=job.init,
-            objective=None if curve is None else OBJECTIVE,
-            seed=job.seed,
-            steps=None if curve is None else curve.steps,
-            final_loss=None if curve is None else curve.final_loss,
-            source_digest=x.digest,
-            target_digest=y.digest,
-        )
+        grid = grid_of(y.shape[1:])
+        fitted = self._direct_map(source) if job.method == "dm" else None
+        return {
+            "view": STITCH_VIEW,
+            "grid": grid_label(grid),
+            "source_model": job.source.model,
+            "source_layer": job.source.layer,
+            "target_model": job.target.model,
+            "target_layer": job.target.layer,
+            "fit_split": TRAIN,
+            "split": TEST,
+            "n_samples": y.n_samples,
+            "n_rows": y.n_samples * rows_per_sample(STITCH_VIEW, grid),
+            "p": width_of(x.shape[1:], STITCH_VIEW),
+            "q": width_of(y.shape[1:], STITCH_VIEW),
+            "rank": None if fitted is None else fitted.rank,
+            "condition": None if fitted is None else fitted.condition,
+            "method": job.method,
+            "init": job.init,
+            "objective": None if job.budget is None else job.budget.objective,
+            "seed": None if job.budget is None else job.budget.seed,
+            "steps": None if job.budget is None else job.budget.steps,
+            "final_loss": None if curve is None else curve.final_loss,
+            "source_digest": x.digest,
+            "target_digest": y.digest,
+        }
 
 
 def _check_disjoint(end: End) -> None:
@@ -202,32 +208,3 @@ def _check_disjoint(end: End) -> None:
             found=f"{len(shared)} samples in both, for example '{min(shared)}'",
             remedy="Cut the data set anew: a map must not be scored on rows that it was fitted on.",
         )
-
-
-def _labels(representation: Representation) -> npt.NDArray[np.int64]:
-    labels = representation.split.labels
-    if labels is None:
-        raise StitchError(
-            where=str(representation.address),
-            expected="a label for every sample",
-            found="a split without labels",
-            remedy="Stitched networks are judged by accuracy: add the split with labels.",
-        )
-    return labels
-
-
-def _initial(
-    job: Job, shapes: tuple[tuple[int, ...], tuple[int, ...]], folder: Folder, key: str
-) -> StitchingLayer:
-    if job.needs_direct_map:
-        return StitchingLayer.from_map(*shapes, read_map(folder.map(key)))
-    if job.init == "identity":
-        return StitchingLayer.identity(*shapes)
-    return StitchingLayer.random(*shapes, seed=_given(job.seed))
-
-
-def _given(value: Any) -> Any:
-    """Return a training field of a job; direct matching has none."""
-    if value is None:
-        raise ValueError("a task loss matching job without a budget")
-    return value
