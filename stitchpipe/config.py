@@ -205,7 +205,7 @@ class Run(_Section):
         default=2 * 2**30, description="per worker; tiles are planned to stay below it"
     )
     torch_threads: Count = Field(
-        default=2, description="of forward passes and training, which run one at a time"
+        default=1, description="of forward passes and training; no faster with two on two shared cores"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="for forward passes and training"

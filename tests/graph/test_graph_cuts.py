@@ -9,11 +9,20 @@ import torch
 import torch.fx
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_networks import FAMILIES, InPlaceUnused, Reused, SharedScale, cifar, images, lively, resnet
 
 from stitchpipe.graph import LayerError, extractor, layers, tail
 from stitchpipe.graph.trace import Traced, trace
 from stitchpipe.models import weights_digest
+from tests.graph.small_networks import (
+    FAMILIES,
+    InPlaceUnused,
+    Reused,
+    SharedScale,
+    cifar,
+    images,
+    lively,
+    resnet,
+)
 
 BLOCKS = ["layer1.0", "layer1.1", "layer1", "layer2.0", "layer2", "layer3.0", "layer3"]
 

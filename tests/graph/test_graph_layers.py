@@ -6,10 +6,10 @@ import threading
 
 import pytest
 import torch
-from small_networks import FAMILIES, cifar, images, resnet, vit
 from torch import nn
 
 from stitchpipe.graph import LayerError, TraceError, extractor, layers, select
+from tests.graph.small_networks import FAMILIES, cifar, images, resnet, vit
 
 
 def by_hooks(network, batch):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_dump import SHAPES, address, begin, blocks_of, dumped, finish, new_store, tree, truth
 
 from storage import CorruptError, StoreError, SymlinkError, open_store
+from tests.storage.small_dump import SHAPES, address, begin, blocks_of, dumped, finish, new_store, tree, truth
 
 
 @pytest.fixture(scope="module")

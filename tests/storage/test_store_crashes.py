@@ -2,9 +2,9 @@ import os
 import random
 
 import pytest
-from small_dump import SHAPES, begin, dumped, finish, new_store, tree
 
 from storage import open_store
+from tests.storage.small_dump import SHAPES, begin, dumped, finish, new_store, tree
 
 # What changes the disk in a way that survives the process. Flushes do not: power loss is another matter.
 OPERATIONS = ("makedirs", "write", "link", "unlink")

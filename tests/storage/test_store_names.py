@@ -3,10 +3,10 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_dump import IDS, new_store, truth
 
 from storage import Address, LayerSpec, LayoutError
 from storage.names import MAX_SEGMENT, RESERVED, decode_name, encode_name
+from tests.storage.small_dump import IDS, new_store, truth
 
 HOSTILE = [
     "..", ".", "...", "a\\b", "a//b", "a/b", "/etc/passwd", "../../up", "nul\0byte", "x" * 300, "X" * 300,

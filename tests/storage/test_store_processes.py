@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 import pytest
-from small_dump import SHAPES, address, begin, finish, new_store, tree, truth, write_in_child
 
 from storage import open_store
+from tests.storage.small_dump import SHAPES, address, begin, finish, new_store, tree, truth, write_in_child
 
 KILLS = 12
 

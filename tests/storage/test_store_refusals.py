@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from small_dump import IDS, LABELS, SHAPES, address, begin, blocks_of, dumped, finish, new_store, tree, truth
 
 import storage
 from storage import (
@@ -26,6 +25,19 @@ from storage import (
     WriteError,
     check_pairing,
     open_store,
+)
+from tests.storage.small_dump import (
+    IDS,
+    LABELS,
+    SHAPES,
+    address,
+    begin,
+    blocks_of,
+    dumped,
+    finish,
+    new_store,
+    tree,
+    truth,
 )
 
 

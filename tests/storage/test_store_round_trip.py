@@ -8,7 +8,10 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_dump import (
+
+import storage
+from storage import AmbiguousError, NotFoundError, open_store
+from tests.storage.small_dump import (
     IDS,
     LABELS,
     N_SAMPLES,
@@ -22,9 +25,6 @@ from small_dump import (
     tree,
     truth,
 )
-
-import storage
-from storage import AmbiguousError, NotFoundError, open_store
 
 
 @pytest.fixture(scope="module")
