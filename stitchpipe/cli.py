@@ -24,6 +24,7 @@ USER_MISTAKE, INTERRUPTED = 2, 130
 
 app = App(
     name="stitchpipe",
+    suppress_keyboard_interrupt=False,  # main() says how to go on
     version=__version__,
     help="Compare neural representations: dump activations once, then compare, stitch and query them.\n\n"
     "Start with `stitchpipe quickstart`; it needs no data, weights, GPU or server.",

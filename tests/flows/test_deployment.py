@@ -8,6 +8,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import CronSchedule
 
 from flows.loopback import Check
+from tests.sweep.conftest import TINY
 
 
 def test_the_pinned_server_schedules_runs(stage):
@@ -28,11 +29,12 @@ def test_the_pinned_server_schedules_runs(stage):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(800)
 def test_a_scheduled_run_fires_in_the_cpu_pool_stitches_in_the_gpu_pool_and_finishes(tmp_path):
     said = []
-    out = tmp_path / "out"
-    seen = Check(sweep="quickstart", out=out, timeout_s=1000.0, say=said.append).run()
+    out, sweep = tmp_path / "out", tmp_path / "tiny.toml"
+    sweep.write_text(TINY)
+    seen = Check(sweep=str(sweep), out=out, timeout_s=600.0, say=said.append).run()
     assert seen.state == "COMPLETED", said
     assert seen.auto_scheduled
     assert seen.states[0] == "Scheduled"

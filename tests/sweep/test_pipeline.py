@@ -11,7 +11,7 @@ from stitchpipe import sweep as steps
 from stitchpipe.config import ConfigError, Sweep, parse
 from stitchpipe.rows import to_rows
 from tests import oracles
-from tests.sweep.conftest import TINY, run_steps
+from tests.sweep.conftest import TINY
 
 LAYERS = ["layer1.0", "layer2.0", "layer3.0"]
 
@@ -152,24 +152,6 @@ def test_a_second_run_does_nothing_and_changes_nothing(tiny, results):
     assert steps.fit_maps(tiny.sweep, tiny.folder) == {"maps": 0}
     assert sum(steps.stitch(tiny.sweep, tiny.folder, *target)["made"] for target in units.targets) == 0
     assert before == {path: path.stat().st_mtime_ns for path in tiny.folder.root.rglob("*.parquet")}
-
-
-def test_from_nothing_the_numbers_are_the_same(tiny, results, tmp_path):
-    folder = steps.Folder(tmp_path / "again")
-    run_steps(tiny.sweep, folder)
-    again = sp.open(folder.root).results()
-    order = [
-        "index",
-        "view",
-        "source_model",
-        "source_layer",
-        "target_model",
-        "target_layer",
-        "method",
-        "init",
-    ]
-    left, right = (frame.sort_values(order, ignore_index=True) for frame in (results, again))
-    assert left.equals(right)
 
 
 def test_what_is_lost_is_made_again_and_nothing_else(tiny, results, tmp_path):
