@@ -57,7 +57,7 @@ def run(
     Exception
         Whatever a unit of work raised, unwrapped.
     """
-    with _interruptible(out), listening(progress):
+    with _interruptible(out) as request, listening(request.heeded(progress)):
         server = embedded.prepare()
         progress("start Prefect", 0, 1)
         # Prefect reads its settings when it is imported, so it is imported here: the settings exist now,
@@ -70,8 +70,45 @@ def run(
         return flow(sweep, str(out), scheduler=scheduler, steps=list(steps))
 
 
+class _StopRequest:
+    """Remembers that the run was asked to stop.
+
+    A signal handler asks by raising, and Python drops what is raised inside a destructor (seen: the run went on
+    to its end). So the request is also kept, and heeded at the next report.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._signum: signal.Signals | None = None
+        self._wrapped: dict[int, Any] = {}
+
+    def heeded(self, progress: Progress) -> Progress:
+        """Return `progress`, which raises `Interrupted` once the run was asked to stop."""
+
+        def report(unit: str, done: int, total: int) -> None:
+            if threading.current_thread() is threading.main_thread():
+                self._listen()
+            if self._signum is not None:
+                raise Interrupted(self._out, self._signum)
+            progress(unit, done, total)
+
+        return report
+
+    def _listen(self) -> None:
+        """Stand before the present handlers: Prefect puts its own for as long as a flow runs."""
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            present = signal.getsignal(signum)
+            if present != self._noted and callable(present):
+                self._wrapped[signum] = present
+                signal.signal(signum, self._noted)
+
+    def _noted(self, signum: int, frame: FrameType | None) -> None:
+        self._signum = signal.Signals(signum)
+        self._wrapped[signum](signum, frame)
+
+
 @contextmanager
-def _interruptible(out: Path) -> Iterator[None]:
+def _interruptible(out: Path) -> Iterator[_StopRequest]:
     """Turn Ctrl-C and SIGTERM inside the block into `Interrupted`.
 
     During a flow Prefect handles SIGTERM: it marks the run as crashed and then sends the signal again, to the
@@ -82,13 +119,16 @@ def _interruptible(out: Path) -> Iterator[None]:
         raise Interrupted(out, signal.Signals(signum))
 
     main = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGTERM, terminated) if main else None
+    previous = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    if main:
+        signal.signal(signal.SIGTERM, terminated)
     try:
-        yield
+        yield _StopRequest(out)
     except Interrupted:
         raise
     except KeyboardInterrupt:
         raise Interrupted(out, signal.SIGINT) from None
     finally:
         if main:
-            signal.signal(signal.SIGTERM, previous)
+            for signum, handler in previous.items():
+                signal.signal(signum, handler)

@@ -93,3 +93,19 @@ def test_two_runs_at_a_time_use_two_databases(migrated_home, child, tmp_path):
     for run in runs:
         run.must_succeed(120)
     assert {path.parent.name for path in migrated_home.glob("*/prefect.db")} == {"0", "1"}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_request_to_stop_that_python_drops_is_heeded_at_the_next_report(tmp_path):
+    class Dropping:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as caught, _interruptible(tmp_path) as request:
+        report = request.heeded(lambda *at: None)
+        report("unit", 0, 2)
+        Dropping()
+        report("unit", 1, 2)
+    assert caught.value.exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
