@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
+from stitchpipe.errors import ExplainedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -22,12 +24,8 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 
 
-class ChildError(RuntimeError):
+class ChildError(ExplainedError, RuntimeError):
     """A child process ended, or did not answer in time."""
-
-    def __init__(self, *, where: str, expected: str, found: str, remedy: str) -> None:
-        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
-        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
 
 
 class Child:
