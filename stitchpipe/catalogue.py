@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -15,9 +13,11 @@ import pyarrow.parquet as pq
 
 from stitchpipe.errors import ExplainedError
 from stitchpipe.query import QueryError, answer
+from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -201,8 +201,7 @@ class Catalogue:
         path = self._part(key)
         table = pa.Table.from_pylist([asdict(result) for result in results], schema=SCHEMA)
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            _replace(path, table)
+            write_whole(path, _encoded(table))
         except OSError as error:
             raise CatalogueError(
                 where=str(path),
@@ -275,24 +274,10 @@ class Catalogue:
         return pa.concat_tables([SCHEMA.empty_table(), *parts], promote_options="default")
 
 
-def _replace(path: Path, table: pa.Table) -> None:
-    """Put `table` at `path` in one step."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _encoded(table: pa.Table) -> bytes:
+    buffer = BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
 
 
 def _read(path: Path) -> pa.Table:

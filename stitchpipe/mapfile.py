@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from stitchpipe.algebra.maps import AffineMap
 from stitchpipe.errors import ExplainedError
+from stitchpipe.wholefile import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class MapFileError(ExplainedError, ValueError):
@@ -19,14 +21,8 @@ class MapFileError(ExplainedError, ValueError):
 
 def write_map(path: Path, fitted: AffineMap) -> None:
     """Write ``W [q, p]``, ``b [q]``, rank and condition number; an existing file is replaced atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     notes = {"rank": str(fitted.rank), "condition": repr(float(fitted.condition))}
-    payload = save({"W": fitted.W, "b": fitted.b}, metadata=notes)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    write_whole(path, save({"W": fitted.W, "b": fitted.b}, metadata=notes))
 
 
 def read_map(path: Path) -> AffineMap:

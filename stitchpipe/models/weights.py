@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from stitchpipe.errors import ExplainedError
+from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,20 +74,11 @@ def save_weights(network: nn.Module, path: Path) -> None:
 
     Tensors that share memory are written once each.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, tensor in network.state_dict().items()
     }
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        with partial.open("wb") as file:
-            file.write(save(tensors))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, save(tensors))
 
 
 def weights_digest(network: nn.Module) -> str:

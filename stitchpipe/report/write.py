@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,9 +20,11 @@ from stitchpipe.report.payload import embedded, payload
 from stitchpipe.report.provenance import sections
 from stitchpipe.report.tables import table_of
 from stitchpipe.studies.stitches import STITCH, LayerOrder, stitches
+from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -92,7 +91,7 @@ def write_report(
     page = _page(compared, stitched, findings, layer_order, provenance, title)
     try:
         images = _images(out_dir / "figures", compared, stitched, layer_order)
-        _replace(out_dir / "index.html", page)
+        write_whole(out_dir / "index.html", page.encode())
     except OSError as error:
         raise ReportError(
             where=str(out_dir),
@@ -187,16 +186,3 @@ def _images(
     for stale in set(folder.glob("*.png")) - set(written):
         stale.unlink()
     return tuple(written)
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stitchpipe.catalogue import Catalogue
 from stitchpipe.config import ConfigError
+from stitchpipe.wholefile import write_whole
 from storage.names import encode_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,7 @@ def key_of(*parts: Any) -> str:
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write a small JSON record whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        json.dump(record, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    write_whole(path, json.dumps(record, indent=1, sort_keys=True).encode())
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -24,7 +24,7 @@ SPLITS = (TRAIN, TEST)
 def splits(data: Data) -> Mapping[str, ImageSplit]:
     """Return the training and the test split of a declared data set."""
     if data.kind == "digits":
-        return load_digits_splits(test_fraction=data.test_fraction, seed=data.seed)
+        return load_digits_splits(name=data.label, test_fraction=data.test_fraction, seed=data.seed)
     if data.root is None:
         raise ConfigError(where="data", expected="`root`", found="none", remedy="Name the images' folder.")
     return load_image_folder(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.config import ConfigError, Sweep
+from stitchpipe.graph import LOGITS
 from stitchpipe.report import write_report
 from stitchpipe.studies import findings
 from stitchpipe.sweep.ends import comparison_keys, ends_of, open_ends, open_representation, stitch_key
@@ -78,7 +79,7 @@ def _provenance(sweep: Sweep, folder: Folder) -> dict[str, Any]:
     made_with: dict[str, Any] = {}
     for declared in sweep.models:
         record = read_record(folder.model_record(declared.name)) or {}
-        one = open_representation(sweep, folder, store, LayerName(declared.name, "logits"), TEST)
+        one = open_representation(sweep, folder, store, LayerName(declared.name, LOGITS), TEST)
         made_with = dict(one.provenance)
         accuracy = record.get("test_accuracy")
         models[declared.name] = {

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TINY = """
 name = "tiny"
 [data]
+name = "small digits"
 kind = "digits"
 [dump]
 layers = ["layer?.0"]
