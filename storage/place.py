@@ -1,0 +1,132 @@
+"""Where a store lies: the whole of what the store asks of a file system or an object store.
+
+Keys are relative, ``/``-separated and built from encoded names only. Data are created once under their key, whole
+and durable, and never overwritten. `remove` and `quarantine` serve maintenance (`storage.maintenance`) alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from storage.layout import COMMITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Self
+
+PARTIAL = f"{COMMITS}/partial"
+"""Where unfinished files of local writers lie, out of sight of every reader, until they are linked."""
+
+QUARANTINE = f"{COMMITS}/quarantine"
+"""Where maintenance moves what it takes out of a store, under the key it had."""
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One file of a place: its key, size, and when it was written, in seconds since the epoch."""
+
+    key: str
+    n_bytes: int
+    modified_s: float
+
+
+class Staged(Protocol):
+    """A file in the making: nobody sees it before it is committed whole.
+
+    A context manager; what was not committed when it ends is discarded.
+    """
+
+    def write(self, data: bytes) -> None:
+        """Append bytes. `WriteError` where the place refuses."""
+
+    def commit(self) -> bool:
+        """Give the file its key, durably, unless the key is taken; return whether this call made it.
+
+        Raises
+        ------
+        WriteError
+            The place refused: full, read-only, forbidden.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class Place(Protocol):
+    """A write-once key–value store. Implementations are frozen dataclasses: equal, hashable, picklable."""
+
+    @property
+    def url(self) -> str:
+        """Where this is, as `open_store` takes it; without secrets."""
+
+    def path(self, key: str) -> str:
+        """Return how people name a key: a path or an URL.
+
+        Raises
+        ------
+        SymlinkError
+            It is reached through a symbolic link.
+        """
+
+    def read(self, key: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such file.
+        CorruptError
+            It is there and cannot be read.
+        UnreachableError
+            The place does not answer, or refuses access.
+        """
+
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes from ``start`` to ``stop`` of each range; short where the file ends before. As `read`."""
+
+    def size(self, key: str) -> int | None:
+        """Return a file's bytes, or None where there is none."""
+
+    def version(self, key: str) -> tuple[int | str, ...] | None:
+        """Return what changes when a file is replaced or touched, or None where there is none."""
+
+    def directories(self, key: str = "") -> list[str]:
+        """Return the names directly below a key that have keys below them, sorted, without `COMMITS`."""
+
+    def entries(self, key: str = "") -> Iterator[Entry]:
+        """Yield every file at any depth below a key, records and unfinished files too, in the order of keys."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Create a file whole and durable, unless its key is taken; return whether this call made it.
+
+        When it returns, the file under that key survives power loss, whoever made it.
+
+        Raises
+        ------
+        WriteError
+            The place refused: full, read-only, forbidden.
+        """
+
+    def stage(self, key: str) -> Staged:
+        """Begin a file that is written in parts and committed as one."""
+
+    def remove(self, key: str) -> None:
+        """Remove a file, durably; nothing where there is none. For maintenance alone. `WriteError` if refused."""
+
+    def quarantine(self, key: str) -> str:
+        """Move a file below `QUARANTINE`, where no reader looks, and return its new key; never lose its bytes."""
+
+    def preflight(self) -> None:
+        """Try, with a file of a new name below `PARTIAL`, what writers rely on; leave nothing behind.
+
+        Raises
+        ------
+        WriteError
+            The place is read-only, full or forbidden, or does not create exclusively (the second creation of a key
+            must be refused and the first one's bytes stay).
+        """
+
+    def free_bytes(self) -> int | None:
+        """Return the room that is left, or None where that has no meaning."""
