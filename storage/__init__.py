@@ -4,6 +4,7 @@ A store holds *representations* (the activations of one layer of one model on on
 cut into row groups, written once, sealed by a manifest and checked against it on every read.
 """
 
+from storage.codecs import CODECS
 from storage.errors import (
     AmbiguousError,
     ConflictError,
@@ -25,18 +26,20 @@ from storage.errors import (
 from storage.layout import RowGroups, plan_split
 from storage.pairing import check_pairing
 from storage.read import Representation
-from storage.schema import Address, LayerSpec, SealedLayer
+from storage.schema import Address, Encoding, LayerSpec, SealedLayer
 from storage.splits import Split
 from storage.store import Store, open_store
 from storage.verify import Problem
 from storage.write import Dump
 
 __all__ = [
+    "CODECS",
     "Address",
     "AmbiguousError",
     "ConflictError",
     "CorruptError",
     "Dump",
+    "Encoding",
     "FormatError",
     "LayerSpec",
     "LayoutError",

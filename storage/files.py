@@ -1,11 +1,13 @@
-"""Files of a store on a local path: created once, durably, and never overwritten or deleted.
+"""A store on a local path: files created once, durably, by hard links from unfinished ones.
 
-This is the whole of what the store asks of a place: read a key, create a key exclusively, list below a key.
+Implements `storage.place.Place`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
 import uuid
 from contextlib import contextmanager
@@ -14,20 +16,19 @@ from typing import TYPE_CHECKING
 
 from storage.errors import CorruptError, NotFoundError, SymlinkError, WriteError
 from storage.layout import COMMITS
+from storage.place import PARTIAL, QUARANTINE, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import Self
 
-PARTIAL = f"{COMMITS}/partial"
-"""Where unfinished files lie, out of sight of every reader, until they are linked to their name."""
+
+_PROBE = b"exclusive creation"
 
 
 @dataclass(frozen=True)
 class Files:
-    """A directory as a write-once key–value store.
-
-    `root` is a resolved path. Keys are relative, ``/``-separated, built from encoded names only.
-    """
+    """A directory as a write-once key–value store; `root` is a resolved path."""
 
     root: str
     _durable: set[str] = field(default_factory=set, compare=False, repr=False)
@@ -35,6 +36,11 @@ class Files:
     def __getstate__(self) -> dict[str, object]:
         """Pickle the place only: what another process made durable is its own knowledge."""
         return {"root": self.root, "_durable": set()}
+
+    @property
+    def url(self) -> str:
+        """The root's path."""
+        return self.root
 
     def path(self, key: str) -> str:
         """Return the path of a key, refusing symbolic links on the way.
@@ -59,23 +65,13 @@ class Files:
         SymlinkError
             It is reached through a symbolic link.
         """
-        path = self.path(key)
-        try:
-            with open(path, "rb", opener=_open_unfollowed) as file:
-                return file.read()
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFoundError(
-                where=path, expected="a file", found="none", remedy="It was never written, or was removed."
-            ) from error
-        except OSError as error:
-            raise CorruptError(
-                representation="store",
-                row_group=None,
-                file=path,
-                expected="a readable regular file",
-                found=f"{error.strerror} (errno {error.errno})",
-                remedy="Check the file's permissions and the disk.",
-            ) from error
+        with _unreadable(self.path(key)) as path, open(path, "rb", opener=_open_unfollowed) as file:
+            return file.read()
+
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return ranges of a file's bytes; see `Place.read_ranges`."""
+        with _unreadable(self.path(key)) as path, open(path, "rb", opener=_open_unfollowed) as file:
+            return [os.pread(file.fileno(), stop - start, start) for start, stop in ranges]
 
     def stat(self, key: str) -> os.stat_result | None:
         """Return what the file system knows about a regular file, or None where there is none."""
@@ -84,6 +80,11 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return None
         return result if stat.S_ISREG(result.st_mode) else None
+
+    def size(self, key: str) -> int | None:
+        """Return a regular file's bytes, or None where there is none."""
+        found = self.stat(key)
+        return None if found is None else found.st_size
 
     def version(self, key: str) -> tuple[int, int, int] | None:
         """Return what changes when a file is replaced or touched, or None where there is none."""
@@ -102,6 +103,19 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def entries(self, key: str = "") -> Iterator[Entry]:
+        """Yield every file below a key; links are listed, not followed."""
+        for directory, below, names in os.walk(self.path(key)):
+            below.sort()
+            links = [name for name in below if os.path.islink(os.path.join(directory, name))]  # noqa: PTH114, PTH118
+            for name in sorted([*names, *links]):
+                path = os.path.join(directory, name)  # noqa: PTH118
+                try:
+                    found = os.lstat(path)
+                except FileNotFoundError:
+                    continue
+                yield Entry(os.path.relpath(path, self.root), found.st_size, found.st_mtime)
+
     def create(self, key: str, data: bytes) -> bool:
         """Create a file whole and durable, unless the name is taken; return whether this call made it.
 
@@ -116,41 +130,124 @@ class Files:
             The name is reached through a symbolic link.
         """
         path = self.path(key)
-        directory = os.path.dirname(path)  # noqa: PTH120
-        with _refusals(path, len(data)):
-            self._make_directory(directory)
-            made = False
-            if not os.path.lexists(path):
-                made = self._link_new(path, data)
-            _sync_directory(directory)
-        return made
+        if os.path.lexists(path):
+            # Somebody's link: make it durable before it is relied on, it may be a moment old.
+            with _refusals(path, len(data)):
+                _sync_directory(os.path.dirname(path))  # noqa: PTH120
+            return False
+        with self.stage(key) as staged:
+            staged.write(data)
+            return staged.commit()
 
-    def _link_new(self, path: str, data: bytes) -> bool:
-        """Write a temporary file and link it to `path`; return False where somebody was first."""
-        partial = self.path(PARTIAL)
-        self._make_directory(partial)
-        temporary = os.path.join(partial, uuid.uuid4().hex)  # noqa: PTH118
-        try:
-            _write_synced(temporary, data)
+    def stage(self, key: str) -> StagedFile:
+        """Begin a file that is written in parts; see `Place.stage`."""
+        return StagedFile(self, self.path(key))
+
+    def remove(self, key: str) -> None:
+        """Remove a file durably; nothing where there is none."""
+        path = self.path(key)
+        with _refusals(path, 0):
             try:
-                os.link(temporary, path)
-            except FileExistsError:
-                return False
-            return True
-        finally:
-            if os.path.lexists(temporary):
-                os.unlink(temporary)  # noqa: PTH108
+                os.unlink(path)  # noqa: PTH108
+            except FileNotFoundError:
+                return
+            _sync_directory(os.path.dirname(path))  # noqa: PTH120
 
-    def _make_directory(self, path: str) -> None:
+    def quarantine(self, key: str) -> str:
+        """Link a file below `QUARANTINE`, then remove it; return its new key."""
+        path = os.path.join(self.root, *key.split("/"))  # noqa: PTH118  (may be a link: it is moved as such)
+        away = f"{QUARANTINE}/{uuid.uuid4().hex[:8]}/{key}"
+        target = os.path.join(self.root, *away.split("/"))  # noqa: PTH118
+        with _refusals(target, 0):
+            self.make_directory(os.path.dirname(target))  # noqa: PTH120
+            os.rename(path, target)  # noqa: PTH104
+            _sync_directory(os.path.dirname(target))  # noqa: PTH120
+            _sync_directory(os.path.dirname(path))  # noqa: PTH120
+        return away
+
+    def preflight(self) -> None:
+        """Try exclusive creation with a file of a new name, and leave nothing behind; see `Place.preflight`."""
+        key = f"{PARTIAL}/preflight-{uuid.uuid4().hex}"
+        try:
+            with self.stage(key) as first, self.stage(key) as second:
+                first.write(_PROBE)
+                commits = (first.commit(), second.commit())
+            if commits != (True, False) or self.read(key) != _PROBE:
+                cause = OSError(errno.ENOTSUP, "files are not created exclusively")
+                raise WriteError(path=self.path(key), n_bytes=len(_PROBE), cause=cause)
+        finally:
+            self.remove(key)
+
+    def free_bytes(self) -> int | None:
+        """Return the room that is left for this user, also where the root does not exist yet."""
+        existing = self.root
+        while not os.path.isdir(existing):  # noqa: PTH112
+            existing = os.path.dirname(existing)  # noqa: PTH120
+        return shutil.disk_usage(existing).free
+
+    def make_directory(self, path: str) -> None:
         """Make a directory and those above it durable; the first use in a process syncs existing ones too."""
         if path in self._durable and os.path.isdir(path):  # noqa: PTH112
             return
         parent = os.path.dirname(path)  # noqa: PTH120
         if path != self.root:
-            self._make_directory(parent)
+            self.make_directory(parent)
             os.makedirs(path, exist_ok=True)  # noqa: PTH103
             _sync_directory(parent)
         self._durable.add(path)
+
+
+class StagedFile:
+    """An unfinished file below `PARTIAL`, linked to its name when it is committed.
+
+    It is opened for every part: thousands of layers in the making hold no descriptors.
+    """
+
+    def __init__(self, files: Files, path: str) -> None:
+        self._files = files
+        self._path = path
+        self._partial = os.path.join(files.path(PARTIAL), uuid.uuid4().hex)  # noqa: PTH118
+        self._begun = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.discard()
+
+    def write(self, data: bytes) -> None:
+        """Append bytes; see `Staged.write`."""
+        with _refusals(self._path, len(data)):
+            if not self._begun:
+                self._files.make_directory(os.path.dirname(self._partial))  # noqa: PTH120
+            new, self._begun = not self._begun, True
+            _append(self._partial, data, new=new)
+
+    def read(self) -> bytes:
+        """Return the bytes written so far; see `Staged.read`."""
+        with open(self._partial, "rb", opener=_open_unfollowed) as file:
+            return file.read()
+
+    def commit(self) -> bool:
+        """Flush the bytes, link them to their name, flush the directory; see `Staged.commit`."""
+        directory = os.path.dirname(self._path)  # noqa: PTH120
+        with _refusals(self._path, 0):
+            if not self._begun:
+                self.write(b"")
+            _sync_file(self._partial)
+            self._files.make_directory(directory)
+            try:
+                os.link(self._partial, self._path)
+                made = True
+            except FileExistsError:
+                made = False
+            _sync_directory(directory)
+        return made
+
+    def discard(self) -> None:
+        """Remove the unfinished file, if there is one; what it was linked to stays."""
+        if self._begun and os.path.lexists(self._partial):
+            os.unlink(self._partial)  # noqa: PTH108
 
 
 def _open_unfollowed(path: str, flags: int) -> int:
@@ -158,13 +255,22 @@ def _open_unfollowed(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _write_synced(path: str, data: bytes) -> None:
-    """Write a new file and wait until its bytes are on the disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+def _append(path: str, data: bytes, *, new: bool) -> None:
+    """Append all bytes to a file, which is made where it is `new`."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if new else 0)
+    descriptor = os.open(path, flags, 0o666)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def _sync_file(path: str) -> None:
+    """Wait until a file's bytes are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -186,3 +292,23 @@ def _refusals(path: str, n_bytes: int) -> Iterator[None]:
         yield
     except OSError as error:
         raise WriteError(path=path, n_bytes=n_bytes, cause=error) from error
+
+
+@contextmanager
+def _unreadable(path: str) -> Iterator[str]:
+    """Turn what the file system says of a file that is read into an error with a remedy; yields `path`."""
+    try:
+        yield path
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(
+            where=path, expected="a file", found="none", remedy="It was never written, or was removed."
+        ) from error
+    except OSError as error:
+        raise CorruptError(
+            representation="store",
+            row_group=None,
+            file=path,
+            expected="a readable regular file",
+            found=f"{error.strerror} (errno {error.errno})",
+            remedy="Check the file's permissions and the disk.",
+        ) from error

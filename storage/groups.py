@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storage import arrays
+from storage.codecs import UndecodableError
 from storage.errors import ConflictError, CorruptError
-from storage.layout import COMMITS
+from storage.layout import COMMITS, chunk_rows
 from storage.names import encode_name
 from storage.schema import FileRecord
 from storage.splits import commits_array, sample_coordinates
@@ -17,13 +18,13 @@ from storage.splits import commits_array, sample_coordinates
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from storage.files import Files
-    from storage.schema import DumpIdentity, LayerSpec
+    from storage.place import Place
+    from storage.schema import DumpIdentity, Encoding, LayerSpec
     from storage.splits import Split
 
 
 def set_up_layers(
-    files: Files, dump: DumpIdentity, split: Split, layers: Mapping[str, LayerSpec]
+    place: Place, dump: DumpIdentity, split: Split, layers: Mapping[str, LayerSpec], *, encoding: Encoding
 ) -> dict[str, bytes]:
     """Create what is missing of a dump's groups and arrays; return the ``zarr.json`` of each layer's array.
 
@@ -36,22 +37,21 @@ def set_up_layers(
         A layer is there with another shape, dtype or row groups.
     """
     for name, data in _group_files(dump).items():
-        files.create(f"{dump.key}/{name}", data)
-    coordinates = sample_coordinates(split)
+        place.create(f"{dump.key}/{name}", data)
     metadata = {}
     for layer, spec in layers.items():
-        for key, data in _layer_files(dump, split, layer, spec, coordinates).items():
-            files.create(f"{dump.key}/{key}", data)
-        metadata[layer] = files.read(f"{dump.key}/{encode_name(layer)}/activations/zarr.json")
+        for key, data in _layer_files(dump, split, layer, spec, encoding).items():
+            place.create(f"{dump.key}/{key}", data)
+        metadata[layer] = place.read(f"{dump.key}/{encode_name(layer)}/activations/zarr.json")
         _demand_spec(dump.label(layer), metadata[layer], split, spec)
     return metadata
 
 
-def flag_sealed(files: Files, dump: DumpIdentity, layers: Iterable[str]) -> None:
+def flag_sealed(place: Place, dump: DumpIdentity, layers: Iterable[str]) -> None:
     """Set the scalar ``sealed`` beside each layer's activations: a courtesy to readers of plain Zarr."""
     for layer in layers:
         for name, data in sealed_flag().items():
-            files.create(f"{dump.key}/{encode_name(layer)}/sealed/{name}", data)
+            place.create(f"{dump.key}/{encode_name(layer)}/sealed/{name}", data)
 
 
 @cache
@@ -60,13 +60,13 @@ def sealed_flag() -> Mapping[str, bytes]:
     return arrays.encode_vector(np.array(True), {})
 
 
-def group_records(files: Files, dump: DumpIdentity) -> tuple[FileRecord, ...]:
+def group_records(place: Place, dump: DumpIdentity) -> tuple[FileRecord, ...]:
     """Return size and digest of the files of a dump's own group, as they lie on the disk."""
     names = [*_group_files(dump), f"{COMMITS}/dump.json"]
-    return tuple(FileRecord.of(name, files.read(f"{dump.key}/{name}")) for name in names)
+    return tuple(FileRecord.of(name, place.read(f"{dump.key}/{name}")) for name in names)
 
 
-def layer_records(files: Files, dump: DumpIdentity, split: Split, layer: str) -> tuple[FileRecord, ...]:
+def layer_records(place: Place, dump: DumpIdentity, split: Split, layer: str) -> tuple[FileRecord, ...]:
     """Return size and digest of the files beside a layer's shards, as they lie on the disk.
 
     Raises
@@ -78,16 +78,16 @@ def layer_records(files: Files, dump: DumpIdentity, split: Split, layer: str) ->
     records = []
     for array in ("", "activations/", "sealed/"):
         name = f"{below}/{array}zarr.json"
-        records.append(FileRecord.of(name, files.read(f"{dump.key}/{name}")))
+        records.append(FileRecord.of(name, place.read(f"{dump.key}/{name}")))
     for array, content in sample_coordinates(split).items():
         for name, wanted in content.items():
             key = f"{dump.key}/{below}/{array}/{name}"
-            data = files.read(key)
+            data = place.read(key)
             if name != "zarr.json" and data != wanted:
                 raise CorruptError(
                     representation=dump.label(layer),
                     row_group=None,
-                    file=files.path(key),
+                    file=place.path(key),
                     expected=f"the split's {array}",
                     found="other bytes",
                     remedy="Remove this file and run again.",
@@ -110,18 +110,17 @@ def _group_files(dump: DumpIdentity) -> dict[str, bytes]:
 
 
 def _layer_files(
-    dump: DumpIdentity,
-    split: Split,
-    layer: str,
-    spec: LayerSpec,
-    coordinates: Mapping[str, Mapping[str, bytes]],
+    dump: DumpIdentity, split: Split, layer: str, spec: LayerSpec, encoding: Encoding
 ) -> dict[str, bytes]:
     """Return the files of a layer's group that are there before its first shard; ``sealed`` reads False."""
     start, stop = split.row_groups[0]
+    coordinates = sample_coordinates(split)
     array = arrays.activations_metadata(
         spec,
         n_samples=split.n_samples,
         rows=stop - start,
+        chunk_rows=chunk_rows(stop - start, spec.sample_bytes, target_bytes=encoding.chunk_bytes),
+        codec=encoding.codec,
         attributes={"coordinates": " ".join(coordinates), "layer": layer, "fingerprint": dump.fingerprint},
     )
     below = encode_name(layer)
@@ -141,10 +140,11 @@ def _demand_spec(label: str, metadata: bytes, split: Split, spec: LayerSpec) -> 
     wanted = ((split.n_samples, *spec.shape), spec.dtype, stop - start)
     try:
         found = arrays.describe(metadata)
-    except arrays.UndecodableError as error:
+    except UndecodableError as error:
         raise _conflict(label, wanted, f"metadata that cannot be read ({error})") from error
-    if found != wanted:
-        raise _conflict(label, wanted, f"shape {found[0]}, {found[1]}, shards of {found[2]} rows")
+    if (found.shape, found.dtype, found.shard_rows) != wanted:
+        form = f"shape {found.shape}, {found.dtype}, shards of {found.shard_rows} rows"
+        raise _conflict(label, wanted, form)
 
 
 def _conflict(label: str, wanted: tuple[tuple[int, ...], str, int], found: str) -> ConflictError:

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 COMMITS = "commits"
 """Name of the scalar arrays below which records lie: Zarr lists what is inside groups, never inside arrays."""
 
-CHUNK_BYTES = 1 << 20
-"""What an inner chunk may hold, uncompressed: the least a reader of single rows has to decode."""
+CHUNK_BYTES = 1 << 18
+"""What an inner chunk may hold, uncompressed, unless the user says: the least a reader of single rows decodes."""
+
+SHARD_BYTES = 1 << 26
+"""What a shard of the largest layer may hold, uncompressed, unless the user says."""
 
 _DIMENSIONS = {1: ("feature",), 2: ("token", "feature"), 3: ("channel", "y", "x")}
 
@@ -41,7 +44,12 @@ class RowGroups:
 
 
 def plan_split(
-    sample_ids: Sequence[str], *, row_groups: int = 20, seed: int = 0, align_rows: int = 1
+    sample_ids: Sequence[str],
+    *,
+    row_groups: int = 20,
+    seed: int = 0,
+    align_rows: int = 1,
+    max_rows: int | None = None,
 ) -> RowGroups:
     """Cut a split into exchangeable row groups.
 
@@ -58,6 +66,8 @@ def plan_split(
         Of the hash.
     align_rows
         Row groups (but the last) hold a multiple of this many samples, such as a batch.
+    max_rows
+        No group is larger than this, or than `align_rows`: there are more of them instead. See `rows_of_shard`.
 
     Returns
     -------
@@ -69,36 +79,66 @@ def plan_split(
     SampleIdError
         No ids, repeated ids, or an id that is not text.
     LayoutError
-        `row_groups` or `align_rows` below 1.
+        `row_groups`, `align_rows` or `max_rows` below 1.
 
     Notes
     -----
     O(n log n) time, O(n) memory.
     """
     _check_ids(sample_ids)
-    for name, value in (("row_groups", row_groups), ("align_rows", align_rows)):
-        if value < 1:
+    counts = {"row_groups": row_groups, "align_rows": align_rows, "max_rows": max_rows}
+    for name, value in counts.items():
+        if value is not None and value < 1:
             raise LayoutError(where=name, expected="at least 1", found=str(value), remedy="Raise it.")
     prefix = f"{seed}\0".encode()
     keys = [hashlib.sha256(prefix + sample.encode()).digest() for sample in sample_ids]
     order = np.array(sorted(range(len(keys)), key=lambda i: (keys[i], sample_ids[i])), dtype=np.int64)
-    rows = rows_per_group(len(keys), row_groups=row_groups, align_rows=align_rows)
+    rows = rows_per_group(len(keys), row_groups=row_groups, align_rows=align_rows, max_rows=max_rows)
     return RowGroups(order=order, bounds=row_group_bounds(len(keys), rows))
 
 
-def rows_per_group(n_samples: int, *, row_groups: int, align_rows: int = 1) -> int:
+def rows_per_group(
+    n_samples: int, *, row_groups: int, align_rows: int = 1, max_rows: int | None = None
+) -> int:
     """Return the rows of every group but the last.
 
-    Rounded up to a multiple of `align_rows`, and from 64 rows on also of 8, so that inner chunks divide it.
+    Rounded up to a multiple of `align_rows`, and from 64 rows on also of 8, so that inner chunks divide it; rounded
+    down where `max_rows` would be exceeded, but never below `align_rows`.
     """
     rows = math.ceil(n_samples / row_groups)
-    step = math.lcm(align_rows, 8) if rows >= 64 else align_rows
-    return math.ceil(rows / step) * step
+    step = math.lcm(align_rows, 8) if min(rows, max_rows or rows) >= 64 else align_rows
+    rounded = math.ceil(rows / step) * step
+    if max_rows is None or rounded <= max_rows:
+        return rounded
+    return max(max_rows // step * step, align_rows)
+
+
+def rows_of_shard(sample_bytes: int, *, shard_bytes: int = SHARD_BYTES) -> int:
+    """Return how many samples of a layer a shard of `shard_bytes`, uncompressed, may hold; at least 1."""
+    return max(1, shard_bytes // max(1, sample_bytes))
 
 
 def row_group_bounds(n_samples: int, rows: int) -> tuple[tuple[int, int], ...]:
     """Return ``(start, stop)`` of every row group of `rows` samples, the last cut at `n_samples`."""
     return tuple((start, min(start + rows, n_samples)) for start in range(0, n_samples, rows))
+
+
+def part_of(count: int, *, part: int, parts: int) -> range:
+    """Return the `part`-th (from 0) of `parts` contiguous ranges of ``range(count)``, equal but for one.
+
+    Raises
+    ------
+    LayoutError
+        There is no such part.
+    """
+    if not 0 <= part < parts:
+        raise LayoutError(
+            where="part of a dump",
+            expected=f"a part from 0 to {parts - 1}" if parts > 0 else "at least one part",
+            found=f"part {part} of {parts}",
+            remedy="Count parts from 0.",
+        )
+    return range(count * part // parts, count * (part + 1) // parts)
 
 
 def chunk_rows(rows: int, row_bytes: int, *, target_bytes: int = CHUNK_BYTES) -> int:

@@ -40,6 +40,9 @@ class Staged(Protocol):
     def write(self, data: bytes) -> None:
         """Append bytes. `WriteError` where the place refuses."""
 
+    def read(self) -> bytes:
+        """Return the bytes written so far."""
+
     def commit(self) -> bool:
         """Give the file its key, durably, unless the key is taken; return whether this call made it.
 
@@ -49,6 +52,9 @@ class Staged(Protocol):
             The place refused: full, read-only, forbidden.
         """
 
+    def discard(self) -> None:
+        """Leave nothing behind of what was not committed; idempotent."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
@@ -56,6 +62,8 @@ class Staged(Protocol):
 
 class Place(Protocol):
     """A write-once key–value store. Implementations are frozen dataclasses: equal, hashable, picklable."""
+
+    def __hash__(self) -> int: ...
 
     @property
     def url(self) -> str:
@@ -96,7 +104,7 @@ class Place(Protocol):
         """Return the names directly below a key that have keys below them, sorted, without `COMMITS`."""
 
     def entries(self, key: str = "") -> Iterator[Entry]:
-        """Yield every file at any depth below a key, records and unfinished files too, in the order of keys."""
+        """Yield every file at any depth below a key, records and unfinished files too, in no promised order."""
 
     def create(self, key: str, data: bytes) -> bool:
         """Create a file whole and durable, unless its key is taken; return whether this call made it.

@@ -1,4 +1,4 @@
-"""Reading a sealed representation: every shard is checked against the manifest before it is decoded."""
+"""Reading a sealed representation: by row group, by rows, in shuffled batches; checked chunk by chunk."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from storage import arrays
 from storage.batches import shuffled_batches
-from storage.errors import CorruptError, LayoutError, NotFoundError, SymlinkError
+from storage.chunks import ShardReader
+from storage.errors import CorruptError, LayoutError
 from storage.layout import dump_key
-from storage.schema import digest_of, digest_of_bytes
+from storage.schema import digest_of
 from storage.selection import positions
 from storage.splits import load_split
 
@@ -22,12 +22,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
 
-    from storage.files import Files
+    from storage.place import Place
     from storage.schema import JSON, Address, LayerRecord
     from storage.splits import Split
-
-_VERIFIED: dict[tuple[str, str], tuple[str, tuple[int, ...]]] = {}
-"""Shards checked by this process: (root, key) → digest demanded, and the file's version it was found in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +47,13 @@ class Representation:
         ``(start, stop)`` of each.
     record
         The layer's entry in the manifest.
+    pass_name
+        The pass that wrote it: its markers hold the chunks' digests.
+    checked
+        Whether reads compare digests; see `open_store`.
     """
 
-    files: Files
+    place: Place
     address: Address
     fingerprint: str
     identity: Mapping[str, JSON]
@@ -60,6 +61,8 @@ class Representation:
     sample_digest: str
     row_groups: tuple[tuple[int, int], ...]
     record: LayerRecord
+    pass_name: str
+    checked: bool = True
 
     def __repr__(self) -> str:
         """Return name, fingerprint, shape and dtype."""
@@ -67,12 +70,12 @@ class Representation:
 
     def __dask_tokenize__(self) -> tuple[str, str, str]:
         """Return what tells this representation's values from any other's."""
-        return ("storage.Representation", self.digest, self.files.root)
+        return ("storage.Representation", self.digest, self.place.url)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over samples, shape, dtype and every shard's digest: equal digests, equal values."""
-        shards = [shard.sha256 for shard in self.record.shards]
+        """SHA-256 over samples, shape, dtype and every shard's digest: equal digests, equal bytes."""
+        shards = [shard.digest for shard in self.record.shards]
         return digest_of([self.sample_digest, list(self.shape), self.record.dtype, shards])
 
     @property
@@ -109,12 +112,12 @@ class Representation:
         CorruptError
             The split on the disk is not the one this was dumped over.
         """
-        split = load_split(self.files, self.address.dataset, self.address.split)
+        split = load_split(self.place, self.address.dataset, self.address.split)
         if split.sample_digest != self.sample_digest:
             raise CorruptError(
                 representation=str(self.address),
                 row_group=None,
-                file=self.files.root,
+                file=self.place.url,
                 expected=f"samples with the digest {self.sample_digest[:12]}",
                 found=split.sample_digest[:12],
             )
@@ -132,10 +135,12 @@ class Representation:
 
         Notes
         -----
-        Reads one shard. Its SHA-256 is taken the first time in a process, and again if the file was touched.
+        Reads one shard once; every chunk is held against its digest before it is decoded.
         """
         start, stop = self._bounds(row_group)
-        return self._decode(row_group, slice(start, stop))
+        result = np.empty((stop - start, *self.record.shape), dtype=self.dtype)
+        self._shard(row_group).read(slice(0, stop - start), result)
+        return result
 
     def read_rows(self, rows: slice | npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return rows ``(len(rows), …)``, in the order asked for, in the storage dtype.
@@ -154,18 +159,25 @@ class Representation:
 
         Notes
         -----
-        Reads each shard that holds a row once, decodes the inner chunks between its first and last row.
+        Reads, checks and decodes each inner chunk that holds a row once, and no other. Rows that are not a slice are
+        put in order at the end: twice their memory.
         """
         wanted = positions(rows, self.n_samples, where=f"rows of {self.address}")
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            order, ascending = None, wanted
+        else:
+            order = np.argsort(wanted, kind="stable")
+            ascending = wanted[order]
         result = np.empty((len(wanted), *self.record.shape), dtype=self.dtype)
-        width = self.row_groups[0][1] - self.row_groups[0][0]
-        group_of = wanted // width
-        for group in np.unique(group_of):
-            places = np.flatnonzero(group_of == group)
-            inside = wanted[places]
-            low, high = int(inside.min()), int(inside.max()) + 1
-            result[places] = self._decode(int(group), slice(low, high))[inside - low]
-        return result
+        width = self.row_groups[0][1]
+        for group in np.unique(ascending // width).tolist():
+            low, high = np.searchsorted(ascending, self.row_groups[group])
+            self._shard(group).read(ascending[low:high] - self.row_groups[group][0], result[low:high])
+        if order is None:
+            return result
+        unsorted = np.empty_like(result)
+        unsorted[order] = result
+        return unsorted
 
     def to_xarray(self) -> xr.DataArray:
         """Return a lazy, labelled array; rows are read, and checked, when they are asked for.
@@ -202,50 +214,19 @@ class Representation:
             )
         return self.row_groups[row_group]
 
-    def _decode(self, row_group: int, rows: slice) -> npt.NDArray[Any]:
-        """Return stored rows out of one shard."""
-        data = self._checked(row_group)
-        name = self.record.shards[row_group].key.rsplit("/", 1)[1]
-        try:
-            return arrays.decode_shard(self.record.metadata.encode(), name, data, rows)
-        except arrays.UndecodableError as error:
-            raise self._corrupt(row_group, "bytes its codecs accept", str(error)) from error
-
-    def _checked(self, row_group: int) -> bytes:
-        """Return a shard's bytes, found to be those that were committed."""
-        shard = self.record.shards[row_group]
-        key = self.shard_file(row_group)
-        version = self.files.version(key)
-        try:
-            data = self.files.read(key)
-        except NotFoundError as error:
-            raise self._corrupt(row_group, f"{shard.n_bytes} bytes", "no file") from error
-        except SymlinkError:
-            raise
-        except CorruptError as error:
-            raise self._corrupt(row_group, error.expected, error.found) from error
-        if len(data) != shard.n_bytes:
-            raise self._corrupt(row_group, f"{shard.n_bytes} bytes", f"{len(data)} bytes")
-        known = (self.files.root, key)
-        if version is None or _VERIFIED.get(known) != (shard.sha256, version):
-            digest = digest_of_bytes(data)
-            if digest != shard.sha256:
-                raise self._corrupt(row_group, f"SHA-256 {shard.sha256[:16]}…", f"{digest[:16]}…")
-            if version is not None:
-                _VERIFIED[known] = (shard.sha256, version)
-        return data
-
     def shard_file(self, row_group: int) -> str:
         """Return the key of a row group's shard."""
-        dump = dump_key(self.address.dataset, self.address.split, self.address.model, self.fingerprint)
-        return f"{dump}/{self.record.shards[row_group].key}"
+        return self._shard(row_group).key
 
-    def _corrupt(self, row_group: int, expected: str, found: str) -> CorruptError:
-        """Return the error for one of this representation's shards."""
-        return CorruptError(
-            representation=f"{self.address} ({self.fingerprint[:12]})",
+    def _shard(self, row_group: int) -> ShardReader:
+        """Return the reader of one row group's shard."""
+        return ShardReader(
+            place=self.place,
+            dump=dump_key(self.address.dataset, self.address.split, self.address.model, self.fingerprint),
+            fingerprint=self.fingerprint,
+            pass_name=self.pass_name,
+            label=f"{self.address} ({self.fingerprint[:12]})",
+            record=self.record,
             row_group=row_group,
-            file=self.files.path(self.shard_file(row_group)),
-            expected=expected,
-            found=found,
+            check=self.checked,
         )

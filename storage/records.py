@@ -7,22 +7,24 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import ConflictError, CorruptError, FormatError
-from storage.schema import FORMAT, digest_of
+from storage.schema import FORMAT, canonical, digest_of_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from storage.files import Files
+    from storage.place import Place
+
+_TAIL = b"}\n"
 
 _REMEDY = "Restore it from a copy, or remove it: it is written again when its dump is run again."
 
 
-def create_record(files: Files, key: str, *, kind: str, content: Mapping[str, Any]) -> bool:
+def create_record(files: Place, key: str, *, kind: str, content: Mapping[str, Any]) -> bool:
     """Create a record durably unless one is there; return whether this call made it."""
     return files.create(key, _encode(kind, content))
 
 
-def settle_record(files: Files, key: str, *, kind: str, content: Mapping[str, Any]) -> None:
+def settle_record(files: Place, key: str, *, kind: str, content: Mapping[str, Any]) -> None:
     """Create a record, or find the same one there.
 
     Raises
@@ -43,7 +45,7 @@ def settle_record(files: Files, key: str, *, kind: str, content: Mapping[str, An
         )
 
 
-def read_record(files: Files, key: str, *, kind: str) -> dict[str, Any]:
+def read_record(files: Place, key: str, *, kind: str) -> dict[str, Any]:
     """Return a record's content; its file must be, byte for byte, what was written.
 
     Raises
@@ -60,44 +62,52 @@ def read_record(files: Files, key: str, *, kind: str) -> dict[str, Any]:
     try:
         record = json.loads(data)
         found_kind, version, content = record["record"], record["format"], record["content"]
+        digest = record["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise _corrupt(path, kind, f"{len(data)} bytes that are no record ({error})") from error
-    if _from_newer(record):
+    head = _head(found_kind, version, digest)
+    whole = data.startswith(head) and data.endswith(_TAIL)
+    if not whole or _digest(found_kind, version, data[len(head) : -len(_TAIL)]) != digest:
+        raise _corrupt(path, kind, "bytes that do not match the digest inside")
+    if isinstance(version, int) and version > FORMAT:
         raise FormatError(
             where=path,
             expected=f"format {FORMAT} or older",
             found=f"format {version}",
             remedy="Install a newer version to read it.",
         )
-    if found_kind != kind or data != _encode(kind, content):
-        raise _corrupt(path, kind, "bytes that do not match the digest inside")
+    if found_kind != kind:
+        raise _corrupt(path, kind, f"a {found_kind}")
     return dict(content)
 
 
-def read_cached(files: Files, key: str, *, kind: str) -> Mapping[str, Any] | None:
+def read_cached(files: Place, key: str, *, kind: str) -> Mapping[str, Any] | None:
     """Return a record's content, or None where there is none; parsed once per process and file version."""
     version = files.version(key)
     return None if version is None else _read_version(files, key, kind, version)
 
 
 @lru_cache(maxsize=512)
-def _read_version(files: Files, key: str, kind: str, version: tuple[int, ...]) -> Mapping[str, Any]:
+def _read_version(files: Place, key: str, kind: str, version: tuple[int, ...]) -> Mapping[str, Any]:
     """Read one version of a record; the version is only the cache's key."""
     del version
     return read_record(files, key, kind=kind)
 
 
 def _encode(kind: str, content: Mapping[str, Any]) -> bytes:
-    """Return a record's bytes: one spelling for one content, readable by people."""
-    body = {"content": content, "format": FORMAT, "record": kind}
-    return json.dumps({**body, "sha256": digest_of(body)}, indent=1, allow_nan=False, sort_keys=True).encode()
+    """Return a record's bytes: one JSON document, one spelling for one content, the digest in front of it."""
+    body = canonical(content)
+    return _head(kind, FORMAT, _digest(kind, FORMAT, body)) + body + _TAIL
 
 
-def _from_newer(record: Mapping[str, Any]) -> bool:
-    """Return whether this is a whole record of a newer format."""
-    body = {key: value for key, value in record.items() if key != "sha256"}
-    version = record["format"]
-    return isinstance(version, int) and version > FORMAT and digest_of(body) == record.get("sha256")
+def _head(kind: object, version: object, digest: object) -> bytes:
+    """Return what stands before a record's content."""
+    return canonical({"record": kind, "format": version, "sha256": digest})[:-1] + b',"content":'
+
+
+def _digest(kind: object, version: object, body: bytes) -> str:
+    """Return what a record's digest must be; taken over the bytes, so that nothing is spelt twice to check it."""
+    return digest_of_bytes(canonical([kind, version]) + body)
 
 
 def _corrupt(path: str, kind: str, found: str) -> CorruptError:

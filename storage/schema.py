@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from storage.errors import LayoutError, SchemaError
-from storage.layout import dump_key, row_group_bounds
+from storage.layout import CHUNK_BYTES, dump_key, row_group_bounds
+from storage.shard_format import ChunkTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from storage.codecs import CodecName
 
 FORMAT = 1
 """Version of the layout and the records; a reader refuses a newer one."""
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
+
+MARKER = "marker"
+MANIFEST = "manifest"
 
 DTYPES = ("float32", "float16")
 
@@ -108,15 +114,55 @@ class DumpIdentity:
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How activations are laid out and compressed: part of no identity, the values do not depend on it.
+
+    Parameters
+    ----------
+    codec
+        Compressor of inner chunks; `codecs.CODECS`. Sizes and speeds of each stand in ``storage/DESIGN.md``.
+    chunk_bytes
+        What an inner chunk may hold, uncompressed: the least that a reader of single samples has to decode.
+    """
+
+    codec: CodecName = "lz4"
+    chunk_bytes: int = CHUNK_BYTES
+
+
+@dataclass(frozen=True)
 class ShardRecord:
-    """One committed shard: its key below the dump, its size and digest, and what its values may be."""
+    """One committed shard: its key below the dump, its size, what its values may be, and its chunks' digests."""
 
     key: str
     n_bytes: int
-    sha256: str
     n_rows: int
-    nan_count: int
     absmax: float
+    chunks: ChunkTable
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON; it stands in the marker of its row group."""
+        own = {"key": self.key, "n_bytes": self.n_bytes, "n_rows": self.n_rows, "absmax": self.absmax}
+        return {**own, "chunks": self.chunks.to_json()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> ShardRecord:
+        """Return the record that `to_json` described."""
+        return cls(**{**content, "chunks": ChunkTable.from_json(content["chunks"])})
+
+    def seal(self) -> ShardSeal:
+        """Return what the manifest says of this shard."""
+        return ShardSeal(self.key, self.n_bytes, self.n_rows, self.absmax, digest_of(self.to_json()))
+
+
+@dataclass(frozen=True)
+class ShardSeal:
+    """What a manifest says of one shard; `digest` is the SHA-256 of its record in the marker."""
+
+    key: str
+    n_bytes: int
+    n_rows: int
+    absmax: float
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -144,7 +190,7 @@ class LayerRecord:
     shape: tuple[int, ...]
     dtype: str
     metadata: str
-    shards: tuple[ShardRecord, ...]
+    shards: tuple[ShardSeal, ...]
     files: tuple[FileRecord, ...]
 
     @classmethod
@@ -155,7 +201,7 @@ class LayerRecord:
             shape=tuple(content["shape"]),
             dtype=content["dtype"],
             metadata=content["metadata"],
-            shards=tuple(ShardRecord(**shard) for shard in content["shards"]),
+            shards=tuple(ShardSeal(**shard) for shard in content["shards"]),
             files=tuple(FileRecord(**file) for file in content["files"]),
         )
 
@@ -166,7 +212,11 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The commit of one pass over a split: which layers it sealed, and under which identity."""
+    """The commit of one pass over a split: which layers it sealed, and under which identity.
+
+    `pass_name` names the pass, whose markers hold the digests of the shards' chunks; `generation` counts the
+    retirements (`storage.retired`) that were there when the pass was begun.
+    """
 
     dataset: str
     split: str
@@ -177,6 +227,8 @@ class Manifest:
     sample_digest: str
     n_samples: int
     rows_per_group: int
+    generation: int
+    pass_name: str
     layers: Mapping[str, LayerRecord]
     files: tuple[FileRecord, ...]
 
@@ -204,6 +256,12 @@ class Manifest:
         files = [asdict(file) for file in self.files]
         own = {key: value for key, value in self.__dict__.items() if key not in ("layers", "files")}
         return {**plain(own, where="manifest"), "layers": layers, "files": files}
+
+
+def pass_digest(layers: Mapping[str, LayerSpec], generation: int) -> str:
+    """Return the name of the pass that writes these layers: 12 digits of a digest of names, specs and generation."""
+    specs = {name: [list(spec.shape), spec.dtype] for name, spec in layers.items()}
+    return digest_of({"layers": specs, "generation": generation})[:12]
 
 
 def canonical(content: object) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,54 +11,73 @@ from storage.errors import AmbiguousError, ConflictError, CorruptError, NotFound
 from storage.layout import COMMITS, dump_key
 from storage.names import encode_name
 from storage.records import read_record
-from storage.schema import Manifest
-from storage.write import MANIFEST, pass_digest
+from storage.retired import retired_since, retirements
+from storage.schema import MANIFEST, Manifest, pass_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from storage.files import Files
+    from storage.place import Place
     from storage.schema import Address, DumpIdentity, LayerSpec
 
 
 def dump_keys(
-    files: Files, *, dataset: str | None = None, split: str | None = None, model: str | None = None
+    place: Place, *, dataset: str | None = None, split: str | None = None, model: str | None = None
 ) -> Iterator[str]:
     """Yield the keys of the dumps, sealed or not, in the order of their names on the disk."""
-    for parent in split_keys(files, dataset=dataset, split=split):
-        for name in files.directories(parent):
+    for parent in split_keys(place, dataset=dataset, split=split):
+        for name in place.directories(parent):
             stem, separator, _ = name.rpartition("~")
             if separator and (model is None or stem == encode_name(model)):
                 yield f"{parent}/{name}"
 
 
-def split_keys(files: Files, *, dataset: str | None = None, split: str | None = None) -> Iterator[str]:
+def split_keys(place: Place, *, dataset: str | None = None, split: str | None = None) -> Iterator[str]:
     """Yield the keys of the splits' groups."""
-    for first in files.directories() if dataset is None else [encode_name(dataset)]:
-        for second in files.directories(first) if split is None else [encode_name(split)]:
+    for first in place.directories() if dataset is None else [encode_name(dataset)]:
+        for second in place.directories(first) if split is None else [encode_name(split)]:
             yield f"{first}/{second}"
 
 
-def manifests(files: Files, dump: str) -> list[Manifest]:
-    """Return the manifests of one dump: one per pass that was sealed; none if none was.
+def manifests(place: Place, dump: str) -> list[Manifest]:
+    """Return the manifests of one dump, one per pass that was sealed, without the layers that were retired since.
 
     Raises
     ------
     CorruptError
         A manifest is damaged, or belongs elsewhere.
     """
+    history = retirements(place, dump)
     found = []
-    for name in files.directories(f"{dump}/{COMMITS}"):
-        key = f"{dump}/{COMMITS}/{name}/manifest.json"
-        version = files.version(key)
-        if version is not None:
-            found.append(_read_version(files, dump, name, key, version))
+    for manifest in all_manifests(place, dump):
+        live = {
+            name: layer
+            for name, layer in manifest.layers.items()
+            if manifest.generation >= retired_since(history, name)
+        }
+        if live:
+            found.append(replace(manifest, layers=live))
     return found
 
 
-def sealed_specs(files: Files, dump: str) -> dict[str, LayerSpec]:
+def all_manifests(place: Place, dump: str) -> Iterator[Manifest]:
+    """Yield every manifest of one dump whole, also where its layers were retired.
+
+    Raises
+    ------
+    CorruptError
+        A manifest is damaged, or belongs elsewhere.
+    """
+    for name in place.directories(f"{dump}/{COMMITS}"):
+        key = f"{dump}/{COMMITS}/{name}/manifest.json"
+        version = place.version(key)
+        if version is not None:
+            yield _read_version(place, dump, name, key, version)
+
+
+def sealed_specs(place: Place, dump: str) -> dict[str, LayerSpec]:
     """Return shape and dtype of every layer of a dump that is sealed."""
-    return {name: spec for manifest in manifests(files, dump) for name, spec in manifest.specs.items()}
+    return {name: spec for manifest in manifests(place, dump) for name, spec in manifest.specs.items()}
 
 
 def demand_same_specs(
@@ -80,7 +100,7 @@ def demand_same_specs(
             )
 
 
-def find(files: Files, address: Address, fingerprint: str | None) -> Manifest:
+def find(place: Place, address: Address, fingerprint: str | None) -> Manifest:
     """Return the manifest that sealed a representation; `fingerprint` may be its first digits.
 
     Raises
@@ -90,23 +110,23 @@ def find(files: Files, address: Address, fingerprint: str | None) -> Manifest:
     AmbiguousError
         Several dumps are sealed under this name and no fingerprint tells them apart.
     """
-    keys = list(dump_keys(files, dataset=address.dataset, split=address.split, model=address.model))
-    sealed = [manifest for key in keys for manifest in manifests(files, key)]
+    keys = list(dump_keys(place, dataset=address.dataset, split=address.split, model=address.model))
+    sealed = [manifest for key in keys for manifest in manifests(place, key)]
     chosen = [m for m in sealed if m.fingerprint.startswith(fingerprint or "")]
     holding = {m.fingerprint: m for m in chosen if address.layer in m.layers}
     if not holding:
-        raise _absent(files, address, fingerprint, sealed, begun=len(keys))
+        raise _absent(place, address, fingerprint, sealed, begun=len(keys))
     if len(holding) > 1:
         raise AmbiguousError(where=str(address), fingerprints=sorted(holding))
     return next(iter(holding.values()))
 
 
 def _absent(
-    files: Files, address: Address, fingerprint: str | None, sealed: list[Manifest], *, begun: int
+    place: Place, address: Address, fingerprint: str | None, sealed: list[Manifest], *, begun: int
 ) -> NotFoundError:
     """Return the error for a representation that cannot be opened, with what is nearest to it."""
-    dumps = dump_keys(files, dataset=address.dataset, split=address.split)
-    models = sorted({m.model for key in dumps for m in manifests(files, key)})
+    dumps = dump_keys(place, dataset=address.dataset, split=address.split)
+    models = sorted({m.model for key in dumps for m in manifests(place, key)})
     layers = sorted({layer for m in sealed for layer in m.layers})
     if sealed and address.layer in layers:
         found = "other fingerprints: " + ", ".join(sorted({m.fingerprint for m in sealed}))
@@ -122,21 +142,21 @@ def _absent(
         remedy = f"Nearest: {', '.join(near)}." if near else "Dump it first."
     asked = "" if fingerprint is None else f" with the fingerprint {fingerprint}"
     return NotFoundError(
-        where=files.root, expected=f"a sealed representation {address}{asked}", found=found, remedy=remedy
+        where=place.url, expected=f"a sealed representation {address}{asked}", found=found, remedy=remedy
     )
 
 
 @lru_cache(maxsize=512)
-def _read_version(files: Files, dump: str, name: str, key: str, version: tuple[int, ...]) -> Manifest:
+def _read_version(place: Place, dump: str, name: str, key: str, version: tuple[int, ...]) -> Manifest:
     """Read one version of a manifest; the version is only the cache's key."""
     del version
-    manifest = Manifest.from_json(read_record(files, key, kind=MANIFEST))
+    manifest = Manifest.from_json(read_record(place, key, kind=MANIFEST))
     home = dump_key(manifest.dataset, manifest.split, manifest.model, manifest.fingerprint)
-    if (home, pass_digest(manifest.specs)) != (dump, name):
+    if (home, manifest.pass_name, pass_digest(manifest.specs, manifest.generation)) != (dump, name, name):
         raise CorruptError(
             representation=dump,
             row_group=None,
-            file=files.path(key),
+            file=place.path(key),
             expected="the manifest of this dump and pass",
             found=f"the one of {home}",
         )

@@ -1,79 +1,200 @@
-"""One shard: created whole and durable, or adopted where a writer of the same dump was here before."""
+"""One shard: built chunk by chunk, created whole and durable, or adopted where a writer was here before."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from storage import arrays
-from storage.checks import absmax, same_but_for_rounding
+from storage.checks import absmax, checked_rows, same_but_for_rounding
+from storage.codecs import UndecodableError
 from storage.errors import CorruptError
 from storage.layout import shard_key
-from storage.schema import ShardRecord, digest_of_bytes
+from storage.schema import ShardRecord
+from storage.shard_format import ChunkTable, chunk_digest, read_index, shard_index
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
-    from storage.files import Files
+    from storage.place import Place, Staged
+    from storage.schema import DumpIdentity, LayerSpec
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Where one row group of one layer lies.
+class ShardSlot:
+    """Where one row group of one layer belongs.
 
-    `dump` is the key of the dump's group, `label` how errors name the representation, `bounds` the stored
-    rows, `metadata` the ``zarr.json`` of the array.
+    `bounds` are its stored rows, `metadata` the ``zarr.json`` of the array.
     """
 
-    files: Files
-    dump: str
-    label: str
+    place: Place
+    dump: DumpIdentity
     layer: str
+    spec: LayerSpec
     row_group: int
     bounds: tuple[int, int]
     metadata: bytes
 
-    def put(self, block: npt.NDArray[Any]) -> ShardRecord:
-        """Create the shard that holds `block`, or adopt the one that is there.
+    @property
+    def key(self) -> str:
+        """Key below the dump."""
+        return shard_key(self.layer, self.row_group, len(self.spec.shape) + 1)
+
+    @property
+    def layout(self) -> arrays.ArrayLayout:
+        """What the array's metadata says."""
+        return arrays.describe(self.metadata)
+
+    @property
+    def full_key(self) -> str:
+        """Key in the store."""
+        return f"{self.dump.key}/{self.key}"
+
+    @property
+    def digest_address(self) -> str:
+        """What chunks' digests are bound to."""
+        return digest_address(self.dump.fingerprint, self.key)
+
+    def corrupt(self, expected: str, found: str) -> CorruptError:
+        """Return the error for a shard that cannot be adopted."""
+        return CorruptError(
+            representation=self.dump.label(self.layer),
+            row_group=self.row_group,
+            file=self.place.path(self.full_key),
+            expected=expected,
+            found=found,
+            remedy="Remove this file and run again: only this row group is redone.",
+        )
+
+
+def digest_address(fingerprint: str, key: str) -> str:
+    """Return what the digests of a shard's chunks are bound to: the dump, whatever it is called, and the key in it."""
+    return f"{fingerprint}/{key}"
+
+
+class ShardWriter:
+    """Takes a row group's rows of one layer in order; compresses and stages each chunk when it is full.
+
+    Memory: one chunk, however large the row group is (on an object store also the compressed shard).
+    """
+
+    def __init__(self, slot: ShardSlot) -> None:
+        self._slot = slot
+        self._layout = slot.layout
+        self._staged: Staged = slot.place.stage(slot.full_key)
+        self._buffer = np.empty((self._layout.chunk_rows, *slot.spec.shape), dtype=slot.spec.dtype)
+        self._filled = 0
+        self._n_rows = 0
+        self._absmax = 0.0
+        self._n_bytes: list[int] = []
+        self._digests: list[str] = []
+
+    def append(self, rows: npt.NDArray[Any], sample_ids: Sequence[str]) -> None:
+        """Take the next rows ``(n, *shape)``; `sample_ids` are theirs.
+
+        Raises
+        ------
+        LayoutError, NonFiniteError, RangeError
+            See `checks.checked_rows`.
+        WriteError
+            The place refused.
+        """
+        slot = self._slot
+        stored, largest = checked_rows(
+            slot.layer, slot.spec, rows, row_group=slot.row_group, sample_ids=sample_ids
+        )
+        self._absmax = max(self._absmax, largest)
+        self._n_rows += len(stored)
+        at, size = 0, len(self._buffer)
+        while at < len(stored):
+            if self._filled == 0 and len(stored) - at >= size:
+                self._put_chunk(stored[at : at + size])
+                at += size
+                continue
+            taken = min(size - self._filled, len(stored) - at)
+            self._buffer[self._filled : self._filled + taken] = stored[at : at + taken]
+            self._filled += taken
+            at += taken
+            if self._filled == size:
+                self._put_chunk(self._buffer)
+                self._filled = 0
+
+    def commit(self) -> ShardRecord:
+        """Create the shard, or adopt the one that is there; all rows must have been appended.
 
         Raises
         ------
         CorruptError
             What is there is no shard, or not what this network gives.
+        WriteError
+            The place refused.
         """
-        within = shard_key(self.layer, self.row_group, block.ndim)
-        data = arrays.encode_shard(self.metadata, self.bounds, block)
-        if not self.files.create(f"{self.dump}/{within}", data):
-            data = self.files.read(f"{self.dump}/{within}")
-            block = self._adopted(within, data, block)
-        return ShardRecord(
-            key=within,
-            n_bytes=len(data),
-            sha256=digest_of_bytes(data),
-            n_rows=len(block),
-            nan_count=0,
-            absmax=absmax(block),
-        )
+        if self._filled:
+            self._buffer[self._filled :] = np.nan
+            self._put_chunk(self._buffer)
+            self._filled = 0
+        table = ChunkTable(tuple(self._n_bytes), tuple(self._digests))
+        index = shard_index(table, self._layout.n_chunks)
+        self._staged.write(index)
+        if self._staged.commit():
+            n_bytes = sum(table.n_bytes) + len(index)
+            return ShardRecord(self._slot.key, n_bytes, self._n_rows, self._absmax, table)
+        return self._adopted()
 
-    def _adopted(self, within: str, data: bytes, block: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the values of the shard that is there, found to be those of `block` but for rounding."""
-        try:
-            found = arrays.decode_shard(self.metadata, within.rsplit("/", 1)[1], data, slice(*self.bounds))
-        except arrays.UndecodableError as error:
-            raise self._unfit(within, "a whole shard", str(error)) from error
-        if not same_but_for_rounding(found, block):
-            raise self._unfit(
-                within, "the values that this network gives", "others, in a shard never committed"
+    def discard(self) -> None:
+        """Leave nothing behind that was not committed."""
+        self._staged.discard()
+
+    def _put_chunk(self, values: npt.NDArray[Any]) -> None:
+        """Compress and stage one chunk."""
+        data = self._layout.codec.encode(values)
+        self._digests.append(chunk_digest(self._slot.digest_address, len(self._digests), data))
+        self._n_bytes.append(len(data))
+        self._staged.write(data)
+
+    def _adopted(self) -> ShardRecord:
+        """Return the record of the shard that is there, its values those of this run but for rounding."""
+        theirs, ours = self._slot.place.read(self._slot.full_key), self._staged.read()
+        record, found = shard_of_bytes(self._slot, theirs)
+        if theirs != ours and not same_but_for_rounding(found, shard_of_bytes(self._slot, ours)[1]):
+            raise self._slot.corrupt(
+                "the values that this network gives", "others, in a shard never committed"
             )
-        return found
+        return record
 
-    def _unfit(self, within: str, expected: str, found: str) -> CorruptError:
-        """Return the error for a shard that cannot be adopted."""
-        return CorruptError(
-            representation=self.label,
-            row_group=self.row_group,
-            file=self.files.path(f"{self.dump}/{within}"),
-            expected=expected,
-            found=found,
-            remedy="Remove this file and run again: only this row group is redone.",
-        )
+
+def shard_of_bytes(slot: ShardSlot, data: bytes) -> tuple[ShardRecord, npt.NDArray[Any]]:
+    """Return the record and the values ``(rows, *shape)`` of a whole shard that nobody vouched for yet.
+
+    Raises
+    ------
+    CorruptError
+        It is no shard of this array, or holds NaN where there are samples.
+    """
+    layout = slot.layout
+    n_rows = slot.bounds[1] - slot.bounds[0]
+    values = np.empty(
+        (-(-n_rows // layout.chunk_rows) * layout.chunk_rows, *slot.spec.shape), slot.spec.dtype
+    )
+    view = memoryview(data)
+    try:
+        ranges = list(read_index(data, layout.n_chunks))
+        if len(ranges) * layout.chunk_rows != len(values):
+            raise UndecodableError(f"{len(ranges)} chunks for {n_rows} rows")
+        for chunk, (start, stop) in enumerate(ranges):
+            rows = slice(chunk * layout.chunk_rows, (chunk + 1) * layout.chunk_rows)
+            layout.codec.decode(view[start:stop], values[rows], check=True)
+    except UndecodableError as error:
+        raise slot.corrupt("a whole shard", str(error)) from error
+    table = ChunkTable(
+        tuple(stop - start for start, stop in ranges),
+        tuple(chunk_digest(slot.digest_address, i, view[a:b]) for i, (a, b) in enumerate(ranges)),
+    )
+    rows_there = values[:n_rows]
+    if ranges != [(a, a + n) for a, n in zip(table.starts, table.n_bytes, strict=True)]:
+        raise slot.corrupt("chunks one behind the other", "another order")
+    return ShardRecord(slot.key, len(data), n_rows, absmax(rows_there), table), rows_there

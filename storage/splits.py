@@ -23,7 +23,7 @@ from storage.schema import FORMAT, FileRecord, digest_of_ids, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from storage.files import Files
+    from storage.place import Place
 
 SPLIT = "split"
 
@@ -68,7 +68,7 @@ class Split:
         return len(self.sample_ids)
 
 
-def add_split(files: Files, split: Split) -> Split:
+def add_split(place: Place, split: Split) -> Split:
     """Commit a split, or find the same one there; then complete the arrays beside its record.
 
     Raises
@@ -76,18 +76,18 @@ def add_split(files: Files, split: Split) -> Split:
     ConflictError
         A split of this name holds other samples, labels or row groups.
     """
-    beside = _arrays_beside(files, split)
+    beside = _arrays_beside(place, split)
     content = {**_content(split), "files": [asdict(FileRecord.of(key, data)) for key, data in beside.items()]}
     key = f"{split_key(split.dataset, split.name)}/{COMMITS}/split.json"
-    if not create_record(files, key, kind=SPLIT, content=content):
-        stored = read_record(files, key, kind=SPLIT)
+    if not create_record(place, key, kind=SPLIT, content=content):
+        stored = read_record(place, key, kind=SPLIT)
         _demand_same(stored, content, where=f"{split.dataset}/{split.name}")
     for name, data in beside.items():
-        files.create(name, data)
-    return load_split(files, split.dataset, split.name)
+        place.create(name, data)
+    return load_split(place, split.dataset, split.name)
 
 
-def completed_split(files: Files, dataset: str, name: str) -> Split:
+def completed_split(place: Place, dataset: str, name: str) -> Split:
     """Return a committed split, the arrays beside its record made where a killed writer left them out.
 
     Raises
@@ -95,11 +95,11 @@ def completed_split(files: Files, dataset: str, name: str) -> Split:
     NotFoundError
         There is none of that name.
     """
-    split = load_split(files, dataset, name)
-    record = read_record(files, f"{split_key(dataset, name)}/{COMMITS}/split.json", kind=SPLIT)
-    if all(files.stat(file["key"]) is not None for file in record["files"]):
+    split = load_split(place, dataset, name)
+    record = read_record(place, f"{split_key(dataset, name)}/{COMMITS}/split.json", kind=SPLIT)
+    if all(place.size(file["key"]) is not None for file in record["files"]):
         return split
-    return add_split(files, split)
+    return add_split(place, split)
 
 
 def planned_split(
@@ -109,7 +109,7 @@ def planned_split(
     *,
     labels: npt.ArrayLike | None,
     class_names: Sequence[str],
-    plan: Mapping[str, int],
+    plan: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> Split:
     """Return a split cut as `plan` says (arguments of `plan_split`), not yet stored.
@@ -134,7 +134,7 @@ def planned_split(
     )
 
 
-def load_split(files: Files, dataset: str, name: str) -> Split:
+def load_split(place: Place, dataset: str, name: str) -> Split:
     """Return a committed split; the record is parsed once per process.
 
     Raises
@@ -145,22 +145,22 @@ def load_split(files: Files, dataset: str, name: str) -> Split:
         Its record was damaged.
     """
     key = f"{split_key(dataset, name)}/{COMMITS}/split.json"
-    version = files.version(key)
+    version = place.version(key)
     if version is None:
         raise NotFoundError(
-            where=files.root,
+            where=place.url,
             expected=f"a split {name!r} of data set {dataset!r}",
             found="none",
             remedy="List what there is with splits(), or add it with add_split().",
         )
-    return _load_version(files, key, version)
+    return _load_version(place, key, version)
 
 
 @lru_cache(maxsize=64)
-def _load_version(files: Files, key: str, version: tuple[int, ...]) -> Split:
+def _load_version(place: Place, key: str, version: tuple[int, ...]) -> Split:
     """Return one version of a split; the version is only the cache's key."""
     del version
-    return _split_of(read_record(files, key, kind=SPLIT))
+    return _split_of(read_record(place, key, kind=SPLIT))
 
 
 def _split_of(content: Mapping[str, Any]) -> Split:
@@ -195,14 +195,14 @@ def commits_array() -> Mapping[str, bytes]:
     return arrays.encode_vector(np.array(FORMAT), {"about": "records of the commit protocol lie below"})
 
 
-def _arrays_beside(files: Files, split: Split) -> dict[str, bytes]:
+def _arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
     """Return key and bytes of every file beside a split's record; all follows from the split.
 
     The group of the data set serves several splits: it is created here, and returned as it lies on the disk.
     """
     key = split_key(split.dataset, split.name)
     above = f"{encode_name(split.dataset)}/zarr.json"
-    files.create(above, arrays.group_metadata({"dataset": split.dataset}))
+    place.create(above, arrays.group_metadata({"dataset": split.dataset}))
     about = {
         "dataset": split.dataset,
         "split": split.name,
@@ -219,7 +219,7 @@ def _arrays_beside(files: Files, split: Split) -> dict[str, bytes]:
     beside = {
         f"{key}/{array}/{name}": data for array, content in made.items() for name, data in content.items()
     }
-    return {above: files.read(above), f"{key}/zarr.json": arrays.group_metadata(about), **beside}
+    return {above: place.read(above), f"{key}/zarr.json": arrays.group_metadata(about), **beside}
 
 
 def _content(split: Split) -> dict[str, Any]:

@@ -13,55 +13,88 @@ from storage.groups import flag_sealed
 from storage.layout import COMMITS
 from storage.read import Representation
 from storage.records import create_record, read_cached, settle_record
-from storage.schema import FORMAT, Address, DumpIdentity, FileRecord, SealedLayer, plain
+from storage.retired import retirements
+from storage.schema import FORMAT, Address, DumpIdentity, Encoding, FileRecord, SealedLayer, plain
 from storage.sealed import demand_same_specs, dump_keys, find, manifests, sealed_specs, split_keys
 from storage.splits import SPLIT, add_split, commits_array, completed_split, load_split, planned_split
 from storage.verify import STORE, STORE_RECORD, verify
 from storage.write import Dump
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
+    from storage.place import Place
     from storage.schema import JSON, LayerSpec
     from storage.splits import Split
     from storage.verify import Problem
 
 
-def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r") -> Store:
-    """Open a store on a local path; with ``mode="a"`` make it where there is none.
+def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r", check_reads: bool = True) -> Store:
+    """Open a store on a local path or at an ``s3://bucket/prefix``; with ``mode="a"`` make it where there is none.
+
+    Credentials, region and endpoint of an object store come from the environment (``AWS_…``), never from the URL.
+
+    Parameters
+    ----------
+    mode
+        ``"a"`` tries out, before anything else, whether the place can do what writers rely on.
+    check_reads
+        Hold every chunk that is read against its digest. Without it damage is found by the codec's CRC-32C alone, and
+        chunks or files that were swapped are not found; representations say so in their provenance.
 
     Raises
     ------
     NotFoundError
         ``mode="r"`` and there is nothing.
     FormatError
-        Something else is there, a newer format, or the URL is of another kind than a local path.
+        Something else is there, a newer format, or a URL of another kind.
+    WriteError
+        ``mode="a"`` and the place is read-only, full, or does not create files exclusively.
     """
-    text = str(url)
-    if "://" in text and not text.startswith("file://"):
+    place = open_place(url)
+    there = read_cached(place, STORE_RECORD, kind=STORE) is not None
+    if mode == "a" and (there or not _strangers(place)):
+        place.preflight()
+        _make(place)
+        there = True
+    if not there:
+        if not _strangers(place):
+            raise NotFoundError(
+                where=place.url, expected="a store", found="nothing", remedy="Dump activations into it first."
+            )
         raise FormatError(
-            where=text,
-            expected="a local path",
-            found="a remote URL",
-            remedy="Use a directory of this machine.",
-        )
-    files = Files(str(Path(text.removeprefix("file://")).expanduser().resolve()))
-    if mode == "a":
-        _make(files)
-    if not Path(files.root).exists():
-        raise NotFoundError(
-            where=files.root, expected="a store", found="nothing", remedy="Dump activations into it first."
-        )
-    if read_cached(files, STORE_RECORD, kind=STORE) is None:
-        raise FormatError(
-            where=files.root,
+            where=place.url,
             expected=f"a store (with {STORE_RECORD})",
             found="another directory or file",
             remedy="Give the path of a store, or of a new directory to dump into.",
         )
-    return Store(files, mode=mode)
+    return Store(place, mode=mode, check_reads=check_reads)
+
+
+def open_place(url: str | Path) -> Place:
+    """Return the place that an URL or path names; nothing is read or made.
+
+    Raises
+    ------
+    FormatError
+        A URL of a kind that is not supported.
+    """
+    text = str(url)
+    if text.startswith("s3://"):
+        from storage.objects import Objects  # noqa: PLC0415  (its client is loaded where it is used)
+
+        return Objects.at(text)
+    if "://" in text and not text.startswith("file://"):
+        raise FormatError(
+            where=text,
+            expected="a local path, file:// or s3://bucket/prefix",
+            found="another kind of URL",
+            remedy="Use a directory of this machine, or an object store with the S3 interface.",
+        )
+    return Files(str(Path(text.removeprefix("file://")).expanduser().resolve()))
 
 
 class Store:
@@ -70,21 +103,22 @@ class Store:
     Attributes
     ----------
     url
-        Resolved path of the root.
+        Resolved path of the root, or URL.
     """
 
-    def __init__(self, files: Files, *, mode: Literal["r", "a"]) -> None:
-        self._files = files
+    def __init__(self, place: Place, *, mode: Literal["r", "a"], check_reads: bool = True) -> None:
+        self._place = place
         self._mode = mode
+        self._check_reads = check_reads
 
     def __repr__(self) -> str:
-        """Return the class and the path."""
+        """Return the class and the place."""
         return f"<Store {self.url}>"
 
     @property
     def url(self) -> str:
         """Where the store lies."""
-        return self._files.root
+        return self._place.url
 
     def add_split(  # noqa: PLR0913  (keyword-only beyond the ids)
         self,
@@ -97,6 +131,7 @@ class Store:
         row_groups: int = 20,
         seed: int = 0,
         align_rows: int = 1,
+        max_rows: int | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Split:
         """Add the samples of a split, or find them there.
@@ -111,7 +146,7 @@ class Store:
             Class number of each sample, or None.
         class_names
             Name of each class.
-        row_groups, seed, align_rows
+        row_groups, seed, align_rows, max_rows
             How it is cut: see `layout.plan_split`.
         provenance
             Where the samples come from; JSON. Kept from the first time, no part of what must agree.
@@ -126,7 +161,7 @@ class Store:
             The store was opened for reading.
         """
         self._demand_writable("add_split")
-        plan = {"row_groups": row_groups, "seed": seed, "align_rows": align_rows}
+        plan = {"row_groups": row_groups, "seed": seed, "align_rows": align_rows, "max_rows": max_rows}
         planned = planned_split(
             dataset,
             split,
@@ -136,7 +171,7 @@ class Store:
             plan=plan,
             provenance={"plan": plan, **(provenance or {})},
         )
-        return add_split(self._files, planned)
+        return add_split(self._place, planned)
 
     def split(self, dataset: str, split: str) -> Split:
         """Return a split.
@@ -146,13 +181,13 @@ class Store:
         NotFoundError
             There is none of that name.
         """
-        return load_split(self._files, dataset, split)
+        return load_split(self._place, dataset, split)
 
     def splits(self) -> list[tuple[str, str]]:
         """Return ``(data set, split)`` of every split, sorted."""
         found = []
-        for key in split_keys(self._files):
-            content = read_cached(self._files, f"{key}/{COMMITS}/split.json", kind=SPLIT)
+        for key in split_keys(self._place):
+            content = read_cached(self._place, f"{key}/{COMMITS}/split.json", kind=SPLIT)
             if content is not None:
                 found.append((str(content["dataset"]), str(content["split"])))
         return sorted(found)
@@ -166,6 +201,7 @@ class Store:
         layers: Mapping[str, LayerSpec],
         identity: Mapping[str, JSON],
         provenance: Mapping[str, JSON],
+        encoding: Encoding | None = None,
     ) -> Dump:
         """Begin, or take up again, the dump of a model's layers over a split.
 
@@ -180,6 +216,8 @@ class Store:
             size, capture version. JSON; its digest with the samples' is the fingerprint.
         provenance
             What is worth knowing about this run: versions, device, precision flags. JSON; not identity.
+        encoding
+            Codec and chunk size of layers that are not there yet; those that are keep theirs.
 
         Returns
         -------
@@ -200,7 +238,7 @@ class Store:
             raise LayoutError(
                 where=model, expected="at least one layer", found="none", remedy="Name the layers."
             )
-        samples = completed_split(self._files, dataset, split)
+        samples = completed_split(self._place, dataset, split)
         dump = DumpIdentity(
             dataset=dataset,
             split=split,
@@ -209,17 +247,23 @@ class Store:
             sample_digest=samples.sample_digest,
         )
         about = {"model": model, "fingerprint": dump.fingerprint, "identity": dump.identity}
-        settle_record(self._files, f"{dump.key}/{COMMITS}/dump.json", kind="dump", content=about)
-        sealed = sealed_specs(self._files, dump.key)
+        settle_record(self._place, f"{dump.key}/{COMMITS}/dump.json", kind="dump", content=about)
+        sealed = sealed_specs(self._place, dump.key)
         demand_same_specs(dump, layers, sealed)
-        flag_sealed(self._files, dump, sealed)
+        flag_sealed(self._place, dump, sealed)
+        history = retirements(self._place, dump.key)
+        missing = {name: spec for name, spec in layers.items() if name not in sealed}
+        latest = {name: past.layers[name] for past in history for name in missing if name in past.layers}
         return Dump(
-            self._files,
+            self._place,
             dump,
             samples,
-            layers={name: spec for name, spec in layers.items() if name not in sealed},
+            layers=missing,
             requested=frozenset(layers),
             provenance=plain(dict(provenance), where=f"provenance of {model}"),
+            encoding=encoding or Encoding(),
+            generation=len(history),
+            retired=latest,
         )
 
     def representations(
@@ -240,8 +284,8 @@ class Store:
                 dtype=record.dtype,
                 n_bytes=sum(shard.n_bytes for shard in record.shards),
             )
-            for key in dump_keys(self._files, dataset=dataset, split=split, model=model)
-            for manifest in manifests(self._files, key)
+            for key in dump_keys(self._place, dataset=dataset, split=split, model=model)
+            for manifest in manifests(self._place, key)
             if manifest.fingerprint.startswith(fingerprint or "")
             for name, record in manifest.layers.items()
             if layer in (None, name)
@@ -258,9 +302,9 @@ class Store:
         AmbiguousError
             Several dumps are sealed under this name and no fingerprint was given.
         """
-        manifest = find(self._files, address, fingerprint)
+        manifest = find(self._place, address, fingerprint)
         return Representation(
-            files=self._files,
+            place=self._place,
             address=address,
             fingerprint=manifest.fingerprint,
             identity=manifest.identity,
@@ -268,13 +312,26 @@ class Store:
             sample_digest=manifest.sample_digest,
             row_groups=manifest.row_groups,
             record=manifest.layers[address.layer],
+            pass_name=manifest.pass_name,
+            checked=self._check_reads,
         )
 
     def verify(
-        self, *, dataset: str | None = None, split: str | None = None, model: str | None = None
+        self,
+        *,
+        dataset: str | None = None,
+        split: str | None = None,
+        model: str | None = None,
+        sample: float = 1.0,
+        rng: np.random.Generator | None = None,
+        on_shard: Callable[[str, int], None] | None = None,
     ) -> list[Problem]:
-        """Return everything that is not as it was committed; reads the whole store, or what is asked for."""
-        return list(verify(self._files, dataset=dataset, split=split, model=model))
+        """Return everything that is not as it was committed; reads all, or what is asked for.
+
+        `sample` is the share of the inner chunks that are read; see `storage.verify.verify`.
+        """
+        chosen = {"dataset": dataset, "split": split, "model": model}
+        return list(verify(self._place, **chosen, sample=sample, rng=rng, on_shard=on_shard))
 
     def _demand_writable(self, action: str) -> None:
         """Refuse to write to a store opened for reading."""
@@ -282,14 +339,17 @@ class Store:
             raise ReadOnlyError(where=self.url, action=action)
 
 
-def _make(files: Files) -> None:
-    """Make a new store, or complete one whose making was cut short; refuse a directory of something else."""
-    root = Path(files.root)
-    if root.is_dir() and not (root / COMMITS).is_dir() and any(root.iterdir()):
-        return
+def _strangers(place: Place) -> bool:
+    """Return whether there are files that no beginning of a store has."""
+    own = (f"{COMMITS}/", "zarr.json")
+    return any(not entry.key.startswith(own) for entry in place.entries())
+
+
+def _make(place: Place) -> None:
+    """Make a new store, or complete one whose making was cut short."""
     home = {f"{COMMITS}/{name}": data for name, data in commits_array().items()}
     beside = {"zarr.json": arrays.group_metadata({"activation_store_format": FORMAT}), **home}
     content = {"files": [asdict(FileRecord.of(key, data)) for key, data in beside.items()]}
-    create_record(files, STORE_RECORD, kind=STORE, content=content)
+    create_record(place, STORE_RECORD, kind=STORE, content=content)
     for key, data in beside.items():
-        files.create(key, data)
+        place.create(key, data)

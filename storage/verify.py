@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage.errors import REMEDY, CorruptError, StoreError
+import numpy as np
+
+from storage.chunks import ShardReader
+from storage.errors import CorruptError, StoreError
 from storage.groups import sealed_flag
 from storage.layout import COMMITS, marker_name
 from storage.names import encode_name
 from storage.records import read_record
-from storage.schema import Address, FileRecord, digest_of_bytes
+from storage.schema import MARKER, Address, FileRecord, digest_of_bytes
 from storage.sealed import dump_keys, manifests, split_keys
 from storage.splits import SPLIT, load_split
-from storage.write import MARKER, pass_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from storage.files import Files
-    from storage.schema import LayerRecord, Manifest, ShardRecord
+    from storage.place import Place
+    from storage.schema import Manifest
 
 STORE = "store"
 STORE_RECORD = f"{COMMITS}/store.json"
@@ -46,58 +48,131 @@ class Problem:
 
 
 def verify(
-    files: Files, *, dataset: str | None = None, split: str | None = None, model: str | None = None
+    place: Place,
+    *,
+    dataset: str | None = None,
+    split: str | None = None,
+    model: str | None = None,
+    sample: float = 1.0,
+    rng: np.random.Generator | None = None,
+    on_shard: Callable[[str, int], None] | None = None,
 ) -> Iterator[Problem]:
     """Yield every problem of the splits and sealed dumps that the filters let through.
 
-    Every shard, and every file beside it that a record lists, is read and its SHA-256 compared; records check
-    themselves. Dumps that were never sealed are no problem, no reader sees them; nor are arrays beside the
-    samples that a killed writer did not come to, as long as nothing is sealed there.
+    Every inner chunk is read and held against its digest, every shard's index and every file beside the shards against
+    what records say; records check themselves. Dumps that were never sealed are no problem, no reader sees them; nor
+    are arrays beside the samples that a killed writer did not come to, as long as nothing is sealed there.
+
+    Parameters
+    ----------
+    sample
+        Share of the inner chunks that are read, chosen by `rng`; everything else is checked in any case, the size of
+        every shard too.
+    on_shard
+        Called with (representation, bytes read) after each shard.
 
     Notes
     -----
     Reads everything once; memory: the largest shard.
     """
+    chosen = _Sample(sample, np.random.default_rng() if rng is None else rng)
     sealed: dict[str, list[Manifest]] = {}
-    for key in dump_keys(files, dataset=dataset, split=split, model=model):
+    for key in dump_keys(place, dataset=dataset, split=split, model=model):
         try:
-            sealed[key] = manifests(files, key)
+            sealed[key] = manifests(place, key)
         except StoreError as error:
             yield _problem(error, label=key)
     used = {key.rpartition("/")[0] for key, passes in sealed.items() if passes}
-    yield from _problems_of_record(files, STORE_RECORD, STORE, label="store", complete=bool(used))
-    for key in split_keys(files, dataset=dataset, split=split):
+    yield from _problems_of_record(place, STORE_RECORD, STORE, label="store", complete=bool(used))
+    for key in split_keys(place, dataset=dataset, split=split):
         record = f"{key}/{COMMITS}/split.json"
-        yield from _problems_of_record(files, record, SPLIT, label=key, complete=key in used)
+        yield from _problems_of_record(place, record, SPLIT, label=key, complete=key in used)
     for key, passes in sealed.items():
         for manifest in passes:
-            yield from _problems_of_manifest(files, key, manifest)
+            yield from _problems_beside(place, key, manifest)
+            for name in manifest.layers:
+                shards = _Shards(place, key, manifest, name)
+                for row_group in range(len(manifest.row_groups)):
+                    yield from shards.problems(row_group, chosen)
+                    if on_shard is not None:
+                        on_shard(shards.label, manifest.layers[name].shards[row_group].n_bytes)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Which chunks of a shard are read."""
+
+    share: float
+    rng: np.random.Generator
+
+    def chunks(self, count: int) -> list[int]:
+        """Return some of `count` chunks: the share, rounded up or down at random so that it holds on average."""
+        n = min(count, int(self.share * count + self.rng.random()))
+        return (
+            sorted(self.rng.choice(count, size=n, replace=False).tolist())
+            if n < count
+            else list(range(count))
+        )
+
+
+@dataclass(frozen=True)
+class _Shards:
+    """The shards of one layer."""
+
+    place: Place
+    dump: str
+    manifest: Manifest
+    layer: str
+
+    @property
+    def label(self) -> str:
+        """How problems name the representation."""
+        m = self.manifest
+        return f"{Address(m.dataset, m.split, m.model, self.layer)} ({m.fingerprint[:12]})"
+
+    def problems(self, row_group: int, sample: _Sample) -> Iterator[Problem]:
+        """Yield what is wrong with one shard; the first damaged chunk speaks for all."""
+        record = self.manifest.layers[self.layer]
+        reader = ShardReader(
+            place=self.place,
+            dump=self.dump,
+            fingerprint=self.manifest.fingerprint,
+            pass_name=self.manifest.pass_name,
+            label=self.label,
+            record=record,
+            row_group=row_group,
+            check=True,
+        )
+        try:
+            reader.verify(sample.chunks)
+        except StoreError as error:
+            yield _problem(error, label=self.label, row_group=row_group)
 
 
 def _problems_of_record(
-    files: Files, key: str, kind: str, *, label: str, complete: bool
+    place: Place, key: str, kind: str, *, label: str, complete: bool
 ) -> Iterator[Problem]:
     """Yield what is wrong with a record, if there is one, and with the files it lists."""
     try:
-        content = read_record(files, key, kind=kind) if files.stat(key) is not None else {}
+        content = read_record(place, key, kind=kind) if place.size(key) is not None else {}
         listed = [FileRecord(**file) for file in content.get("files", ())]
-        present = [file for file in listed if complete or files.stat(file.key) is not None]
+        present = [file for file in listed if complete or place.size(file.key) is not None]
     except StoreError as error:
         yield _problem(error, label=label)
         return
     for file in present:
-        yield from _problems_of_file(files, "", file, label=label)
+        yield from _problems_of_file(place, "", file, label=label)
 
 
-def _problems_of_manifest(files: Files, dump: str, manifest: Manifest) -> Iterator[Problem]:
-    """Yield what is wrong with the layers that one pass committed."""
+def _problems_beside(place: Place, dump: str, manifest: Manifest) -> Iterator[Problem]:
+    """Yield what is wrong with the files of a dump that are no shards; a flag may be missing, but must not lie."""
     try:
-        stored = load_split(files, manifest.dataset, manifest.split).sample_digest
+        stored = load_split(place, manifest.dataset, manifest.split).sample_digest
         if stored != manifest.sample_digest:
             yield Problem(
                 representation=dump,
                 row_group=None,
-                file=files.path(f"{dump.rpartition('/')[0]}/{COMMITS}/split.json"),
+                file=place.path(f"{dump.rpartition('/')[0]}/{COMMITS}/split.json"),
                 expected=f"samples with the digest {manifest.sample_digest[:12]}",
                 found=stored[:12],
                 remedy="Restore the split's record from a copy.",
@@ -105,47 +180,36 @@ def _problems_of_manifest(files: Files, dump: str, manifest: Manifest) -> Iterat
     except StoreError as error:
         yield _problem(error, label=dump)
     for file in manifest.files:
-        yield from _problems_of_file(files, dump, file, label=dump)
+        yield from _problems_of_file(place, dump, file, label=dump)
     for row_group in range(len(manifest.row_groups)):
-        key = f"{dump}/{COMMITS}/{pass_digest(manifest.specs)}/{marker_name(row_group)}"
-        yield from _problems_of_record(files, key, MARKER, label=dump, complete=True)
+        key = f"{dump}/{COMMITS}/{manifest.pass_name}/{marker_name(row_group)}"
+        yield from _problems_of_record(place, key, MARKER, label=dump, complete=True)
     for name, layer in manifest.layers.items():
-        address = Address(manifest.dataset, manifest.split, manifest.model, name)
-        yield from _problems_of_layer(files, dump, layer, label=f"{address} ({manifest.fingerprint[:12]})")
+        label = _Shards(place, dump, manifest, name).label
+        for file in layer.files:
+            yield from _problems_of_file(place, dump, file, label=label)
+        flag = FileRecord.of(f"{encode_name(name)}/sealed/c", sealed_flag()["c"])
+        if place.size(f"{dump}/{flag.key}") is not None:
+            yield from _problems_of_file(place, dump, flag, label=label)
 
 
-def _problems_of_layer(files: Files, dump: str, layer: LayerRecord, *, label: str) -> Iterator[Problem]:
-    """Yield what is wrong with one layer's files; its flag may be missing, but must not lie."""
-    for file in layer.files:
-        yield from _problems_of_file(files, dump, file, label=label)
-    flag = FileRecord.of(f"{encode_name(layer.layer)}/sealed/c", sealed_flag()["c"])
-    if files.stat(f"{dump}/{flag.key}") is not None:
-        yield from _problems_of_file(files, dump, flag, label=label)
-    for row_group, shard in enumerate(layer.shards):
-        yield from _problems_of_file(files, dump, shard, label=label, row_group=row_group)
-
-
-def _problems_of_file(
-    files: Files, base: str, file: FileRecord | ShardRecord, *, label: str, row_group: int | None = None
-) -> Iterator[Problem]:
+def _problems_of_file(place: Place, base: str, file: FileRecord, *, label: str) -> Iterator[Problem]:
     """Yield what is wrong with one file below `base`."""
     key = f"{base}/{file.key}".lstrip("/")
     try:
-        data = files.read(key)
+        data = place.read(key)
     except StoreError as error:
-        yield _problem(error, label=label, row_group=row_group)
+        yield _problem(error, label=label)
         return
     digest = digest_of_bytes(data)
     if digest != file.sha256:
         yield Problem(
             representation=label,
-            row_group=row_group,
-            file=files.path(key),
+            row_group=None,
+            file=place.path(key),
             expected=f"{file.n_bytes} bytes, SHA-256 {file.sha256[:16]}…",
             found=f"{len(data)} bytes, {digest[:16]}…",
-            remedy=REMEDY
-            if row_group is not None
-            else "Restore this file from a copy, or remove it and run again.",
+            remedy="Repair the store, or restore this file from a copy.",
         )
 
 

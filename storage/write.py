@@ -7,38 +7,37 @@ moment, end in one result.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from storage.checks import checked_block
 from storage.errors import CorruptError, LayoutError, UnfinishedError
 from storage.groups import flag_sealed, group_records, layer_records, set_up_layers
-from storage.layout import COMMITS, marker_name
+from storage.layout import COMMITS, marker_name, part_of
 from storage.records import create_record, read_record, settle_record
+from storage.row_groups import RowGroupWriter
 from storage.schema import (
+    MANIFEST,
+    MARKER,
+    Encoding,
     LayerRecord,
     LayerSpec,
     Manifest,
     ShardRecord,
-    digest_of,
     digest_of_bytes,
     digest_of_ids,
+    pass_digest,
 )
-from storage.shards import Shard
+from storage.shards import ShardSlot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
 
     import numpy.typing as npt
 
-    from storage.files import Files
+    from storage.place import Place
+    from storage.retired import RetiredLayer
     from storage.schema import DumpIdentity
     from storage.splits import Split
-
-MARKER = "marker"
-MANIFEST = "manifest"
 
 
 class Dump:
@@ -54,23 +53,30 @@ class Dump:
         The layers this pass still has to write: those asked for that are not sealed yet.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (keyword-only; made by `Store.begin_dump` alone)
         self,
-        files: Files,
+        place: Place,
         identity: DumpIdentity,
         split: Split,
         *,
         layers: Mapping[str, LayerSpec],
         requested: frozenset[str],
         provenance: Mapping[str, Any],
+        encoding: Encoding,
+        generation: int,
+        retired: Mapping[str, RetiredLayer],
     ) -> None:
         self.identity = identity
         self.split = split
         self.layers = dict(layers)
-        self._files = files
+        self._place = place
         self._requested = requested
         self._provenance = dict(provenance)
-        self._pass = f"{identity.key}/{COMMITS}/{pass_digest(layers)}"
+        self._encoding = encoding
+        self._generation = generation
+        self._retired = dict(retired)
+        self._pass_name = pass_digest(layers, generation)
+        self._pass = f"{identity.key}/{COMMITS}/{self._pass_name}"
         self._sealed = not layers
         self._metadata: dict[str, bytes] = {}
 
@@ -84,24 +90,66 @@ class Dump:
         """Whether every layer that was asked for is committed: nothing is left to do."""
         return self._sealed
 
-    def missing_row_groups(self) -> list[int]:
+    def missing_row_groups(self, *, part: int = 0, parts: int = 1) -> list[int]:
         """Return the row groups without a marker, in order; none once sealed.
+
+        Parameters
+        ----------
+        part, parts
+            Only the `part`-th (from 0) of `parts` contiguous ranges: workers that take different parts of one dump
+            write different shards, and end in the bytes that one worker would have written.
 
         Raises
         ------
         CorruptError
             A marker is damaged, or a shard it vouches for is gone or cut.
+        LayoutError
+            No such part.
 
         Notes
         -----
-        Reads every marker and asks the file system for every size; reads no shard.
+        Reads every marker and lists the dump's files once; reads no shard.
         """
+        wanted = part_of(len(self.split.row_groups), part=part, parts=parts)
         if self._sealed:
             return []
-        return [g for g in range(len(self.split.row_groups)) if self._marker(g) is None]
+        self._keep_sound_row_groups()
+        size_of = self._sizes()
+        return [g for g in wanted if self._marker(g, size_of) is None]
+
+    def row_group(self, row_group: int, *, executor: Executor | None = None) -> RowGroupWriter:
+        """Return a writer of one row group that takes its rows batch by batch.
+
+        Parameters
+        ----------
+        row_group
+            Its number, out of `missing_row_groups`.
+        executor
+            Threads that work on several layers at a time; by default the caller's alone.
+
+        Raises
+        ------
+        LayoutError
+            There is no such row group.
+
+        Notes
+        -----
+        Memory: one inner chunk per layer, whatever the size of the row group; on an object store also the
+        compressed shards of the row group.
+        """
+        self._demand_row_group(row_group)
+        self._set_up()
+        start, stop = self.split.row_groups[row_group]
+        return RowGroupWriter(
+            row_group,
+            {name: self._slot(name, row_group) for name in self.layers},
+            sample_ids=self.split.sample_ids[start:stop],
+            mark=lambda records: self._mark(row_group, records),
+            executor=executor,
+        )
 
     def write(self, row_group: int, blocks: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Write one row group: the shard of every layer of this pass, then their marker.
+        """Write one row group at once: the shard of every layer of this pass, then their marker.
 
         Parameters
         ----------
@@ -120,27 +168,18 @@ class Dump:
         CorruptError
             A shard lies there that this network cannot have made.
         WriteError
-            The file system refused.
+            The place refused.
 
         Notes
         -----
-        Durable when it returns. Memory: one encoded shard, and the blocks whose dtype changes. A row group
-        that has its marker is left alone.
+        Durable when it returns. A row group that has its marker is left alone.
         """
+        self._demand_row_group(row_group)
         self._demand_layers(row_group, blocks)
-        start, stop = self.split.row_groups[row_group]
-        ids = self.split.sample_ids[start:stop]
-        ready = {
-            name: checked_block(name, spec, np.asarray(blocks[name]), row_group=row_group, sample_ids=ids)
-            for name, spec in self.layers.items()
-        }
-        if self._sealed or self._marker(row_group) is not None:
+        if self._sealed or self._marker(row_group, self._place.size) is not None:
             return
-        self._set_up()
-        shards = {name: asdict(self._shard(name, row_group).put(block)) for name, block in ready.items()}
-        marker = {**self._binding(row_group), "shards": shards, "provenance": self._provenance}
-        if not create_record(self._files, self._marker_key(row_group), kind=MARKER, content=marker):
-            self._demand_same_shards(row_group, shards)
+        with self.row_group(row_group) as writer:
+            writer.append(blocks)
 
     def seal(self) -> None:
         """Commit: gather all markers into the manifest; from then on readers see the layers.
@@ -155,14 +194,49 @@ class Dump:
         if self._sealed:
             return
         self._set_up()
-        found = [self._marker(g) for g in range(len(self.split.row_groups))]
+        size_of = self._sizes()
+        found = [self._marker(g, size_of) for g in range(len(self.split.row_groups))]
         missing = [g for g, marker in enumerate(found) if marker is None]
         if missing:
             raise UnfinishedError(where=self.identity.label(), row_groups=missing, total=len(found))
         manifest = self._manifest([marker for marker in found if marker is not None])
-        settle_record(self._files, f"{self._pass}/manifest.json", kind=MANIFEST, content=manifest.to_json())
-        flag_sealed(self._files, self.identity, self.layers)
+        settle_record(self._place, f"{self._pass}/manifest.json", kind=MANIFEST, content=manifest.to_json())
+        flag_sealed(self._place, self.identity, self.layers)
         self._sealed = True
+
+    def _keep_sound_row_groups(self) -> None:
+        """Take over the row groups that a retirement of these layers said are sound: mark them in this pass too."""
+        if set(self._retired) != set(self.layers):
+            return
+        for row_group in sorted(set.intersection(*(set(layer.kept) for layer in self._retired.values()))):
+            if self._place.size(self._marker_key(row_group)) is not None:
+                continue
+            records = {}
+            provenance = self._provenance
+            for name, layer in self._retired.items():
+                key = f"{self.identity.key}/{COMMITS}/{layer.pass_name}/{marker_name(row_group)}"
+                old = read_record(self._place, key, kind=MARKER)
+                records[name], provenance = ShardRecord.from_json(old["shards"][name]), old["provenance"]
+            self._set_up()
+            self._mark(row_group, records, provenance=provenance)
+
+    def _sizes(self) -> Callable[[str], int | None]:
+        """Return a function from keys to sizes, from one listing of the dump."""
+        return {entry.key: entry.n_bytes for entry in self._place.entries(self.identity.key)}.get
+
+    def _mark(
+        self,
+        row_group: int,
+        records: Mapping[str, ShardRecord],
+        *,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Create the marker that vouches for the shards of a row group, or find that the one there does."""
+        shards = {name: record.to_json() for name, record in records.items()}
+        made_by = self._provenance if provenance is None else provenance
+        marker = {**self._binding(row_group), "shards": shards, "provenance": made_by}
+        if not create_record(self._place, self._marker_key(row_group), kind=MARKER, content=marker):
+            self._demand_same_shards(row_group, shards)
 
     def _marker_key(self, row_group: int) -> str:
         """Return the key of a row group's marker."""
@@ -179,8 +253,8 @@ class Dump:
             "metadata": {name: digest_of_bytes(data) for name, data in self._metadata.items()},
         }
 
-    def _demand_layers(self, row_group: int, blocks: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Refuse row groups and layers this pass does not have."""
+    def _demand_row_group(self, row_group: int) -> None:
+        """Refuse row groups that the split does not have."""
         if not 0 <= row_group < len(self.split.row_groups):
             raise LayoutError(
                 where=self.identity.label(),
@@ -188,6 +262,9 @@ class Dump:
                 found=str(row_group),
                 remedy="Take row groups from missing_row_groups().",
             )
+
+    def _demand_layers(self, row_group: int, blocks: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Refuse layers that are missing, or that nobody asked for."""
         absent = sorted(set(self.layers) - set(blocks))
         unknown = sorted(set(blocks) - self._requested)
         if absent or unknown:
@@ -198,31 +275,31 @@ class Dump:
                 remedy="Write all layers of a row group in one call, under the names of begin_dump.",
             )
 
-    def _marker(self, row_group: int) -> dict[str, Any] | None:
+    def _marker(self, row_group: int, size_of: Callable[[str], int | None]) -> dict[str, Any] | None:
         """Return a row group's marker, its shards found in place, or None where there is none."""
         key = self._marker_key(row_group)
-        if self._files.stat(key) is None:
+        if size_of(key) is None:
             return None
         self._set_up()
-        marker = read_record(self._files, key, kind=MARKER)
+        marker = read_record(self._place, key, kind=MARKER)
         wrong = [name for name, value in self._binding(row_group).items() if marker.get(name) != value]
         if wrong:
             raise self._corrupt(key, "*", row_group, "the marker of these rows", f"other {', '.join(wrong)}")
         for layer, shard in marker["shards"].items():
             shard_file = f"{self.identity.key}/{shard['key']}"
-            size = getattr(self._files.stat(shard_file), "st_size", None)
+            size = size_of(shard_file)
             if size != shard["n_bytes"]:
                 found = "no file" if size is None else f"{size} bytes"
                 raise self._corrupt(shard_file, layer, row_group, f"{shard['n_bytes']} bytes", found)
         return marker
 
-    def _shard(self, layer: str, row_group: int) -> Shard:
+    def _slot(self, layer: str, row_group: int) -> ShardSlot:
         """Return where a block of this pass belongs."""
-        return Shard(
-            files=self._files,
-            dump=self.identity.key,
-            label=self.identity.label(layer),
+        return ShardSlot(
+            place=self._place,
+            dump=self.identity,
             layer=layer,
+            spec=self.layers[layer],
             row_group=row_group,
             bounds=self.split.row_groups[row_group],
             metadata=self._metadata[layer],
@@ -230,7 +307,7 @@ class Dump:
 
     def _demand_same_shards(self, row_group: int, shards: Mapping[str, Mapping[str, Any]]) -> None:
         """Another writer's marker was first: it must vouch for the shards that are there."""
-        other = read_record(self._files, self._marker_key(row_group), kind=MARKER)["shards"]
+        other = read_record(self._place, self._marker_key(row_group), kind=MARKER)["shards"]
         for layer, shard in shards.items():
             if other.get(layer) != shard:
                 key = f"{self.identity.key}/{shard['key']}"
@@ -239,7 +316,9 @@ class Dump:
     def _set_up(self) -> None:
         """Create groups, arrays and coordinates that are not there; keep the metadata that is."""
         if not self._metadata:
-            self._metadata = set_up_layers(self._files, self.identity, self.split, self.layers)
+            self._metadata = set_up_layers(
+                self._place, self.identity, self.split, self.layers, encoding=self._encoding
+            )
 
     def _manifest(self, markers: list[dict[str, Any]]) -> Manifest:
         """Return the manifest that follows from all markers."""
@@ -259,8 +338,10 @@ class Dump:
             sample_digest=self.split.sample_digest,
             n_samples=self.split.n_samples,
             rows_per_group=stop - start,
+            generation=self._generation,
+            pass_name=self._pass_name,
             layers=layers,
-            files=group_records(self._files, self.identity),
+            files=group_records(self._place, self.identity),
         )
 
     def _layer_record(self, layer: str, spec: LayerSpec, markers: list[dict[str, Any]]) -> LayerRecord:
@@ -270,23 +351,18 @@ class Dump:
             shape=spec.shape,
             dtype=spec.dtype,
             metadata=self._metadata[layer].decode(),
-            shards=tuple(ShardRecord(**marker["shards"][layer]) for marker in markers),
-            files=layer_records(self._files, self.identity, self.split, layer),
+            shards=tuple(ShardRecord.from_json(marker["shards"][layer]).seal() for marker in markers),
+            files=layer_records(self._place, self.identity, self.split, layer),
         )
 
     def _corrupt(self, key: str, layer: str, row_group: int, expected: str, found: str) -> CorruptError:
         """Return the error for a file that a marker of this pass vouches for, or for the marker."""
-        marker = self._files.path(self._marker_key(row_group))
+        marker = self._place.path(self._marker_key(row_group))
         return CorruptError(
             representation=self.identity.label(layer),
             row_group=row_group,
-            file=self._files.path(key),
+            file=self._place.path(key),
             expected=expected,
             found=found,
             remedy=f"Remove the file and the marker {marker} and run again: only this row group is redone.",
         )
-
-
-def pass_digest(layers: Mapping[str, LayerSpec]) -> str:
-    """Return the name of the pass that writes these layers: 12 digits of the digest of names and specs."""
-    return digest_of({name: [list(spec.shape), spec.dtype] for name, spec in layers.items()})[:12]

@@ -37,7 +37,16 @@ def new_store(path, *, row_groups=ROW_GROUPS, n_samples=N_SAMPLES):
     return store
 
 
-def begin(store, layers=tuple(SHAPES), *, identity=None, dtype="float32", model=MODEL, provenance=None):
+def begin(
+    store,
+    layers=tuple(SHAPES),
+    *,
+    identity=None,
+    dtype="float32",
+    model=MODEL,
+    provenance=None,
+    encoding=None,
+):
     """Begin a dump of some layers."""
     return store.begin_dump(
         dataset="digits",
@@ -46,6 +55,7 @@ def begin(store, layers=tuple(SHAPES), *, identity=None, dtype="float32", model=
         layers={name: LayerSpec(SHAPES[name], dtype) for name in layers},
         identity={"weights": "w0"} if identity is None else identity,
         provenance={"versions": {"zarr": "3"}} if provenance is None else provenance,
+        encoding=encoding,
     )
 
 

@@ -48,7 +48,7 @@ def dump(tmp_path):
 
 def written(dump):
     """Return the shards on the disk."""
-    return [name for name in tree(dump._files.root) if "/activations/c." in name]
+    return [name for name in tree(dump._place.root) if "/activations/c." in name]
 
 
 @pytest.mark.parametrize("rows", [slice(0, 7), slice(0, 9), slice(0, 0)])
@@ -139,7 +139,7 @@ def test_float64_beyond_float32_is_refused(dump):
 
 
 def test_nothing_is_readable_before_it_is_sealed(dump):
-    store = open_store(dump._files.root)
+    store = open_store(dump._place.root)
     for group in range(4):
         dump.write(group, blocks_of(dump, group))
         assert store.representations() == []
@@ -299,7 +299,7 @@ def test_what_is_no_store_is_not_opened(tmp_path):
         with pytest.raises(FormatError, match="another directory"):
             open_store(tmp_path / "papers", mode=mode)
         with pytest.raises(FormatError, match="local path"):
-            open_store("s3://bucket/store", mode=mode)
+            open_store("ftp://server/store", mode=mode)
     assert [path.name for path in (tmp_path / "papers").iterdir()] == ["draft.txt"]
     with pytest.raises(StoreError):
         open_store(tmp_path / "papers" / "draft.txt", mode="a")

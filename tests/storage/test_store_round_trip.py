@@ -1,21 +1,29 @@
+import itertools
+import json
 import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import storage
-from storage import AmbiguousError, NotFoundError, open_store
+from storage import AmbiguousError, Encoding, LayoutError, NotFoundError, open_store
+from storage.codecs import CODECS
+from storage.files import Files
 from tests.storage.small_dump import (
     IDS,
     LABELS,
     N_SAMPLES,
     SHAPES,
+    activations,
     address,
     begin,
     blocks_of,
@@ -191,21 +199,69 @@ def test_rows_are_those_asked_for_in_the_order_asked_for(store, data):
     np.testing.assert_array_equal(found.read_rows(rows), wanted[rows])
 
 
-def test_each_shard_is_digested_once_per_process_and_again_when_touched(tmp_path, monkeypatch):
-    store = dumped(tmp_path / "s")
-    taken = []
-    original = storage.read.digest_of_bytes
-    monkeypatch.setattr(storage.read, "digest_of_bytes", lambda data: taken.append(1) or original(data))
+def test_rows_are_read_by_the_chunks_that_hold_them_and_no_others(tmp_path, monkeypatch):
+    store = new_store(tmp_path / "s", n_samples=96, row_groups=2)
+    finish(begin(store, encoding=Encoding(chunk_bytes=4 * activations("layer1.0")[0].nbytes)))
     found = store.representation(address())
-    for _ in range(3):
-        found.read(0)
-    assert len(taken) == 1
-    pickle.loads(pickle.dumps(found)).read(0)
-    assert len(taken) == 1
-    shard = tmp_path / "s" / found.shard_file(0)
-    shard.write_bytes(shard.read_bytes())
-    found.read(0)
-    assert len(taken) == 2
+    markers = [json.loads(path.read_text()) for path in sorted(tmp_path.rglob("row-group-*.json"))]
+    tables = [marker["content"]["shards"]["layer1.0"]["chunks"]["n_bytes"] for marker in markers]
+    assert [len(table) for table in tables] == [12, 12]
+    asked = []
+    original = Files.read_ranges
+    monkeypatch.setattr(
+        Files, "read_ranges", lambda self, key, ranges: asked.extend(ranges) or original(self, key, ranges)
+    )
+    rows = np.array([70, 0, 3, 9, 47, 70])  # chunks 0, 2 and 11 of the first shard, 5 of the second
+    np.testing.assert_array_equal(found.read_rows(rows), truth(store)[rows])
+    assert sum(b - a for a, b in asked) == sum(tables[0][c] for c in (0, 2, 11)) + tables[1][5]
+    asked.clear()
+    np.testing.assert_array_equal(found.read(1), truth(store)[48:])
+    assert asked == [(0, found.record.shards[1].n_bytes + 1)]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("chunk_bytes", [1, 500, 1 << 20])
+def test_every_codec_and_chunk_size_reads_back_by_us_and_by_zarr(tmp_path, codec, dtype, chunk_bytes):
+    store = new_store(tmp_path / "s")
+    finish(begin(store, dtype=dtype, encoding=Encoding(codec=codec, chunk_bytes=chunk_bytes)))
+    for layer in SHAPES:
+        found = store.representation(address(layer))
+        wanted = truth(store, layer, dtype=dtype)
+        np.testing.assert_array_equal(found.read_rows(slice(None)), wanted)
+        array = zarr.open_array(Path(store.url, found.shard_file(0)).parent, mode="r")
+        np.testing.assert_array_equal(array[...], wanted)
+        assert array.chunks[0] <= max(1, chunk_bytes // wanted[0].nbytes)
+
+
+def test_rows_that_come_in_batches_of_any_size_make_the_same_bytes(tmp_path):
+    whole = dumped(tmp_path / "whole", encoding=Encoding(chunk_bytes=500))
+    store = new_store(tmp_path / "parts")
+    dump = begin(store, encoding=Encoding(chunk_bytes=500))
+    with ThreadPoolExecutor(3) as executor:
+        for group in dump.missing_row_groups():
+            blocks = blocks_of(dump, group)
+            n_rows = len(blocks["logits"])
+            with dump.row_group(group, executor=executor) as writer:
+                for low, high in itertools.pairwise([0, *sorted({1, 4, n_rows - 2}), n_rows]):
+                    writer.append({layer: block[low:high] for layer, block in blocks.items()})
+    dump.seal()
+    assert tree(store.url) == tree(whole.url)
+
+
+def test_parts_of_a_dump_end_in_the_bytes_of_one_worker(tmp_path):
+    whole = dumped(tmp_path / "whole")
+    store = new_store(tmp_path / "parts")
+    for part in (2, 0, 1):
+        dump = begin(store)
+        groups = dump.missing_row_groups(part=part, parts=3)
+        assert len(groups) in (1, 2)
+        for group in groups:
+            dump.write(group, blocks_of(dump, group))
+    begin(store).seal()
+    assert tree(store.url) == tree(whole.url)
+    with pytest.raises(LayoutError, match="from 0 to 2"):
+        begin(store).missing_row_groups(part=3, parts=3)
 
 
 @pytest.mark.parametrize(("batch_size", "window"), [(4, 1), (4, 2), (7, 8), (100, 2), (1, 3)])
