@@ -4,6 +4,7 @@ A store holds *representations* (the activations of one layer of one model on on
 cut into row groups, written once, sealed by a manifest and checked against it on every read.
 """
 
+from storage.checks import same_but_for_rounding
 from storage.codecs import CODECS
 from storage.errors import (
     AmbiguousError,
@@ -23,7 +24,7 @@ from storage.errors import (
     UnfinishedError,
     WriteError,
 )
-from storage.layout import RowGroups, plan_split
+from storage.layout import RowGroups, part_of, plan_split, rows_of_shard
 from storage.pairing import check_pairing
 from storage.read import Representation
 from storage.schema import Address, Encoding, LayerSpec, SealedLayer
@@ -62,5 +63,8 @@ __all__ = [
     "WriteError",
     "check_pairing",
     "open_store",
+    "part_of",
     "plan_split",
+    "rows_of_shard",
+    "same_but_for_rounding",
 ]

@@ -51,6 +51,10 @@ class Dump:
         The samples, in the order in which blocks are expected.
     layers
         The layers this pass still has to write: those asked for that are not sealed yet.
+    requested
+        The names of all layers that were asked for.
+    provenance
+        Of this run.
     """
 
     def __init__(  # noqa: PLR0913  (keyword-only; made by `Store.begin_dump` alone)
@@ -70,8 +74,8 @@ class Dump:
         self.split = split
         self.layers = dict(layers)
         self._place = place
-        self._requested = requested
-        self._provenance = dict(provenance)
+        self.requested = requested
+        self.provenance = dict(provenance)
         self._encoding = encoding
         self._generation = generation
         self._retired = dict(retired)
@@ -116,6 +120,10 @@ class Dump:
         self._keep_sound_row_groups()
         size_of = self._sizes()
         return [g for g in wanted if self._marker(g, size_of) is None]
+
+    def is_written(self, row_group: int) -> bool:
+        """Return whether a row group has its marker by now, from whichever writer."""
+        return self._sealed or self._place.size(self._marker_key(row_group)) is not None
 
     def row_group(self, row_group: int, *, executor: Executor | None = None) -> RowGroupWriter:
         """Return a writer of one row group that takes its rows batch by batch.
@@ -212,7 +220,7 @@ class Dump:
             if self._place.size(self._marker_key(row_group)) is not None:
                 continue
             records = {}
-            provenance = self._provenance
+            provenance = self.provenance
             for name, layer in self._retired.items():
                 key = f"{self.identity.key}/{COMMITS}/{layer.pass_name}/{marker_name(row_group)}"
                 old = read_record(self._place, key, kind=MARKER)
@@ -233,7 +241,7 @@ class Dump:
     ) -> None:
         """Create the marker that vouches for the shards of a row group, or find that the one there does."""
         shards = {name: record.to_json() for name, record in records.items()}
-        made_by = self._provenance if provenance is None else provenance
+        made_by = self.provenance if provenance is None else provenance
         marker = {**self._binding(row_group), "shards": shards, "provenance": made_by}
         if not create_record(self._place, self._marker_key(row_group), kind=MARKER, content=marker):
             self._demand_same_shards(row_group, shards)
@@ -266,7 +274,7 @@ class Dump:
     def _demand_layers(self, row_group: int, blocks: Mapping[str, npt.NDArray[Any]]) -> None:
         """Refuse layers that are missing, or that nobody asked for."""
         absent = sorted(set(self.layers) - set(blocks))
-        unknown = sorted(set(blocks) - self._requested)
+        unknown = sorted(set(blocks) - self.requested)
         if absent or unknown:
             raise LayoutError(
                 where=f"{self.identity.label()}, row group {row_group}",

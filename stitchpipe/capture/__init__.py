@@ -4,14 +4,20 @@ from stitchpipe.capture.collect import collect, collect_together
 from stitchpipe.capture.determinism import CaptureError
 from stitchpipe.capture.dump import CAPTURE_VERSION, DumpRecord, dump, identity
 from stitchpipe.capture.provenance import provenance
+from stitchpipe.capture.settings import Precision, Settings, planned_peak_bytes
+from stitchpipe.capture.views import StoredView
 
 __all__ = [
     "CAPTURE_VERSION",
     "CaptureError",
     "DumpRecord",
+    "Precision",
+    "Settings",
+    "StoredView",
     "collect",
     "collect_together",
     "dump",
     "identity",
+    "planned_peak_bytes",
     "provenance",
 ]

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from stitchpipe.capture.determinism import CaptureError, check_deterministic, full_precision
+from stitchpipe.capture.determinism import CaptureError, check_deterministic
+from stitchpipe.capture.precision import precision
 from stitchpipe.graph import extractor, in_eval_mode
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def collect_together(
     """
     parts = {name: {layer: [] for layer in layers[name]} for name in networks}  # type: ignore[var-annotated]
     n_batches = 0
-    with ExitStack() as modes, full_precision():
+    with ExitStack() as modes, precision():
         for network in networks.values():
             modes.enter_context(in_eval_mode(network))
         runs = {name: extractor(network, layers[name]) for name, network in networks.items()}

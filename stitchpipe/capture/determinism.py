@@ -1,17 +1,15 @@
-"""What a forward pass must be before its values are kept: repeatable, one image at a time, in full precision."""
+"""What a forward pass must be before its values are kept: repeatable, and independent of the rest of the batch."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor
 
 from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
 
 REPEAT_TOLERANCE = 1e-5
 """Of two passes over the same images, relative to the layer's largest value: room for atomic sums on a GPU."""
@@ -78,20 +76,3 @@ def _compare(name: str, one: Tensor, other: Tensor, tolerance: float, *, expecte
             found=f"differences up to {difference:.3g}, where values reach {scale:.3g}",
             remedy=remedy,
         )
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Multiply float32 as float32 and choose the same convolution kernels every time; undone afterwards.
-
-    TF32 would cost three of seven digits (relative errors of 3e-4), and cuDNN uses it for convolutions unless
-    told otherwise.
-    """
-    before = torch.get_float32_matmul_precision()
-    cudnn = torch.backends.cudnn
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)

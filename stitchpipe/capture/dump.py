@@ -1,23 +1,26 @@
-"""Write the layers of a model on a split to the store: all layers of a row group in one pass."""
+"""Write the layers of a model on a split to the store: one pass for all layers, writing while it computes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
-from stitchpipe.capture.determinism import CaptureError, check_deterministic, full_precision
+from stitchpipe.capture.determinism import CaptureError, check_deterministic
+from stitchpipe.capture.precision import precision
 from stitchpipe.capture.provenance import provenance
-from stitchpipe.graph import Extractor, extractor
+from stitchpipe.capture.settings import Settings
+from stitchpipe.capture.write_behind import WriteBehind, as_stored
+from stitchpipe.graph import extractor
 from stitchpipe.models import weights_digest
-from storage import LayerSpec, Split, Store
+from storage import Address, Dump, LayerSpec, Split, Store, UnfinishedError, part_of, same_but_for_rounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from torch import Tensor, nn
 
     from stitchpipe.data import ImageSplit
 
@@ -27,13 +30,25 @@ CAPTURE_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class DumpRecord:
-    """What a dump gave; `row_groups_written` is 0 where everything was there."""
+    """What a dump gave.
+
+    Attributes
+    ----------
+    row_groups_written
+        0 where everything was there.
+    sealed
+        False where other parts of a divided dump are missing.
+    reprobed
+        Whether a finished dump of other versions or precision was taken over, after one row group was compared.
+    """
 
     fingerprint: str
     layers: tuple[str, ...]
     n_samples: int
     row_groups: int
     row_groups_written: int
+    sealed: bool = True
+    reprobed: bool = False
 
 
 def dump(  # noqa: PLR0913  (keyword-only beyond the three)
@@ -44,9 +59,9 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
     model: str,
     architecture: str,
     layers: Sequence[str],
-    dtype: str = "float32",
-    batch_size: int = 64,
+    settings: Settings | None = None,
     device: torch.device | None = None,
+    part: tuple[int, int] = (0, 1),
     on_row_group: Callable[[int, int], None] | None = None,
 ) -> DumpRecord:
     """Run `network` once over a split that the store knows, and seal its `layers` and its logits.
@@ -59,57 +74,65 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
     ----------
     architecture
         Its name with its options; part of the identity.
-    dtype
-        How values are stored, ``float32`` or ``float16``; the forward pass is in float32 either way.
+    settings
+        Storage type, batch size, view, precision, encoding, and how much may wait to be written.
+    part
+        ``(k, n)``: only the k-th of n ranges of row groups, for n processes or machines that share a dump. Whoever is
+        last seals it, and the bytes are those that one process would have written.
     on_row_group
-        Called with (done, total) row groups.
+        Called with (done, total) row groups of this part.
 
     Raises
     ------
     CaptureError
-        The network does not answer the same image in the same way every time, or the store's split holds other
-        images than `images`.
+        The network does not answer the same image in the same way every time, the store's split holds other
+        images than `images`, or a finished dump of other versions holds other values.
     stitchpipe.graph.LayerError, stitchpipe.graph.TraceError
         No such layer; the network cannot be traced.
     storage.StoreError
-        Values are not finite or do not fit `dtype`, or the store refuses them.
+        Values are not finite or do not fit the storage type, or the store refuses them.
 
     Notes
     -----
-    Holds the activations of one row group at a time.
+    Memory: `settings.planned_peak_bytes`, whatever the number of images.
     """
+    settings = Settings() if settings is None else settings
     device = torch.device("cpu") if device is None else device
     network = network.to(device).eval()
     split = store.split(images.dataset, images.name)
     _check_same_images(images, split)
-    run = extractor(network, layers)
-    with full_precision():
-        example = run(images.batch([0]).to(device))
+    source = _Source(extractor(network, layers), images, split, settings, device)
+    with precision(settings.precision, device):
+        example = source.run(images.batch([0]).to(device))
         job = store.begin_dump(
             dataset=images.dataset,
             split=images.name,
             model=model,
-            layers={name: LayerSpec(tuple(values.shape[1:]), dtype) for name, values in example.items()},
-            identity=identity(network, architecture, images, dtype=dtype, batch_size=batch_size),
-            provenance=provenance(device),
+            layers={
+                name: LayerSpec(settings.view.shape(tuple(values.shape[1:])), settings.dtype)
+                for name, values in example.items()
+            },
+            identity=identity(network, architecture, images, settings=settings),
+            provenance=provenance(device, settings.precision.autocast),
+            encoding=settings.encoding,
         )
-        missing = job.missing_row_groups()
-        total = len(split.row_groups)
-        if missing:
-            _probe(run, images, split, batch_size, device)
-        for done, row_group in enumerate(missing, start=total - len(missing)):
-            if on_row_group is not None:
-                on_row_group(done, total)
-            batches = _batches(images, split.original_index[slice(*split.row_groups[row_group])], batch_size)
-            job.write(row_group, _row_group(run, batches, device))
-    job.seal()
-    if on_row_group is not None:
-        on_row_group(total, total)
-    return DumpRecord(job.fingerprint, tuple(layers), split.n_samples, total, len(missing))
+        missing = job.missing_row_groups(part=part[0], parts=part[1])
+        reprobed = job.sealed and _reprobe(source, store, job)
+        mine = part_of(len(split.row_groups), part=part[0], parts=part[1])
+        written = _write(source, job, missing, of=len(mine), report=on_row_group)
+    return DumpRecord(
+        job.fingerprint,
+        tuple(layers),
+        split.n_samples,
+        len(split.row_groups),
+        written,
+        sealed=_seal(job, divided=part[1] > 1),
+        reprobed=reprobed,
+    )
 
 
 def identity(
-    network: nn.Module, architecture: str, images: ImageSplit, *, dtype: str, batch_size: int
+    network: nn.Module, architecture: str, images: ImageSplit, *, settings: Settings
 ) -> Mapping[str, Any]:
     """Return what makes a dump's values what they are; its digest is the dump's fingerprint."""
     return {
@@ -117,11 +140,118 @@ def identity(
         "architecture": architecture,
         "data": images.digest,
         "preprocessing": dict(images.preprocessing),
-        "dtype": dtype,
-        "batch_size": batch_size,
-        "view": None,
+        "dtype": settings.dtype,
+        "batch_size": settings.batch_size,
+        "view": settings.view.identity(),
         "capture_version": CAPTURE_VERSION,
     }
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where activations come from: a network over the images of a split, in storage order."""
+
+    network: Callable[[Tensor], Mapping[str, Tensor]]
+    images: ImageSplit
+    split: Split
+    settings: Settings
+    device: torch.device
+
+    def run(self, images: Tensor) -> dict[str, Tensor]:
+        """Return what is kept of each layer, on the device."""
+        values = self.network(images.to(self.device))
+        return {name: self.settings.view.apply(one) for name, one in values.items()}
+
+    def batches(self, row_group: int) -> Iterator[dict[str, Tensor]]:
+        """Yield what is kept of a row group, batch by batch."""
+        positions = self.split.original_index[slice(*self.split.row_groups[row_group])]
+        for at in range(0, len(positions), self.settings.batch_size):
+            chosen = positions[at : at + self.settings.batch_size].tolist()
+            yield self.run(self.images.batch(chosen))
+
+    def probe(self) -> None:
+        """Check the network on the split's first images in storage order, two at least."""
+        positions = self.split.original_index[: max(self.settings.batch_size, 2)].tolist()
+        check_deterministic(self.run, self.images.batch(positions))
+
+
+def _write(
+    source: _Source, job: Dump, missing: Sequence[int], *, of: int, report: Callable[[int, int], None] | None
+) -> int:
+    """Compute and write what is missing of `of` row groups; return how many this process wrote."""
+
+    def tell(done: int) -> None:
+        if report is not None:
+            report(done, of)
+
+    if not missing:
+        tell(of)
+        return 0
+    source.probe()
+    settings = source.settings
+    there = of - len(missing)
+    with WriteBehind(job, queue_bytes=settings.queue_bytes, writers=settings.writers) as queue:
+        for row_group in missing:
+            tell(there + queue.committed)
+            if job.is_written(row_group):  # by another process, meanwhile
+                there += 1
+                continue
+            for batch in source.batches(row_group):
+                queue.put(row_group, batch)
+    tell(of)
+    return queue.committed
+
+
+def _seal(job: Dump, *, divided: bool) -> bool:
+    """Seal a dump; of a divided one, only where all other parts are there."""
+    try:
+        job.seal()
+    except UnfinishedError:
+        if not divided:
+            raise
+        return False
+    return True
+
+
+def _reprobe(source: _Source, store: Store, job: Dump) -> bool:
+    """Compare one row group with a sealed dump that was made under other versions or in another precision.
+
+    Raises
+    ------
+    CaptureError
+        The values differ by more than rounding.
+    """
+    address = Address(job.split.dataset, job.split.name, job.identity.model, "")
+    held = {
+        layer: store.representation(replace(address, layer=layer), fingerprint=job.fingerprint)
+        for layer in job.requested
+    }
+    if all(job.provenance in one.provenances for one in held.values()):
+        return False
+    row_group = len(job.split.row_groups) - 1  # the smallest
+    parts = [
+        {name: as_stored(values, str(held[name].dtype)) for name, values in batch.items()}
+        for batch in source.batches(row_group)
+    ]
+    for name, one in held.items():
+        found = np.concatenate([part[name] for part in parts]).astype(one.dtype, copy=False)
+        if not same_but_for_rounding(one.read(row_group), found):
+            raise CaptureError(
+                where=f"{one.address} ({job.fingerprint[:12]})",
+                expected="the values that were dumped under other versions or in another precision",
+                found="others, by more than 1 % of the largest: "
+                + _differences(one.provenances[0], job.provenance),
+                remedy="Dump into another store, or evict this dump and make it again.",
+            )
+    return True
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return the entries that differ, as ``name: old → new``."""
+    keys = sorted({*old, *new})
+    return ", ".join(
+        f"{key}: {old.get(key)} → {new.get(key)}" for key in keys if old.get(key) != new.get(key)
+    )
 
 
 def _check_same_images(images: ImageSplit, split: Split) -> None:
@@ -140,25 +270,3 @@ def _check_same_images(images: ImageSplit, split: Split) -> None:
         found=found,
         remedy="Store changed data under another name.",
     )
-
-
-def _probe(run: Extractor, images: ImageSplit, split: Split, batch_size: int, device: torch.device) -> None:
-    """Check the network on the split's first images in storage order, two at least."""
-    positions = split.original_index[: max(batch_size, 2)].tolist()
-    check_deterministic(run, images.batch(positions).to(device))
-
-
-def _batches(images: ImageSplit, positions: npt.NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
-    for at in range(0, len(positions), batch_size):
-        yield images.batch(positions[at : at + batch_size].tolist())
-
-
-def _row_group(
-    run: Extractor, batches: Iterator[Tensor], device: torch.device
-) -> dict[str, npt.NDArray[np.floating]]:
-    """Return layer → activations of a row group, ``(n, …)`` in float32."""
-    parts = [
-        {name: values.float().cpu().numpy() for name, values in run(batch.to(device)).items()}
-        for batch in batches
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

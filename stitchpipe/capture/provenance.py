@@ -8,7 +8,7 @@ from importlib.metadata import version
 import torch
 
 
-def provenance(device: torch.device) -> dict[str, str]:
+def provenance(device: torch.device, autocast: str = "none") -> dict[str, str]:
     """Return library versions, device and precision settings."""
     return {
         "stitchpipe": version("stitchpipe"),
@@ -22,5 +22,6 @@ def provenance(device: torch.device) -> dict[str, str]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch_threads": str(torch.get_num_threads()),
         "tf32": str(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),
+        "autocast": autocast,
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from stitchpipe.capture import CaptureError, dump, identity, provenance
+import storage
+from stitchpipe.capture import CaptureError, Precision, Settings, StoredView, dump, identity, provenance
 from stitchpipe.data import ImageSplit, load_digits_splits
 from stitchpipe.graph import LayerError
 from stitchpipe.models import build
 from storage import Address, ConflictError, NonFiniteError, NotFoundError, RangeError, open_store
+from storage.files import StagedFile
 
 LAYERS = ("layer1.0", "layer2.0")
 OPTIONS = {"blocks": (1, 1), "widths": (4, 6), "in_channels": 1}
@@ -67,8 +72,11 @@ def opened(path, count=COUNT):
 
 
 def run(network, images, store, **options):
-    settings = {"model": "A", "architecture": "cifar", "layers": LAYERS, "batch_size": 5, **options}
-    return dump(network, images if isinstance(images, ImageSplit) else split_of(images), store, **settings)
+    kept = {name: options.pop(name) for name in list(options) if name in Settings.__slots__}
+    chosen = {"model": "A", "architecture": "cifar", "layers": LAYERS, **options}
+    settings = Settings(**{"batch_size": 5, **kept})
+    images = images if isinstance(images, ImageSplit) else split_of(images)
+    return dump(network, images, store, settings=settings, **chosen)
 
 
 def stored(store, layer, **options):
@@ -112,17 +120,24 @@ def test_an_interrupted_dump_goes_on_and_ends_with_the_same_values(network, digi
     undisturbed, disturbed = opened(tmp_path / "one.zarr"), opened(tmp_path / "two.zarr")
     run(network, digits, undisturbed)
 
+    calls = []
+
     def stop(done, _total):
-        if done == stop_at:
+        calls.append(done)
+        if len(calls) > stop_at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(network, digits, disturbed, on_row_group=stop)
+        run(network, digits, disturbed, on_row_group=stop, queue_bytes=1)
     assert disturbed.representations() == []
+    written = len(list(Path(disturbed.url).rglob("row-group-*.json")))
+    assert calls[-1] <= written <= stop_at
     progress = []
     record = run(network, digits, disturbed, on_row_group=lambda *numbers: progress.append(numbers))
-    assert record.row_groups_written == GROUPS - stop_at
-    assert progress == [(done, GROUPS) for done in range(stop_at, GROUPS + 1)]
+    assert record.row_groups_written == GROUPS - written
+    assert progress[0] == (written, GROUPS)
+    assert progress[-1] == (GROUPS, GROUPS)
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)
     for layer in (*LAYERS, "logits"):
         got, one = stored(disturbed, layer)
         expected, other = stored(undisturbed, layer)
@@ -162,11 +177,10 @@ def test_a_changed_weight_is_another_dump_under_the_same_name(network, digits, s
 
 
 def test_what_makes_the_values_is_identity(network, digits):
-    def identity_of(images=None, *, net=network, architecture="cifar", dtype="float32", batch_size=5):
+    def identity_of(images=None, *, net=network, architecture="cifar", **settings):
         images = split_of(digits) if images is None else images
-        return json.dumps(
-            identity(net, architecture, images, dtype=dtype, batch_size=batch_size), sort_keys=True
-        )
+        chosen = Settings(**{"batch_size": 5, **settings})
+        return json.dumps(identity(net, architecture, images, settings=chosen), sort_keys=True)
 
     changed = build("cifar_resnet", OPTIONS, seed=0)
     changed.bn1.running_mean[0] += 1e-6
@@ -178,6 +192,10 @@ def test_what_makes_the_values_is_identity(network, digits):
         identity_of(architecture="other"),
         identity_of(dtype="float16"),
         identity_of(batch_size=6),
+        identity_of(view=StoredView("pooled")),
+        identity_of(view=StoredView("positions", count=3)),
+        identity_of(view=StoredView("positions", count=4)),
+        identity_of(view=StoredView("positions", count=3, seed=1)),
     ]
     assert len(set(variants)) == len(variants)
     assert identity_of(net=build("cifar_resnet", OPTIONS, seed=0)) == variants[0]
@@ -189,7 +207,7 @@ def test_provenance_says_what_made_the_values_and_is_no_identity(network, digits
     assert facts["torch"] == torch.__version__
     assert facts["torch_threads"] == str(torch.get_num_threads())
     assert facts["device"] == "cpu"
-    assert not set(facts) & set(identity(network, "x", split_of(digits), dtype="float32", batch_size=1))
+    assert not set(facts) & set(identity(network, "x", split_of(digits), settings=Settings()))
     assert facts["torch"] in str(stored(store, "logits")[1].provenance)
 
 
@@ -314,3 +332,95 @@ def test_a_layer_of_another_shape_under_the_same_identity_is_refused(network, di
     larger = F.interpolate(digits, size=(16, 16))
     with pytest.raises(ConflictError):
         run(network, larger, store)
+
+
+def test_parts_of_a_dump_end_in_the_bytes_of_one_process(network, digits, tmp_path):
+    whole, divided = opened(tmp_path / "one.zarr"), opened(tmp_path / "two.zarr")
+    run(network, digits, whole)
+    first = run(network, digits, divided, part=(1, 2))
+    assert not first.sealed
+    assert divided.representations() == []
+    second = run(network, digits, divided, part=(0, 2))
+    assert second.sealed
+    assert first.row_groups_written + second.row_groups_written == GROUPS
+    for layer in (*LAYERS, "logits"):
+        assert stored(divided, layer)[1].digest == stored(whole, layer)[1].digest
+
+
+def test_a_failure_while_writing_ends_the_forward_pass(network, digits, store, monkeypatch):
+    def full(self, data):
+        raise storage.WriteError(path="x", n_bytes=len(data), cause=OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(StagedFile, "write", full)
+    with pytest.raises(storage.WriteError, match="No space"):
+        run(network, digits, store, queue_bytes=1)
+    assert [thread for thread in threading.enumerate() if thread.name == "write-behind"] == []
+    monkeypatch.undo()
+    assert run(network, digits, store).row_groups_written == GROUPS
+
+
+@pytest.mark.parametrize("writers", [1, 3])
+@pytest.mark.parametrize("queue_bytes", [1, 1 << 30])
+def test_queue_and_writers_change_no_byte(network, digits, tmp_path, writers, queue_bytes):
+    one, other = opened(tmp_path / "one.zarr"), opened(tmp_path / "two.zarr")
+    run(network, digits, one)
+    run(network, digits, other, writers=writers, queue_bytes=queue_bytes)
+    assert stored(one, "layer1.0")[1].digest == stored(other, "layer1.0")[1].digest
+
+
+def test_a_pooled_dump_holds_the_means(network, digits, tmp_path):
+    full, pooled = opened(tmp_path / "one.zarr"), opened(tmp_path / "two.zarr")
+    run(network, digits, full)
+    run(network, digits, pooled, view=StoredView("pooled"))
+    for layer in LAYERS:
+        wanted = stored(full, layer)[0].mean((2, 3))
+        np.testing.assert_allclose(stored(pooled, layer)[0], wanted, rtol=1e-5, atol=1e-6)
+    assert np.array_equal(stored(pooled, "logits")[0], stored(full, "logits")[0])
+    assert stored(pooled, "layer1.0")[1].identity["view"] == {"view": "pooled"}
+
+
+def test_sampled_positions_are_the_same_places_of_every_layer(network, digits, tmp_path):
+    view = StoredView("positions", count=5, seed=3)
+    full, sampled = opened(tmp_path / "one.zarr"), opened(tmp_path / "two.zarr")
+    run(network, digits, full)
+    run(network, digits, sampled, view=view)
+    points = np.random.default_rng(3).random((5, 2))
+    for layer in LAYERS:
+        whole, got = stored(full, layer)[0], stored(sampled, layer)[0]
+        assert got.shape == (COUNT, 5, whole.shape[1])
+        for k, (y, x) in enumerate(points):
+            cell = whole[:, :, int(y * whole.shape[2]), int(x * whole.shape[3])]
+            assert np.array_equal(got[:, k], cell)
+    assert stored(sampled, "layer1.0")[1].identity["view"] == {"view": "positions", "count": 5, "seed": 3}
+
+
+def test_tokens_without_a_place_are_no_positions():
+    cells = StoredView("positions", count=200).cells((1 + 14 * 14, 8))
+    assert cells.min() >= 1
+    assert cells.max() <= 14 * 14
+    assert len(set(cells.tolist())) > 100
+
+
+def test_another_precision_takes_a_sealed_dump_over_after_comparing_one_row_group(network, digits, store):
+    first = run(network, digits, store)
+    assert not first.reprobed
+    assert not run(network, digits, store).reprobed
+    again = run(network, digits, store, precision=Precision(autocast="bfloat16"))
+    assert (again.reprobed, again.row_groups_written, again.fingerprint) == (True, 0, first.fingerprint)
+
+
+def test_another_version_that_gives_other_values_is_refused(network, digits, store, monkeypatch):
+    run(network, digits, store)
+    module = importlib.import_module("stitchpipe.capture.dump")
+    monkeypatch.setattr(module, "provenance", lambda *_: {"torch": "99.0"})
+    original = network.conv1.forward
+    network.conv1.forward = lambda images: 1.1 * original(images)
+    with pytest.raises(CaptureError, match=r"by more than 1 %.*torch: .* → 99"):
+        run(network, digits, store)
+
+
+def test_autocast_is_recorded(network, digits, store):
+    run(network, digits, store, precision=Precision(autocast="bfloat16"))
+    got, found = stored(store, "layer1.0")
+    assert found.provenance["autocast"] == "bfloat16"
+    assert got.dtype == np.float32
