@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - pydantic reads it from the annotations
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -37,21 +37,25 @@ NEEDED: Final[dict[str, tuple[str, str]]] = {
 class Data(Section):
     """Which images, cut into a training and a test split."""
 
-    name: str = Field(default="", description="the data set's name in the store; default: `dataset` or the kind")
+    name: str = Field(
+        default="", description="the data set's name in the store; default: `dataset` or the kind"
+    )
     kind: Kind = Field(
         description="digits: scikit-learn's 1,797 handwritten digits; image_folder: root/SPLIT/CLASS/*; "
         "torchvision: a class of torchvision.datasets; arrays: NumPy or Parquet files; "
         "entry_point: a data set of an installed package"
     )
     dataset: str = Field(
-        default="", description="torchvision: name of the class; entry_point: name in group stitchpipe.datasets"
+        default="",
+        description="torchvision: name of the class; entry_point: name in group stitchpipe.datasets",
     )
     root: Path | None = Field(
         default=None,
         description="image_folder: the folder that holds the splits; torchvision: where its files lie",
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="torchvision, entry_point: further arguments, the same for all splits"
+        default_factory=dict,
+        description="torchvision, entry_point: further arguments, the same for all splits",
     )
     splits: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
@@ -62,14 +66,16 @@ class Data(Section):
         default_factory=dict, description="arrays: one .npz, .npy or .parquet file per split"
     )
     label_files: dict[str, Path] = Field(
-        default_factory=dict, description="arrays: one .npy file of labels per split whose images are a .npy file"
+        default_factory=dict,
+        description="arrays: one .npy file of labels per split whose images are a .npy file",
     )
     columns: dict[Literal["image", "label", "id"], str] = Field(
         default_factory=dict,
         description="arrays: other names than image, label, id (Parquet) or images, labels, ids (.npz)",
     )
     layout: Literal["NHW", "NHWC", "NCHW"] | None = Field(
-        default=None, description="arrays: the axes' order in NumPy files; default: by the channel axis, if certain"
+        default=None,
+        description="arrays: the axes' order in NumPy files; default: by the channel axis, if certain",
     )
     channels: Literal[1, 3] | None = Field(
         default=None, description="torchvision, arrays, entry_point: make all images grey (1) or RGB (3)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from math import prod
@@ -129,7 +130,8 @@ def _value(value: Any) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            # JSON escapes what TOML does, control characters among it, but leaves DEL as it is.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case list():
             return "[" + ", ".join(map(_value, value)) + "]"
         case dict():
