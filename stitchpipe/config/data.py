@@ -61,7 +61,10 @@ class Data(Section):
         default_factory=dict,
         description="torchvision: arguments that select each split; default: found from the class's signature",
     )
-    download: bool = Field(default=False, description="torchvision: fetch missing files into `root`")
+    download: bool = Field(
+        default=False,
+        description="torchvision: fetch missing files into `root`, by any command that reads them",
+    )
     files: dict[str, Path] = Field(
         default_factory=dict, description="arrays: one .npz, .npy or .parquet file per split"
     )

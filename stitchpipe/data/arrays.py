@@ -161,7 +161,10 @@ def ids_of(values: Any, count: int, where: str) -> tuple[str, ...]:
             found=f"shape {given.shape} of type {given.dtype}",
             remedy="Correct the ids, or leave them out.",
         )
-    return tuple(one.decode() if isinstance(one, bytes) else str(one) for one in given.tolist())
+    return tuple(
+        one.decode(errors="backslashreplace") if isinstance(one, bytes) else str(one)
+        for one in given.tolist()
+    )
 
 
 def _float32(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -56,7 +56,7 @@ def load_torchvision(
     Notes
     -----
     Costs of labels and digest: see `stitchpipe.data.map_style.map_style_samples`. The digest covers image files
-    where the data set keeps their paths, else decoded pixels: every image is decoded once, about 10 µs each for
+    where the data set keeps their paths, else decoded pixels: every image is decoded once, about 35 µs each for
     those in memory, such as CIFAR's.
     """
     kind = _class(dataset)

@@ -102,7 +102,8 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
     rows.append(("folder", str(Folder(root).root)))
     for name, text in rows:
         view.add_row(name, Text(text))
-    return Group(Text(declared_toml(sweep)), view)
+    # Never wrapped: a line cut in two is no TOML any more.
+    return Group(Text(declared_toml(sweep), no_wrap=True, overflow="ignore"), view)
 
 
 def declared_toml(sweep: Sweep) -> str:
