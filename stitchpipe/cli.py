@@ -184,7 +184,7 @@ def _print(*what: Any) -> None:
     from rich.console import Console
 
     for part in what:
-        Console().print(part)
+        Console().print(part, crop=False)  # tables fit the terminal; a declaration must not lose its ends
 
 
 def _print_frame(frame: pd.DataFrame) -> None:

@@ -34,9 +34,41 @@ def test_the_shipped_quickstart_is_a_sweep():
     assert {table.view for table in sweep.compare} == {"positions", "pooled"}
 
 
-def test_defaults_written_out_parse_back_to_the_same_sweep():
-    for sweep in (config.load("quickstart"), config.parse(MINIMAL, where="x", folder=Path())):
+DATA = [
+    'kind = "digits"',
+    'kind = "image_folder"\nroot = "a \\"b\\\\"\nlimit = 7\nmean = [0.5]',
+    """kind = "torchvision"\ndataset = "FakeData"\ndownload = true
+    options = { size = 12, image_size = [3, 6, 5], nested = { a = ["x\\ty", true], "odd key" = 1.5 } }
+    splits = { train = {}, test = { random_offset = 100 } }""",
+    """kind = "arrays"\nlayout = "NCHW"\nchannels = 1\nsize = 8
+    files = { train = "a.npz", test = "/data/b.parquet" }
+    label_files = { train = "y.npy" }\ncolumns = { label = "fine label" }""",
+    'kind = "entry_point"\ndataset = "cells"\noptions = { stain = "HE" }\nseed = 3',
+]
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_defaults_written_out_parse_back_to_the_same_sweep(data):
+    text = MINIMAL.replace('kind = "digits"', data)
+    for sweep in (config.load("quickstart"), config.parse(text, where="x", folder=Path())):
         assert config.parse(declared_toml(sweep), where="again", folder=Path()) == sweep
+        assert config.Data.model_validate_json(sweep.data.model_dump_json()) == sweep.data
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_keys_of_other_kinds_are_not_written_out(data):
+    sweep = config.parse(MINIMAL.replace('kind = "digits"', data), where="x", folder=Path())
+    written = set(sweep.data.model_dump())
+    assert written <= set(config.Data.model_fields)
+    assert ("files" in written) == (sweep.data.kind == "arrays")
+    assert ("test_fraction" in written) == (sweep.data.kind == "digits")
+
+
+def test_a_data_set_is_called_by_its_name_or_its_kind():
+    assert [
+        config.parse(MINIMAL.replace('kind = "digits"', data), where="x", folder=Path()).data.label
+        for data in DATA
+    ] == ["digits", "image_folder", "FakeData", "arrays", "cells"]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +98,29 @@ def test_defaults_written_out_parse_back_to_the_same_sweep():
         (MINIMAL.replace("train = { epochs = 1 }", ""), "models[0]", "Load the weights or train them"),
         (MINIMAL.replace('kind = "digits"', 'kind = "image_folder"'), "data", "root"),
         ("name = [", "sweep.toml", "Correct the file"),
+        (MINIMAL.replace('kind = "digits"', 'kind = "torchvision"'), "data", 'dataset = "CIFAR10"'),
+        (MINIMAL.replace('kind = "digits"', 'kind = "arrays"'), "data", "files = { train"),
+        (MINIMAL.replace('kind = "digits"', 'kind = "entry_point"'), "data", "dataset = "),
+        (
+            MINIMAL.replace('kind = "digits"', 'kind = "digits"\nfiles = { train = "a.npz" }'),
+            "data",
+            "found `files`, a key of kind 'arrays'",
+        ),
+        (
+            MINIMAL.replace('kind = "digits"', 'kind = "arrays"\nfiles = { train = "a" }\ndownload = true'),
+            "data",
+            "a key of kind 'torchvision'",
+        ),
+        (
+            MINIMAL.replace('kind = "digits"', 'kind = "digits"\nfile = {}'),
+            "data.file",
+            "Did you mean 'files'?",
+        ),
+        (
+            MINIMAL.replace('kind = "digits"', 'kind = "arrays"\nfiles = {a = "a"}\ncolumns = {lable = "y"}'),
+            "data.columns",
+            "'label'",
+        ),
     ],
 )
 def test_a_refusal_says_where_and_what_to_do(text, place, hint):
@@ -90,3 +145,12 @@ def test_relative_paths_start_at_the_sweep_file(tmp_path):
     path = tmp_path / "sweep.toml"
     path.write_text(MINIMAL.replace("train = { epochs = 1 }", 'weights = "nets/a.safetensors"'))
     assert config.load(path).models[0].weights == tmp_path / "nets" / "a.safetensors"
+
+
+def test_files_of_arrays_start_at_the_sweep_file(tmp_path):
+    data = 'kind = "arrays"\nfiles = { train = "a.npz", test = "/b.npy" }\nlabel_files = { test = "y/c.npy" }'
+    path = tmp_path / "sweep.toml"
+    path.write_text(MINIMAL.replace('kind = "digits"', data))
+    loaded = config.load(path).data
+    assert loaded.files == {"train": tmp_path / "a.npz", "test": Path("/b.npy")}
+    assert loaded.label_files == {"test": tmp_path / "y" / "c.npy"}

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-import torch
+import numpy.typing as npt
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from stitchpipe.data.images import DataError, ImageSplit, digest_of
+from stitchpipe.data.images import DataError, ImageSplit, check_normalisation
+from stitchpipe.data.reading import EVERYTHING, Reading, Samples, split_of
+
+if TYPE_CHECKING:
+    from stitchpipe.data.pixels import Pixels
 
 LEVELS = 16
 """Pixels are integers from 0 to 16."""
 
 
 def load_digits_splits(
-    *, name: str = "digits", test_fraction: float = 0.25, seed: int = 0
+    *, name: str = "digits", test_fraction: float = 0.25, seed: int = 0, reading: Reading = EVERYTHING
 ) -> dict[str, ImageSplit]:
     """Return the splits ``train`` and ``test``, stratified by class; the choice depends on `seed` alone.
 
@@ -23,8 +30,9 @@ def load_digits_splits(
     Raises
     ------
     DataError
-        One of the splits would have fewer images than there are classes.
+        One of the splits would have fewer images than there are classes; `mean` or `std` do not fit.
     """
+    check_normalisation(reading.mean, reading.std, channels=1)
     bunch = load_digits()
     positions = np.arange(len(bunch.target))
     held = {}
@@ -39,21 +47,36 @@ def load_digits_splits(
             found=f"{test_fraction}: {error}",
             remedy="The default is 0.25.",
         ) from None
-    return {split: _split(bunch, name, split, np.sort(chosen)) for split, chosen in held.items()}
+    record = {**reading.record(f"1/{LEVELS}"), "size": [reading.size or 8] * 2}
+    return {
+        split: split_of(
+            _samples(bunch, np.sort(rows)), dataset=name, name=split, reading=reading, record=record
+        )
+        for split, rows in held.items()
+    }
 
 
-def _split(bunch: object, name: str, split: str, chosen: np.ndarray) -> ImageSplit:
-    raw = bunch.images[chosen].astype(np.uint8)  # type: ignore[attr-defined]
-    labels = bunch.target[chosen].astype(np.int64)  # type: ignore[attr-defined]
-    images = torch.from_numpy(raw.astype(np.float32) / LEVELS)[:, None]
-    ids = tuple(f"digits-{position:04d}" for position in chosen)
-    return ImageSplit(
-        dataset=name,
-        name=split,
-        fetch=lambda positions: images[torch.as_tensor(positions, dtype=torch.long)],
-        labels=labels,
-        sample_ids=ids,
-        class_names=tuple(str(digit) for digit in range(10)),
-        digest=digest_of(ids, labels, (image.tobytes() for image in raw)),
-        preprocessing={"scale": f"1/{LEVELS}", "size": [8, 8], "mean": None, "std": None},
+@dataclass(frozen=True)
+class _Digits:
+    """Digits in memory, ``(n, 8, 8)`` from 0 to 16."""
+
+    images: npt.NDArray[np.float64]
+
+    def pixels(self, position: int) -> Pixels:
+        image: Pixels = self.images[position].astype(np.float32)[:, :, None] / LEVELS
+        return image
+
+    def raw(self, position: int) -> bytes:
+        return bytes(self.images[position].astype(np.uint8).tobytes())
+
+    def place(self, position: int) -> str:
+        return f"digit {position}"
+
+
+def _samples(bunch: Any, rows: npt.NDArray[np.int64]) -> Samples:
+    return Samples(
+        _Digits(bunch.images[rows]),
+        tuple(f"digits-{row:04d}" for row in rows),
+        bunch.target[rows].astype(np.int64),
+        tuple(str(digit) for digit in range(10)),
     )

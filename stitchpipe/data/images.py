@@ -31,9 +31,11 @@ class ImageSplit:
     fetch
         Positions → float32 images ``(n, C, H, W)``, preprocessed; deterministic.
     labels
-        ``[n]``, int64, indices of `class_names`.
+        ``[n]``, int64, class numbers from 0; None where the data have none.
     sample_ids
         One per image, unique.
+    class_names
+        Name of each class number, or empty where they are not known.
     digest
         SHA-256 over ids, labels and unprocessed pixels.
     preprocessing
@@ -43,7 +45,7 @@ class ImageSplit:
     dataset: str
     name: str
     fetch: Callable[[Sequence[int]], Tensor]
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64] | None
     sample_ids: tuple[str, ...]
     class_names: tuple[str, ...]
     digest: str
@@ -52,16 +54,40 @@ class ImageSplit:
     def __len__(self) -> int:
         return len(self.sample_ids)
 
+    @property
+    def n_classes(self) -> int | None:
+        """Return the number of classes: of their names, else up to the highest label; None without either."""
+        if self.class_names:
+            return len(self.class_names)
+        return None if self.labels is None else int(self.labels.max()) + 1
+
+    def required_labels(self, purpose: str) -> npt.NDArray[np.int64]:
+        """Return the labels; `DataError` that says what they are needed for where there are none."""
+        if self.labels is None:
+            raise DataError(
+                where=f"data set '{self.dataset}', split '{self.name}'",
+                expected=f"labels, for {purpose}",
+                found="images without them",
+                remedy="Give the data labels, or only dump and compare.",
+            )
+        return self.labels
+
     def batch(self, positions: Sequence[int]) -> Tensor:
         """Return the images at `positions`: float32, ``(n, C, H, W)``."""
         return self.fetch(positions)
 
 
-def digest_of(sample_ids: Sequence[str], labels: npt.NDArray[np.int64], pixels: Iterable[bytes]) -> str:
-    """Return SHA-256, in hex, over ids, labels and the images' bytes in order, each behind its length."""
+def digest_of(
+    sample_ids: Sequence[str], labels: npt.NDArray[np.int64] | None, pixels: Iterable[bytes]
+) -> str:
+    """Return SHA-256, in hex, over ids, labels and the images' bytes in order, each behind its length.
+
+    One image's bytes are held at a time. No labels count as labels of no bytes.
+    """
     digest = hashlib.sha256()
     parts = (sample_id.encode() for sample_id in sample_ids)
-    for part in chain(parts, [np.ascontiguousarray(labels, dtype="<i8").tobytes()], pixels):
+    numbers = b"" if labels is None else np.ascontiguousarray(labels, dtype="<i8").tobytes()
+    for part in chain(parts, [numbers], pixels):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()

@@ -63,6 +63,8 @@ def train_classifier(
     ------
     TrainingError
         The data have more classes than the network has logits, or the loss became infinite.
+    stitchpipe.data.DataError
+        The data have no labels.
 
     Notes
     -----
@@ -93,7 +95,7 @@ def _train(
     on_epoch: Callable[[int], None] | None,
 ) -> TrainingRecord:
     device = next(network.parameters()).device
-    labels = torch.from_numpy(data.labels)
+    labels = torch.from_numpy(data.required_labels("training"))
     per_epoch = max(1, len(labels) // batch_size)
     optimiser = torch.optim.SGD(
         network.parameters(), lr=learning_rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
@@ -121,11 +123,12 @@ def _train(
 
 
 def _loss(logits: Tensor, labels: Tensor, data: ImageSplit) -> Tensor:
-    if logits.shape[1] < len(data.class_names):
+    classes = data.n_classes or 0
+    if logits.shape[1] < classes:
         raise TrainingError(
             where=f"data set '{data.dataset}'",
             expected=f"at most {logits.shape[1]} classes, as many as the network has logits",
-            found=f"{len(data.class_names)} classes",
+            found=f"{classes} classes",
             remedy="Set the model's option num_classes.",
         )
     return F.cross_entropy(logits, labels)
@@ -143,14 +146,18 @@ def _check_finite(loss: float, epoch: int, learning_rate: float) -> None:
 
 @torch.inference_mode()
 def accuracy(network: nn.Module, data: ImageSplit, *, batch_size: int = 256) -> float:
-    """Return the share of images that the network, in eval mode, puts into their class."""
+    """Return the share of images that the network, in eval mode, puts into their class.
+
+    Raises DataError where the data have no labels.
+    """
+    labels = torch.from_numpy(data.required_labels("an accuracy"))
     network.eval()
     device = next(network.parameters()).device
     hits = 0
     for start in range(0, len(data.sample_ids), batch_size):
         chosen = list(range(start, min(start + batch_size, len(data.sample_ids))))
         predicted = network(data.batch(chosen).to(device)).argmax(1).cpu()
-        hits += int((predicted == torch.from_numpy(data.labels[chosen])).sum())
+        hits += int((predicted == labels[chosen]).sum())
     return hits / len(data.sample_ids)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from stitchpipe.config import ConfigError, Data, Model, Sweep
-from stitchpipe.data import ImageSplit, load_digits_splits, load_image_folder
+from stitchpipe.data import ImageSplit, load_splits
 from stitchpipe.graph import LayerInfo, layers, select
 from stitchpipe.models import build
 
@@ -20,31 +20,58 @@ TRAIN, TEST = "train", "test"
 SPLITS = (TRAIN, TEST)
 
 
-@lru_cache(maxsize=2)
 def splits(data: Data) -> Mapping[str, ImageSplit]:
-    """Return the training and the test split of a declared data set."""
-    if data.kind == "digits":
-        return load_digits_splits(name=data.label, test_fraction=data.test_fraction, seed=data.seed)
-    if data.root is None:
-        raise ConfigError(where="data", expected="`root`", found="none", remedy="Name the images' folder.")
-    return load_image_folder(
-        data.root,
-        name=data.label,
-        splits=SPLITS,
-        limit=data.limit,
-        size=data.size,
-        mean=data.mean,
-        std=data.std,
-        seed=data.seed,
-    )
+    """Return the training and the test split of a declared data set; the last two asked for are kept."""
+    return _loaded(data.model_dump_json())
+
+
+@lru_cache(maxsize=2)
+def _loaded(declared: str) -> Mapping[str, ImageSplit]:
+    # By its text, because a declaration holds tables, which cannot be keys of a cache.
+    return load_splits(Data.model_validate_json(declared), SPLITS)
 
 
 def network(sweep: Sweep, declared: Model) -> nn.Module:
-    """Build a declared architecture with untrained weights; as many classes as the data unless it says."""
-    classes = len(splits(sweep.data)[TRAIN].class_names)
-    options = {"num_classes": classes, **declared.options}
+    """Build a declared architecture with untrained weights; as many classes as the data unless it says.
+
+    Raises
+    ------
+    ConfigError
+        Neither the model's options nor the data tell how many classes there are.
+    """
+    options = {**declared.options}
+    if "num_classes" not in options:
+        options["num_classes"] = _classes(sweep, declared)
     seed = declared.train.seed if declared.train is not None else 0
     return build(declared.architecture, options, seed=seed)
+
+
+def check_labels(sweep: Sweep) -> None:
+    """Refuse a sweep that trains or stitches on data without labels; comparing alone needs none.
+
+    Raises
+    ------
+    stitchpipe.data.DataError
+        A split that training or stitches need has no labels.
+    """
+    trained = next((model.name for model in sweep.models if model.train is not None), None)
+    purpose = f"training model '{trained}'" if trained is not None else "judging stitches by their accuracy"
+    if trained is not None or sweep.stitch:
+        for split in splits(sweep.data).values():
+            split.required_labels(purpose)
+
+
+def _classes(sweep: Sweep, declared: Model) -> int:
+    counts = [split.n_classes for split in splits(sweep.data).values()]
+    known = [count for count in counts if count is not None]
+    if not known:
+        raise ConfigError(
+            where=f"model '{declared.name}'",
+            expected="a number of classes, from the data or from the model",
+            found="images without labels or names of classes",
+            remedy="Add options = { num_classes = N } to the model, as its weights have it.",
+        )
+    return max(known)
 
 
 def layer_table(sweep: Sweep) -> dict[str, tuple[LayerInfo, ...]]:

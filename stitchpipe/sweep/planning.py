@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from math import prod
@@ -101,7 +102,8 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
     rows.append(("folder", str(Folder(root).root)))
     for name, text in rows:
         view.add_row(name, Text(text))
-    return Group(Text(declared_toml(sweep)), view)
+    # Never wrapped: a line cut in two is no TOML any more.
+    return Group(Text(declared_toml(sweep), no_wrap=True, overflow="ignore"), view)
 
 
 def declared_toml(sweep: Sweep) -> str:
@@ -129,7 +131,8 @@ def _value(value: Any) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            # JSON escapes what TOML does, control characters among it, but leaves DEL as it is.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case list():
             return "[" + ", ".join(map(_value, value)) + "]"
         case dict():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from stitchpipe.models import load_weights
 from stitchpipe.sweep.jobs import jobs
-from stitchpipe.sweep.networks import SPLITS, layer_table, network
+from stitchpipe.sweep.networks import SPLITS, check_labels, layer_table, network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,10 @@ def units(sweep: Sweep) -> Units:
     Raises
     ------
     ConfigError, stitchpipe.graph.LayerError, stitchpipe.data.DataError, stitchpipe.models.ArchitectureError
-        The sweep names data, a network or layers that do not exist, or stitches that cannot be made.
+        The sweep names data, a network or layers that do not exist, or stitches that cannot be made; it trains or
+        stitches on data without labels.
     """
+    check_labels(sweep)
     table = layer_table(sweep)
     targets = dict.fromkeys((job.target.model, job.target.layer) for job in jobs(sweep, table))
     return Units(

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from stitchpipe.config import parse
 from tests.sweep.conftest import TINY, tiny  # noqa: F401 - the fixture
 
 
@@ -79,6 +80,8 @@ def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):  # noqa: F811
     assert done.returncode == 0
     assert "batch_size = 64" in done.stdout
     assert "36 directed pairs" in done.stdout
+    declaration = done.stdout[: done.stdout.index("What it would do")]
+    assert parse(declaration, where="plan", folder=tmp_path) == tiny.sweep
     assert not (tmp_path / "run").exists()
 
 

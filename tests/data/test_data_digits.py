@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from stitchpipe.data import DataError, load_digits_splits
+from stitchpipe.data import DataError, Reading, load_digits_splits
 
 
 def test_splits_are_disjoint_complete_and_stratified():
@@ -48,3 +48,14 @@ def test_the_share_that_is_held_out():
 def test_a_share_that_leaves_out_classes_is_refused(test_fraction):
     with pytest.raises(DataError, match=r"data\.test_fraction: expected a share that leaves every class"):
         load_digits_splits(test_fraction=test_fraction)
+
+
+def test_digits_are_preprocessed_like_other_images():
+    plain = load_digits_splits()["test"]
+    split = load_digits_splits(reading=Reading(limit=50, size=12, mean=(0.5,), std=(0.25,)))["test"]
+    assert (len(split), split.batch([0]).shape) == (50, (1, 1, 12, 12))
+    assert split.preprocessing == {"scale": "1/16", "size": [12, 12], "mean": [0.5], "std": [0.25]}
+    assert np.bincount(split.labels).tolist() == [5] * 10
+    where = plain.sample_ids.index(split.sample_ids[7])
+    mean = plain.batch([where]).mean()
+    assert split.batch([7]).mean() * 0.25 + 0.5 == pytest.approx(float(mean), abs=0.05)

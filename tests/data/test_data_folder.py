@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stitchpipe.data import DataError, load_image_folder
+from stitchpipe.data import DataError, Reading, load_image_folder
 
 
 def write(path, *, size=(6, 5), seed=0, mode="RGB"):
@@ -32,7 +32,7 @@ def root(tmp_path):
 
 
 def load(root, **options):
-    return load_image_folder(root, name="zoo", **options)
+    return load_image_folder(root, name="zoo", reading=Reading(**options))
 
 
 def test_images_ids_labels_and_classes(root):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from stitchpipe.data import ImageSplit, load_digits_splits
+from stitchpipe.data import DataError, ImageSplit, load_digits_splits
 from stitchpipe.models import TrainingError, accuracy, build, train_classifier, weights_digest
 from stitchpipe.models.training import _shifted
 
@@ -114,3 +116,19 @@ def test_accuracy_is_the_share_of_hits_whatever_the_batches(digits):
         hits = network(part.batch(range(100))).argmax(1).numpy() == part.labels
     assert 0 < hits.sum() < 100
     assert accuracy(network, part, batch_size=7) == accuracy(network, part, batch_size=100) == np.mean(hits)
+
+
+def test_images_without_labels_can_neither_train_nor_be_scored(digits):
+    bare = replace(digits["test"], labels=None)
+    with pytest.raises(DataError, match="expected labels, for training"):
+        trained(bare)
+    with pytest.raises(DataError, match="expected labels, for an accuracy"):
+        accuracy(build("cifar_resnet", SMALL, seed=0), bare)
+
+
+def test_classes_without_names_are_counted_by_their_labels(digits):
+    nameless = replace(digits["test"], class_names=())
+    with pytest.raises(TrainingError, match="at most 5 classes.*found 10 classes"):
+        train_classifier(
+            build("cifar_resnet", {**SMALL, "num_classes": 5}, seed=0), nameless, epochs=1, seed=0
+        )

@@ -1,20 +1,16 @@
-"""The sweep file: a declared set of models × data × layers × indices × stitches, validated before any work.
-
-A sweep is TOML. Unknown keys are refused with the nearest known one, relative paths are taken from the
-file's own folder, and every default is visible in ``stitchpipe plan``.
-"""
+"""The tables of a sweep file, and how such a file is read."""
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from stitchpipe.errors import ExplainedError
+from stitchpipe.config.data import Count, Data, Seed
+from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,62 +30,9 @@ IndexName: TypeAlias = Literal[
     "dm_struct",
 ]
 Init: TypeAlias = Literal["random", "identity", "dm"]
-Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
-Count: TypeAlias = Annotated[int, Field(ge=1)]
 
 
-class ConfigError(ExplainedError, ValueError):
-    """A sweep file cannot be used: says where in it, what was expected, what was found and what to do."""
-
-
-class _RefusalError(ValueError):
-    """What a validator has against a table; becomes a `ConfigError` that says where."""
-
-    def __init__(self, *, expected: str, found: str, remedy: str) -> None:
-        self.expected, self.found, self.remedy = expected, found, remedy
-        super().__init__(expected)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(_Section):
-    """Which images, cut into a training and a test split."""
-
-    name: str = Field(default="", description="the data set's name in the store; default: its kind")
-    kind: Literal["digits", "image_folder"] = Field(
-        description="digits: scikit-learn's 1,797 handwritten digits; image_folder: root/SPLIT/CLASS/*"
-    )
-    root: Path | None = Field(default=None, description="image_folder: the folder that holds the splits")
-    limit: Count | None = Field(default=None, description="image_folder: at most this many images per split")
-    size: Count | None = Field(default=None, description="image_folder: resize to size × size pixels")
-    mean: tuple[float, ...] | None = Field(
-        default=None, description="subtracted per channel after scaling to [0, 1]"
-    )
-    std: tuple[float, ...] | None = Field(default=None, description="divided by per channel")
-    test_fraction: float = Field(default=0.25, gt=0, lt=1, description="digits: share of images held out")
-    seed: Seed = Field(
-        default=0, description="digits: of the split; image_folder: of the choice under `limit`"
-    )
-
-    @model_validator(mode="after")
-    def _root_where_needed(self) -> Data:
-        if self.kind == "image_folder" and self.root is None:
-            raise _RefusalError(
-                expected="`root`, the folder that holds train/ and test/",
-                found="kind 'image_folder' without it",
-                remedy='Add root = "PATH".',
-            )
-        return self
-
-    @property
-    def label(self) -> str:
-        """Return the name under which the data set stands in the store."""
-        return self.name or self.kind
-
-
-class Training(_Section):
+class Training(Section):
     """How a model is trained on the spot: SGD with Nesterov momentum under a one-cycle schedule."""
 
     epochs: Count = 25
@@ -101,7 +44,7 @@ class Training(_Section):
     )
 
 
-class Model(_Section):
+class Model(Section):
     """One network: an architecture with weights from a file, or trained on the spot."""
 
     name: str = Field(
@@ -122,7 +65,7 @@ class Model(_Section):
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
         if (self.weights is None) == (self.train is None):
-            raise _RefusalError(
+            raise RefusalError(
                 expected="exactly one of `weights` (a file) and `train` (a table)",
                 found=f"{'neither' if self.weights is None else 'both'} for model '{self.name}'",
                 remedy="Load the weights or train them.",
@@ -130,7 +73,7 @@ class Model(_Section):
         return self
 
 
-class Dump(_Section):
+class Dump(Section):
     """What is written to the activation store."""
 
     layers: tuple[str, ...] = Field(default=("layer?.?",), min_length=1, description="globs over layer names")
@@ -139,7 +82,7 @@ class Dump(_Section):
     row_groups: Annotated[int, Field(ge=2)] = Field(default=20, description="shards per layer and split")
 
 
-class Compare(_Section):
+class Compare(Section):
     """One table of indices over all pairs of layers, under one view."""
 
     view: Literal["positions", "pooled", "flatten"]
@@ -148,7 +91,7 @@ class Compare(_Section):
     @model_validator(mode="after")
     def _independent_rows(self) -> Compare:
         if self.view == "positions" and "cka" in self.indices:
-            raise _RefusalError(
+            raise RefusalError(
                 expected="independent rows for debiased `cka`",
                 found="view 'positions', where the rows of one image are not",
                 remedy="Ask for it under 'pooled' or 'flatten', or for `cka_biased` here.",
@@ -156,7 +99,7 @@ class Compare(_Section):
         return self
 
 
-class Stitch(_Section):
+class Stitch(Section):
     """A set of stitches: source layer, map, the rest of the target network."""
 
     method: Literal["dm", "tlm"]
@@ -181,7 +124,7 @@ class Stitch(_Section):
     def _addresses(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:
             if "/" not in pattern:
-                raise _RefusalError(
+                raise RefusalError(
                     expected="globs of the form MODEL/LAYER",
                     found=f"'{pattern}'",
                     remedy=f"Write '*/{pattern}'?",
@@ -189,13 +132,13 @@ class Stitch(_Section):
         return patterns
 
 
-class Ood(_Section):
+class Ood(Section):
     """How far stitched representations are from the target's own."""
 
     neighbours: Count = Field(default=10, description="k of the k-nearest-neighbour distance")
 
 
-class Run(_Section):
+class Run(Section):
     """Where the work is done. Results do not depend on it beyond the last digits of floating-point sums."""
 
     workers: Count = Field(
@@ -212,7 +155,7 @@ class Run(_Section):
     )
 
 
-class Sweep(_Section):
+class Sweep(Section):
     """A whole sweep, as declared in a file."""
 
     name: str = Field(min_length=1)
@@ -244,7 +187,7 @@ class Sweep(_Section):
             where=f"sweep '{self.name}'",
             expected=f"one of its models ({', '.join(self.labels)})",
             found=f"'{name}'",
-            remedy=_nearest(name, self.labels) or "Name a declared model.",
+            remedy=nearest(name, self.labels) or "Name a declared model.",
         )
 
     def layer_globs(self, model: Model) -> tuple[str, ...]:
@@ -302,7 +245,13 @@ def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
         return None if path is None else (folder / path.expanduser()).resolve()
 
     models = tuple(model.model_copy(update={"weights": resolved(model.weights)}) for model in sweep.models)
-    data = sweep.data.model_copy(update={"root": resolved(sweep.data.root)})
+    data = sweep.data.model_copy(
+        update={
+            "root": resolved(sweep.data.root),
+            "files": {split: resolved(path) for split, path in sweep.data.files.items()},
+            "label_files": {split: resolved(path) for split, path in sweep.data.label_files.items()},
+        }
+    )
     return sweep.model_copy(update={"models": models, "data": data})
 
 
@@ -312,19 +261,19 @@ def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
     place = f"{where}, {_key_path(first['loc'])}" if first["loc"] else where
     more = f" ({len(errors) - 1} more in this file.)" if len(errors) > 1 else ""
     refusal = first.get("ctx", {}).get("error")
-    if isinstance(refusal, _RefusalError):
+    if isinstance(refusal, RefusalError):
         return ConfigError(
             where=place, expected=refusal.expected, found=refusal.found, remedy=refusal.remedy + more
         )
     if first["type"] == "extra_forbidden":
         known = _keys_at(first["loc"][:-1])
         found, expected = f"the unknown key '{first['loc'][-1]}'", f"one of the keys {', '.join(known)}"
-        remedy = _nearest(str(first["loc"][-1]), known) or "Remove it."
+        remedy = nearest(str(first["loc"][-1]), known) or "Remove it."
     elif first["type"] == "missing":
         found, expected, remedy = "none", "a value", "Add this key."
     else:
         found, expected = repr(first["input"]), first["msg"].removeprefix("Input should be ")
-        remedy = _nearest(str(first["input"]), expected.replace("'", " ").split()) or "Correct the value."
+        remedy = nearest(str(first["input"]), expected.replace("'", " ").split()) or "Correct the value."
     return ConfigError(where=place, expected=expected, found=found, remedy=remedy + more)
 
 
@@ -334,7 +283,7 @@ def _key_path(location: Sequence[int | str]) -> str:
 
 def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
     """Return the keys that the table at `location` may have."""
-    sections: dict[str, type[_Section]] = {
+    sections: dict[str, type[Section]] = {
         "data": Data, "models": Model, "train": Training, "dump": Dump,
         "compare": Compare, "stitch": Stitch, "ood": Ood, "run": Run,
     }  # fmt: skip
@@ -342,15 +291,10 @@ def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
     return tuple((sections[names[-1]] if names else Sweep).model_fields)
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"Did you mean '{close[0]}'?" if close else ""
-
-
 def _refuse_repeats(what: str, names: Sequence[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise _RefusalError(
+        raise RefusalError(
             expected=f"{what} that differ",
             found=f"{', '.join(repeated)} more than once",
             remedy="Rename or merge them.",

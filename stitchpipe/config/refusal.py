@@ -1,0 +1,37 @@
+"""What a sweep file is refused with, and the strictness that all of its tables share."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from stitchpipe.errors import ExplainedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ConfigError(ExplainedError, ValueError):
+    """A sweep file cannot be used: says where in it, what was expected, what was found and what to do."""
+
+
+class RefusalError(ValueError):
+    """What a validator has against a table; becomes a `ConfigError` that says where."""
+
+    def __init__(self, *, expected: str, found: str, remedy: str) -> None:
+        self.expected, self.found, self.remedy = expected, found, remedy
+        super().__init__(expected)
+
+
+class Section(BaseModel):
+    """A table of a sweep file: unknown keys are refused, nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return a question that names the known name nearest to `name`, or nothing where none is near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean '{close[0]}'?" if close else ""
