@@ -33,7 +33,13 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(
-    sweep: str, out: Path, *, steps: Sequence[str], scheduler: str | None, progress: Progress
+    sweep: str,
+    out: Path,
+    *,
+    steps: Sequence[str],
+    scheduler: str | None,
+    progress: Progress,
+    part: str = "1/1",
 ) -> list[dict[str, Any]]:
     """Run steps of a sweep as a Prefect flow in this process and return one small record per unit of work.
 
@@ -47,6 +53,8 @@ def run(
         Which of ``train, dump, compare, stitch, report`` to run.
     scheduler
         Address of a Dask scheduler, or None for a local cluster.
+    part
+        ``K/N``: dump only the K-th of N parts.
     progress
         Called with (unit, done, total); what it raises ends the unit.
 
@@ -67,7 +75,7 @@ def run(
         if server is not None:
             server.wait_until_healthy()
         progress("start Prefect", 1, 1)
-        return flow(sweep, str(out), scheduler=scheduler, steps=list(steps))
+        return flow(sweep, str(out), scheduler=scheduler, steps=list(steps), part=part)
 
 
 class _StopRequest:

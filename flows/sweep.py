@@ -50,6 +50,7 @@ def sweep(
     scheduler: str | None = None,
     steps: list[str] | None = None,
     stitch_deployment: str | None = None,
+    part: str = "1/1",
 ) -> list[dict[str, object]]:
     """Train, dump, compare, stitch and report, each unit skipped where the store already holds it.
 
@@ -64,13 +65,16 @@ def sweep(
     stitch_deployment
         Name of the deployment that stitches (``stitch/gpu``), for a GPU in another work pool; default: here.
 
+    part
+        ``K/N``: dump only the K-th of N parts of every model and split; N runs on N machines share a dump.
+
     Returns
     -------
     list of dict
         One small record per unit of work, in order.
     """
     # prefect.yaml renders an unset environment variable as an empty string.
-    plan = _Plan(sweep, out, scheduler or None, stitch_deployment or None)
+    plan = _Plan(sweep, out, scheduler or None, stitch_deployment or None, part)
     return [record for step in chosen(steps) for record in plan.run(step)]
 
 
@@ -96,6 +100,7 @@ class _Plan:
     out: str
     scheduler: str | None
     stitch_deployment: str | None
+    part: str
 
     def run(self, step: str) -> list[Record]:
         units = pipeline.units(pipeline.load(self.sweep))
@@ -104,7 +109,7 @@ class _Plan:
             case "train":
                 return [tasks.train(*place, model) for model in units.models]
             case "dump":
-                return [tasks.dump(*place, model, split) for model, split in units.dumps]
+                return [tasks.dump(*place, model, split, self.part) for model, split in units.dumps]
             case "compare":
                 return [tasks.compare(*place, view, self.scheduler) for view in units.views]
             case "stitch":

@@ -30,10 +30,10 @@ def train(sweep: str, out: str, model: str) -> Record:
 
 
 @task(task_run_name="dump {model} {split}", cache_policy=NO_CACHE, persist_result=False)
-def dump(sweep: str, out: str, model: str, split: str) -> Record:
-    """Write one model's representations of one split to the store."""
+def dump(sweep: str, out: str, model: str, split: str, part: str) -> Record:
+    """Write one model's representations of one split, or a part of them, to the store."""
     report = reporter(f"dump {model} {split}")
-    return pipeline.dump(*_opened(sweep, out), model, split, report=report)
+    return pipeline.dump(*_opened(sweep, out), model, split, part=pipeline.parse_part(part), report=report)
 
 
 @task(task_run_name="compare {view}", cache_policy=NO_CACHE, persist_result=False)

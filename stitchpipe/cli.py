@@ -61,9 +61,20 @@ def run(sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None) -> No
 
 
 @app.command
-def dump(sweep: SweepFile, *, out: Out = None) -> None:
-    """Train or load the models and write their activations to the store."""
-    _run(sweep, out, steps=("train", "dump"))
+def dump(
+    sweep: SweepFile,
+    *,
+    out: Out = None,
+    part: Annotated[
+        str, Parameter(name="--part", help="K/N: the K-th of N parts, for N processes that share a dump.")
+    ] = "1/1",
+) -> None:
+    """Train or load the models and write their activations to the store.
+
+    One forward pass for all layers; what is sealed is skipped, what was interrupted goes on. With --part, several
+    GPUs or machines write disjoint shards of the same dump; whoever is last seals it.
+    """
+    _run(sweep, out, steps=("train", "dump"), part=part)
 
 
 @app.command
@@ -145,15 +156,19 @@ def _run(
     *,
     steps: Sequence[str] = ("train", "dump", "compare", "stitch", "report"),
     scheduler: str | None = None,
+    part: str = "1/1",
 ) -> None:
-    from stitchpipe.sweep import check
+    from stitchpipe.sweep import Folder, check, demand_room, parse_part
     from stitchpipe.terminal import Progress, summary
 
     declared = load(sweep)
     folder = _folder(declared.name, out)
+    parse_part(part)
     check(declared, steps)
+    if "dump" in steps:
+        demand_room(declared, Folder(folder))
     with Progress() as progress:
-        _runner()(sweep, folder, steps=steps, scheduler=scheduler, progress=progress)
+        _runner()(sweep, folder, steps=steps, scheduler=scheduler, progress=progress, part=part)
     if "report" in steps:
         _print(summary(folder))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.catalogue import Catalogue
 from stitchpipe.errors import ExplainedError
+from stitchpipe.location import store_location
 from storage import Address, Store, open_store
 
 if TYPE_CHECKING:
@@ -29,14 +30,15 @@ class Workspace:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        if not (self.root / "store.zarr").is_dir():
+        location = store_location(self.root)
+        if "://" not in location and not Path(location).is_dir():
             raise WorkspaceError(
                 where=str(self.root),
                 expected="the folder of a run, with store.zarr/ in it",
                 found="no store" if self.root.is_dir() else "no such folder",
                 remedy="Give the --out folder of a run, or make one with `stitchpipe quickstart`.",
             )
-        self._store = open_store(self.root / "store.zarr")
+        self._store = open_store(location)
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"

@@ -29,7 +29,7 @@ from storage.pairing import check_pairing
 from storage.read import Representation
 from storage.schema import Address, Encoding, LayerSpec, SealedLayer
 from storage.splits import Split
-from storage.store import Store, open_store
+from storage.store import Store, open_place, open_store
 from storage.verify import Problem
 from storage.write import Dump
 
@@ -62,6 +62,7 @@ __all__ = [
     "UnfinishedError",
     "WriteError",
     "check_pairing",
+    "open_place",
     "open_store",
     "part_of",
     "plan_split",

@@ -6,9 +6,9 @@ file's own folder, and every default is visible in ``stitchpipe plan``.
 
 from stitchpipe.config.data import Data
 from stitchpipe.config.refusal import ConfigError
+from stitchpipe.config.store import Dump, Store
 from stitchpipe.config.sweep import (
     Compare,
-    Dump,
     IndexName,
     Init,
     Model,
@@ -33,6 +33,7 @@ __all__ = [
     "Ood",
     "Run",
     "Stitch",
+    "Store",
     "Sweep",
     "Training",
     "load",

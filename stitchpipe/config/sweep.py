@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from stitchpipe.config.data import Count, Data, Seed
 from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
+from stitchpipe.config.store import Dump, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,15 +72,6 @@ class Model(Section):
                 remedy="Load the weights or train them.",
             )
         return self
-
-
-class Dump(Section):
-    """What is written to the activation store."""
-
-    layers: tuple[str, ...] = Field(default=("layer?.?",), min_length=1, description="globs over layer names")
-    dtype: Literal["float32", "float16"] = "float32"
-    batch_size: Count = Field(default=64, description="images per forward pass; part of the identity")
-    row_groups: Annotated[int, Field(ge=2)] = Field(default=20, description="shards per layer and split")
 
 
 class Compare(Section):
@@ -150,6 +142,10 @@ class Run(Section):
     torch_threads: Count = Field(
         default=1, description="of forward passes and training; no faster with two on two shared cores"
     )
+    writers: Count | None = Field(
+        default=None, description="threads that compress a dump; default: 1, and 4 beside a GPU"
+    )
+    queue_mib: Count = Field(default=128, description="what of a dump may wait to be written")
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="for forward passes and training"
     )
@@ -162,6 +158,7 @@ class Sweep(Section):
     data: Data
     models: tuple[Model, ...] = Field(min_length=1)
     dump: Dump = Dump()
+    store: Store = Store()
     compare: tuple[Compare, ...] = ()
     stitch: tuple[Stitch, ...] = ()
     ood: Ood = Ood()
@@ -171,6 +168,18 @@ class Sweep(Section):
     def _names_are_unique(self) -> Sweep:
         _refuse_repeats("models", [model.name for model in self.models])
         _refuse_repeats("compare views", [table.view for table in self.compare])
+        return self
+
+    @model_validator(mode="after")
+    def _views_are_stored(self) -> Sweep:
+        kept = self.dump.view
+        unfit = [table.view for table in self.compare if kept not in ("full", table.view)]
+        if unfit or (kept != "full" and self.stitch):
+            raise RefusalError(
+                expected=f"comparisons under the view '{kept}' and no stitches, because dump.view keeps only that",
+                found=f"a comparison under '{unfit[0]}'" if unfit else "stitches, which need whole layers",
+                remedy="Set dump.view = 'full', or leave these out.",
+            )
         return self
 
     @property
@@ -252,7 +261,10 @@ def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
             "label_files": {split: resolved(path) for split, path in sweep.data.label_files.items()},
         }
     )
-    return sweep.model_copy(update={"models": models, "data": data})
+    store = sweep.store
+    if store.url is not None and "://" not in store.url:
+        store = store.model_copy(update={"url": str(resolved(Path(store.url)))})
+    return sweep.model_copy(update={"models": models, "data": data, "store": store})
 
 
 def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
@@ -285,7 +297,7 @@ def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
     """Return the keys that the table at `location` may have."""
     sections: dict[str, type[Section]] = {
         "data": Data, "models": Model, "train": Training, "dump": Dump,
-        "compare": Compare, "stitch": Stitch, "ood": Ood, "run": Run,
+        "store": Store, "compare": Compare, "stitch": Stitch, "ood": Ood, "run": Run,
     }  # fmt: skip
     names = [part for part in location if isinstance(part, str)]
     return tuple((sections[names[-1]] if names else Sweep).model_fields)

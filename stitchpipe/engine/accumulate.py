@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.summaries import CrossMoments, Moments, PairMoments, augment, pair_from_augmented
 from stitchpipe.rows import Float64, Grid, to_rows
-from storage import Address, Representation, Store, open_store
+from storage import Address, Representation, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +46,7 @@ class PassState:
         return PassState(cross, {key: moments.merge(other.own[key]) for key, moments in self.own.items()})
 
 
-def accumulate(url: str, plan: Plan, step: int, split: int, leaf: tuple[int, ...]) -> PassState:
+def accumulate(store: Store, plan: Plan, step: int, split: int, leaf: tuple[int, ...]) -> PassState:
     """Return the moments of pass `step` over the row groups `leaf` of a split.
 
     Raises
@@ -56,7 +56,6 @@ def accumulate(url: str, plan: Plan, step: int, split: int, leaf: tuple[int, ...
     """
     work, where = plan.passes[step], plan.splits[split]
     with threadpool_limits(limits=1):
-        store = open_store(url)
         readers = {index: _reader(store, plan.layers[index], where, split) for index in work.layers}
         state: PassState | None = None
         for row_group in leaf:

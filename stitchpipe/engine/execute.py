@@ -1,6 +1,6 @@
 """A plan carried out on Dask: leaves, a fixed merge tree, then one finalisation per target layer.
 
-Only the store's address, the plan and row-group numbers enter the graph; arrays are read by the workers.
+Only the store (its address), the plan and row-group numbers enter the graph; arrays are read by the workers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
     from stitchpipe.engine.plan import Plan
+    from storage import Store
 
 Report: TypeAlias = Callable[[int, int], None]
 
@@ -91,7 +92,7 @@ def _scheduler_error(scheduler: str, found: str) -> SchedulerError:
 
 
 def execute(
-    client: Client, url: str, plan: Plan, targets: Sequence[Target], *, report: Report
+    client: Client, store: Store, plan: Plan, targets: Sequence[Target], *, report: Report
 ) -> Iterator[tuple[Target, list[dict[str, Any]]]]:
     """Carry out a plan; yield each target with its records as soon as they are there.
 
@@ -106,7 +107,7 @@ def execute(
     place: dict[Any, Target] = {}
     running = as_completed(loop=client.loop)
     for step in range(len(plan.passes)):
-        states = [_state(client, url, plan, step, split, running) for split in range(len(plan.splits))]
+        states = [_state(client, store, plan, step, split, running) for split in range(len(plan.splits))]
         fitted_on = states[0] if len(states) > 1 else None
         for target in targets:
             if target.step == step:
@@ -132,14 +133,14 @@ def execute(
 
 
 def _state(
-    client: Client, url: str, plan: Plan, step: int, split: int, running: as_completed
+    client: Client, store: Store, plan: Plan, step: int, split: int, running: as_completed
 ) -> Future[PassState]:
     """Submit the leaves of a split and the binary tree that merges them in order; return its root.
 
     Only `running` keeps the leaves, and only until they are done: the scheduler drops each state once merged.
     """
     level = [
-        client.submit(accumulate, url, plan, step, split, leaf, pure=False)
+        client.submit(accumulate, store, plan, step, split, leaf, pure=False)
         for leaf in plan.splits[split].leaves()
     ]
     running.update(level)

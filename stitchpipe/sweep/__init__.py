@@ -2,9 +2,10 @@
 
 from stitchpipe.config import load
 from stitchpipe.sweep.comparing import compare, fit_maps
-from stitchpipe.sweep.dumping import dump
+from stitchpipe.sweep.dumping import dump, parse_part
 from stitchpipe.sweep.folder import Folder
 from stitchpipe.sweep.reporting import report
+from stitchpipe.sweep.room import demand_room
 from stitchpipe.sweep.stitching import stitch
 from stitchpipe.sweep.training import train
 from stitchpipe.sweep.units import STEPS, Units, check, units
@@ -15,9 +16,11 @@ __all__ = [
     "Units",
     "check",
     "compare",
+    "demand_room",
     "dump",
     "fit_maps",
     "load",
+    "parse_part",
     "report",
     "stitch",
     "train",

@@ -12,6 +12,7 @@ from stitchpipe.engine.execute import cluster, execute
 from stitchpipe.engine.finalise import Target
 from stitchpipe.engine.plan import LayerShape, Plan, SplitShape, make_plan
 from stitchpipe.sweep.ends import STITCH_VIEW, Ends, comparison_keys, map_key, open_ends
+from stitchpipe.sweep.folder import opened_store
 from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
 from stitchpipe.sweep.networks import layer_table
 from stitchpipe.sweep.progress import Report, silent
@@ -111,7 +112,7 @@ def _carry_out(
     with cluster(
         scheduler, workers=sweep.run.workers, memory_limit_bytes=sweep.run.memory_limit_bytes
     ) as client:
-        for target, records in execute(client, str(folder.store), plan, targets, report=report):
+        for target, records in execute(client, opened_store(sweep, folder), plan, targets, report=report):
             yield names[target.layer], records
 
 

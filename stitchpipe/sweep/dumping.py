@@ -7,22 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe import capture
 from stitchpipe.config import ConfigError, Model, Sweep
+from stitchpipe.location import record_location
 from stitchpipe.models import load_weights
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
 from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network, splits
 from stitchpipe.sweep.progress import Report, silent
+from stitchpipe.sweep.room import demand_room, max_rows, settings
 from stitchpipe.sweep.training import declaration
 from storage import open_store
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from stitchpipe.data import ImageSplit
+    from storage import Store
 
-def dump(sweep: Sweep, folder: Folder, model: str, split: str, *, report: Report = silent) -> dict[str, Any]:
+
+def dump(
+    sweep: Sweep,
+    folder: Folder,
+    model: str,
+    split: str,
+    *,
+    part: tuple[int, int] = (0, 1),
+    report: Report = silent,
+) -> dict[str, Any]:
     """Write the chosen layers of `model` on `split` to the store and seal them; return the dump's record.
 
-    A sealed dump is skipped, an interrupted one goes on at the row groups that are missing. `report` counts
-    row groups.
+    A sealed dump is skipped, an interrupted one goes on at the row groups that are missing. `part` is ``(k, n)`` where
+    n processes or machines share the dump: each writes its range of row groups, and whoever is last seals. `report`
+    counts row groups.
 
     Raises
     ------
@@ -35,16 +49,10 @@ def dump(sweep: Sweep, folder: Folder, model: str, split: str, *, report: Report
     net = load_network(sweep, folder, declared)
     fix_threads(sweep)
     images = splits(sweep.data)[split]
+    demand_room(sweep, folder)
+    record_location(folder.root, folder.store_of(sweep))
     store = open_store(folder.store, mode="a")
-    store.add_split(
-        images.dataset,
-        split,
-        images.sample_ids,
-        labels=images.labels,
-        class_names=images.class_names,
-        row_groups=sweep.dump.row_groups,
-        provenance={"data_digest": images.digest, "preprocessing": images.preprocessing},
-    )
+    _add_split(sweep, store, images)
     names = [info.name for info in layer_table(sweep)[model]]
     done = capture.dump(
         net,
@@ -53,9 +61,9 @@ def dump(sweep: Sweep, folder: Folder, model: str, split: str, *, report: Report
         model=model,
         architecture=_architecture(declared),
         layers=names,
-        dtype=sweep.dump.dtype,
-        batch_size=sweep.dump.batch_size,
+        settings=settings(sweep),
         device=device_of(sweep),
+        part=part,
         on_row_group=report,
     )
     record = {
@@ -64,8 +72,44 @@ def dump(sweep: Sweep, folder: Folder, model: str, split: str, *, report: Report
         "layers": names,
         **{key: value for key, value in asdict(done).items() if key not in {"fingerprint", "layers"}},
     }
-    write_record(folder.dump_record(model, split), record)
+    if done.sealed:
+        write_record(folder.dump_record(model, split), record)
     return record
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Return ``"2/4"``, the second of four parts, as ``(1, 4)``.
+
+    Raises
+    ------
+    ConfigError
+        It is not K/N with K from 1 to N.
+    """
+    first, _, last = text.partition("/")
+    if first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last):
+        return int(first) - 1, int(last)
+    raise ConfigError(
+        where="--part",
+        expected="K/N, the K-th of N parts, K from 1 to N",
+        found=f"'{text}'",
+        remedy="Start N processes, with --part 1/N to N/N.",
+    )
+
+
+def _add_split(sweep: Sweep, store: Store, images: ImageSplit) -> None:
+    """Add the images' split, or find it there; a store that has it keeps the row groups it was cut into."""
+    plan: dict[str, Any] = {"row_groups": sweep.dump.row_groups, "max_rows": max_rows(sweep)}
+    if (images.dataset, images.name) in store.splits():
+        plan = dict(store.split(images.dataset, images.name).provenance.get("plan", plan))
+    store.add_split(
+        images.dataset,
+        images.name,
+        images.sample_ids,
+        labels=images.labels,
+        class_names=images.class_names,
+        provenance={"data_digest": images.digest, "preprocessing": images.preprocessing},
+        **plan,
+    )
 
 
 def load_network(sweep: Sweep, folder: Folder, declared: Model) -> nn.Module:
@@ -107,7 +151,7 @@ def dump_declaration(sweep: Sweep, declared: Model) -> str:
     """Return the key of what the sweep file says about a dump."""
     return key_of(
         declared.model_dump(mode="json", exclude={"name"}),
-        sweep.dump.model_dump(mode="json"),
+        sweep.dump.model_dump(mode="json", exclude={"codec", "chunk_kib", "shard_mib"}),
         sweep.data.model_dump(mode="json"),
     )
 

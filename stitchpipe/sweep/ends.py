@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from stitchpipe.sweep.dumping import fingerprint
-from stitchpipe.sweep.folder import Folder, key_of
+from stitchpipe.sweep.folder import Folder, key_of, opened_store
 from stitchpipe.sweep.jobs import Job, LayerName
 from stitchpipe.sweep.networks import TEST, TRAIN
-from storage import Address, Representation, Store, check_pairing, open_store
+from storage import Address, Representation, Store, check_pairing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,7 +55,7 @@ def open_ends(sweep: Sweep, folder: Folder, names: Iterable[LayerName]) -> Ends:
     storage.StoreError
         A representation is missing; samples differ.
     """
-    store = open_store(folder.store)
+    store = opened_store(sweep, folder)
     found = {
         name: End(name, *(open_representation(sweep, folder, store, name, split) for split in (TRAIN, TEST)))
         for name in names

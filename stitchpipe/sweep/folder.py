@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.catalogue import Catalogue
 from stitchpipe.config import ConfigError
+from stitchpipe.location import STORE, store_location
 from stitchpipe.wholefile import write_whole
+from storage import Store, open_store
 from storage.names import encode_name
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stitchpipe.config import Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +27,13 @@ class Folder:
     root: Path
 
     @property
-    def store(self) -> Path:
-        """Return the activation store."""
-        return self.root / "store.zarr"
+    def store(self) -> str:
+        """Return the path or URL of the activation store, as the run recorded it."""
+        return store_location(self.root)
+
+    def store_of(self, sweep: Sweep) -> str:
+        """Return where `sweep` puts the activation store."""
+        return sweep.store.url or str(self.root / STORE)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -57,6 +65,11 @@ class Folder:
     def map(self, key: str) -> Path:
         """Return where a fitted map is kept."""
         return self.root / "maps" / f"{key}.safetensors"
+
+
+def opened_store(sweep: Sweep, folder: Folder) -> Store:
+    """Return the run's store, opened for reading as the sweep says."""
+    return open_store(folder.store, check_reads=sweep.store.check_reads)
 
 
 def key_of(*parts: Any) -> str:

@@ -61,6 +61,13 @@ def check_labels(sweep: Sweep) -> None:
             split.required_labels(purpose)
 
 
+def output_width(sweep: Sweep, declared: Model) -> int:
+    """Return how many logits a declared network gives."""
+    with torch.inference_mode():
+        logits = network(sweep, declared).eval()(splits(sweep.data)[TEST].batch([0]))
+    return int(logits.shape[1])
+
+
 def _classes(sweep: Sweep, declared: Model) -> int:
     counts = [split.n_classes for split in splits(sweep.data).values()]
     known = [count for count in counts if count is not None]

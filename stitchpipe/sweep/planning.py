@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -16,7 +15,15 @@ from stitchpipe.engine.plan import Cost, LayerShape, SplitShape, make_plan
 from stitchpipe.sweep.folder import Folder
 from stitchpipe.sweep.jobs import Job, jobs
 from stitchpipe.sweep.networks import SPLITS, TEST, TRAIN, layer_table, splits
-from storage import plan_split
+from stitchpipe.sweep.room import (
+    ITEM_BYTES,
+    activation_bytes,
+    demand_room,
+    max_rows,
+    peak_bytes,
+    stored_shapes,
+)
+from storage import open_place, plan_split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +31,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from stitchpipe.config import Compare, Sweep
-
-ITEM_BYTES = {"float32": 4, "float16": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,11 @@ class Forecast:
     Attributes
     ----------
     activation_bytes
-        Before compression, all splits and models.
+        Before compression, all splits and models, logits too.
+    dump_peak_bytes
+        What a dump holds in memory at most, beside the network and its forward pass.
+    row_groups
+        By split.
     comparisons
         Projected cost by view.
     """
@@ -43,6 +52,8 @@ class Forecast:
     images: dict[str, int]
     layers: dict[str, int]
     activation_bytes: int
+    dump_peak_bytes: int
+    row_groups: dict[str, int]
     comparisons: dict[str, Cost]
     stitches: dict[str, int]
     training_steps: int
@@ -54,9 +65,9 @@ def forecast(sweep: Sweep) -> Forecast:
     Raises the errors of `stitchpipe.sweep.units.units`, and PlanError where a comparison cannot fit.
     """
     table, data = layer_table(sweep), splits(sweep.data)
-    item = ITEM_BYTES[sweep.dump.dtype]
+    item, stored = ITEM_BYTES[sweep.dump.dtype], stored_shapes(sweep)
     shapes = [
-        LayerShape(model, info.name, ("", ""), info.shape, item)
+        LayerShape(model, info.name, ("", ""), stored[model][info.name], item)
         for model, infos in table.items()
         for info in infos
     ]
@@ -64,16 +75,19 @@ def forecast(sweep: Sweep) -> Forecast:
         SplitShape(
             sweep.data.label,
             name,
-            plan_split(data[name].sample_ids, row_groups=sweep.dump.row_groups).bounds,
+            plan_split(
+                data[name].sample_ids, row_groups=sweep.dump.row_groups, max_rows=max_rows(sweep)
+            ).bounds,
         )
         for name in SPLITS
     ]
     declared = jobs(sweep, table)
-    per_image = sum(item * prod(shape.shape) for shape in shapes)
     return Forecast(
         images={name: len(data[name].sample_ids) for name in SPLITS},
         layers={model: len(infos) for model, infos in table.items()},
-        activation_bytes=per_image * sum(size.n_samples for size in sizes),
+        activation_bytes=sum(activation_bytes(sweep).values()),
+        dump_peak_bytes=peak_bytes(sweep),
+        row_groups={size.name: len(size.row_groups) for size in sizes},
         comparisons={one.view: _cost(sweep, one, shapes, sizes) for one in sweep.compare},
         stitches={"dm": _count(declared, "dm"), "tlm": _count(declared, "tlm")},
         training_steps=sum(job.budget.steps for job in declared if job.budget is not None),
@@ -81,13 +95,19 @@ def forecast(sweep: Sweep) -> Forecast:
 
 
 def describe(sweep: Sweep, root: Path) -> RenderableType:
-    """Return a sweep's declaration, defaults filled in, and its forecast, for the terminal."""
+    """Return a sweep's declaration, defaults filled in, and its forecast, for the terminal.
+
+    Raises the errors of `forecast`, and ConfigError where there is no room for the dumps.
+    """
     ahead = forecast(sweep)
+    demand_room(sweep, Folder(root))
     view = Table(title="What it would do", title_justify="left", show_header=False)
     rows: list[tuple[str, str]] = [
         ("images", ", ".join(f"{count} {name}" for name, count in ahead.images.items())),
         ("layers", ", ".join(f"{count} of {model}" for model, count in ahead.layers.items())),
         ("activations to write", f"{_bytes(ahead.activation_bytes)} before compression"),
+        ("row groups", ", ".join(f"{count} of {name}" for name, count in ahead.row_groups.items())),
+        ("dump", f"at most {_bytes(ahead.dump_peak_bytes)} held beside the network's own forward pass"),
     ]
     for name, cost in ahead.comparisons.items():
         work = f"{cost.pairs} directed pairs, {_bytes(cost.bytes_read)} read, {cost.flops:.3g} flops"
@@ -99,11 +119,19 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
         ("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images[TRAIN]} images")
     )
     rows.append(("scored on", f"{ahead.images[TEST]} images"))
-    rows.append(("folder", str(Folder(root).root)))
+    rows.append(("folder", str(root)))
+    rows.append(("store", _room(sweep, Folder(root))))
     for name, text in rows:
         view.add_row(name, Text(text))
     # Never wrapped: a line cut in two is no TOML any more.
     return Group(Text(declared_toml(sweep), no_wrap=True, overflow="ignore"), view)
+
+
+def _room(sweep: Sweep, folder: Folder) -> str:
+    """Return where the store lies, and how much room is left there."""
+    place = open_place(folder.store_of(sweep))
+    free = place.free_bytes()
+    return place.url if free is None else f"{place.url} ({_bytes(free)} free)"
 
 
 def declared_toml(sweep: Sweep) -> str:

@@ -9,10 +9,9 @@ from stitchpipe.graph import LOGITS
 from stitchpipe.report import write_report
 from stitchpipe.studies import findings
 from stitchpipe.sweep.ends import comparison_keys, ends_of, open_ends, open_representation, stitch_key
-from stitchpipe.sweep.folder import Folder, read_record, write_record
+from stitchpipe.sweep.folder import Folder, opened_store, read_record, write_record
 from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
 from stitchpipe.sweep.networks import SPLITS, TEST, layer_table
-from storage import open_store
 
 if TYPE_CHECKING:
     from stitchpipe.sweep.jobs import LayerTable
@@ -74,7 +73,7 @@ def _keys(sweep: Sweep, folder: Folder, table: LayerTable) -> list[str]:
 
 def _provenance(sweep: Sweep, folder: Folder) -> dict[str, Any]:
     """Return what the run was made of, by subject."""
-    store = open_store(folder.store)
+    store = opened_store(sweep, folder)
     models: dict[str, dict[str, Any]] = {}
     made_with: dict[str, Any] = {}
     for declared in sweep.models:

@@ -38,10 +38,10 @@ from stitchpipe.sweep.ends import (
     open_representation,
     stitch_key,
 )
+from stitchpipe.sweep.folder import opened_store
 from stitchpipe.sweep.jobs import Job, LayerName, jobs
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table
 from stitchpipe.sweep.progress import Report, silent
-from storage import open_store
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +117,7 @@ class _Bench:
         device = device_of(sweep)
         network = load_network(sweep, folder, sweep.model(target.name.model))
         rest = tail(network, target.name.layer).to(device)
-        store = open_store(folder.store)
+        store = opened_store(sweep, folder)
         logits = open_representation(sweep, folder, store, LayerName(target.name.model, LOGITS), TEST)
         native = accuracy(logits.read_rows(slice(None)), labels_of(logits))
         return cls(sweep, folder, target, rest, device, native)
