@@ -78,9 +78,9 @@ class _Failure:
     @property
     def passing(self) -> bool:
         """Return whether another attempt may succeed."""
-        if issubclass(self.kind, (AlreadyExistsError, InvalidPathError, UnauthenticatedError)):
-            return False
-        return self.status is None or self.status in _PASSING
+        if self.status is None:
+            return not issubclass(self.kind, (AlreadyExistsError, InvalidPathError, UnauthenticatedError))
+        return self.status in _PASSING
 
     @property
     def words(self) -> str:
@@ -125,11 +125,16 @@ class _Failure:
         )
 
 
+def status_of(error: BaseError | OSError) -> int | None:
+    """Return the HTTP status of a client's error, which is only in its text; None where no answer came."""
+    found = _STATUS.search(str(error))
+    return int(found[1]) if found else None
+
+
 def _failure(error: BaseError | OSError) -> _Failure:
-    """Return what is kept of a client's error: the status and code are only in its text."""
-    text = str(error)
-    status, code = _STATUS.search(text), _CODE.search(text)
-    found = int(status[1]) if status else None
+    """Return what is kept of a client's error."""
+    code = _CODE.search(str(error))
+    found = status_of(error)
     if found is None and isinstance(error, FileNotFoundError):
         found = 404
     if found is None and isinstance(error, PermissionError):

@@ -7,7 +7,6 @@ a place is first used in a process, and are part of no URL, message or pickle.
 
 from __future__ import annotations
 
-import io
 import os
 import uuid
 from dataclasses import dataclass, field
@@ -19,15 +18,18 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import S3Store
 
-from storage.attempts import persistently
+from storage.attempts import persistently, status_of
 from storage.bucket_urls import parse_bucket_url
 from storage.errors import NotFoundError, UnreachableError, WriteError
 from storage.layout import COMMITS
 from storage.place import PARTIAL, QUARANTINE, Entry
+from storage.staged import StagedInMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Self, TypeVar
+
+    from storage.place import Staged
 
     _T = TypeVar("_T")
 
@@ -218,7 +220,9 @@ class Objects:
                     attributes=attributes,
                     use_multipart=False,
                 )
-            except AlreadyExistsError:
+            except AlreadyExistsError as error:
+                if status_of(error) == 409:
+                    raise  # a conflict with a request under way: the client calls it so, but the key may be free
                 return False
             except BaseException:
                 unsure = True
@@ -240,9 +244,9 @@ class Objects:
         writer = found.attributes.get(_WRITER)
         return writer == token if writer is not None else bytes(found.bytes()) == data
 
-    def stage(self, key: str) -> StagedObject:
+    def stage(self, key: str) -> Staged:
         """Begin an object that is written in parts; they are kept in memory until it is committed."""
-        return StagedObject(self, key)
+        return StagedInMemory(self, key)
 
     def remove(self, key: str) -> None:
         """Remove an object; nothing where there is none. For maintenance alone."""
@@ -297,27 +301,3 @@ class Objects:
     def free_bytes(self) -> int | None:
         """Return None: a bucket has no room to run out of."""
         return None
-
-
-class StagedObject:
-    """An object in the making, in memory: S3 has no conditional completion in parts that all servers honour.
-
-    Costs as much memory as the object has bytes.
-    """
-
-    def __init__(self, place: Objects, key: str) -> None:
-        self._place, self._key, self._data = place, key, io.BytesIO()
-
-    def write(self, data: bytes) -> None:
-        """Append bytes."""
-        self._data.write(data)
-
-    def commit(self) -> bool:
-        """Create the object unless its key is taken; return whether this call made it. As `Objects.create`."""
-        return self._place.create(self._key, self._data.getvalue())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._data.close()
