@@ -1,5 +1,6 @@
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -304,6 +305,8 @@ def in_a_fork(act):
     """Return what a forked child says."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # one that waits in native code runs no handler
+        signal.alarm(5)
         try:
             os.write(writing, str(act()).encode())
         except StoreError as error:
