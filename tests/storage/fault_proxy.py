@@ -43,7 +43,7 @@ class FaultProxy:
         self.upstream, self.slow_s = upstream, slow_s
         self.seen: list[Request] = []
         self.faults: list[Fault] = []
-        # the server behind checks a condition and writes in two steps: one request at a time makes it one
+        # the server behind may check a condition and write in two steps: one request at a time makes it one
         self.one_at_a_time, self._lock = threading.Lock(), threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
         self._server.daemon_threads = True
