@@ -55,16 +55,27 @@ class ReadOnlyError(StoreError):
 
 
 class WriteError(StoreError):
-    """The file system refused a write: full, read-only, forbidden, or without hard links."""
+    """The place refused a write: full, read-only, forbidden, or without exclusive creation.
 
-    def __init__(self, *, path: str, n_bytes: int, cause: OSError) -> None:
-        self.path, self.n_bytes, self.errno = path, n_bytes, cause.errno
+    `cause` is what the file system said, or, of a place that has no `errno`, words.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        n_bytes: int,
+        cause: OSError | str,
+        remedy: str = "Make room or choose a writable place on a file system with hard links, and run again: "
+        "what is committed stays valid and the dump resumes.",
+    ) -> None:
+        self.path, self.n_bytes = path, n_bytes
+        self.errno = None if isinstance(cause, str) else cause.errno
         super().__init__(
             where=path,
             expected=f"to write {n_bytes} bytes durably",
-            found=f"{cause.strerror} (errno {cause.errno})",
-            remedy="Make room or choose a writable place on a file system with hard links, and run again: "
-            "what is committed stays valid and the dump resumes.",
+            found=cause if isinstance(cause, str) else f"{cause.strerror} (errno {cause.errno})",
+            remedy=remedy,
         )
 
 
@@ -176,3 +187,13 @@ class SymlinkError(CorruptError):
             found=f"a symbolic link to {target}",
             remedy="Replace the link by the data itself.",
         )
+
+
+class UnreachableError(StoreError):
+    """The place does not answer, or refuses access; `status` is its HTTP status, None where none came."""
+
+    def __init__(
+        self, *, where: str, expected: str, found: str, remedy: str, status: int | None = None
+    ) -> None:
+        self.status = status
+        super().__init__(where=where, expected=expected, found=found, remedy=remedy)
