@@ -41,8 +41,8 @@ RETRY_TIMEOUT_S = 60.0
 
 _WRITER = "writer"
 _NOT_EXCLUSIVE = (
-    "Use a server that honours 'If-None-Match: *' on PUT (S3, and MinIO, Ceph or R2 of recent versions): without it "
-    "two writers overwrite each other. Nothing was left behind."
+    "Use a server that honours 'If-None-Match: *' on PUT, as S3 does: without it two writers overwrite each other. "
+    "Nothing was left behind."
 )
 
 
