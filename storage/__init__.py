@@ -22,6 +22,7 @@ from storage.errors import (
     StoreError,
     SymlinkError,
     UnfinishedError,
+    UnreachableError,
     WriteError,
 )
 from storage.layout import RowGroups, part_of, plan_split, rows_of_shard
@@ -60,6 +61,7 @@ __all__ = [
     "StoreError",
     "SymlinkError",
     "UnfinishedError",
+    "UnreachableError",
     "WriteError",
     "check_pairing",
     "open_place",

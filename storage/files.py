@@ -154,10 +154,12 @@ class Files:
             _sync_directory(os.path.dirname(path))  # noqa: PTH120
 
     def quarantine(self, key: str) -> str:
-        """Link a file below `QUARANTINE`, then remove it; return its new key."""
+        """Move a file below `QUARANTINE`; return its new key. `NotFoundError` where there is none."""
         path = os.path.join(self.root, *key.split("/"))  # noqa: PTH118  (may be a link: it is moved as such)
         away = f"{QUARANTINE}/{uuid.uuid4().hex[:8]}/{key}"
         target = os.path.join(self.root, *away.split("/"))  # noqa: PTH118
+        if not os.path.lexists(path):
+            raise _absent(path)
         with _refusals(target, 0):
             self.make_directory(os.path.dirname(target))  # noqa: PTH120
             os.rename(path, target)  # noqa: PTH104
@@ -299,10 +301,8 @@ def _unreadable(path: str) -> Iterator[str]:
     """Turn what the file system says of a file that is read into an error with a remedy; yields `path`."""
     try:
         yield path
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFoundError(
-            where=path, expected="a file", found="none", remedy="It was never written, or was removed."
-        ) from error
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise _absent(path) from error
     except OSError as error:
         raise CorruptError(
             representation="store",
@@ -312,3 +312,10 @@ def _unreadable(path: str) -> Iterator[str]:
             found=f"{error.strerror} (errno {error.errno})",
             remedy="Check the file's permissions and the disk.",
         ) from error
+
+
+def _absent(path: str) -> NotFoundError:
+    """Return the error for a file that is not there."""
+    return NotFoundError(
+        where=path, expected="a file", found="none", remedy="It was never written, or was removed."
+    )

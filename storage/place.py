@@ -113,7 +113,7 @@ class Place(Protocol):
 
         Raises
         ------
-        WriteError
+        WriteError, UnreachableError
             The place refused: full, read-only, forbidden.
         """
 
@@ -121,7 +121,13 @@ class Place(Protocol):
         """Begin a file that is written in parts and committed as one."""
 
     def remove(self, key: str) -> None:
-        """Remove a file, durably; nothing where there is none. For maintenance alone. `WriteError` if refused."""
+        """Remove a file, durably; nothing where there is none. For maintenance alone.
+
+        Raises
+        ------
+        WriteError, UnreachableError
+            The place refused.
+        """
 
     def quarantine(self, key: str) -> str:
         """Move a file below `QUARANTINE`, where no reader looks, and return its new key; never lose its bytes."""
@@ -131,7 +137,7 @@ class Place(Protocol):
 
         Raises
         ------
-        WriteError
+        WriteError, UnreachableError
             The place is read-only, full or forbidden, or does not create exclusively (the second creation of a key
             must be refused and the first one's bytes stay).
         """

@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import ConflictError, CorruptError, FormatError
+from storage.errors import ConflictError, CorruptError, FormatError, SymlinkError
 from storage.schema import FORMAT, canonical, digest_of_bytes
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ _TAIL = b"}\n"
 _REMEDY = "Restore it from a copy, or remove it: it is written again when its dump is run again."
 
 
-def create_record(files: Place, key: str, *, kind: str, content: Mapping[str, Any]) -> bool:
+def create_record(place: Place, key: str, *, kind: str, content: Mapping[str, Any]) -> bool:
     """Create a record durably unless one is there; return whether this call made it."""
-    return files.create(key, _encode(kind, content))
+    return place.create(key, _encode(kind, content))
 
 
-def settle_record(files: Place, key: str, *, kind: str, content: Mapping[str, Any]) -> None:
+def settle_record(place: Place, key: str, *, kind: str, content: Mapping[str, Any]) -> None:
     """Create a record, or find the same one there.
 
     Raises
@@ -32,20 +32,20 @@ def settle_record(files: Place, key: str, *, kind: str, content: Mapping[str, An
     ConflictError
         Another content stands under this key.
     """
-    if create_record(files, key, kind=kind, content=content):
+    if create_record(place, key, kind=kind, content=content):
         return
-    found = read_record(files, key, kind=kind)
+    found = read_record(place, key, kind=kind)
     if found != content:
         differing = sorted(k for k in {*found, *content} if found.get(k) != content.get(k))
         raise ConflictError(
-            where=files.path(key),
+            where=place.path(key),
             expected=f"the same {kind} as now, or none",
             found=f"another one: it differs in {', '.join(differing)}",
             remedy="Nothing is overwritten: choose another name, or remove the old one yourself.",
         )
 
 
-def read_record(files: Place, key: str, *, kind: str) -> dict[str, Any]:
+def read_record(place: Place, key: str, *, kind: str) -> dict[str, Any]:
     """Return a record's content; its file must be, byte for byte, what was written.
 
     Raises
@@ -57,8 +57,17 @@ def read_record(files: Place, key: str, *, kind: str) -> dict[str, Any]:
     FormatError
         It was written by a newer version.
     """
-    data = files.read(key)
-    path = files.path(key)
+    try:
+        return _decoded(place.read(key), place.path(key), kind)
+    except SymlinkError:
+        raise
+    except CorruptError:
+        # Once more: what came over a network may have been altered on the way, and lie there as it should.
+        return _decoded(place.read(key), place.path(key), kind)
+
+
+def _decoded(data: bytes, path: str, kind: str) -> dict[str, Any]:
+    """Return the content of a record's bytes."""
     try:
         record = json.loads(data)
         found_kind, version, content = record["record"], record["format"], record["content"]
@@ -81,17 +90,17 @@ def read_record(files: Place, key: str, *, kind: str) -> dict[str, Any]:
     return dict(content)
 
 
-def read_cached(files: Place, key: str, *, kind: str) -> Mapping[str, Any] | None:
+def read_cached(place: Place, key: str, *, kind: str) -> Mapping[str, Any] | None:
     """Return a record's content, or None where there is none; parsed once per process and file version."""
-    version = files.version(key)
-    return None if version is None else _read_version(files, key, kind, version)
+    version = place.version(key)
+    return None if version is None else _read_version(place, key, kind, version)
 
 
 @lru_cache(maxsize=512)
-def _read_version(files: Place, key: str, kind: str, version: tuple[int, ...]) -> Mapping[str, Any]:
+def _read_version(place: Place, key: str, kind: str, version: tuple[int | str, ...]) -> Mapping[str, Any]:
     """Read one version of a record; the version is only the cache's key."""
     del version
-    return read_record(files, key, kind=kind)
+    return read_record(place, key, kind=kind)
 
 
 def _encode(kind: str, content: Mapping[str, Any]) -> bytes:

@@ -147,7 +147,7 @@ def _absent(
 
 
 @lru_cache(maxsize=512)
-def _read_version(place: Place, dump: str, name: str, key: str, version: tuple[int, ...]) -> Manifest:
+def _read_version(place: Place, dump: str, name: str, key: str, version: tuple[int | str, ...]) -> Manifest:
     """Read one version of a manifest; the version is only the cache's key."""
     del version
     manifest = Manifest.from_json(read_record(place, key, kind=MANIFEST))

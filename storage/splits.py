@@ -157,7 +157,7 @@ def load_split(place: Place, dataset: str, name: str) -> Split:
 
 
 @lru_cache(maxsize=64)
-def _load_version(place: Place, key: str, version: tuple[int, ...]) -> Split:
+def _load_version(place: Place, key: str, version: tuple[int | str, ...]) -> Split:
     """Return one version of a split; the version is only the cache's key."""
     del version
     return _split_of(read_record(place, key, kind=SPLIT))

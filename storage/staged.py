@@ -27,6 +27,14 @@ class StagedInMemory:
         """Append bytes."""
         self._data.write(data)
 
+    def read(self) -> bytes:
+        """Return the bytes written so far."""
+        return self._data.getvalue()
+
+    def discard(self) -> None:
+        """Drop the bytes."""
+        self._data.close()
+
     def commit(self) -> bool:
         """Create the file unless its key is taken; return whether this call made it. As `Place.create`."""
         return self.place.create(self.key, self._data.getvalue())
@@ -35,4 +43,4 @@ class StagedInMemory:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._data.close()
+        self.discard()

@@ -11,6 +11,7 @@ from storage.errors import FormatError, LayoutError, NotFoundError, ReadOnlyErro
 from storage.files import Files
 from storage.groups import flag_sealed
 from storage.layout import COMMITS
+from storage.objects import Objects
 from storage.read import Representation
 from storage.records import create_record, read_cached, settle_record
 from storage.retired import retirements
@@ -84,8 +85,6 @@ def open_place(url: str | Path) -> Place:
     """
     text = str(url)
     if text.startswith("s3://"):
-        from storage.objects import Objects  # noqa: PLC0415  (its client is loaded where it is used)
-
         return Objects.at(text)
     if "://" in text and not text.startswith("file://"):
         raise FormatError(
