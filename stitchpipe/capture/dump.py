@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from stitchpipe.capture.determinism import CaptureError, check_deterministic
+from stitchpipe.capture.kept import is_finite, kept
 from stitchpipe.capture.precision import precision
 from stitchpipe.capture.provenance import provenance
 from stitchpipe.capture.settings import Settings
-from stitchpipe.capture.write_behind import WriteBehind, as_stored
+from stitchpipe.capture.write_behind import WriteBehind, as_array
 from stitchpipe.graph import extractor
 from stitchpipe.models import weights_digest
 from storage import Address, Dump, LayerSpec, Split, Store, UnfinishedError, part_of, same_but_for_rounding
@@ -101,9 +103,16 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
     network = network.to(device).eval()
     split = store.split(images.dataset, images.name)
     _check_same_images(images, split)
-    source = _Source(extractor(network, layers), images, split, settings, device)
+    source = _Source(
+        in_full=extractor(network, layers),
+        kept=extractor(network, layers, keep=partial(kept, settings=settings)),
+        images=images,
+        split=split,
+        settings=settings,
+        device=device,
+    )
     with precision(settings.precision, device):
-        example = source.run(images.batch([0]).to(device))
+        example = source.in_full(images.batch([0]).to(device))
         job = store.begin_dump(
             dataset=images.dataset,
             split=images.name,
@@ -151,28 +160,32 @@ def identity(
 class _Source:
     """Where activations come from: a network over the images of a split, in storage order."""
 
-    network: Callable[[Tensor], Mapping[str, Tensor]]
+    in_full: Callable[[Tensor], Mapping[str, Tensor]]
+    kept: Callable[[Tensor], Mapping[str, Tensor]]
     images: ImageSplit
     split: Split
     settings: Settings
     device: torch.device
 
-    def run(self, images: Tensor) -> dict[str, Tensor]:
-        """Return what is kept of each layer, on the device."""
-        values = self.network(images.to(self.device))
-        return {name: self.settings.view.apply(one) for name, one in values.items()}
+    def batches(self, row_group: int) -> Iterator[Mapping[str, Tensor]]:
+        """Yield what is kept of a row group, batch by batch, in the storage type.
 
-    def batches(self, row_group: int) -> Iterator[dict[str, Tensor]]:
-        """Yield what is kept of a row group, batch by batch."""
+        A batch that holds what this type cannot hold is computed again and yielded as it is: the store refuses it
+        with the layer, the sample and the value.
+        """
         positions = self.split.original_index[slice(*self.split.row_groups[row_group])]
         for at in range(0, len(positions), self.settings.batch_size):
-            chosen = positions[at : at + self.settings.batch_size].tolist()
-            yield self.run(self.images.batch(chosen))
+            images = self.images.batch(positions[at : at + self.settings.batch_size].tolist()).to(self.device)
+            values = self.kept(images)
+            if all(is_finite(one) for one in values.values()):
+                yield values
+            else:
+                yield {name: self.settings.view.apply(one) for name, one in self.in_full(images).items()}
 
     def probe(self) -> None:
         """Check the network on the split's first images in storage order, two at least."""
         positions = self.split.original_index[: max(self.settings.batch_size, 2)].tolist()
-        check_deterministic(self.run, self.images.batch(positions))
+        check_deterministic(self.in_full, self.images.batch(positions).to(self.device))
 
 
 def _write(
@@ -230,8 +243,7 @@ def _reprobe(source: _Source, store: Store, job: Dump) -> bool:
         return False
     row_group = len(job.split.row_groups) - 1  # the smallest
     parts = [
-        {name: as_stored(values, str(held[name].dtype)) for name, values in batch.items()}
-        for batch in source.batches(row_group)
+        {name: as_array(values) for name, values in batch.items()} for batch in source.batches(row_group)
     ]
     for name, one in held.items():
         found = np.concatenate([part[name] for part in parts]).astype(one.dtype, copy=False)

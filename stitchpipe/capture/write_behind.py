@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-
-from storage.checks import absmax
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
+    import numpy as np
     import numpy.typing as npt
     from torch import Tensor
 
@@ -118,27 +115,20 @@ class WriteBehind:
             return None if self._stopped or not self._waiting else self._waiting[0][0]
 
     def _take(self) -> dict[str, npt.NDArray[np.floating]]:
-        """Return the next batch in memory of this machine, in the storage type where the cast is exact to round."""
+        """Return the next batch in memory of this machine."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._closed)
             if self._stopped or not self._waiting:
                 raise _StoppedError
             _, batch, n_bytes = self._waiting.popleft()
-        stored = {name: as_stored(batch[name], spec.dtype) for name, spec in self._job.layers.items()}
+        stored = {name: as_array(batch[name]) for name in self._job.layers}
         with self._change:
             self._held_bytes -= n_bytes
             self._change.notify_all()
         return stored
 
 
-@torch.inference_mode()
-def as_stored(values: Tensor, dtype: str) -> npt.NDArray[np.floating]:
-    """Return activations as an array, cast to `dtype` by torch: NumPy casts to float16 fifteen times more slowly.
-
-    What float16 cannot hold is handed over as float32, for the store to refuse it with its name and value.
-    """
-    if dtype == "float16":
-        half = np.asarray(values.to(torch.float16).cpu())
-        if math.isfinite(absmax(half)):
-            return half
-    return values.float().cpu().numpy()
+def as_array(values: Tensor) -> npt.NDArray[np.floating]:
+    """Return a tensor as an array of this machine's memory; bfloat16, which NumPy does not know, as float32."""
+    known = values.float() if values.dtype == torch.bfloat16 else values
+    return known.cpu().numpy()

@@ -14,7 +14,7 @@ from stitchpipe.graph.layers import LayerError, listed
 from stitchpipe.graph.trace import Traced, TraceError, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 LOGITS = "logits"
 """The name under which an extractor returns the network's own output."""
@@ -23,10 +23,10 @@ LOGITS = "logits"
 class Extractor(torch.fx.Interpreter):
     """Runs a network and returns chosen layers' outputs and its logits.
 
-    Each value is copied at the moment it is made: what an in-place operation does to it later is not seen.
+    Each value is copied at the moment it is made, by `keep`: what an in-place operation does to it later is not seen.
     """
 
-    def __init__(self, traced: Traced, names: Sequence[str]) -> None:
+    def __init__(self, traced: Traced, names: Sequence[str], keep: Callable[[Tensor], Tensor]) -> None:
         super().__init__(torch.fx.GraphModule(traced.network, traced.graph))
         self.extra_traceback = False
         self._network = type(traced.network).__name__
@@ -34,6 +34,7 @@ class Extractor(torch.fx.Interpreter):
         for name in names:
             self._wanted.setdefault(_node(traced, name).name, []).append(name)
         self._seen: dict[str, Tensor] = {}
+        self._keep = keep
 
     def run_node(self, n: torch.fx.Node) -> Any:
         """Run one node; keep its value if it is wanted."""
@@ -46,7 +47,7 @@ class Extractor(torch.fx.Interpreter):
                     found=f"a {type(value).__name__}",
                     remedy="Take the layer that follows it.",
                 )
-            self._seen[name] = value.detach().clone()
+            self._seen[name] = self._keep(value.detach())
         return value
 
     @torch.inference_mode()
@@ -78,13 +79,20 @@ class Extractor(torch.fx.Interpreter):
                     found=f"shape {tuple(value.shape)}",
                     remedy="Take a layer whose first axis is the images.",
                 )
-        return {**seen, LOGITS: logits}
+        return {**seen, LOGITS: self._keep(logits)}
 
 
-def extractor(network: nn.Module, names: Sequence[str]) -> Extractor:
+def extractor(
+    network: nn.Module, names: Sequence[str], *, keep: Callable[[Tensor], Tensor] = torch.clone
+) -> Extractor:
     """Return a function from images to the outputs of the layers `names` and the logits, in one forward pass.
 
     The function runs the network's own modules, which are put into eval mode for it.
+
+    Parameters
+    ----------
+    keep
+        What is kept of each value, in memory of its own.
 
     Raises
     ------
@@ -98,7 +106,7 @@ def extractor(network: nn.Module, names: Sequence[str]) -> Extractor:
             found="the name kept for the network's own output, which always comes along",
             remedy="Leave it out.",
         )
-    return Extractor(trace(network.eval()), names)
+    return Extractor(trace(network.eval()), names, keep)
 
 
 def tail(network: nn.Module, name: str) -> nn.Module:
