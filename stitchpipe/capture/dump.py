@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.data import ImageSplit
 
-CAPTURE_VERSION = 1
+CAPTURE_VERSION = 2
 """Raised when the same inputs would give other values."""
 
 
@@ -174,8 +174,9 @@ class _Source:
         with the layer, the sample and the value.
         """
         positions = self.split.original_index[slice(*self.split.row_groups[row_group])]
-        for at in range(0, len(positions), self.settings.batch_size):
-            images = self.images.batch(positions[at : at + self.settings.batch_size].tolist()).to(self.device)
+        # As few batches as can be, of equal sizes: a remainder of a few images would cost as much as a batch.
+        for chosen in np.array_split(positions, -(-len(positions) // self.settings.batch_size)):
+            images = self.images.batch(chosen.tolist()).to(self.device)
             values = self.kept(images)
             if all(is_finite(one) for one in values.values()):
                 yield values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -119,13 +120,13 @@ def test_a_folder_without_a_run_is_one_message(tmp_path, command):
 
 def test_an_unreadable_store_is_one_message(tiny, tmp_path):  # noqa: F811
     folder = tiny.copy(tmp_path / "run")
-    shard = next(path for path in folder.store.rglob("c.0*") if "activations" in str(path))
+    shard = next(path for path in Path(folder.store).rglob("c.0*") if "activations" in str(path))
     shard.write_bytes(shard.read_bytes()[:-7])
     for part in (folder.root / "results").glob("compare-*.parquet"):
         part.unlink()
     message = refused("compare", tiny.path, "--out", folder.root)
     assert shard.name in message
-    record = next(folder.store.rglob("manifest.json"))
+    record = next(Path(folder.store).rglob("manifest.json"))
     record.write_text(record.read_text().replace("layer", "laier", 1))
     assert "manifest.json" in refused("ls", folder.root)
 

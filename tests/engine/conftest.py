@@ -10,7 +10,7 @@ import pytest
 
 from stitchpipe.engine.execute import cluster
 from stitchpipe.engine.plan import LayerShape, SplitShape
-from storage import LayerSpec, open_store
+from storage import LayerSpec, Store, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ SHAPES = {
 class Synthetic:
     """A store with one model's layers on two splits, and what a plan needs to know of them."""
 
-    url: str
+    store: Store
     layers: tuple[LayerShape, ...]
     splits: tuple[SplitShape, ...]
     blocks: dict[tuple[str, str], np.ndarray]
@@ -71,7 +71,7 @@ def build(root: Path, *, row_groups: int = 10, samples: tuple[int, int] = (90, 6
     layers = tuple(
         LayerShape("m", name, tuple(fingerprints[name]), shape, 4) for name, shape in SHAPES.items()
     )
-    return Synthetic(store.url, layers, tuple(shapes), blocks)
+    return Synthetic(open_store(root), layers, tuple(shapes), blocks)
 
 
 @pytest.fixture(scope="session")

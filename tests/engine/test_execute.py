@@ -47,7 +47,7 @@ def compared(client, synthetic, plan, **options):
     """Return (source, target, index) → record."""
     heard = []
     parts = execute(
-        client, synthetic.url, plan, targets_of(plan, **options), report=lambda *at: heard.append(at)
+        client, synthetic.store, plan, targets_of(plan, **options), report=lambda *at: heard.append(at)
     )
     records = [record for _, part in parts for record in part]
     assert heard[0][0] == 0
@@ -115,7 +115,7 @@ def test_a_worker_that_dies_changes_no_bit(records, synthetic):
         plan = planned(synthetic)
         parts, killed = [], []
         for _, part in execute(
-            fragile, synthetic.url, plan, targets_of(plan), report=lambda *at: _kill_once(victims, killed)
+            fragile, synthetic.store, plan, targets_of(plan), report=lambda *at: _kill_once(victims, killed)
         ):
             parts += part
     assert killed
@@ -151,9 +151,9 @@ def test_another_cut_into_row_groups_gives_the_same_numbers(client, records, tmp
 def test_a_leaf_holds_no_more_than_was_planned(synthetic):
     for memory in (2**30, 60_000):
         plan = planned(synthetic, memory=memory)
-        accumulate(synthetic.url, plan, 0, 0, (0,))  # imports and caches are not the leaf's
+        accumulate(synthetic.store, plan, 0, 0, (0,))  # imports and caches are not the leaf's
         tracemalloc.start()
-        accumulate(synthetic.url, plan, 0, 0, plan.splits[0].leaves()[0])
+        accumulate(synthetic.store, plan, 0, 0, plan.splits[0].leaves()[0])
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak <= plan.cost.peak_bytes + 2**20  # a file's bytes and Python's own objects

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from flows.runner import Interrupted, run
 
 STEPS = ("train", "dump", "compare", "stitch", "report")
-NAMES = ("STEPS", "load", "units", "train", "dump", "compare", "fit_maps", "stitch", "report")
+NAMES = ("STEPS", "load", "units", "train", "dump", "compare", "fit_maps", "stitch", "report", "parse_part")
 
 
 class PretendError(ValueError):
@@ -43,10 +43,14 @@ class Pretend:
             targets=(("a", "layer1.0"), ("a", "layer1.1"), ("a", "layer2.0"), ("a", "layer2.1")),
         )
 
+    def parse_part(self, text):
+        return {"1/1": (0, 1)}[text]
+
     def train(self, sweep, folder, model, *, report):
         return self._unit(folder, "train", model, report)
 
-    def dump(self, sweep, folder, model, split, *, report):
+    def dump(self, sweep, folder, model, split, *, part, report):
+        assert part == (0, 1)
         return self._unit(folder, "dump", f"{model} {split}", report)
 
     def compare(self, sweep, folder, view, *, scheduler, report):

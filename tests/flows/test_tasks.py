@@ -11,7 +11,7 @@ from flows import tasks
 
 UNITS = {
     "train": (("s", "OUT", "a"), ("train", "a")),
-    "dump": (("s", "OUT", "a", "test"), ("dump", "a test")),
+    "dump": (("s", "OUT", "a", "test", "1/1"), ("dump", "a test")),
     "compare": (("s", "OUT", "pooled", "tcp://host:1"), ("compare", "pooled")),
     "fit_maps": (("s", "OUT", None), ("fit maps", "all")),
     "stitch": (("s", "OUT", "a", "layer1.0"), ("stitch", "a layer1.0")),

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import LayerSpec, LayoutError, SampleIdError, plan_split
-from storage.layout import CHUNK_BYTES, chunk_rows, row_group_bounds, rows_per_group, shard_key
+from storage.layout import (
+    CHUNK_BYTES,
+    chunk_rows,
+    part_of,
+    row_group_bounds,
+    rows_of_shard,
+    rows_per_group,
+    shard_key,
+)
 
 ids = st.lists(
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=8), min_size=1, max_size=60, unique=True
@@ -111,3 +119,34 @@ def test_shapes_that_are_no_layer_are_refused(shape):
 def test_dtypes_that_are_not_stored_are_refused():
     with pytest.raises(LayoutError, match="float32, float16"):
         LayerSpec((3,), "bfloat16")
+
+
+sizes = st.integers(1, 10**6)
+
+
+@given(n=st.integers(1, 5000), groups=st.integers(1, 60), align=st.integers(1, 70), most=st.integers(1, 900))
+def test_no_row_group_is_larger_than_was_asked_for(n, groups, align, most):
+    rows = rows_per_group(n, row_groups=groups, align_rows=align, max_rows=most)
+    assert rows <= max(most, align)
+    bounds = row_group_bounds(n, rows)
+    assert [start for start, _ in bounds[1:]] == [stop for _, stop in bounds[:-1]]
+    assert (bounds[0][0], bounds[-1][1]) == (0, n)
+    assert rows % align == 0
+    unbounded = rows_per_group(n, row_groups=groups, align_rows=align)
+    assert rows == unbounded or rows < unbounded
+
+
+@given(sample_bytes=sizes, shard_bytes=sizes)
+def test_a_shard_holds_what_fits_but_at_least_one_sample(sample_bytes, shard_bytes):
+    rows = rows_of_shard(sample_bytes, shard_bytes=shard_bytes)
+    assert rows == 1 or rows * sample_bytes <= shard_bytes < (rows + 1) * sample_bytes
+
+
+@given(count=st.integers(0, 200), parts=st.integers(1, 40))
+def test_parts_of_a_dump_are_disjoint_ranges_of_nearly_one_size(count, parts):
+    ranges = [part_of(count, part=part, parts=parts) for part in range(parts)]
+    assert [group for one in ranges for group in one] == list(range(count))
+    assert max(map(len, ranges)) - min(map(len, ranges)) <= 1
+    for part in (-1, parts):
+        with pytest.raises(LayoutError):
+            part_of(count, part=part, parts=parts)

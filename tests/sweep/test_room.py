@@ -1,0 +1,163 @@
+"""What a dump takes, where it goes, and what is refused before any work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stitchpipe import sweep as steps
+from stitchpipe.config import ConfigError, parse
+from stitchpipe.location import LocationError, record_location, store_location
+from stitchpipe.sweep.planning import forecast
+from stitchpipe.sweep.room import activation_bytes, demand_room, max_rows, peak_bytes, settings
+from storage import Address, open_store
+from tests.storage.object_server import BUCKET, aws, new_objects, object_server  # noqa: F401  (fixtures)
+from tests.sweep.conftest import TINY
+
+COMPARE_ONLY = TINY[: TINY.index("[[stitch]]")]
+
+
+def sweep_of(text, **replacements):
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    return parse(text, where="test", folder=Path.cwd())
+
+
+def declared(dump="", store="", text=COMPARE_ONLY):
+    return sweep_of(text, **{"row_groups = 5": f"row_groups = 5\n{dump}\n[store]\n{store}"})
+
+
+def test_the_bytes_of_a_dump_are_those_of_its_arrays():
+    sizes = activation_bytes(declared())
+    per_image = 4 * (4 * 8 * 8 + 6 * 4 * 4 + 8 * 2 * 2 + 10)
+    assert sizes[("A", "test")] == 450 * per_image
+    assert sizes[("org/B", "train")] == 1347 * per_image
+    assert activation_bytes(declared("dtype = 'float16'"))[("A", "test")] * 2 == sizes[("A", "test")]
+    assert activation_bytes(
+        declared(
+            "view = 'pooled'",
+            text=COMPARE_ONLY.replace("positions", "flatten").replace(
+                COMPARE_ONLY[COMPARE_ONLY.index("[[compare]]") : COMPARE_ONLY.rindex("[[compare]]")], ""
+            ),
+        )
+    )[("A", "test")] == 450 * 4 * (4 + 6 + 8 + 10)
+
+
+def test_large_layers_are_cut_into_more_row_groups():
+    assert forecast(declared()).row_groups == {"train": 5, "test": 5}
+    sweep = declared("shard_mib = 1", text=COMPARE_ONLY.replace("widths = [4, 6, 8]", "widths = [64, 6, 8]"))
+    assert max_rows(sweep) == 64
+    assert forecast(sweep).row_groups == {"train": 22, "test": 8}
+
+
+def test_a_budget_refuses_a_dump_with_both_numbers(tmp_path):
+    folder = steps.Folder(tmp_path)
+    demand_room(declared(store="budget_gib = 1"), folder)
+    with pytest.raises(
+        ConfigError, match=r"store.budget_gib: expected .*at most 0.001 GiB.*found 0.00[0-9]+ GiB.*pooled"
+    ):
+        demand_room(declared(store="budget_gib = 0.001"), folder)
+
+
+def test_a_full_disk_refuses_a_dump_before_it_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr("storage.files.Files.free_bytes", lambda self: 1 << 20)
+    with pytest.raises(ConfigError, match=r"room for 0.00.* GiB.*found 0.000977 GiB"):
+        demand_room(declared(), steps.Folder(tmp_path))
+
+
+def test_the_peak_of_a_dump_does_not_depend_on_the_images():
+    small = peak_bytes(declared("batch_size = 8"))
+    assert small < peak_bytes(declared("batch_size = 800"))
+    assert small == peak_bytes(
+        declared(
+            "batch_size = 8",
+            text=COMPARE_ONLY.replace('kind = "digits"', 'kind = "digits"\ntest_fraction = 0.5'),
+        )
+    )
+    assert settings(declared("codec = 'zstd'\nchunk_kib = 64")).encoding.chunk_bytes == 64 << 10
+
+
+@pytest.mark.parametrize(
+    ("dump", "message"),
+    [
+        ("view = 'pooled'", "under the view 'pooled'.*found a comparison under 'positions'"),
+        ("view = 'positions'", "under the view 'positions'.*found a comparison under 'pooled'"),
+        ("view = 'pooledd'", "dump.view"),
+        ("codec = 'lzma'", "dump.codec"),
+    ],
+)
+def test_a_view_that_is_not_stored_cannot_be_compared(dump, message):
+    with pytest.raises(ConfigError, match=message):
+        declared(dump)
+
+
+def test_stitches_need_whole_layers():
+    text = TINY[: TINY.index("[[compare]]")] + TINY[TINY.index("[[stitch]]") :]
+    with pytest.raises(ConfigError, match="stitches, which need whole layers"):
+        declared("view = 'pooled'", text=text)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/x", "http://host/x"])
+def test_a_store_lies_on_a_disk_or_in_a_bucket(url):
+    with pytest.raises(ConfigError, match="s3://bucket/prefix"):
+        declared(store=f"url = '{url}'")
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2", ""])
+def test_parts_are_counted_from_one(part):
+    with pytest.raises(ConfigError, match="--part"):
+        steps.parse_part(part)
+
+
+def test_a_run_has_one_store(tmp_path):
+    record_location(tmp_path, str(tmp_path / "store.zarr"))
+    assert store_location(tmp_path) == str(tmp_path / "store.zarr")
+    assert list(tmp_path.iterdir()) == []
+    record_location(tmp_path, "s3://bucket/one")
+    record_location(tmp_path, "s3://bucket/one")
+    assert store_location(tmp_path) == "s3://bucket/one"
+    with pytest.raises(LocationError, match="s3://bucket/one.*found.*s3://bucket/two"):
+        record_location(tmp_path, "s3://bucket/two")
+    (tmp_path / "store.json").write_text("{")
+    with pytest.raises(LocationError, match="cannot|record of where"):
+        store_location(tmp_path)
+
+
+def test_a_sweep_in_a_bucket_gives_the_numbers_of_one_on_a_disk(tiny, tmp_path, aws):  # noqa: F811
+    import stitchpipe as sp
+
+    url = new_objects().url
+    text = COMPARE_ONLY.replace("row_groups = 5", f"row_groups = 5\n[store]\nurl = '{url}'")
+    sweep, folder = parse(text, where="test", folder=tmp_path), tiny.copy(tmp_path / "run")
+    for path in (folder.root / "results").glob("*.parquet"):
+        path.unlink()
+    subprocess.run(
+        [sys.executable, "-c", f"import shutil; shutil.rmtree({str(folder.root / 'store.zarr')!r})"],
+        check=True,
+    )
+    for model, split in steps.units(sweep).dumps:
+        steps.dump(sweep, folder, model, split)
+    assert not (folder.root / "store.zarr").exists()
+    for view in ("positions", "pooled"):
+        steps.compare(sweep, folder, view)
+    local = open_store(tiny.folder.store)
+    remote = sp.open(folder.root).store
+    assert remote.url == url
+    assert {found.address for found in remote.representations()} == {
+        f.address for f in local.representations()
+    }
+    at = Address("small digits", "test", "A", "layer2.0")
+    assert remote.representation(at).digest == local.representation(at).digest
+    keys = ["view", "index", "source_layer", "target_layer", "source_model", "target_model", "split"]
+    here, there = (sp.open(root).results() for root in (folder.root, tiny.folder.root))
+    merged = here.merge(
+        there[there.method.isna()] if "method" in there else there,
+        on=[k for k in keys if k in here],
+        suffixes=("", "_local"),
+    )
+    assert len(merged) >= len(here) > 100
+    np.testing.assert_array_equal(merged.value, merged.value_local)
