@@ -106,7 +106,9 @@ def ingest(  # noqa: PLR0913 - one option per thing to say
     layer: Annotated[
         str | None, Parameter(help="Name of the layer, where the files hold a single array.")
     ] = None,
-    only: Annotated[tuple[str, ...], Parameter(help="Globs over names of arrays: which are layers.")] = (),
+    only: Annotated[
+        tuple[str, ...], Parameter(help="Globs over names of arrays: which are layers.", negative="")
+    ] = (),
     ids: Annotated[
         str | None,
         Parameter(
@@ -209,12 +211,12 @@ def _run(
     steps: Sequence[str] = ("train", "dump", "compare", "stitch", "report"),
     scheduler: str | None = None,
 ) -> None:
-    from stitchpipe.sweep import check
+    from stitchpipe.sweep import Folder, check
     from stitchpipe.terminal import Progress, summary
 
     declared = load(sweep)
     folder = _folder(declared.name, out)
-    check(declared, steps)
+    check(declared, steps, Folder(folder))
     with Progress() as progress:
         _runner()(sweep, folder, steps=steps, scheduler=scheduler, progress=progress)
     if "report" in steps:

@@ -58,8 +58,9 @@ class Data(_Section):
     """Which images, cut into a training and a test split."""
 
     name: str = Field(default="", description="the data set's name in the store; default: its kind")
-    kind: Literal["digits", "image_folder"] = Field(
-        description="digits: scikit-learn's 1,797 handwritten digits; image_folder: root/SPLIT/CLASS/*"
+    kind: Literal["digits", "image_folder", "store"] = Field(
+        description="digits: scikit-learn's 1,797 handwritten digits; image_folder: root/SPLIT/CLASS/*; "
+        "store: no images, only the splits that the run's store has under this name"
     )
     root: Path | None = Field(default=None, description="image_folder: the folder that holds the splits")
     limit: Count | None = Field(default=None, description="image_folder: at most this many images per split")
@@ -80,6 +81,12 @@ class Data(_Section):
                 expected="`root`, the folder that holds train/ and test/",
                 found="kind 'image_folder' without it",
                 remedy='Add root = "PATH".',
+            )
+        if self.kind == "store" and not self.name:
+            raise _RefusalError(
+                expected="`name`, the data set's name in the store",
+                found="kind 'store' without it",
+                remedy='Add name = "NAME", as `stitchpipe ls` shows it.',
             )
         return self
 
@@ -102,13 +109,13 @@ class Training(_Section):
 
 
 class Model(_Section):
-    """One network: an architecture with weights from a file, or trained on the spot."""
+    """One network: an architecture with weights from a file, or trained on the spot; or activations alone."""
 
     name: str = Field(
         min_length=1, description="how the model is called in the store, the results and stitches"
     )
     architecture: str = Field(
-        description="cifar_resnet, or a torchvision classification network such as resnet18"
+        default="", description="cifar_resnet, or a torchvision classification network such as resnet18"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of the architecture")
     weights: Path | None = Field(
@@ -117,15 +124,41 @@ class Model(_Section):
     train: Training | None = Field(
         default=None, description="train on the sweep's data instead of loading weights"
     )
-    layers: tuple[str, ...] | None = Field(default=None, description="globs; default: those of [dump]")
+    layers: tuple[str, ...] | None = Field(
+        default=None, description="globs; default: those of [dump], all of an ingested model"
+    )
+    ingested: bool = Field(
+        default=False, description="no network: activations that `stitchpipe ingest` put into the run's store"
+    )
+    fingerprints: tuple[str, ...] = Field(
+        default=(), description="ingested: which are meant, where a name stands for several; first digits"
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
+        if self.ingested:
+            return self._without_network()
+        if not self.architecture or self.fingerprints:
+            raise _RefusalError(
+                expected="`architecture`, and `fingerprints` only of ingested activations",
+                found=f"{'fingerprints' if self.architecture else 'no architecture'} for model '{self.name}'",
+                remedy="Name the network, or set ingested = true where there are only activations.",
+            )
         if (self.weights is None) == (self.train is None):
             raise _RefusalError(
                 expected="exactly one of `weights` (a file) and `train` (a table)",
                 found=f"{'neither' if self.weights is None else 'both'} for model '{self.name}'",
                 remedy="Load the weights or train them.",
+            )
+        return self
+
+    def _without_network(self) -> Model:
+        given = [key for key in ("architecture", "options", "weights", "train") if getattr(self, key)]
+        if given:
+            raise _RefusalError(
+                expected="no network beside `ingested = true`",
+                found=f"{', '.join(given)} for model '{self.name}'",
+                remedy="Remove them, or remove `ingested`.",
             )
         return self
 
@@ -228,6 +261,13 @@ class Sweep(_Section):
     def _names_are_unique(self) -> Sweep:
         _refuse_repeats("models", [model.name for model in self.models])
         _refuse_repeats("compare views", [table.view for table in self.compare])
+        networks = [model.name for model in self.models if not model.ingested]
+        if self.data.kind == "store" and networks:
+            raise _RefusalError(
+                expected="data with images, for the networks to run on",
+                found=f"data.kind 'store' with the networks {', '.join(networks)}",
+                remedy="Name the images, or set ingested = true for these models.",
+            )
         return self
 
     @property
@@ -249,7 +289,7 @@ class Sweep(_Section):
 
     def layer_globs(self, model: Model) -> tuple[str, ...]:
         """Return which layers of `model` are dumped."""
-        return model.layers or self.dump.layers
+        return model.layers or (("*",) if model.ingested else self.dump.layers)
 
 
 def load(source: str | Path) -> Sweep:

@@ -20,7 +20,7 @@ from storage import LayerSpec, NotFoundError, open_store, plan_split
 from storage.layout import rows_of_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -183,16 +183,7 @@ def _ingest(source: Source, given: Samples, target: Target, report: Report) -> I
     dtypes: dict[str, str] = {
         name: target.dtype or column.own_dtype for name, column in source.columns.items()
     }
-    total, done = source.n_rows * len(dtypes), 0
-    digests: dict[str, JSON] = {}
-
-    def tell(rows: int) -> None:
-        nonlocal done
-        done += rows
-        report("check", done, total)
-
-    for name, column in source.columns.items():
-        digests[name] = scan(column, dtypes[name], ids=given.ids, order=order, report=tell)
+    digests = _digests(source, given, order, dtypes, report)
     store = open_store(target.store, mode="a")
     split = _known_split(target)
     if split is None:
@@ -221,6 +212,23 @@ def _ingest(source: Source, given: Samples, target: Target, report: Report) -> I
     job.seal()
     report("write", count, count)
     return Ingested(target.store, job.fingerprint, tuple(digests), split.n_samples, count, len(missing))
+
+
+def _digests(
+    source: Source, given: Samples, order: npt.NDArray[np.int64], dtypes: Mapping[str, str], report: Report
+) -> dict[str, JSON]:
+    """Check every value of every layer; return the layers' digests."""
+    total, done = source.n_rows * len(dtypes), 0
+
+    def tell(rows: int) -> None:
+        nonlocal done
+        done += rows
+        report("check", done, total)
+
+    return {
+        name: scan(column, dtypes[name], ids=given.ids, order=order, report=tell)
+        for name, column in source.columns.items()
+    }
 
 
 def _write(job: Dump, row_group: int, source: Source, order: npt.NDArray[np.int64]) -> None:

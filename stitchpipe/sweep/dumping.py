@@ -45,7 +45,7 @@ def dump(sweep: Sweep, folder: Folder, model: str, split: str, *, report: Report
         row_groups=sweep.dump.row_groups,
         provenance={"data_digest": images.digest, "preprocessing": images.preprocessing},
     )
-    names = [info.name for info in layer_table(sweep)[model]]
+    names = [info.name for info in layer_table(sweep, folder)[model]]
     done = capture.dump(
         net,
         images,
@@ -106,7 +106,7 @@ def fingerprint(sweep: Sweep, folder: Folder, model: str, split: str) -> str:
 def dump_declaration(sweep: Sweep, declared: Model) -> str:
     """Return the key of what the sweep file says about a dump."""
     return key_of(
-        declared.model_dump(mode="json", exclude={"name"}),
+        declared.model_dump(mode="json", exclude={"name", "ingested", "fingerprints"}),
         sweep.dump.model_dump(mode="json"),
         sweep.data.model_dump(mode="json"),
     )

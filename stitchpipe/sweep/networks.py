@@ -12,12 +12,14 @@ from stitchpipe.config import ConfigError, Data, Model, Sweep
 from stitchpipe.data import ImageSplit, load_digits_splits, load_image_folder
 from stitchpipe.graph import LayerInfo, layers, select
 from stitchpipe.models import build
+from stitchpipe.sweep.ingested import SPLITS, TEST, TRAIN, ingested_layers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TRAIN, TEST = "train", "test"
-SPLITS = (TRAIN, TEST)
+    from stitchpipe.sweep.folder import Folder
+
+__all__ = ["SPLITS", "TEST", "TRAIN", "device_of", "fix_threads", "layer_table", "network", "splits"]
 
 
 @lru_cache(maxsize=2)
@@ -25,6 +27,13 @@ def splits(data: Data) -> Mapping[str, ImageSplit]:
     """Return the training and the test split of a declared data set."""
     if data.kind == "digits":
         return load_digits_splits(name=data.label, test_fraction=data.test_fraction, seed=data.seed)
+    if data.kind == "store":
+        raise ConfigError(
+            where="data",
+            expected="images to run networks on",
+            found="kind 'store'",
+            remedy="Name the images: digits or image_folder.",
+        )
     if data.root is None:
         raise ConfigError(where="data", expected="`root`", found="none", remedy="Name the images' folder.")
     return load_image_folder(
@@ -47,18 +56,22 @@ def network(sweep: Sweep, declared: Model) -> nn.Module:
     return build(declared.architecture, options, seed=seed)
 
 
-def layer_table(sweep: Sweep) -> dict[str, tuple[LayerInfo, ...]]:
+def layer_table(sweep: Sweep, folder: Folder | None = None) -> dict[str, tuple[LayerInfo, ...]]:
     """Return, for every model, the layers that the sweep's globs select, in the network's order.
+
+    The layers of ingested models are those of the store in `folder`, in the natural order of their names.
 
     Raises
     ------
     ConfigError, stitchpipe.graph.LayerError
-        An architecture is unknown, or a glob matches no layer.
+        An architecture is unknown, a glob matches no layer, or nothing was ingested.
     """
-    example = splits(sweep.data)[TEST].batch([0])
     table = {}
     for declared in sweep.models:
-        known = layers(network(sweep, declared), example)
+        if declared.ingested:
+            known = ingested_layers(sweep, folder, declared)
+        else:
+            known = layers(network(sweep, declared), splits(sweep.data)[TEST].batch([0]))
         chosen = set(select(known, sweep.layer_globs(declared)))
         table[declared.name] = tuple(info for info in known if info.name in chosen)
     return table

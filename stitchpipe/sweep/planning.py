@@ -13,9 +13,10 @@ from rich.text import Text
 
 from stitchpipe.engine.plan import Cost, LayerShape, SplitShape, make_plan
 from stitchpipe.sweep.folder import Folder
+from stitchpipe.sweep.ingested import stored_splits
 from stitchpipe.sweep.jobs import Job, jobs
 from stitchpipe.sweep.networks import SPLITS, TEST, TRAIN, layer_table, splits
-from storage import plan_split
+from storage import open_store, plan_split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,30 +48,22 @@ class Forecast:
     training_steps: int
 
 
-def forecast(sweep: Sweep) -> Forecast:
+def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
     """Return what a sweep would read, form, hold and train.
 
     Raises the errors of `stitchpipe.sweep.units.units`, and PlanError where a comparison cannot fit.
     """
-    table, data = layer_table(sweep), splits(sweep.data)
+    table, sizes = layer_table(sweep, folder), _sizes(sweep, folder)
     item = ITEM_BYTES[sweep.dump.dtype]
     shapes = [
         LayerShape(model, info.name, ("", ""), info.shape, item)
         for model, infos in table.items()
         for info in infos
     ]
-    sizes = [
-        SplitShape(
-            sweep.data.label,
-            name,
-            plan_split(data[name].sample_ids, row_groups=sweep.dump.row_groups).bounds,
-        )
-        for name in SPLITS
-    ]
     declared = jobs(sweep, table)
-    per_image = sum(item * prod(shape.shape) for shape in shapes)
+    per_image = sum(item * prod(shape.shape) for shape in shapes if not sweep.model(shape.model).ingested)
     return Forecast(
-        images={name: len(data[name].sample_ids) for name in SPLITS},
+        images={size.name: size.n_samples for size in sizes},
         layers={model: len(infos) for model, infos in table.items()},
         activation_bytes=per_image * sum(size.n_samples for size in sizes),
         comparisons={one.view: _cost(sweep, one, shapes, sizes) for one in sweep.compare},
@@ -79,9 +72,26 @@ def forecast(sweep: Sweep) -> Forecast:
     )
 
 
+def _sizes(sweep: Sweep, folder: Folder | None) -> list[SplitShape]:
+    """Return the splits that a sweep reads: cut as its dumps will, or as they lie in the store."""
+    if sweep.data.kind == "store" and folder is not None:
+        store = open_store(folder.store)
+        found = {name: store.split(sweep.data.label, name) for name in stored_splits(sweep, store)}
+        return [SplitShape(sweep.data.label, name, split.row_groups) for name, split in found.items()]
+    data = splits(sweep.data)
+    return [
+        SplitShape(
+            sweep.data.label,
+            name,
+            plan_split(data[name].sample_ids, row_groups=sweep.dump.row_groups).bounds,
+        )
+        for name in SPLITS
+    ]
+
+
 def describe(sweep: Sweep, root: Path) -> RenderableType:
     """Return a sweep's declaration, defaults filled in, and its forecast, for the terminal."""
-    ahead = forecast(sweep)
+    ahead = forecast(sweep, Folder(root))
     view = Table(title="What it would do", title_justify="left", show_header=False)
     rows: list[tuple[str, str]] = [
         ("images", ", ".join(f"{count} {name}" for name, count in ahead.images.items())),
@@ -95,7 +105,7 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
         ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
     )
     rows.append(
-        ("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images[TRAIN]} images")
+        ("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images.get(TRAIN, 0)} images")
     )
     rows.append(("scored on", f"{ahead.images[TEST]} images"))
     rows.append(("folder", str(Folder(root).root)))

@@ -47,7 +47,7 @@ def changed(row, value, dtype="float32"):
         (ROWS.reshape(N, 1, 1, 2, 3), {}, ["(24, 1, 1, 2, 3)"]),
         (ROWS[:, :0], {}, ["(24, 0)"]),
         (ROWS[:9], {}, ["9 ids", "24"]),
-        (ROWS, {"layer": "y", "only": ("z",)}, ["at least one layer"]),
+        (ROWS, {"only": ("z",)}, ["at least one layer"]),
     ],
 )
 def test_what_cannot_be_stored_is_refused_and_nothing_is_made(tmp_path, rows, options, said):
@@ -64,14 +64,14 @@ def test_what_cannot_be_stored_is_refused_and_nothing_is_made(tmp_path, rows, op
         ({"ids": "names"}, ["'names'", "No such file"]),
         ({"ids": IDS[:-1]}, ["24 ids", "23"]),
         ({"ids": [*IDS[:-1], "s03"]}, ["1 repeated", "'s03' in row 23"]),
-        ({"ids": "x"}, ["shape (24, 6)"]),
+        ({"ids": "y"}, ["shape (24, 6)"]),
         ({"ids": IDS, "labels": np.linspace(0, 1, N).tolist()}, ["float"]),
         ({"ids": IDS, "labels": [1, 2]}, ["24 labels"]),
     ],
 )
 def test_ids_and_labels_must_be_one_per_row(tmp_path, options, said):
     with pytest.raises(IngestError) as caught:
-        put(tmp_path / "run", saved(tmp_path, x=ROWS), **options)
+        put(tmp_path / "run", saved(tmp_path, x=ROWS, y=ROWS), **options)
     assert all(part in str(caught.value) for part in said), str(caught.value)
 
 
