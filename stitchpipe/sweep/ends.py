@@ -52,7 +52,7 @@ def open_ends(sweep: Sweep, folder: Folder, names: Iterable[LayerName]) -> Ends:
     Raises
     ------
     ConfigError
-        A model was not dumped as the sweep declares it.
+        A model was not dumped as the sweep declares it, or an ingested one's name stands for several contents.
     storage.StoreError
         A representation is missing; samples differ.
     """

@@ -51,8 +51,8 @@ def units(sweep: Sweep, folder: Folder | None = None) -> Units:
     ConfigError, stitchpipe.graph.LayerError, stitchpipe.data.DataError, stitchpipe.models.ArchitectureError
         The sweep names data, a network or layers that do not exist, or stitches that cannot be made.
     """
-    demand_fitting_split(sweep, folder)
     table = layer_table(sweep, folder)
+    demand_fitting_split(sweep, folder)
     targets = dict.fromkeys((job.target.model, job.target.layer) for job in jobs(sweep, table))
     networks = tuple(model.name for model in sweep.models if not model.ingested)
     return Units(

@@ -122,7 +122,6 @@ def test_a_name_that_stands_for_two_contents_must_be_told_apart(tmp_path):
         (("ingested = true\nlayers", "layers"), "ingested = true"),
         (('layers = ["b*"]', 'layers = ["c*"]'), "c*"),
         (("ingested = true\nlayers", 'architecture = "resnet18"\nweights = "w"\nlayers'), "networks other"),
-        (('kind = "store"', 'kind = "digits"'), "stitchpipe ingest"),
         (
             ("[run]", '[[stitch]]\nmethod = "dm"\nsources = ["*/*"]\ntargets = ["*/*"]\n[run]'),
             "only ingested",
