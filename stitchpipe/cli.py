@@ -153,7 +153,7 @@ def ingest(  # noqa: PLR0913 - one option per thing to say
             report=progress,
         )
     _print(
-        f"{len(done.layers)} layers of {done.n_samples} samples in {done.store} "
+        f"{len(done.layers)} layer{'s' * (len(done.layers) != 1)} of {done.n_samples} samples in {done.store} "
         f"({done.row_groups_written} of {done.row_groups} row groups written now)"
     )
 
