@@ -172,7 +172,7 @@ def _values(
             return None
     if isinstance(given, str | Path):
         try:
-            return Path(given).read_text("utf-8").splitlines()
+            return Path(given).read_text("utf-8").removesuffix("\n").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise IngestError(
                 where=where,

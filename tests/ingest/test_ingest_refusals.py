@@ -132,7 +132,7 @@ def test_rows_join_a_split_by_id_whatever_their_order(tmp_path):
         (
             [*IDS[:-2], "z1", "z2"],
             None,
-            ["2 of them missing ('s22', 's23')", "2 others ('z1', 'z2')", "row 22"],
+            ["2 of them missing ('s2", "'s22'", "'s23'", "2 others ('z1', 'z2')", "row 22"],
         ),
         (IDS, np.r_[np.arange(N - 1) % 3, 7], ["1 others", "'7' of sample 's23' with '2' there"]),
     ],
@@ -142,9 +142,7 @@ def test_other_samples_or_labels_than_the_split_has_are_refused(tmp_path, ids, l
     more = {} if labels is None else {"labels": labels}
     with pytest.raises(IngestError) as caught:
         put(tmp_path, saved(tmp_path, x=ROWS, ids=ids, **more))
-    assert all(
-        part.replace("'s22', 's23'", "'s") in str(caught.value) or part in str(caught.value) for part in said
-    )
+    assert all(part in str(caught.value) for part in said), str(caught.value)
 
 
 def test_fewer_rows_than_the_split_are_refused(tmp_path):
