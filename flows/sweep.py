@@ -7,6 +7,7 @@ deployment can send it to another work pool.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from prefect import flow
@@ -103,7 +104,7 @@ class _Plan:
     part: str
 
     def run(self, step: str) -> list[Record]:
-        units = pipeline.units(pipeline.load(self.sweep))
+        units = pipeline.units(pipeline.load(self.sweep), pipeline.Folder(Path(self.out)))
         place = self.sweep, self.out
         match step:
             case "train":
@@ -138,5 +139,5 @@ class _Plan:
 
 def _stitches(sweep: str, out: str) -> list[Record]:
     """Stitch into every target, one after the other: each uses the whole device, or all cores."""
-    targets = pipeline.units(pipeline.load(sweep)).targets
+    targets = pipeline.units(pipeline.load(sweep), pipeline.Folder(Path(out))).targets
     return [tasks.stitch(sweep, out, model, layer) for model, layer in targets]

@@ -6,6 +6,7 @@
 >>> sp.compare(net_a, net_b, loader, layers=["layer*"])  # or from two networks
 >>> sp.algebra.cka(X, Y)                                 # plain functions over rows × features
 >>> sp.DirectMatching().fit(X, Y).score(X, Y)            # a scikit-learn estimator
+>>> sp.ingest_files("runs/mine", ["acts.npz"], dataset="D", split="test", model="mine")  # from others' files
 
 Importing this package is cheap; what a name needs is imported when it is first used.
 """
@@ -17,16 +18,28 @@ if TYPE_CHECKING:
     from stitchpipe import algebra
     from stitchpipe.comparison import compare
     from stitchpipe.estimator import DirectMatching
+    from stitchpipe.ingest import ingest_batches, ingest_files
     from stitchpipe.workspace import Workspace
     from stitchpipe.workspace import open_workspace as open  # noqa: A004 - sp.open(DIR)
 
 __version__ = "0.1.0"
-__all__ = ["DirectMatching", "Workspace", "__version__", "algebra", "compare", "open"]
+__all__ = [
+    "DirectMatching",
+    "Workspace",
+    "__version__",
+    "algebra",
+    "compare",
+    "ingest_batches",
+    "ingest_files",
+    "open",
+]
 
 _HOMES = {
     "DirectMatching": ("stitchpipe.estimator", "DirectMatching"),
     "Workspace": ("stitchpipe.workspace", "Workspace"),
     "compare": ("stitchpipe.comparison", "compare"),
+    "ingest_batches": ("stitchpipe.ingest", "ingest_batches"),
+    "ingest_files": ("stitchpipe.ingest", "ingest_files"),
     "open": ("stitchpipe.workspace", "open_workspace"),
 }
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from stitchpipe.errors import ExplainedError
 from stitchpipe.wholefile import write_whole
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STORE = "store.zarr"
 RECORD = "store.json"
 
 
 class LocationError(ExplainedError, ValueError):
-    """A run's folder says that its store lies in two places."""
+    """There is no telling where a store lies: another place than recorded, or no folder."""
 
 
 def store_location(root: Path) -> str:
@@ -61,3 +58,22 @@ def record_location(root: Path, url: str) -> None:
         return
     if url != str(root / STORE):
         write_whole(root / RECORD, json.dumps({"url": url}).encode())
+
+
+def named_store(target: str | Path) -> str:
+    """Return the path or URL of the store that people mean: a run's folder stands for its store.
+
+    Raises
+    ------
+    LocationError
+        `target` is a file, or a run's record of its store cannot be read.
+    """
+    text = str(target)
+    path = Path(text)
+    if "://" in text or path.suffix == ".zarr" or (path / "commits").is_dir():
+        return text
+    if path.exists() and not path.is_dir():
+        raise LocationError(
+            where=text, expected="a run's folder, or a store", found="a file", remedy="Name a folder."
+        )
+    return store_location(path)

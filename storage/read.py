@@ -17,7 +17,7 @@ from storage.selection import positions
 from storage.splits import load_split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
     import xarray as xr
@@ -179,11 +179,40 @@ class Representation:
         unsorted[order] = result
         return unsorted
 
+    def rows_of(
+        self,
+        *,
+        sample_ids: Sequence[str] | None = None,
+        labels: Collection[int | str] | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Return where samples are stored, for `read_rows`; see `Split.rows`."""
+        return self.split.rows(sample_ids=sample_ids, labels=labels)
+
+    def read_samples(self, sample_ids: Sequence[str]) -> npt.NDArray[Any]:
+        """Return the rows of some samples ``(len(sample_ids), …)``, in the order asked for, in the storage dtype.
+
+        Raises
+        ------
+        SampleIdError
+            Ids that are not there; the nearest is named.
+        CorruptError
+            A shard is missing, cut, changed or another one.
+
+        Notes
+        -----
+        Cost of `read_rows`: only the inner chunks that hold these rows.
+        """
+        return self.read_rows(self.rows_of(sample_ids=sample_ids))
+
     def to_xarray(self) -> xr.DataArray:
         """Return a lazy, labelled array; rows are read, and checked, when they are asked for.
 
         Dimensions ``(sample, channel, y, x)``, ``(sample, token, feature)`` or ``(sample, feature)``;
         coordinates ``sample_id`` and, where known, ``label`` along ``sample``.
+
+        Samples are selected by id with ``array.set_index(sample="sample_id").sel(sample=["a", "b"])``, by label with
+        ``array.isel(sample=representation.rows_of(labels=[3]))``; both stay lazy and read only these rows.
+        ``array.where(array.label == 3, drop=True)`` gives the same rows, but reads everything, and in float.
         """
         from storage.lazy import lazy_array  # noqa: PLC0415  (xarray takes seconds to import: only on demand)
 

@@ -9,7 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from stitchpipe.config.refusal import RefusalError, Section, nearest
 
-Kind: TypeAlias = Literal["digits", "image_folder", "torchvision", "arrays", "entry_point"]
+Kind: TypeAlias = Literal["digits", "image_folder", "torchvision", "arrays", "entry_point", "store"]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 
@@ -22,6 +22,7 @@ KEYS: Final[dict[str, frozenset[str]]] = {
     "torchvision": COMMON | {"dataset", "root", "options", "splits", "download", "channels"},
     "arrays": COMMON | {"files", "label_files", "columns", "layout", "channels"},
     "entry_point": COMMON | {"dataset", "options", "channels"},
+    "store": frozenset({"name", "kind"}),
 }
 """The keys of each kind."""
 
@@ -30,6 +31,7 @@ NEEDED: Final[dict[str, tuple[str, str]]] = {
     "torchvision": ("dataset", 'dataset = "CIFAR10", or another class of torchvision.datasets'),
     "arrays": ("files", 'files = { train = "train.npz", test = "test.npz" }'),
     "entry_point": ("dataset", 'dataset = "NAME", as an installed package registers it'),
+    "store": ("name", 'name = "NAME", as `stitchpipe ls` shows it'),
 }
 """What a kind cannot do without, and how it is written."""
 
@@ -43,7 +45,8 @@ class Data(Section):
     kind: Kind = Field(
         description="digits: scikit-learn's 1,797 handwritten digits; image_folder: root/SPLIT/CLASS/*; "
         "torchvision: a class of torchvision.datasets; arrays: NumPy or Parquet files; "
-        "entry_point: a data set of an installed package"
+        "entry_point: a data set of an installed package; "
+        "store: no images, only the splits that the run's store has under this name"
     )
     dataset: str = Field(
         default="",

@@ -46,13 +46,13 @@ class Training(Section):
 
 
 class Model(Section):
-    """One network: an architecture with weights from a file, or trained on the spot."""
+    """One network: an architecture with weights from a file, or trained on the spot; or activations alone."""
 
     name: str = Field(
         min_length=1, description="how the model is called in the store, the results and stitches"
     )
     architecture: str = Field(
-        description="cifar_resnet, or a torchvision classification network such as resnet18"
+        default="", description="cifar_resnet, or a torchvision classification network such as resnet18"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of the architecture")
     weights: Path | None = Field(
@@ -61,15 +61,41 @@ class Model(Section):
     train: Training | None = Field(
         default=None, description="train on the sweep's data instead of loading weights"
     )
-    layers: tuple[str, ...] | None = Field(default=None, description="globs; default: those of [dump]")
+    layers: tuple[str, ...] | None = Field(
+        default=None, description="globs; default: those of [dump], all of an ingested model"
+    )
+    ingested: bool = Field(
+        default=False, description="no network: activations that `stitchpipe ingest` put into the run's store"
+    )
+    fingerprints: tuple[str, ...] = Field(
+        default=(), description="ingested: which are meant, where a name stands for several; first digits"
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
+        if self.ingested:
+            return self._without_network()
+        if not self.architecture or self.fingerprints:
+            raise RefusalError(
+                expected="`architecture`, and `fingerprints` only of ingested activations",
+                found=f"{'fingerprints' if self.architecture else 'no architecture'} for model '{self.name}'",
+                remedy="Name the network, or set ingested = true where there are only activations.",
+            )
         if (self.weights is None) == (self.train is None):
             raise RefusalError(
                 expected="exactly one of `weights` (a file) and `train` (a table)",
                 found=f"{'neither' if self.weights is None else 'both'} for model '{self.name}'",
                 remedy="Load the weights or train them.",
+            )
+        return self
+
+    def _without_network(self) -> Model:
+        given = [key for key in ("architecture", "options", "weights", "train") if getattr(self, key)]
+        if given:
+            raise RefusalError(
+                expected="no network beside `ingested = true`",
+                found=f"{', '.join(given)} for model '{self.name}'",
+                remedy="Remove them, or remove `ingested`.",
             )
         return self
 
@@ -168,6 +194,13 @@ class Sweep(Section):
     def _names_are_unique(self) -> Sweep:
         _refuse_repeats("models", [model.name for model in self.models])
         _refuse_repeats("compare views", [table.view for table in self.compare])
+        networks = [model.name for model in self.models if not model.ingested]
+        if self.data.kind == "store" and networks:
+            raise RefusalError(
+                expected="data with images, for the networks to run on",
+                found=f"data.kind 'store' with the networks {', '.join(networks)}",
+                remedy="Name the images, or set ingested = true for these models.",
+            )
         return self
 
     @model_validator(mode="after")
@@ -201,7 +234,7 @@ class Sweep(Section):
 
     def layer_globs(self, model: Model) -> tuple[str, ...]:
         """Return which layers of `model` are dumped."""
-        return model.layers or self.dump.layers
+        return model.layers or (("*",) if model.ingested else self.dump.layers)
 
 
 def load(source: str | Path) -> Sweep:

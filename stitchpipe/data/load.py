@@ -73,6 +73,13 @@ def _load(declared: Data, splits: Sequence[str]) -> dict[str, ImageSplit]:
             return load_entry_point(
                 declared.dataset, name=name, splits=splits, options=declared.options, reading=reading
             )
+        case "store":
+            raise DataError(
+                where="data",
+                expected="images to run networks on",
+                found="kind 'store', which has none",
+                remedy="Name the images: another kind of data.",
+            )
 
 
 def _torchvision(declared: Data, splits: Sequence[str], reading: Reading) -> dict[str, ImageSplit]:

@@ -47,7 +47,7 @@ def compare(
             found=f"'{view}'",
             remedy="Add a [[compare]] table for it.",
         )
-    ends = open_ends(sweep, folder, all_layers(layer_table(sweep)))
+    ends = open_ends(sweep, folder, all_layers(layer_table(sweep, folder)))
     keys = comparison_keys(ends, table)
     missing = [target for target, key in keys.items() if not folder.catalogue.has(key)]
     wanted = _Wanted(
@@ -67,7 +67,7 @@ def fit_maps(
     sweep: Sweep, folder: Folder, *, scheduler: str | None = None, report: Report = silent
 ) -> dict[str, Any]:
     """Fit the least-squares maps that the stitches need and that are not there yet; return their count."""
-    ends = open_ends(sweep, folder, all_layers(layer_table(sweep)))
+    ends = open_ends(sweep, folder, all_layers(layer_table(sweep, folder)))
     maps = _missing_maps(sweep, folder, ends)
     pairs: dict[LayerName, tuple[LayerName, ...]] = {}
     for source, target in maps:
@@ -91,7 +91,7 @@ class _Wanted:
 def _missing_maps(sweep: Sweep, folder: Folder, ends: Ends) -> dict[tuple[LayerName, LayerName], str]:
     """Return where the maps that the stitches need are to be written, by pair, for those not there yet."""
     needed: dict[tuple[LayerName, LayerName], str] = {}
-    for job in jobs(sweep, layer_table(sweep)):
+    for job in jobs(sweep, layer_table(sweep, folder)):
         if job.needs_direct_map:
             path = folder.map(map_key(ends[job.source], ends[job.target]))
             if not path.exists():

@@ -51,9 +51,9 @@ def dump(
     images = splits(sweep.data)[split]
     demand_room(sweep, folder)
     record_location(folder.root, folder.store_of(sweep))
-    store = open_store(folder.store, mode="a")
+    store = open_store(folder.store_of(sweep), mode="a")
     _add_split(sweep, store, images)
-    names = [info.name for info in layer_table(sweep)[model]]
+    names = [info.name for info in layer_table(sweep, folder)[model]]
     done = capture.dump(
         net,
         images,
@@ -150,7 +150,7 @@ def fingerprint(sweep: Sweep, folder: Folder, model: str, split: str) -> str:
 def dump_declaration(sweep: Sweep, declared: Model) -> str:
     """Return the key of what the sweep file says about a dump."""
     return key_of(
-        declared.model_dump(mode="json", exclude={"name"}),
+        declared.model_dump(mode="json", exclude={"name", "ingested", "fingerprints"}),
         sweep.dump.model_dump(mode="json", exclude={"codec", "chunk_kib", "shard_mib"}),
         sweep.data.model_dump(mode="json"),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.sweep.dumping import fingerprint
 from stitchpipe.sweep.folder import Folder, key_of, opened_store
+from stitchpipe.sweep.ingested import ingested_representation
 from stitchpipe.sweep.jobs import Job, LayerName
 from stitchpipe.sweep.networks import TEST, TRAIN
 from storage import Address, Representation, Store, check_pairing
@@ -51,7 +52,7 @@ def open_ends(sweep: Sweep, folder: Folder, names: Iterable[LayerName]) -> Ends:
     Raises
     ------
     ConfigError
-        A model was not dumped as the sweep declares it.
+        A model was not dumped as the sweep declares it, or an ingested one's name stands for several contents.
     storage.StoreError
         A representation is missing; samples differ.
     """
@@ -70,7 +71,10 @@ def open_ends(sweep: Sweep, folder: Folder, names: Iterable[LayerName]) -> Ends:
 def open_representation(
     sweep: Sweep, folder: Folder, store: Store, name: LayerName, split: str
 ) -> Representation:
-    """Open one layer on one split, as the sweep's dump recorded it."""
+    """Open one layer on one split: as the sweep's dump recorded it, or as it was ingested."""
+    declared = sweep.model(name.model)
+    if declared.ingested:
+        return ingested_representation(sweep, store, declared, name.layer, split)
     address = Address(sweep.data.label, split, name.model, name.layer)
     return store.representation(address, fingerprint=fingerprint(sweep, folder, name.model, split))
 

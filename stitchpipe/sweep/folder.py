@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.catalogue import Catalogue
 from stitchpipe.config import ConfigError
-from stitchpipe.location import STORE, store_location
+from stitchpipe.location import store_location
 from stitchpipe.wholefile import write_whole
 from storage import Store, open_store
 from storage.names import encode_name
@@ -32,8 +32,8 @@ class Folder:
         return store_location(self.root)
 
     def store_of(self, sweep: Sweep) -> str:
-        """Return where `sweep` puts the activation store."""
-        return sweep.store.url or str(self.root / STORE)
+        """Return where `sweep` puts the activation store: where it says, or where the run has it."""
+        return sweep.store.url or self.store
 
     @property
     def catalogue(self) -> Catalogue:
@@ -69,7 +69,7 @@ class Folder:
 
 def opened_store(sweep: Sweep, folder: Folder) -> Store:
     """Return the run's store, opened for reading as the sweep says."""
-    return open_store(folder.store, check_reads=sweep.store.check_reads)
+    return open_store(folder.store_of(sweep), check_reads=sweep.store.check_reads)
 
 
 def key_of(*parts: Any) -> str:

@@ -68,10 +68,22 @@ def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
                 remedy="Widen the globs, or set pairs = 'all'.",
             )
         for source, target in pairs:
+            _demand_network(sweep, target, where)
             for job in _expand(declared, source, target):
                 _check(job, table, where)
                 found[job] = None
     return tuple(found)
+
+
+def _demand_network(sweep: Sweep, target: LayerName, where: str) -> None:
+    if sweep.model(target.model).ingested:
+        networks = [model.name for model in sweep.models if not model.ingested]
+        raise ConfigError(
+            where=f"{where}.targets",
+            expected="layers of models with a network: what follows the stitch is run",
+            found=f"{target}, of which there are only ingested activations",
+            remedy=f"Stitch it as a source; targets can be of {', '.join(networks) or 'no model of this sweep'}.",
+        )
 
 
 def _matching(table: LayerTable, patterns: Sequence[str], where: str) -> list[LayerName]:

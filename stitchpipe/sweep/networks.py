@@ -12,12 +12,14 @@ from stitchpipe.config import ConfigError, Data, Model, Sweep
 from stitchpipe.data import ImageSplit, load_splits
 from stitchpipe.graph import LayerInfo, layers, select
 from stitchpipe.models import build
+from stitchpipe.sweep.ingested import SPLITS, TEST, TRAIN, ingested_layers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TRAIN, TEST = "train", "test"
-SPLITS = (TRAIN, TEST)
+    from stitchpipe.sweep.folder import Folder
+
+__all__ = ["SPLITS", "TEST", "TRAIN", "device_of", "fix_threads", "layer_table", "network", "splits"]
 
 
 def splits(data: Data) -> Mapping[str, ImageSplit]:
@@ -56,7 +58,7 @@ def check_labels(sweep: Sweep) -> None:
     """
     trained = next((model.name for model in sweep.models if model.train is not None), None)
     purpose = f"training model '{trained}'" if trained is not None else "judging stitches by their accuracy"
-    if trained is not None or sweep.stitch:
+    if (trained is not None or sweep.stitch) and sweep.data.kind != "store":
         for split in splits(sweep.data).values():
             split.required_labels(purpose)
 
@@ -81,18 +83,22 @@ def _classes(sweep: Sweep, declared: Model) -> int:
     return max(known)
 
 
-def layer_table(sweep: Sweep) -> dict[str, tuple[LayerInfo, ...]]:
+def layer_table(sweep: Sweep, folder: Folder | None = None) -> dict[str, tuple[LayerInfo, ...]]:
     """Return, for every model, the layers that the sweep's globs select, in the network's order.
+
+    The layers of ingested models are those of the store in `folder`, in the natural order of their names.
 
     Raises
     ------
     ConfigError, stitchpipe.graph.LayerError
-        An architecture is unknown, or a glob matches no layer.
+        An architecture is unknown, a glob matches no layer, or nothing was ingested.
     """
-    example = splits(sweep.data)[TEST].batch([0])
     table = {}
     for declared in sweep.models:
-        known = layers(network(sweep, declared), example)
+        if declared.ingested:
+            known = ingested_layers(sweep, folder, declared)
+        else:
+            known = layers(network(sweep, declared), splits(sweep.data)[TEST].batch([0]))
         chosen = set(select(known, sweep.layer_globs(declared)))
         table[declared.name] = tuple(info for info in known if info.name in chosen)
     return table

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from stitchpipe.engine.plan import Cost, LayerShape, SplitShape, make_plan
-from stitchpipe.sweep.folder import Folder
+from stitchpipe.sweep.folder import Folder, opened_store
+from stitchpipe.sweep.ingested import stored_splits
 from stitchpipe.sweep.jobs import Job, jobs
 from stitchpipe.sweep.networks import SPLITS, TEST, TRAIN, layer_table, splits
 from stitchpipe.sweep.room import (
@@ -59,31 +60,21 @@ class Forecast:
     training_steps: int
 
 
-def forecast(sweep: Sweep) -> Forecast:
+def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
     """Return what a sweep would read, form, hold and train.
 
     Raises the errors of `stitchpipe.sweep.units.units`, and PlanError where a comparison cannot fit.
     """
-    table, data = layer_table(sweep), splits(sweep.data)
+    table, sizes = layer_table(sweep, folder), _sizes(sweep, folder)
     item, stored = ITEM_BYTES[sweep.dump.dtype], stored_shapes(sweep)
     shapes = [
-        LayerShape(model, info.name, ("", ""), stored[model][info.name], item)
+        LayerShape(model, info.name, ("", ""), stored.get(model, {}).get(info.name, info.shape), item)
         for model, infos in table.items()
         for info in infos
     ]
-    sizes = [
-        SplitShape(
-            sweep.data.label,
-            name,
-            plan_split(
-                data[name].sample_ids, row_groups=sweep.dump.row_groups, max_rows=max_rows(sweep)
-            ).bounds,
-        )
-        for name in SPLITS
-    ]
     declared = jobs(sweep, table)
     return Forecast(
-        images={name: len(data[name].sample_ids) for name in SPLITS},
+        images={size.name: size.n_samples for size in sizes},
         layers={model: len(infos) for model, infos in table.items()},
         activation_bytes=sum(activation_bytes(sweep).values()),
         dump_peak_bytes=peak_bytes(sweep),
@@ -94,12 +85,31 @@ def forecast(sweep: Sweep) -> Forecast:
     )
 
 
+def _sizes(sweep: Sweep, folder: Folder | None) -> list[SplitShape]:
+    """Return the splits that a sweep reads: cut as its dumps will, or as they lie in the store."""
+    if sweep.data.kind == "store" and folder is not None:
+        store = opened_store(sweep, folder)
+        found = {name: store.split(sweep.data.label, name) for name in stored_splits(sweep, store)}
+        return [SplitShape(sweep.data.label, name, split.row_groups) for name, split in found.items()]
+    data = splits(sweep.data)
+    return [
+        SplitShape(
+            sweep.data.label,
+            name,
+            plan_split(
+                data[name].sample_ids, row_groups=sweep.dump.row_groups, max_rows=max_rows(sweep)
+            ).bounds,
+        )
+        for name in SPLITS
+    ]
+
+
 def describe(sweep: Sweep, root: Path) -> RenderableType:
     """Return a sweep's declaration, defaults filled in, and its forecast, for the terminal.
 
     Raises the errors of `forecast`, and ConfigError where there is no room for the dumps.
     """
-    ahead = forecast(sweep)
+    ahead = forecast(sweep, Folder(root))
     demand_room(sweep, Folder(root))
     view = Table(title="What it would do", title_justify="left", show_header=False)
     rows: list[tuple[str, str]] = [
@@ -116,7 +126,7 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
         ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
     )
     rows.append(
-        ("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images[TRAIN]} images")
+        ("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images.get(TRAIN, 0)} images")
     )
     rows.append(("scored on", f"{ahead.images[TEST]} images"))
     rows.append(("folder", str(root)))

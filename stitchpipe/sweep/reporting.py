@@ -10,8 +10,9 @@ from stitchpipe.report import write_report
 from stitchpipe.studies import findings
 from stitchpipe.sweep.ends import comparison_keys, ends_of, open_ends, open_representation, stitch_key
 from stitchpipe.sweep.folder import Folder, opened_store, read_record, write_record
+from stitchpipe.sweep.ingested import stored_splits
 from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
-from stitchpipe.sweep.networks import SPLITS, TEST, layer_table
+from stitchpipe.sweep.networks import TEST, layer_table
 
 if TYPE_CHECKING:
     from stitchpipe.sweep.jobs import LayerTable
@@ -30,7 +31,7 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
     stitchpipe.report.ReportError
         The folder cannot be written.
     """
-    table = layer_table(sweep)
+    table = layer_table(sweep, folder)
     keys = _keys(sweep, folder, table)
     there = [key for key in keys if folder.catalogue.has(key)]
     if not there:
@@ -48,7 +49,7 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
         results,
         found,
         layer_order=order,
-        provenance=_provenance(sweep, folder),
+        provenance=_provenance(sweep, folder, table),
         title=sweep.name,
     )
     record = {
@@ -71,23 +72,24 @@ def _keys(sweep: Sweep, folder: Folder, table: LayerTable) -> list[str]:
     return compared + [stitch_key(sweep, job, ends) for job in declared]
 
 
-def _provenance(sweep: Sweep, folder: Folder) -> dict[str, Any]:
+def _provenance(sweep: Sweep, folder: Folder, table: LayerTable) -> dict[str, Any]:
     """Return what the run was made of, by subject."""
     store = opened_store(sweep, folder)
     models: dict[str, dict[str, Any]] = {}
     made_with: dict[str, Any] = {}
     for declared in sweep.models:
         record = read_record(folder.model_record(declared.name)) or {}
-        one = open_representation(sweep, folder, store, LayerName(declared.name, LOGITS), TEST)
+        shown = table[declared.name][0].name if declared.ingested else LOGITS
+        one = open_representation(sweep, folder, store, LayerName(declared.name, shown), TEST)
         made_with = dict(one.provenance)
         accuracy = record.get("test_accuracy")
         models[declared.name] = {
-            "architecture": one.identity["architecture"],
+            "architecture": one.identity.get("architecture", "not known: ingested"),
             "test accuracy": "not measured" if accuracy is None else accuracy,
-            "weights": str(one.identity["weights"])[:16],
+            "weights": str(one.identity["weights"] or "not known")[:16],
             "dump": one.fingerprint[:12],
         }
-    splits = {name: store.split(sweep.data.label, name) for name in SPLITS}
+    splits = {name: store.split(sweep.data.label, name) for name in stored_splits(sweep, store)}
     data = {
         name: {
             "samples": split.n_samples,

@@ -38,8 +38,9 @@ def settings(sweep: Sweep) -> Settings:
 
 
 def stored_shapes(sweep: Sweep) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
-    """Return model → layer → shape of one sample as it is stored, the logits too."""
-    return _stored_shapes(sweep.model_dump_json())
+    """Return model → layer → shape of one sample as a dump stores it, the logits too; of the models that are run."""
+    networks = tuple(model for model in sweep.models if not model.ingested)
+    return _stored_shapes(sweep.model_copy(update={"models": networks}).model_dump_json()) if networks else {}
 
 
 @lru_cache(maxsize=4)
@@ -59,15 +60,16 @@ def _stored_shapes(declared: str) -> Mapping[str, Mapping[str, tuple[int, ...]]]
 def max_rows(sweep: Sweep) -> int:
     """Return how many images a row group may hold, so that a shard of the largest layer stays within its size."""
     item = ITEM_BYTES[sweep.dump.dtype]
-    largest = max(prod(shape) for layers in stored_shapes(sweep).values() for shape in layers.values())
+    shapes = [shape for layers in stored_shapes(sweep).values() for shape in layers.values()]
+    largest = max(map(prod, shapes), default=1)
     return rows_of_shard(item * largest, shard_bytes=sweep.dump.shard_mib * MIB)
 
 
 def activation_bytes(sweep: Sweep) -> dict[tuple[str, str], int]:
     """Return the bytes of each (model, split), before compression: the most that a dump can take."""
-    item, data = ITEM_BYTES[sweep.dump.dtype], splits(sweep.data)
+    item = ITEM_BYTES[sweep.dump.dtype]
     return {
-        (model, split): item * sum(prod(shape) for shape in layers.values()) * len(data[split])
+        (model, split): item * sum(map(prod, layers.values())) * len(splits(sweep.data)[split])
         for model, layers in stored_shapes(sweep).items()
         for split in SPLITS
     }
@@ -76,7 +78,7 @@ def activation_bytes(sweep: Sweep) -> dict[tuple[str, str], int]:
 def peak_bytes(sweep: Sweep) -> int:
     """Return the most that a dump holds in memory, beside the network and its forward pass."""
     shapes = stored_shapes(sweep).values()
-    return max(planned_peak_bytes(list(layers.values()), settings(sweep)) for layers in shapes)
+    return max((planned_peak_bytes(list(layers.values()), settings(sweep)) for layers in shapes), default=0)
 
 
 def demand_room(sweep: Sweep, folder: Folder) -> None:

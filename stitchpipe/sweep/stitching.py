@@ -79,7 +79,7 @@ def stitch(
         The direct maps were not fitted yet.
     """
     target = LayerName(model, layer)
-    declared = [job for job in jobs(sweep, layer_table(sweep)) if job.target == target]
+    declared = [job for job in jobs(sweep, layer_table(sweep, folder)) if job.target == target]
     if not declared:
         raise ConfigError(
             where=f"sweep '{sweep.name}'",

@@ -39,7 +39,9 @@ def declaration(sweep: Sweep, declared: Model) -> str:
     """Return the key of what determines a model's weights, as far as the sweep file says it."""
     data = splits(sweep.data)
     return key_of(
-        declared.model_dump(mode="json", exclude={"layers", "name"}), data[TRAIN].digest, data[TEST].digest
+        declared.model_dump(mode="json", exclude={"layers", "name", "ingested", "fingerprints"}),
+        data[TRAIN].digest,
+        data[TEST].digest,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stitchpipe.models import load_weights
+from stitchpipe.sweep.ingested import demand_fitting_split
 from stitchpipe.sweep.jobs import jobs
 from stitchpipe.sweep.networks import SPLITS, check_labels, layer_table, network
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stitchpipe.config import Sweep
+    from stitchpipe.sweep.folder import Folder
 
 STEPS: Final = ("train", "dump", "compare", "stitch", "report")
 
@@ -27,20 +29,22 @@ class Units:
     targets: tuple[tuple[str, str], ...]
 
 
-def check(sweep: Sweep, steps: Sequence[str]) -> None:
+def check(sweep: Sweep, steps: Sequence[str], folder: Folder | None = None) -> None:
     """Refuse what cannot be done, before any work: everything that `units` refuses, and unusable checkpoints.
 
-    Checkpoints are only looked at for the steps that need them.
+    Checkpoints are only looked at for the steps that need them, `folder` for the layers of ingested models.
     """
-    units(sweep)
+    units(sweep, folder)
     if "train" in steps:
         for declared in sweep.models:
             if declared.weights is not None:
                 load_weights(network(sweep, declared), declared.weights)
 
 
-def units(sweep: Sweep) -> Units:
+def units(sweep: Sweep, folder: Folder | None = None) -> Units:
     """Return the units of a sweep; every glob is resolved here, before any work.
+
+    `folder` is needed where a model was ingested; such models are neither trained nor dumped.
 
     Raises
     ------
@@ -49,11 +53,13 @@ def units(sweep: Sweep) -> Units:
         stitches on data without labels.
     """
     check_labels(sweep)
-    table = layer_table(sweep)
+    table = layer_table(sweep, folder)
+    demand_fitting_split(sweep, folder)
     targets = dict.fromkeys((job.target.model, job.target.layer) for job in jobs(sweep, table))
+    networks = tuple(model.name for model in sweep.models if not model.ingested)
     return Units(
-        models=sweep.labels,
-        dumps=tuple((model, split) for model in sweep.labels for split in SPLITS),
+        models=networks,
+        dumps=tuple((model, split) for model in networks for split in SPLITS),
         views=tuple(table.view for table in sweep.compare),
         targets=tuple(targets),
     )

@@ -43,6 +43,7 @@ def test_help_lists_what_there_is():
         "compare",
         "stitch",
         "report",
+        "ingest",
         "ls",
         "show",
         "query",

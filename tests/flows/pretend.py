@@ -35,7 +35,7 @@ class Pretend:
             raise PretendError
         return SimpleNamespace(name=sweep)
 
-    def units(self, sweep):
+    def units(self, sweep, folder=None):
         return SimpleNamespace(
             models=("a", "b"),
             dumps=(("a", "train"), ("a", "test"), ("b", "train"), ("b", "test")),

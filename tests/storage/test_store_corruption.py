@@ -356,3 +356,19 @@ def test_a_split_that_a_killed_process_left_unfinished_is_completed_before_a_dum
     assert store.verify() == []
     Path(store.url, "digits", "test", "label", "zarr.json").unlink()
     assert [Path(problem.file).parent.name for problem in store.verify()] == ["label"]
+
+
+def test_reads_that_are_not_checked_say_so_and_still_compare_the_checksum(store):
+    unchecked = open_store(store.url, check_reads=False).representation(address("logits"))
+    assert unchecked.provenance["reads"] == "not checked"
+    assert "reads" not in store.representation(address("logits")).provenance
+    one, other = shard(store, 0, "logits"), shard(store, 1, "logits")
+    content = one.read_bytes(), other.read_bytes()
+    one.write_bytes(content[1])
+    other.write_bytes(content[0])
+    np.testing.assert_array_equal(unchecked.read(0), truth(store, "logits")[8:16])  # swapped, and not noticed
+    with pytest.raises(CorruptError):
+        store.representation(address("logits")).read(0)
+    flip(one, 40)
+    with pytest.raises(CorruptError, match="CRC-32C"):
+        unchecked.read(0)

@@ -1,0 +1,273 @@
+"""The act: rows in anybody's order become sealed row groups in the store's own."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from stitchpipe.ingest.columns import Choice
+from stitchpipe.ingest.samples import RANGE, positions_in, samples, vector_name
+from stitchpipe.ingest.scan import BLOCK_BYTES, scan
+from stitchpipe.ingest.sources import Source, from_batches, from_files
+from stitchpipe.ingest.spool import Spool
+from stitchpipe.location import named_store
+from storage import LayerSpec, NotFoundError, open_store, plan_split
+from storage.layout import rows_of_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from stitchpipe.ingest.samples import Given, Samples
+    from stitchpipe.ingest.sources import Batch
+    from storage import Dump, Split
+    from storage.schema import JSON
+
+INGEST_VERSION = 1
+"""Raised when the same source would give other stored values."""
+
+Dtype: TypeAlias = Literal["float16", "float32"]
+Report: TypeAlias = "Callable[[str, int, int], None]"
+"""Called with a name of what is done (``check``, ``write``), and (done, total) rows or row groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What an ingestion gave; `row_groups_written` is 0 where everything was there."""
+
+    store: str
+    fingerprint: str
+    layers: tuple[str, ...]
+    n_samples: int
+    row_groups: int
+    row_groups_written: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a source goes, and how it is stored."""
+
+    store: str
+    dataset: str
+    split: str
+    model: str
+    dtype: Dtype | None
+    channels_last: bool
+    row_groups: int
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where temporary files may lie: beside a store of this machine, else where the system keeps them."""
+        remote = "://" in self.store and not self.store.startswith("file://")
+        return Path(tempfile.gettempdir()) if remote else Path(self.store.removeprefix("file://")).parent
+
+
+def ingest_files(  # noqa: PLR0913  (keyword-only beyond the two)
+    target: str | Path,
+    files: Sequence[str | Path],
+    *,
+    dataset: str,
+    split: str,
+    model: str,
+    layer: str | None = None,
+    only: Sequence[str] = (),
+    ids: Given = None,
+    labels: Given = None,
+    dtype: Dtype | None = None,
+    channels_last: bool = False,
+    row_groups: int = 20,
+    report: Report | None = None,
+) -> Ingested:
+    """Put the layers in `files` into sealed representations of one model on one split.
+
+    Values are checked and digested in one read, then stored row group by row group. The digest, not the files'
+    names, is the identity: the same content again finds everything there, an interrupted ingestion goes on, and
+    other content under the same name is another fingerprint.
+
+    Parameters
+    ----------
+    target
+        A run's folder, whose ``store.zarr`` is made if it is not there; or a store's path or URL.
+    files
+        ``.npy``, ``.npz``, ``.safetensors``, ``.parquet``; all hold the same samples in the same order.
+    dataset, split, model
+        Names in the store. A split that is there is joined by sample id, in any order; one that is not is added.
+    layer
+        Name of the layer where the files hold a single one; default: the array's, for ``.npy`` the file's.
+    only
+        Globs over the names of arrays: which of them are layers; default: all but ids and labels.
+    ids
+        One per row: the name of an array or column of the files, a text file with one per line, a list, or
+        ``"range"`` for 0, 1, … padded with zeros. Default: the array ``ids`` of the files.
+    labels
+        Class numbers or names, given as `ids`; default: the array ``labels`` of the files, or none.
+    dtype
+        As which values are stored; default: float16 as float16, everything else as float32.
+    channels_last
+        Arrays of four dimensions are ``(n, H, W, C)``, not ``(n, C, H, W)``.
+    row_groups
+        Of a split that is added.
+    report
+        Called with (what, done, total).
+
+    Raises
+    ------
+    IngestError
+        A file that cannot be read; arrays that are no activations; NaN, infinity or values out of range; ids that
+        are missing or not those of the split. Nothing is stored then.
+    storage.StoreError
+        The store refuses.
+
+    Notes
+    -----
+    Reads the files twice, about 16 MiB at a time. Parquet and compressed ``.npz`` are unpacked first into a temporary
+    file beside the store, which needs the room of the rows uncompressed and vanishes with the process.
+    """
+    place = Target(named_store(target), dataset, split, model, dtype, channels_last, row_groups)
+    names = frozenset({vector_name(ids, "ids"), vector_name(labels, "labels")})
+    with Spool(place.spool_folder) as spool:
+        paths = [Path(file) for file in files]
+        source = from_files(
+            paths, Choice(tuple(only), names), spool, layer=layer, channels_last=channels_last
+        )
+        given = samples(source.n_rows, source.vectors, ids=ids, labels=labels, where=source.where)
+        return _ingest(source, given, place, report or _silent)
+
+
+def ingest_batches(  # noqa: PLR0913  (keyword-only beyond the two)
+    target: str | Path,
+    batches: Iterable[Batch],
+    *,
+    dataset: str,
+    split: str,
+    model: str,
+    ids: Literal["range"] | None = None,
+    dtype: Dtype | None = None,
+    channels_last: bool = False,
+    row_groups: int = 20,
+    report: Report | None = None,
+) -> Ingested:
+    """Put batches of rows, in any order, into sealed representations; see `ingest_files`.
+
+    Parameters
+    ----------
+    batches
+        ``(ids, {layer: rows})`` or ``(ids, {layer: rows}, labels)``: the same k rows of every layer, arrays of NumPy
+        or anything `numpy.asarray` takes; every batch has the same layers. Taken once.
+    ids
+        ``"range"`` numbers the rows; the ids of the batches may then be None.
+
+    Notes
+    -----
+    Row groups of the store are random subsets of the samples, so that no batch fills one. The rows are kept in a
+    temporary file beside the store until all are there: room on the disk for all rows, memory for one batch. Batches
+    that end early leave nothing behind.
+    """
+    place = Target(named_store(target), dataset, split, model, dtype, channels_last, row_groups)
+    with Spool(place.spool_folder) as spool:
+        source = from_batches(batches, spool, channels_last=channels_last, numbered=ids == RANGE)
+        given = samples(source.n_rows, source.vectors, ids=ids, labels=None, where=source.where)
+        return _ingest(source, given, place, report or _silent)
+
+
+def _ingest(source: Source, given: Samples, target: Target, report: Report) -> Ingested:
+    """Check and digest everything, then add the split if it is new, write what is missing and seal."""
+    order = _order(source, given, target)
+    dtypes: dict[str, str] = {
+        name: target.dtype or column.own_dtype for name, column in source.columns.items()
+    }
+    digests = _digests(source, given, order, dtypes, report)
+    store = open_store(target.store, mode="a")
+    split = _known_split(target)
+    if split is None:
+        split = store.add_split(
+            target.dataset,
+            target.split,
+            given.ids,
+            labels=given.labels,
+            class_names=given.class_names,
+            provenance={"ingested from": list(source.files)},
+            **_cut(source, target),
+        )
+    order = positions_in(split, given, where=source.where)  # another writer may have added it since
+    job = store.begin_dump(
+        dataset=target.dataset,
+        split=target.split,
+        model=target.model,
+        layers={name: LayerSpec(column.shape, dtypes[name]) for name, column in source.columns.items()},
+        identity={"weights": None, "ingested": True, "layers": digests, "capture_version": INGEST_VERSION},
+        provenance=_provenance(source),
+    )
+    missing, count = job.missing_row_groups(), len(split.row_groups)
+    for number, row_group in enumerate(missing, start=count - len(missing)):
+        report("write", number, count)
+        _write(job, row_group, source, order)
+    job.seal()
+    report("write", count, count)
+    return Ingested(target.store, job.fingerprint, tuple(digests), split.n_samples, count, len(missing))
+
+
+def _digests(
+    source: Source, given: Samples, order: npt.NDArray[np.int64], dtypes: Mapping[str, str], report: Report
+) -> dict[str, JSON]:
+    """Check every value of every layer; return the layers' digests."""
+    total, done = source.n_rows * len(dtypes), 0
+
+    def tell(rows: int) -> None:
+        nonlocal done
+        done += rows
+        report("check", done, total)
+
+    return {
+        name: scan(column, dtypes[name], ids=given.ids, order=order, report=tell)
+        for name, column in source.columns.items()
+    }
+
+
+def _write(job: Dump, row_group: int, source: Source, order: npt.NDArray[np.int64]) -> None:
+    """Write one row group, some rows of all its layers at a time."""
+    start, stop = job.split.row_groups[row_group]
+    chosen = {name: source.columns[name] for name in job.layers}
+    step = max(1, BLOCK_BYTES // sum(column.row_bytes for column in chosen.values()))
+    with job.row_group(row_group) as writer:
+        for at in range(start, stop, step):
+            rows = order[at : min(at + step, stop)]
+            writer.append({name: column.read(rows) for name, column in chosen.items()})
+
+
+def _order(source: Source, given: Samples, target: Target) -> npt.NDArray[np.int64]:
+    """Return the row of the source of each stored row: of the split that is there, or of the one that will be."""
+    split = _known_split(target)
+    if split is not None:
+        return positions_in(split, given, where=source.where)
+    return plan_split(given.ids, **_cut(source, target)).order
+
+
+def _cut(source: Source, target: Target) -> dict[str, Any]:
+    """Return how a new split is cut: no shard of the widest layer grows beyond what is held at a time."""
+    widest = max(prod(column.shape) for column in source.columns.values())
+    return {"row_groups": target.row_groups, "max_rows": rows_of_shard(4 * widest)}
+
+
+def _known_split(target: Target) -> Split | None:
+    """Return the split if the store has it; None where there is none, or no store."""
+    try:
+        return open_store(target.store).split(target.dataset, target.split)
+    except NotFoundError:
+        return None
+
+
+def _provenance(source: Source) -> dict[str, JSON]:
+    versions: dict[str, JSON] = {name: version(name) for name in ("stitchpipe", "numpy", "zarr")}
+    return {**versions, "python": platform.python_version(), "ingested from": list(source.files)}
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    del what, done, total

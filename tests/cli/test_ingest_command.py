@@ -1,0 +1,67 @@
+"""Files in, numbers out, by the command line alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+
+import stitchpipe as sp
+from tests.cli.test_cli import refused, stitchpipe
+
+N = 30
+SWEEP = """
+name = "theirs"
+data = { kind = "store", name = "mine" }
+[[models]]
+name = "one"
+ingested = true
+[[models]]
+name = "other"
+ingested = true
+[[compare]]
+view = "pooled"
+indices = ["cka"]
+[run]
+workers = 1
+"""
+
+
+def test_two_files_become_a_comparison(tmp_path):
+    rng = np.random.default_rng(0)
+    ids = [f"s{i}" for i in range(N)]
+    run = tmp_path / "run"
+    where = ("--dataset", "mine", "--split", "test")
+    np.save(tmp_path / "one.npy", rng.standard_normal((N, 4, 3, 3)))
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    np.savez(tmp_path / "other.npz", h=rng.standard_normal((N, 6)).astype("float32"), ids=ids[::-1])
+    assert "--ids range" in refused("ingest", run, tmp_path / "one.npy", *where, "--model", "one")
+    done = stitchpipe(
+        "ingest", run, tmp_path / "one.npy", *where, "--model", "one", "--ids", tmp_path / "ids.txt",
+        "--layer", "layer1.0", "--dtype", "float16", "--channels-last",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "30 samples" in done.stdout
+    done = stitchpipe("ingest", run, tmp_path / "other.npz", *where, "--model", "other")
+    assert done.returncode == 0, done.stderr
+    listed = stitchpipe("ls", run).stdout
+    assert "layer1.0" in listed
+    assert sp.open(run).activations("one", "layer1.0").shape == (N, 3, 4, 3)
+    assert "other.npz" in stitchpipe("show", run, "other/h").stdout
+    (tmp_path / "sweep.toml").write_text(SWEEP)
+    done = stitchpipe("compare", tmp_path / "sweep.toml", "--out", run)
+    assert done.returncode == 0, done.stderr
+    assert stitchpipe("query", run, "SELECT count(*) AS n FROM results").stdout.split() == ["n", "4"]
+
+
+def test_ingesting_needs_no_torch():
+    code = "import stitchpipe.ingest, stitchpipe.terminal, sys; print({'torch', 'dask', 'prefect'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_help_shows_an_example():
+    text = stitchpipe("ingest", "--help").stdout
+    assert "stitchpipe ingest runs/mine acts.npz" in text
+    assert "range" in text

@@ -1,0 +1,149 @@
+"""Rows by sample id and label, by our own interface and by xarray's, from here and from a worker process."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import storage
+from storage import SampleIdError, open_store
+from tests.storage.small_dump import (
+    IDS,
+    LABELS,
+    N_SAMPLES,
+    SHAPES,
+    activations,
+    address,
+    begin,
+    dumped,
+    finish,
+    new_store,
+    truth,
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return dumped(tmp_path_factory.mktemp("reading") / "store.zarr")
+
+
+@given(chosen=st.lists(st.integers(0, N_SAMPLES - 1), max_size=40))
+@settings(max_examples=40, deadline=None)
+def test_samples_are_read_in_the_order_asked_for(store, chosen):
+    found = store.representation(address("logits"))
+    ids = [IDS[i] for i in chosen]
+    np.testing.assert_array_equal(found.read_samples(ids), activations("logits")[chosen])
+    rows = found.rows_of(sample_ids=ids)
+    assert rows.dtype == np.int64
+    assert [found.split.sample_ids[row] for row in rows] == ids
+
+
+@pytest.mark.parametrize("labels", [[3], [0, 9], ["7"], [1, "2"], []])
+def test_rows_of_labels_by_number_or_name(store, labels):
+    split = store.split("digits", "test")
+    wanted = {int(label) for label in labels}
+    rows = split.rows(labels=labels)
+    assert list(rows) == [row for row, label in enumerate(split.labels) if label in wanted]
+    found = store.representation(address("logits")).read_rows(rows)
+    where = np.isin(LABELS[split.original_index], sorted(wanted))
+    np.testing.assert_array_equal(found, truth(store, "logits")[where])
+
+
+def test_labels_choose_among_the_ids_asked_for(store):
+    split = store.split("digits", "test")
+    ids = [IDS[i] for i in (13, 3, 4, 23, 3)]
+    assert [split.sample_ids[row] for row in split.rows(sample_ids=ids, labels=[3])] == [
+        IDS[i] for i in (13, 3, 23, 3)
+    ]
+    assert list(split.rows()) == list(range(N_SAMPLES))
+
+
+def test_what_is_not_there_is_counted_and_the_nearest_named(store, tmp_path):
+    found = store.representation(address())
+    with pytest.raises(SampleIdError, match=r"2 of 3 .*'digit-0004'.*Did you mean 'digits-0004'"):
+        found.read_samples(["digits-0001", "digit-0004", "x"])
+    with pytest.raises(SampleIdError, match=r"digits/test.*labels.*11"):
+        found.rows_of(labels=[11])
+    with pytest.raises(SampleIdError, match="'eleven'"):
+        found.rows_of(labels=["eleven"])
+    bare = open_store(tmp_path / "s", mode="a")
+    bare.add_split("digits", "test", IDS)
+    with pytest.raises(SampleIdError, match="samples with labels"):
+        bare.split("digits", "test").rows(labels=[1])
+
+
+def test_only_the_rows_that_xarray_selects_are_read(store, monkeypatch):
+    read = []
+    original = storage.Representation.read_rows
+    monkeypatch.setattr(
+        storage.Representation, "read_rows", lambda self, rows: read.append(rows) or original(self, rows)
+    )
+    found = store.representation(address("blocks.1"))
+    ids = [IDS[20], IDS[2], IDS[11]]
+    by_id = found.to_xarray().set_index(sample="sample_id").sel(sample=ids)
+    by_label = found.to_xarray().isel(sample=found.rows_of(labels=[3]))
+    assert read == []
+    np.testing.assert_array_equal(by_id.values, activations("blocks.1")[[20, 2, 11]])
+    assert list(by_id.label.values) == [0, 2, 1]
+    assert [len(rows) for rows in read] == [3]
+    np.testing.assert_array_equal(by_label.values, truth(store, "blocks.1")[by_label_rows(store)])
+    assert set(by_label.label.values) == {3}
+    with pytest.raises(KeyError):
+        found.to_xarray().set_index(sample="sample_id").sel(sample=["absent"])
+
+
+def by_label_rows(store):
+    return np.flatnonzero(LABELS[store.split("digits", "test").original_index] == 3)
+
+
+def test_where_gives_the_same_rows(store):
+    labelled = store.representation(address("logits")).to_xarray()
+    kept = labelled.where(labelled.label == 3, drop=True)
+    np.testing.assert_array_equal(kept.values, truth(store, "logits")[by_label_rows(store)])
+
+
+def test_plain_xarray_selects_by_id_in_every_layer_of_a_tree(store):
+    wanted = {"layer1.0": ("channel", "y", "x"), "blocks.1": ("token", "feature"), "logits": ("feature",)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tree = xr.open_datatree(store.url, engine="zarr", consolidated=False)
+        (dump,) = tree["digits/test"].children.values()
+        for layer, shape in SHAPES.items():
+            opened = xr.open_zarr(store.url, group=f"{dump.path}/{layer}", consolidated=False, chunks=None)
+            for dataset in (opened, dump[layer].to_dataset()):
+                array = dataset.activations
+                assert array.dims == ("sample", *wanted[layer])
+                assert array.shape == (N_SAMPLES, *shape)
+                chosen = array.set_index(sample="sample_id").sel(sample=[IDS[5], IDS[28]])
+                np.testing.assert_array_equal(chosen.values, activations(layer)[[5, 28]])
+                assert list(chosen.label.values) == [5, 8]
+
+
+def test_two_dumps_side_by_side_are_two_groups_of_one_tree(tmp_path):
+    store = new_store(tmp_path / "s")
+    for model in ("net-a", "net/b"):
+        finish(begin(store, ["logits"], model=model))
+    tree = xr.open_datatree(store.url, engine="zarr", consolidated=False)
+    models = {child.attrs["model"]: child for child in tree["digits/test"].children.values()}
+    assert set(models) == {"net-a", "net/b"}
+    np.testing.assert_array_equal(models["net/b"]["logits"].activations.values, truth(store, "logits"))
+
+
+@pytest.mark.slow
+def test_shuffled_batches_in_the_workers_of_a_data_loader(store):
+    """Workers are fresh processes: what travels is the pickled address of the rows, and each opens files itself."""
+    torch = pytest.importorskip("torch")
+    from tests.storage.epoch import Epoch
+
+    found = store.representation(address("logits"))
+    loader = torch.utils.data.DataLoader(
+        Epoch(found, batch_size=4, seed=1), batch_size=None, num_workers=2, multiprocessing_context="spawn"
+    )
+    rows, values = zip(*loader, strict=True)
+    assert sorted(torch.cat(rows).tolist()) == list(range(N_SAMPLES))
+    np.testing.assert_array_equal(torch.cat(values).numpy(), truth(store, "logits")[torch.cat(rows).numpy()])
