@@ -9,6 +9,7 @@ from storage.errors import (
     AmbiguousError,
     ConflictError,
     CorruptError,
+    EvictedError,
     FormatError,
     LayoutError,
     NonFiniteError,
@@ -23,12 +24,15 @@ from storage.errors import (
     UnfinishedError,
     WriteError,
 )
+from storage.evict import Evicted, EvictedLayer
+from storage.garbage import Garbage
 from storage.layout import RowGroups, plan_split
 from storage.pairing import check_pairing
 from storage.read import Representation
+from storage.repair import Repair, repair
 from storage.schema import Address, Encoding, LayerSpec, SealedLayer
 from storage.splits import Split
-from storage.store import Store, open_store
+from storage.store import Store, open_place, open_store
 from storage.verify import Problem
 from storage.write import Dump
 
@@ -40,7 +44,11 @@ __all__ = [
     "CorruptError",
     "Dump",
     "Encoding",
+    "Evicted",
+    "EvictedError",
+    "EvictedLayer",
     "FormatError",
+    "Garbage",
     "LayerSpec",
     "LayoutError",
     "NonFiniteError",
@@ -49,6 +57,7 @@ __all__ = [
     "Problem",
     "RangeError",
     "ReadOnlyError",
+    "Repair",
     "Representation",
     "RowGroups",
     "SampleIdError",
@@ -61,6 +70,8 @@ __all__ = [
     "UnfinishedError",
     "WriteError",
     "check_pairing",
+    "open_place",
     "open_store",
     "plan_split",
+    "repair",
 ]
