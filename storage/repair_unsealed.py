@@ -15,7 +15,7 @@ from storage.layout import COMMITS, marker_name
 from storage.names import decode_name, encode_name
 from storage.records import read_record
 from storage.retired import retirements
-from storage.schema import MARKER, Encoding, LayerSpec, ShardRecord, pass_digest
+from storage.schema import MARKER, Encoding, LayerSpec, ShardRecord, digest_of_bytes, pass_digest
 from storage.sealed import all_manifests, manifest_of
 from storage.shard_format import chunk_digest, read_index, shard_index
 from storage.shards import digest_address
@@ -148,7 +148,8 @@ def _repair_marker(bench: Bench, dump: DumpIdentity, key: str, row_group: int, c
     except (CorruptError, NotFoundError) as error:
         bench.take_out(key, problem_of(error, label=label, row_group=row_group))
         return set()
-    if (marker["fingerprint"], marker["row_group"]) != (dump.fingerprint, row_group):
+    mine = (marker["fingerprint"], marker["row_group"]) == (dump.fingerprint, row_group)
+    if not mine or _is_of_other_arrays(place, dump, marker):
         bench.take_out(key, Problem(label, row_group, where, "the marker of these rows", "another one", ""))
         return set()
     records = {name: ShardRecord.from_json(record) for name, record in marker["shards"].items()}
@@ -168,18 +169,38 @@ def _repair_marker(bench: Bench, dump: DumpIdentity, key: str, row_group: int, c
 
 
 def _matches(place: Place, dump: DumpIdentity, layer: str, record: ShardRecord) -> bool:
-    """Return whether a shard holds, byte for byte, what its record says."""
+    """Return whether a shard holds, byte for byte, what its record says; its index only where the array is there."""
     try:
         data = memoryview(place.read(f"{dump.key}/{record.key}"))
-        layout = arrays.describe(place.read(f"{dump.key}/{encode_name(layer)}/activations/zarr.json"))
-    except (CorruptError, NotFoundError, UndecodableError):
+    except (CorruptError, NotFoundError):
         return False
     address = digest_address(dump.fingerprint, record.key)
     table = record.chunks
     spans = zip(table.starts, table.n_bytes, table.digests, strict=True)
-    return data[sum(table.n_bytes) :] == shard_index(table, layout.n_chunks) and all(
+    sound = len(data) == record.n_bytes and all(
         chunk_digest(address, chunk, data[start : start + length]) == digest
         for chunk, (start, length, digest) in enumerate(spans)
+    )
+    metadata = _metadata(place, dump, layer)
+    if metadata is None or not sound:
+        return sound
+    return data[sum(table.n_bytes) :] == shard_index(table, arrays.describe(metadata).n_chunks)
+
+
+def _metadata(place: Place, dump: DumpIdentity, layer: str) -> bytes | None:
+    """Return the metadata of a layer's array, or None where it was taken out."""
+    try:
+        return place.read(f"{dump.key}/{encode_name(layer)}/activations/zarr.json")
+    except NotFoundError:
+        return None
+
+
+def _is_of_other_arrays(place: Place, dump: DumpIdentity, marker: Mapping[str, Any]) -> bool:
+    """Return whether an array was made again with another encoding since its shards were marked."""
+    return any(
+        digest_of_bytes(metadata) != digest
+        for name, digest in marker["metadata"].items()
+        if (metadata := _metadata(place, dump, name)) is not None
     )
 
 
