@@ -10,8 +10,10 @@ from stitchpipe.config import ConfigError, Model, Sweep
 from stitchpipe.models import load_weights
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
 from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network, splits
+from stitchpipe.sweep.planning import declared_toml
 from stitchpipe.sweep.progress import Report, silent
 from stitchpipe.sweep.training import declaration
+from stitchpipe.wholefile import write_whole
 from storage import open_store
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def dump(sweep: Sweep, folder: Folder, model: str, split: str, *, report: Report
         row_groups=sweep.dump.row_groups,
         provenance={"data_digest": images.digest, "preprocessing": images.preprocessing},
     )
+    write_whole(folder.declaration, declared_toml(sweep).encode())
     names = [info.name for info in layer_table(sweep)[model]]
     done = capture.dump(
         net,
