@@ -103,19 +103,19 @@ def dump_again(
     folder = _run_of(place)
     if not redo or folder is None or (sweep is None and not folder.declaration.is_file()):
         return redo
-    from stitchpipe.sweep.dumping import dump  # noqa: PLC0415  (torch takes seconds to import)
+    # torch takes seconds to import
+    from stitchpipe.sweep.dumping import dump  # noqa: PLC0415
+    from stitchpipe.sweep.networks import SPLITS  # noqa: PLC0415
 
     declared = load(str(folder.declaration) if sweep is None else sweep)
-    made: set[tuple[str, str, str]] = set()
-    for model, split in sorted({(one.address.model, one.address.split) for one in redo}):
-        if model not in declared.labels:
-            continue
-        try:
-            record = dump(declared, folder, model, split, report=partial(progress, f"dump {model}, {split}"))
-        except KeyError:  # the sweep has no such split
-            continue
-        made.add((model, split, str(record["fingerprint"])))
-    return tuple(one for one in redo if (one.address.model, one.address.split, one.fingerprint) not in made)
+    wanted = {
+        (one.address.model, one.address.split) for one in redo if one.address.dataset == declared.data.label
+    }
+    for model, split in sorted(wanted):
+        if model in declared.labels and split in SPLITS:
+            dump(declared, folder, model, split, report=partial(progress, f"dump {model}, {split}"))
+    there = {(one.address, one.fingerprint) for one in store_at(place).representations()}
+    return tuple(one for one in redo if (one.address, one.fingerprint) not in there)
 
 
 def garbage(place: str, *, older_than: str) -> Garbage:
@@ -196,7 +196,7 @@ class _Told:
         self.labels.add(label)
         self.shards += 1
         self.n_bytes += n_bytes
-        self._progress(self._name, min(self.n_bytes, self._total - 1), max(1, self._total))
+        self._progress(self._name, max(0, min(self.n_bytes, self._total - 1)), max(1, self._total))
 
     def finish(self) -> None:
         """Say that it is complete."""
