@@ -12,8 +12,6 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from stitchpipe.sweep.folder import Folder, read_record
-
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
@@ -68,6 +66,9 @@ class Progress:
 
 def summary(root: Path) -> RenderableType:
     """Return the findings of a finished run as a short table, and where everything lies."""
+    # The sweep's package loads torch, which takes seconds: a progress bar needs none of it.
+    from stitchpipe.sweep.folder import Folder, read_record  # noqa: PLC0415
+
     folder = Folder(root)
     record = read_record(folder.findings) or {}
     table = Table(title="Findings", title_justify="left", show_lines=False, expand=False)

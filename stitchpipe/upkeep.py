@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from stitchpipe.config import load
-from stitchpipe.sweep.folder import Folder
 from stitchpipe.workspace import WorkspaceError
 from storage import Repair, Store, StoreError, open_place
 
@@ -100,13 +99,17 @@ def dump_again(
     stitchpipe.config.ConfigError, storage.StoreError
         See `stitchpipe.sweep.dump`.
     """
-    folder = _run_of(place)
-    if not redo or folder is None or (sweep is None and not folder.declaration.is_file()):
+    root = _run_of(place)
+    if not redo or root is None:
         return redo
-    # torch takes seconds to import
+    # The sweep's package loads torch, which takes seconds: only where something is dumped.
     from stitchpipe.sweep.dumping import dump  # noqa: PLC0415
+    from stitchpipe.sweep.folder import Folder  # noqa: PLC0415
     from stitchpipe.sweep.networks import SPLITS  # noqa: PLC0415
 
+    folder = Folder(root)
+    if sweep is None and not folder.declaration.is_file():
+        return redo
     declared = load(str(folder.declaration) if sweep is None else sweep)
     wanted = {
         (one.address.model, one.address.split) for one in redo if one.address.dataset == declared.data.label
@@ -211,14 +214,14 @@ def _sealed(store: Store) -> list[SealedLayer]:
         return []
 
 
-def _run_of(place: str) -> Folder | None:
+def _run_of(place: str) -> Path | None:
     """Return the run's folder that a store lies in, or None where it lies elsewhere."""
     if "://" in place:
         return None
     root = Path(place).absolute()
     if (root / "store.zarr").is_dir():
-        return Folder(root)
-    return Folder(root.parent) if root.name == "store.zarr" else None
+        return root
+    return root.parent if root.name == "store.zarr" else None
 
 
 def _demand_known(place: str, expected: str, name: str, known: set[str]) -> None:
