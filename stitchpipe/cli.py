@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-USER_MISTAKE, INTERRUPTED = 2, 130
+DAMAGED, USER_MISTAKE, INTERRUPTED = 1, 2, 130
 
 app = App(
     name="stitchpipe",
@@ -35,6 +35,9 @@ Out = Annotated[
     Path | None, Parameter(name="--out", help="Folder of the run; default: runs/ and the sweep's name.")
 ]
 RunFolder = Annotated[Path, Parameter(help="Folder of a run.")]
+StorePlace = Annotated[
+    str, Parameter(name="DIR", help="Folder of a run, or a store itself: a path or an s3:// URL.")
+]
 Scheduler = Annotated[
     str | None,
     Parameter(
@@ -171,7 +174,7 @@ def ingest(  # noqa: PLR0913 - one option per thing to say
 
 @app.command(name="ls")
 def ls(folder: RunFolder) -> None:
-    """List the sealed representations of a run's store."""
+    """List the representations of a run's store, evicted ones too, with their size on the disk."""
     from stitchpipe.listing import representations
     from stitchpipe.workspace import open_workspace
 
@@ -197,6 +200,125 @@ def query(
     from stitchpipe.catalogue import Catalogue
 
     _print_frame(Catalogue(folder / "results").query(sql))
+
+
+@app.command
+def verify(
+    place: StorePlace,
+    /,
+    *,
+    sample: Annotated[str, Parameter(help="Share of the chunks to read, such as 10%.")] = "100%",
+    model: Annotated[str | None, Parameter(help="Only this model's dumps.")] = None,
+) -> None:
+    """Check every committed byte of a store against its records.
+
+    Exit code 0 and one line with totals where it is sound; otherwise 1 and a table of what is wrong. With
+    --sample 10% a tenth of the chunks is read; sizes, records and indices are checked in any case. A damaged
+    store is mended with `stitchpipe repair`.
+    """
+    from stitchpipe import listing, upkeep
+    from stitchpipe.terminal import Progress
+
+    with Progress() as progress:
+        verdict = upkeep.verify(place, model=model, sample=sample, progress=progress)
+    read = f"{verdict.shards} shards, {listing.size_of(verdict.n_bytes)}"
+    if not verdict.problems:
+        what = "sound" if upkeep.share_of(sample) == 1 else f"sound in a sample of {sample}"
+        _print(f"{what}: {verdict.representations} representations, {read}")
+        return
+    _print(listing.problems(verdict.problems, f"{len(verdict.problems)} problems ({read} looked at)"))
+    sys.exit(DAMAGED)
+
+
+@app.command
+def repair(
+    place: StorePlace,
+    /,
+    *,
+    sweep: Annotated[
+        str | None, Parameter(help="Sweep to dump again by; default: the one the run's folder kept.")
+    ] = None,
+    dry_run: Annotated[bool, Parameter(help="Only show what is wrong; change nothing.", negative="")] = False,
+) -> None:
+    """Mend a damaged store: quarantine bad files, make again what follows from sound ones, dump the rest again.
+
+    Nothing is deleted: what is taken out lies below commits/quarantine. Of damaged layers only the damaged row
+    groups are computed. Let no other process write meanwhile. Cut short, run it again.
+    """
+    from stitchpipe import listing, upkeep
+    from stitchpipe.terminal import Progress
+
+    with Progress() as progress:
+        if dry_run:
+            found = upkeep.verify(place, model=None, sample="100%", progress=progress).problems
+            _print(listing.problems(found, "Would be repaired") if found else "Nothing to repair.")
+            return
+        done = upkeep.repair(place, progress=progress)
+        rest = upkeep.dump_again(place, done.redo, sweep=sweep, progress=progress)
+    _print(
+        f"{len(done.problems)} problems, {len(done.quarantined)} files quarantined, {len(done.restored)} made "
+        f"again, {len(done.redo) - len(rest)} of {len(done.redo)} layers dumped again"
+    )
+    if rest:
+        _print(
+            listing.redo(rest, "To be dumped again: stitchpipe dump SWEEP --out RUN, or --sweep FILE here")
+        )
+    if done.left:
+        _print(listing.problems(done.left, "Cannot be repaired"))
+    if rest or done.left:
+        sys.exit(DAMAGED)
+
+
+@app.command
+def gc(
+    place: StorePlace,
+    /,
+    *,
+    yes: Annotated[bool, Parameter(help="Remove; without it only shown.", negative="")] = False,
+    older_than: Annotated[
+        str, Parameter(help="Leave alone what was modified since: 90s, 12h, 1d, 2w.")
+    ] = "1d",
+    quarantine: Annotated[bool, Parameter(help="Also what repairs took out.", negative="")] = False,
+) -> None:
+    """Show what was never committed and nobody works on any more; remove it with --yes.
+
+    Unfinished files, interrupted dumps, leftovers of evictions. Splits, sealed activations and what a repair keeps
+    for the next dump always stay. A dump counts as abandoned when none of its files changed for --older-than.
+    """
+    from stitchpipe import listing, upkeep
+
+    found = upkeep.garbage(place, older_than=older_than)
+    _print(listing.garbage(found))
+    if yes:
+        _print(f"{listing.size_of(found.remove(quarantined=quarantine))} removed")
+    else:
+        _print(f"{listing.size_of(found.n_bytes)}; nothing was removed: that takes --yes")
+
+
+@app.command
+def evict(
+    place: StorePlace,
+    address: Annotated[str, Parameter(help="MODEL, or MODEL/LAYER.")],
+    /,
+    *,
+    split: Annotated[str | None, Parameter(help="Only this split.")] = None,
+    yes: Annotated[bool, Parameter(help="Remove; without it only shown.", negative="")] = False,
+) -> None:
+    """Give up stored activations to make room; results, fitted maps and manifests stay.
+
+    Shows what would go, and how much; removes with --yes. `stitchpipe dump` brings it back: the same network
+    computes the evicted layers again.
+    """
+    from stitchpipe import listing, upkeep
+
+    chosen = upkeep.to_evict(place, address, split=split)
+    for one in chosen:
+        _print(f"{one.address} ({one.fingerprint[:12]}): {listing.size_of(one.n_bytes)}")
+    total = listing.size_of(sum(one.n_bytes for one in chosen))
+    if yes:
+        _print(f"{total}: {len(upkeep.evict(place, chosen))} representations evicted")
+    else:
+        _print(f"{total}; nothing was removed: that takes --yes")
 
 
 def main() -> NoReturn:

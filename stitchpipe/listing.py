@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -12,10 +13,15 @@ from rich.text import Text
 from stitchpipe.workspace import WorkspaceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from rich.console import RenderableType
 
     from stitchpipe.workspace import Workspace
+    from storage import EvictedLayer, Garbage, Problem, SealedLayer
+    from storage.place import Entry
+    from storage.repair import Redo
 
 SHORT = 12
 """Hex digits of a digest that are shown in lists; `show` prints it whole."""
@@ -32,24 +38,91 @@ def table(frame: pd.DataFrame, title: str | None = None) -> Table:
 
 
 def representations(workspace: Workspace) -> Table:
-    """Return the sealed representations, one row each."""
+    """Return the sealed and the evicted representations, one row each; of an evicted one the size it had."""
     view = Table(title=str(workspace.root), title_justify="left")
-    for name in ("data set", "split", "model", "layer", "samples", "shape", "dtype", "dump"):
-        view.add_column(name, overflow="fold")
-    for found in workspace.store.representations():
+    for name in ("data set", "split", "model", "layer", "samples", "shape", "dtype", "size", "dump", ""):
+        view.add_column(name, overflow="fold", justify="right" if name == "size" else "left")
+    sealed: list[tuple[SealedLayer | EvictedLayer, str]] = [
+        (found, "") for found in workspace.store.representations()
+    ]
+    gone = [(found, f"evicted {day_of(found.evicted_s)}") for found in workspace.store.evicted()]
+    for found, state in sorted([*sealed, *gone], key=lambda one: (one[0].address, one[0].fingerprint)):
         at = found.address
-        one = workspace.store.representation(at, fingerprint=found.fingerprint)
+        n_samples, *shape = found.shape
         cells = (
             at.dataset,
             at.split,
             at.model,
             at.layer,
-            str(one.n_samples),
-            _shape(one.shape[1:]),
-            str(one.dtype),
+            str(n_samples),
+            _shape(tuple(shape)),
+            found.dtype,
+            size_of(found.n_bytes),
+            found.fingerprint[:SHORT],
+            state,
         )
-        view.add_row(*map(Text, cells), found.fingerprint[:SHORT])
+        view.add_row(*map(Text, cells), style="dim" if state else None)
     return view
+
+
+def problems(found: Sequence[Problem], title: str) -> Table:
+    """Return what is wrong with a store, one row per problem."""
+    view = Table(title=title, title_justify="left", show_lines=True)
+    for name in ("what", "file", "expected", "found", "remedy"):
+        view.add_column(name, overflow="fold")
+    for one in found:
+        group = "" if one.row_group is None else f"\nrow group {one.row_group}"
+        cells = (f"{one.representation}{group}", one.file, one.expected, one.found, one.remedy)
+        view.add_row(*map(Text, cells))
+    return view
+
+
+def redo(found: Sequence[Redo], title: str) -> Table:
+    """Return what must be dumped again, one row per layer."""
+    view = Table(title=title, title_justify="left")
+    for name in ("data set", "split", "model", "layer", "dump", "row groups"):
+        view.add_column(name, overflow="fold")
+    for one in found:
+        at, groups = one.address, ", ".join(map(str, one.row_groups)) or "none: it is only sealed again"
+        cells = (at.dataset, at.split, at.model, at.layer, one.fingerprint[:SHORT], groups)
+        view.add_row(*map(Text, cells))
+    return view
+
+
+def garbage(found: Garbage) -> Table:
+    """Return what can be removed, one row per dump, and beside it what is left alone and why."""
+    view = Table(title="Garbage", title_justify="left")
+    for name in ("where", "what", "files", "size", "last modified"):
+        view.add_column(name, overflow="fold", justify="right" if name in ("files", "size") else "left")
+    rows: list[tuple[str, str, Sequence[Entry]]] = [("commits/partial", "unfinished files", found.partial)]
+    rows += [
+        (dump.dump, why, [one.entry for one in dump.leftovers if one.why == why])
+        for dump in found.dumps
+        for why in dict.fromkeys(one.why for one in dump.leftovers)
+    ]
+    rows.append(("commits/quarantine", "quarantined; kept without --quarantine", found.quarantined))
+    for where, what, entries in rows:
+        if entries:
+            newest = day_of(max(entry.modified_s for entry in entries), clock=True)
+            size = size_of(sum(entry.n_bytes for entry in entries))
+            view.add_row(*map(Text, (where, what, str(len(entries)), size, newest)))
+    for where, newest_s in found.in_use:
+        view.add_row(Text(where), "perhaps in use: left alone", "", "", day_of(newest_s, clock=True))
+    return view
+
+
+def size_of(n_bytes: float) -> str:
+    """Return a number of bytes as people read it."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n_bytes < 1024:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:.3g} TiB"
+
+
+def day_of(at_s: float, *, clock: bool = False) -> str:
+    """Return a day, or a minute, in UTC; `at_s` counts seconds since the epoch."""
+    return time.strftime("%Y-%m-%d %H:%M" if clock else "%Y-%m-%d", time.gmtime(at_s))
 
 
 def details(workspace: Workspace, address: str | None) -> RenderableType:

@@ -66,7 +66,8 @@ class Progress:
 
 def summary(root: Path) -> RenderableType:
     """Return the findings of a finished run as a short table, and where everything lies."""
-    from stitchpipe.sweep.folder import Folder, read_record  # noqa: PLC0415  (brings torch, seconds of it)
+    # The sweep's package loads torch, which takes seconds: a progress bar needs none of it.
+    from stitchpipe.sweep.folder import Folder, read_record  # noqa: PLC0415
 
     folder = Folder(root)
     record = read_record(folder.findings) or {}

@@ -10,6 +10,7 @@ from storage.errors import (
     AmbiguousError,
     ConflictError,
     CorruptError,
+    EvictedError,
     FormatError,
     LayoutError,
     NonFiniteError,
@@ -25,9 +26,12 @@ from storage.errors import (
     UnreachableError,
     WriteError,
 )
+from storage.evict import Evicted, EvictedLayer
+from storage.garbage import Garbage
 from storage.layout import RowGroups, part_of, plan_split, rows_of_shard
 from storage.pairing import check_pairing
 from storage.read import Representation
+from storage.repair import Repair, repair
 from storage.schema import Address, Encoding, LayerSpec, SealedLayer
 from storage.splits import Split
 from storage.store import Store, open_place, open_store
@@ -42,7 +46,11 @@ __all__ = [
     "CorruptError",
     "Dump",
     "Encoding",
+    "Evicted",
+    "EvictedError",
+    "EvictedLayer",
     "FormatError",
+    "Garbage",
     "LayerSpec",
     "LayoutError",
     "NonFiniteError",
@@ -51,6 +59,7 @@ __all__ = [
     "Problem",
     "RangeError",
     "ReadOnlyError",
+    "Repair",
     "Representation",
     "RowGroups",
     "SampleIdError",
@@ -68,6 +77,7 @@ __all__ = [
     "open_store",
     "part_of",
     "plan_split",
+    "repair",
     "rows_of_shard",
     "same_but_for_rounding",
 ]

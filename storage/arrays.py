@@ -131,6 +131,30 @@ def encode_vector(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> di
     return _bytes_of(place)
 
 
+def decode_vector(files: Mapping[str, bytes]) -> npt.NDArray[Any]:
+    """Return the values of a small array out of its files, as `encode_vector` gave them.
+
+    Raises
+    ------
+    UndecodableError
+        They are not the files of such an array, or its checksum does not hold.
+    """
+    place = MemoryStore({name: cpu.Buffer.from_bytes(data) for name, data in files.items()}, read_only=True)
+    try:
+        return np.asarray(zarr.open_array(place, mode="r")[...])
+    except (ValueError, TypeError, KeyError, RuntimeError, FileNotFoundError) as error:
+        raise UndecodableError(str(error)) from error
+
+
+def attributes_of(metadata: bytes) -> dict[str, Any]:
+    """Return the attributes in a ``zarr.json``; empty where they cannot be read."""
+    try:
+        content = json.loads(metadata)
+        return dict(content["attributes"])
+    except (ValueError, TypeError, KeyError):
+        return {}
+
+
 def _bytes_of(place: MemoryStore) -> dict[str, bytes]:
     """Return what was written to memory."""
     return {key: data.to_bytes() for key, data in place._store_dict.items()}  # noqa: SLF001

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-REMEDY = "Restore this file from a copy, or remove the dump's directory and dump again."
+REMEDY = "Repair the store, then dump again: only what is damaged is computed."
 """What helps where committed bytes are damaged."""
 
 
@@ -36,6 +36,10 @@ def _rebuild(kind: type[StoreError], message: str, attributes: dict[str, Any]) -
 
 class NotFoundError(StoreError):
     """There is no store, split or sealed representation of that name."""
+
+
+class EvictedError(NotFoundError):
+    """The representation was evicted to make room: its values are gone, the manifest is there. Dump it again."""
 
 
 class FormatError(StoreError):

@@ -144,7 +144,7 @@ class Files:
         return StagedFile(self, self.path(key))
 
     def remove(self, key: str) -> None:
-        """Remove a file durably; nothing where there is none."""
+        """Remove a file durably, and directories that it leaves empty; nothing where there is none."""
         path = self.path(key)
         with _refusals(path, 0):
             try:
@@ -152,6 +152,17 @@ class Files:
             except FileNotFoundError:
                 return
             _sync_directory(os.path.dirname(path))  # noqa: PTH120
+        if not key.startswith(f"{PARTIAL}/"):  # where writers come and go
+            self._prune(os.path.dirname(path))  # noqa: PTH120
+
+    def _prune(self, directory: str) -> None:
+        """Remove a directory and those above it as long as they are empty: readers of Zarr wonder about such."""
+        while directory != self.root:
+            try:
+                os.rmdir(directory)  # noqa: PTH106
+            except OSError:
+                return
+            directory = os.path.dirname(directory)  # noqa: PTH120
 
     def quarantine(self, key: str) -> str:
         """Move a file below `QUARANTINE`; return its new key. `NotFoundError` where there is none."""

@@ -36,11 +36,11 @@ def set_up_layers(
     ConflictError
         A layer is there with another shape, dtype or row groups.
     """
-    for name, data in _group_files(dump).items():
+    for name, data in group_files(dump).items():
         place.create(f"{dump.key}/{name}", data)
     metadata = {}
     for layer, spec in layers.items():
-        for key, data in _layer_files(dump, split, layer, spec, encoding).items():
+        for key, data in layer_files(dump, split, layer, spec, encoding).items():
             place.create(f"{dump.key}/{key}", data)
         metadata[layer] = place.read(f"{dump.key}/{encode_name(layer)}/activations/zarr.json")
         _demand_spec(dump.label(layer), metadata[layer], split, spec)
@@ -62,7 +62,7 @@ def sealed_flag() -> Mapping[str, bytes]:
 
 def group_records(place: Place, dump: DumpIdentity) -> tuple[FileRecord, ...]:
     """Return size and digest of the files of a dump's own group, as they lie on the disk."""
-    names = [*_group_files(dump), f"{COMMITS}/dump.json"]
+    names = [*group_files(dump), f"{COMMITS}/dump.json"]
     return tuple(FileRecord.of(name, place.read(f"{dump.key}/{name}")) for name in names)
 
 
@@ -90,13 +90,13 @@ def layer_records(place: Place, dump: DumpIdentity, split: Split, layer: str) ->
                     file=place.path(key),
                     expected=f"the split's {array}",
                     found="other bytes",
-                    remedy="Remove this file and run again.",
+                    remedy="Repair the store and run again.",
                 )
             records.append(FileRecord.of(f"{below}/{array}/{name}", data))
     return tuple(records)
 
 
-def _group_files(dump: DumpIdentity) -> dict[str, bytes]:
+def group_files(dump: DumpIdentity) -> dict[str, bytes]:
     """Return the files of a dump's own group."""
     about = {
         "dataset": dump.dataset,
@@ -109,7 +109,7 @@ def _group_files(dump: DumpIdentity) -> dict[str, bytes]:
     return {"zarr.json": arrays.group_metadata(about), **home}
 
 
-def _layer_files(
+def layer_files(
     dump: DumpIdentity, split: Split, layer: str, spec: LayerSpec, encoding: Encoding
 ) -> dict[str, bytes]:
     """Return the files of a layer's group that are there before its first shard; ``sealed`` reads False."""

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _TAIL = b"}\n"
 
-_REMEDY = "Restore it from a copy, or remove it: it is written again when its dump is run again."
+_REMEDY = "Repair the store: what follows from other records is made again, the rest is named."
 
 
 def create_record(place: Place, key: str, *, kind: str, content: Mapping[str, Any]) -> bool:
     """Create a record durably unless one is there; return whether this call made it."""
-    return place.create(key, _encode(kind, content))
+    return place.create(key, record_bytes(kind, content))
 
 
 def settle_record(place: Place, key: str, *, kind: str, content: Mapping[str, Any]) -> None:
@@ -103,7 +103,7 @@ def _read_version(place: Place, key: str, kind: str, version: tuple[int | str, .
     return read_record(place, key, kind=kind)
 
 
-def _encode(kind: str, content: Mapping[str, Any]) -> bytes:
+def record_bytes(kind: str, content: Mapping[str, Any]) -> bytes:
     """Return a record's bytes: one JSON document, one spelling for one content, the digest in front of it."""
     body = canonical(content)
     return _head(kind, FORMAT, _digest(kind, FORMAT, body)) + body + _TAIL

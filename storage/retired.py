@@ -6,6 +6,7 @@ it no longer speaks for the layers it names, and a pass begun after it may keep 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,7 @@ from storage.layout import COMMITS
 from storage.records import create_record, read_cached
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from storage.place import Place
 
@@ -32,27 +33,48 @@ class RetiredLayer:
 
 @dataclass(frozen=True)
 class Retirement:
-    """One record; `number` counts from 0 in each dump."""
+    """One record; `number` counts from 0 in each dump, `at_s` is when, in seconds since the epoch."""
 
     number: int
     reason: Reason
     layers: Mapping[str, RetiredLayer]
+    at_s: float
+
+    @property
+    def day(self) -> str:
+        """The day, as people write it, in UTC."""
+        return time.strftime("%Y-%m-%d", time.gmtime(self.at_s))
 
 
 def retirements(place: Place, dump: str) -> tuple[Retirement, ...]:
-    """Return the retirements of a dump, oldest first."""
+    """Return the retirements of a dump, oldest first.
+
+    Raises
+    ------
+    CorruptError
+        A record is damaged.
+    """
     found: list[Retirement] = []
-    while (content := read_cached(place, _key(dump, len(found)), kind=RETIRED)) is not None:
+    while (content := read_cached(place, retirement_key(dump, len(found)), kind=RETIRED)) is not None:
         layers = {
             name: RetiredLayer(layer["pass"], tuple(layer["kept"]))
             for name, layer in content["layers"].items()
         }
-        found.append(Retirement(len(found), content["reason"], layers))
+        found.append(Retirement(len(found), content["reason"], layers, content["at_s"]))
     return tuple(found)
 
 
-def retire(place: Place, dump: str, layers: Mapping[str, RetiredLayer], *, reason: Reason) -> Retirement:
+def retire(
+    place: Place,
+    dump: str,
+    layers: Mapping[str, RetiredLayer],
+    *,
+    reason: Reason,
+    number: int | None = None,
+) -> Retirement:
     """Take layers out of readers' sight, durably; what lies on the disk stays as it is.
+
+    `number` is given by a repair alone, to fill the place of a record that was lost.
 
     Raises
     ------
@@ -60,11 +82,18 @@ def retire(place: Place, dump: str, layers: Mapping[str, RetiredLayer], *, reaso
         The place refused.
     """
     described = {name: {"pass": layer.pass_name, "kept": list(layer.kept)} for name, layer in layers.items()}
-    content: dict[str, Any] = {"reason": reason, "layers": described}
-    number = len(retirements(place, dump))
-    while not create_record(place, _key(dump, number), kind=RETIRED, content=content):
-        number += 1
-    return Retirement(number, reason, layers)
+    at_s = float(int(time.time()))
+    content: dict[str, Any] = {"reason": reason, "layers": described, "at_s": at_s}
+    wanted = len(retirements(place, dump)) if number is None else number
+    while not create_record(place, retirement_key(dump, wanted), kind=RETIRED, content=content):
+        wanted += 1
+    return Retirement(wanted, reason, layers, at_s)
+
+
+def latest_of(history: Iterable[Retirement], layer: str) -> Retirement | None:
+    """Return the last retirement of a layer, or None where there was none."""
+    found = [past for past in history if layer in past.layers]
+    return found[-1] if found else None
 
 
 def retired_since(history: tuple[Retirement, ...], layer: str) -> int:
@@ -72,6 +101,6 @@ def retired_since(history: tuple[Retirement, ...], layer: str) -> int:
     return max((past.number + 1 for past in history if layer in past.layers), default=0)
 
 
-def _key(dump: str, number: int) -> str:
+def retirement_key(dump: str, number: int) -> str:
     """Return the key of a retirement's record."""
     return f"{dump}/{COMMITS}/retired-{number:05d}.json"

@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from storage.errors import AmbiguousError, ConflictError, CorruptError, NotFoundError
+from storage.errors import AmbiguousError, ConflictError, CorruptError, EvictedError, NotFoundError
 from storage.layout import COMMITS, dump_key
 from storage.names import encode_name
 from storage.records import read_record
-from storage.retired import retired_since, retirements
+from storage.retired import latest_of, retired_since, retirements
 from storage.schema import MANIFEST, Manifest, pass_digest
 
 if TYPE_CHECKING:
@@ -69,10 +69,16 @@ def all_manifests(place: Place, dump: str) -> Iterator[Manifest]:
         A manifest is damaged, or belongs elsewhere.
     """
     for name in place.directories(f"{dump}/{COMMITS}"):
-        key = f"{dump}/{COMMITS}/{name}/manifest.json"
-        version = place.version(key)
-        if version is not None:
-            yield _read_version(place, dump, name, key, version)
+        manifest = manifest_of(place, dump, name)
+        if manifest is not None:
+            yield manifest
+
+
+def manifest_of(place: Place, dump: str, pass_name: str) -> Manifest | None:
+    """Return the manifest of one pass whole, or None where it was not sealed; errors as `all_manifests`."""
+    key = f"{dump}/{COMMITS}/{pass_name}/manifest.json"
+    version = place.version(key)
+    return None if version is None else _read_version(place, dump, pass_name, key, version)
 
 
 def sealed_specs(place: Place, dump: str) -> dict[str, LayerSpec]:
@@ -115,10 +121,30 @@ def find(place: Place, address: Address, fingerprint: str | None) -> Manifest:
     chosen = [m for m in sealed if m.fingerprint.startswith(fingerprint or "")]
     holding = {m.fingerprint: m for m in chosen if address.layer in m.layers}
     if not holding:
-        raise _absent(place, address, fingerprint, sealed, begun=len(keys))
+        raise _retired(place, address, fingerprint, keys) or _absent(
+            place, address, fingerprint, sealed, begun=len(keys)
+        )
     if len(holding) > 1:
         raise AmbiguousError(where=str(address), fingerprints=sorted(holding))
     return next(iter(holding.values()))
+
+
+def _retired(
+    place: Place, address: Address, fingerprint: str | None, dumps: list[str]
+) -> NotFoundError | None:
+    """Return the error for a representation that was there and is out of sight, or None where it never was."""
+    asked = [dump for dump in dumps if dump.rpartition("~")[2].startswith((fingerprint or "")[:12])]
+    past = [latest_of(retirements(place, dump), address.layer) for dump in asked]
+    last = max((one for one in past if one is not None), key=lambda one: one.at_s, default=None)
+    if last is None:
+        return None
+    where, expected = place.url, f"the values of {address}"
+    if last.reason == "evicted":
+        found = f"that it was evicted on {last.day}"
+        return EvictedError(where=where, expected=expected, found=found, remedy="Dump it again.")
+    found = f"that a repair on {last.day} took it out of sight: row groups are damaged"
+    remedy = "Dump it again: only these row groups are computed."
+    return NotFoundError(where=where, expected=expected, found=found, remedy=remedy)
 
 
 def _absent(

@@ -67,7 +67,8 @@ class ShardSlot:
             file=self.place.path(self.full_key),
             expected=expected,
             found=found,
-            remedy="Remove this file and run again: only this row group is redone.",
+            remedy="Repair the store and run again: only this row group is redone. "
+            "If the file is still there, collect the store's garbage first.",
         )
 
 

@@ -115,7 +115,7 @@ def add_split(place: Place, split: Split) -> Split:
     ConflictError
         A split of this name holds other samples, labels or row groups.
     """
-    beside = _arrays_beside(place, split)
+    beside = arrays_beside(place, split)
     content = {**_content(split), "files": [asdict(FileRecord.of(key, data)) for key, data in beside.items()]}
     key = f"{split_key(split.dataset, split.name)}/{COMMITS}/split.json"
     if not create_record(place, key, kind=SPLIT, content=content):
@@ -199,10 +199,10 @@ def load_split(place: Place, dataset: str, name: str) -> Split:
 def _load_version(place: Place, key: str, version: tuple[int | str, ...]) -> Split:
     """Return one version of a split; the version is only the cache's key."""
     del version
-    return _split_of(read_record(place, key, kind=SPLIT))
+    return split_of(read_record(place, key, kind=SPLIT))
 
 
-def _split_of(content: Mapping[str, Any]) -> Split:
+def split_of(content: Mapping[str, Any]) -> Split:
     """Return the split a record describes; its arrays are read-only."""
     ids = tuple(content["sample_ids"])
     return Split(
@@ -234,7 +234,7 @@ def commits_array() -> Mapping[str, bytes]:
     return arrays.encode_vector(np.array(FORMAT), {"about": "records of the commit protocol lie below"})
 
 
-def _arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
+def arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
     """Return key and bytes of every file beside a split's record; all follows from the split.
 
     The group of the data set serves several splits: it is created here, and returned as it lies on the disk.

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from storage import arrays
 from storage.errors import FormatError, LayoutError, NotFoundError, ReadOnlyError
+from storage.evict import evict, evicted
 from storage.files import Files
+from storage.garbage import LEASE_S, find_garbage
 from storage.groups import flag_sealed
 from storage.layout import COMMITS
 from storage.objects import Objects
 from storage.read import Representation
-from storage.records import create_record, read_cached, settle_record
+from storage.records import read_cached, settle_record
+from storage.repair import repair
 from storage.retired import retirements
-from storage.schema import FORMAT, Address, DumpIdentity, Encoding, FileRecord, SealedLayer, plain
+from storage.root import STORE, STORE_RECORD, make_root, strangers
+from storage.schema import Address, DumpIdentity, Encoding, SealedLayer, plain
 from storage.sealed import demand_same_specs, dump_keys, find, manifests, sealed_specs, split_keys
-from storage.splits import SPLIT, add_split, commits_array, completed_split, load_split, planned_split
-from storage.verify import STORE, STORE_RECORD, verify
+from storage.splits import SPLIT, add_split, completed_split, load_split, planned_split
+from storage.verify import verify
 from storage.write import Dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Unpack
 
     import numpy as np
     import numpy.typing as npt
 
+    from storage.evict import Evicted, EvictedLayer, Filters
+    from storage.garbage import Garbage
     from storage.place import Place
+    from storage.repair import Repair
     from storage.schema import JSON, LayerSpec
     from storage.splits import Split
     from storage.verify import Problem
@@ -57,12 +63,12 @@ def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r", check_reads: b
     """
     place = open_place(url)
     there = read_cached(place, STORE_RECORD, kind=STORE) is not None
-    if mode == "a" and (there or not _strangers(place)):
+    if mode == "a" and (there or not strangers(place)):
         place.preflight()
-        _make(place)
+        make_root(place)
         there = True
     if not there:
-        if not _strangers(place):
+        if not strangers(place):
             raise NotFoundError(
                 where=place.url, expected="a store", found="nothing", remedy="Dump activations into it first."
             )
@@ -334,23 +340,28 @@ class Store:
         chosen = {"dataset": dataset, "split": split, "model": model}
         return list(verify(self._place, **chosen, sample=sample, rng=rng, on_shard=on_shard))
 
+    def repair(
+        self, *, model: str | None = None, on_shard: Callable[[str, int], None] | None = None
+    ) -> Repair:
+        """Quarantine what is damaged and make again what can be; see `storage.repair`."""
+        self._demand_writable("repair")
+        return repair(self._place, model=model, on_shard=on_shard)
+
+    def gc(self, *, older_than_s: float = LEASE_S, now_s: float | None = None) -> Garbage:
+        """Return what was never committed and is not in use; its `remove` removes it. See `storage.garbage`."""
+        self._demand_writable("gc")
+        return find_garbage(self._place, older_than_s=older_than_s, now_s=now_s)
+
+    def evict(self, **filters: Unpack[Filters]) -> Evicted:
+        """Give up the values of representations, chosen as in `representations`; see `storage.evict`."""
+        self._demand_writable("evict")
+        return evict(self._place, **filters)
+
+    def evicted(self, **filters: Unpack[Filters]) -> list[EvictedLayer]:
+        """Return what was evicted and not dumped again, sorted by address; filters as in `representations`."""
+        return evicted(self._place, **filters)
+
     def _demand_writable(self, action: str) -> None:
         """Refuse to write to a store opened for reading."""
         if self._mode != "a":
             raise ReadOnlyError(where=self.url, action=action)
-
-
-def _strangers(place: Place) -> bool:
-    """Return whether there are files that no beginning of a store has."""
-    own = (f"{COMMITS}/", "zarr.json")
-    return any(not entry.key.startswith(own) for entry in place.entries())
-
-
-def _make(place: Place) -> None:
-    """Make a new store, or complete one whose making was cut short."""
-    home = {f"{COMMITS}/{name}": data for name, data in commits_array().items()}
-    beside = {"zarr.json": arrays.group_metadata({"activation_store_format": FORMAT}), **home}
-    content = {"files": [asdict(FileRecord.of(key, data)) for key, data in beside.items()]}
-    create_record(place, STORE_RECORD, kind=STORE, content=content)
-    for key, data in beside.items():
-        place.create(key, data)

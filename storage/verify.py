@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storage.chunks import ShardReader
-from storage.errors import CorruptError, StoreError
+from storage.errors import REMEDY, CorruptError, StoreError
 from storage.groups import sealed_flag
 from storage.layout import COMMITS, marker_name
 from storage.names import encode_name
 from storage.records import read_record
+from storage.retired import retirement_key, retirements
+from storage.root import STORE, STORE_RECORD
 from storage.schema import MARKER, Address, FileRecord, digest_of_bytes
 from storage.sealed import dump_keys, manifests, split_keys
 from storage.splits import SPLIT, load_split
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 
     from storage.place import Place
     from storage.schema import Manifest
-
-STORE = "store"
-STORE_RECORD = f"{COMMITS}/store.json"
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,9 @@ def verify(
         try:
             sealed[key] = manifests(place, key)
         except StoreError as error:
-            yield _problem(error, label=key)
+            yield problem_of(error, label=key)
+            continue
+        yield from _problems_of_history(place, key, sealed[key])
     used = {key.rpartition("/")[0] for key, passes in sealed.items() if passes}
     yield from _problems_of_record(place, STORE_RECORD, STORE, label="store", complete=bool(used))
     for key in split_keys(place, dataset=dataset, split=split):
@@ -146,7 +147,7 @@ class _Shards:
         try:
             reader.verify(sample.chunks)
         except StoreError as error:
-            yield _problem(error, label=self.label, row_group=row_group)
+            yield problem_of(error, label=self.label, row_group=row_group)
 
 
 def _problems_of_record(
@@ -158,10 +159,24 @@ def _problems_of_record(
         listed = [FileRecord(**file) for file in content.get("files", ())]
         present = [file for file in listed if complete or place.size(file.key) is not None]
     except StoreError as error:
-        yield _problem(error, label=label)
+        yield problem_of(error, label=label)
         return
     for file in present:
         yield from _problems_of_file(place, "", file, label=label)
+
+
+def _problems_of_history(place: Place, dump: str, sealed: list[Manifest]) -> Iterator[Problem]:
+    """Yield the retirement that is missing, if a pass was begun after it."""
+    there, counted = len(retirements(place, dump)), max((m.generation for m in sealed), default=0)
+    if counted > there:
+        yield Problem(
+            representation=dump,
+            row_group=None,
+            file=place.path(retirement_key(dump, there)),
+            expected=f"records of {counted} retirements, which a sealed pass counts",
+            found=f"{there}",
+            remedy=REMEDY,
+        )
 
 
 def _problems_beside(place: Place, dump: str, manifest: Manifest) -> Iterator[Problem]:
@@ -175,10 +190,10 @@ def _problems_beside(place: Place, dump: str, manifest: Manifest) -> Iterator[Pr
                 file=place.path(f"{dump.rpartition('/')[0]}/{COMMITS}/split.json"),
                 expected=f"samples with the digest {manifest.sample_digest[:12]}",
                 found=stored[:12],
-                remedy="Restore the split's record from a copy.",
+                remedy=REMEDY,
             )
     except StoreError as error:
-        yield _problem(error, label=dump)
+        yield problem_of(error, label=dump)
     for file in manifest.files:
         yield from _problems_of_file(place, dump, file, label=dump)
     for row_group in range(len(manifest.row_groups)):
@@ -199,7 +214,7 @@ def _problems_of_file(place: Place, base: str, file: FileRecord, *, label: str) 
     try:
         data = place.read(key)
     except StoreError as error:
-        yield _problem(error, label=label)
+        yield problem_of(error, label=label)
         return
     digest = digest_of_bytes(data)
     if digest != file.sha256:
@@ -209,11 +224,11 @@ def _problems_of_file(place: Place, base: str, file: FileRecord, *, label: str) 
             file=place.path(key),
             expected=f"{file.n_bytes} bytes, SHA-256 {file.sha256[:16]}…",
             found=f"{len(data)} bytes, {digest[:16]}…",
-            remedy="Repair the store, or restore this file from a copy.",
+            remedy=REMEDY,
         )
 
 
-def _problem(error: StoreError, *, label: str, row_group: int | None = None) -> Problem:
+def problem_of(error: StoreError, *, label: str, row_group: int | None = None) -> Problem:
     """Return what an error says about a representation."""
     file = error.file if isinstance(error, CorruptError) else error.where
     return Problem(label, row_group, file, error.expected, error.found, error.remedy)

@@ -84,6 +84,30 @@ class Dump:
         self._sealed = not layers
         self._metadata: dict[str, bytes] = {}
 
+    @classmethod
+    def taken_up(
+        cls,
+        place: Place,
+        identity: DumpIdentity,
+        split: Split,
+        *,
+        layers: Mapping[str, LayerSpec],
+        generation: int,
+        retired: Mapping[str, RetiredLayer] | None = None,
+    ) -> Dump:
+        """Return a pass that only seals what is there; for repairs."""
+        return cls(
+            place,
+            identity,
+            split,
+            layers=layers,
+            requested=frozenset(layers),
+            provenance={},
+            encoding=Encoding(),
+            generation=generation,
+            retired=retired or {},
+        )
+
     @property
     def fingerprint(self) -> str:
         """Digest of the identity, hex: the same name with another fingerprint is another dump."""
@@ -365,12 +389,11 @@ class Dump:
 
     def _corrupt(self, key: str, layer: str, row_group: int, expected: str, found: str) -> CorruptError:
         """Return the error for a file that a marker of this pass vouches for, or for the marker."""
-        marker = self._place.path(self._marker_key(row_group))
         return CorruptError(
             representation=self.identity.label(layer),
             row_group=row_group,
             file=self._place.path(key),
             expected=expected,
             found=found,
-            remedy=f"Remove the file and the marker {marker} and run again: only this row group is redone.",
+            remedy="Repair the store and run again: only this row group is redone.",
         )

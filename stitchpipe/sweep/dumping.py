@@ -11,9 +11,11 @@ from stitchpipe.location import record_location
 from stitchpipe.models import load_weights
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
 from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network, splits
+from stitchpipe.sweep.planning import declared_toml
 from stitchpipe.sweep.progress import Report, silent
 from stitchpipe.sweep.room import demand_room, max_rows, settings
 from stitchpipe.sweep.training import declaration
+from stitchpipe.wholefile import write_whole
 from storage import open_store
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def dump(
     record_location(folder.root, folder.store_of(sweep))
     store = open_store(folder.store_of(sweep), mode="a")
     _add_split(sweep, store, images)
+    write_whole(folder.declaration, declared_toml(sweep).encode())
     names = [info.name for info in layer_table(sweep, folder)[model]]
     done = capture.dump(
         net,

@@ -50,6 +50,11 @@ class Folder:
         """Return the record of the findings that the report shows."""
         return self.report / "findings.json"
 
+    @property
+    def declaration(self) -> Path:
+        """Return the sweep that was dumped last, with its defaults: what a repair dumps again by."""
+        return self.root / "sweep.toml"
+
     def weights(self, model: str, key: str) -> Path:
         """Return where the weights trained under `key` are kept."""
         return self.root / "models" / encode_name(model) / f"{key}.safetensors"

@@ -43,7 +43,9 @@ def test_the_bytes_of_a_dump_are_those_of_its_arrays():
 
 def test_large_layers_are_cut_into_more_row_groups():
     assert forecast(declared()).row_groups == {"train": 5, "test": 5}
-    sweep = declared("shard_mib = 1", text=COMPARE_ONLY.replace("widths = [4, 6, 8]", "widths = [64, 64, 64]"))
+    sweep = declared(
+        "shard_mib = 1", text=COMPARE_ONLY.replace("widths = [4, 6, 8]", "widths = [64, 64, 64]")
+    )
     assert max_rows(sweep) == 64
     assert forecast(sweep).row_groups == {"train": 22, "test": 8}
 

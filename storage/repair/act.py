@@ -1,0 +1,185 @@
+"""Repairing a store: damaged files are taken out, what follows from sound records is made again, the rest is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage.errors import CorruptError, NotFoundError, SymlinkError
+from storage.evict import out_of_sight
+from storage.layout import COMMITS, marker_name
+from storage.place import QUARANTINE
+from storage.records import read_record
+from storage.repair.bench import Bench, Quarantined
+from storage.repair.dumps import repair_dump
+from storage.repair.splits import repair_split
+from storage.repair.unsealed import unsealed_layers, unsealed_passes
+from storage.root import STORE, STORE_RECORD, make_root, root_files
+from storage.schema import Address, FileRecord
+from storage.sealed import dump_keys, split_keys
+from storage.verify import Problem, problem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from storage.place import Place
+    from storage.schema import DumpIdentity
+    from storage.splits import Split
+
+
+@dataclass(frozen=True, order=True)
+class Redo:
+    """Row groups of a layer that must be dumped again, by the same network: `address` and `fingerprint` say which."""
+
+    address: Address
+    fingerprint: str
+    row_groups: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair did.
+
+    Attributes
+    ----------
+    problems
+        What was wrong, with the files.
+    quarantined
+        What was taken out, and where it lies now.
+    restored
+        Keys of the files that were made again.
+    redo
+        What must be dumped again; also what an earlier repair left to be dumped.
+    left
+        What cannot be repaired: it must be restored from a copy, or as its remedy says.
+    """
+
+    problems: tuple[Problem, ...]
+    quarantined: tuple[Quarantined, ...]
+    restored: tuple[str, ...]
+    redo: tuple[Redo, ...]
+    left: tuple[Problem, ...]
+
+
+def repair(
+    place: Place, *, model: str | None = None, on_shard: Callable[[str, int], None] | None = None
+) -> Repair:
+    """Repair what lies at `place`, also where the store's own record is damaged.
+
+    Every committed byte is checked as `verify` does, and so are markers and shards of dumps that were not sealed.
+    Damaged files are quarantined, never deleted. Flags, coordinates, metadata, markers, manifests and records of
+    splits are made again from sound ones; layers with damaged shards are retired, and the next dump computes their
+    damaged row groups only. No writer may be at work in what is repaired; readers may.
+
+    Parameters
+    ----------
+    model
+        Only this model's dumps; splits and the root in any case.
+    on_shard
+        Called with (representation, bytes read) after each committed shard.
+
+    Raises
+    ------
+    FormatError
+        A record is of a newer format; nothing of it was touched.
+    WriteError
+        The place refused; run it again.
+
+    Notes
+    -----
+    Reads everything once. Idempotent: cut anywhere, it is run again.
+    """
+    bench = Bench(place)
+    _repair_root(bench)
+    redo: list[Redo] = []
+    for parent in split_keys(place):
+        try:
+            place.path(parent)
+            split = repair_split(bench, parent)
+        except SymlinkError as error:
+            bench.left.append(problem_of(error, label=parent))
+            continue
+        for dump in [key for key in dump_keys(place, model=model) if key.rpartition("/")[0] == parent]:
+            if split is not None:
+                redo += _repair_dump(bench, dump, split, on_shard)
+    return Repair(
+        tuple(bench.problems),
+        tuple(bench.quarantined),
+        tuple(dict.fromkeys(bench.restored)),
+        tuple(sorted(redo)),
+        tuple(bench.left),
+    )
+
+
+def _repair_root(bench: Bench) -> None:
+    """Restore the group at the root and the record that makes a directory a store."""
+    made = root_files()
+    try:
+        files = [FileRecord(**file) for file in read_record(bench.place, STORE_RECORD, kind=STORE)["files"]]
+    except CorruptError as error:
+        bench.take_out(STORE_RECORD, problem_of(error, label=STORE))
+    except NotFoundError as error:
+        if not _is_store(bench.place):
+            raise
+        bench.problems.append(problem_of(error, label=STORE))
+    else:
+        if bench.settle_all("", files, made, label=STORE):
+            return
+        where = bench.place.path(STORE_RECORD)
+        bench.take_out(STORE_RECORD, Problem(STORE, None, where, "files as recorded", "older ones", ""))
+    for key, data in made.items():
+        bench.demand(key, data, label=STORE)
+    make_root(bench.place)
+    bench.restored.append(STORE_RECORD)
+
+
+def _is_store(place: Place) -> bool:
+    """Return whether a place without a store's record was a store."""
+    return any(entry.key.endswith(f"/{COMMITS}/split.json") for entry in place.entries())
+
+
+def _repair_dump(
+    bench: Bench, dump: str, split: Split, on_shard: Callable[[str, int], None] | None
+) -> list[Redo]:
+    """Repair one dump and return what must be dumped again."""
+    try:
+        bench.place.path(dump)
+    except SymlinkError as error:
+        bench.left.append(problem_of(error, label=dump))
+        return []
+    identity = repair_dump(bench, dump, split, on_shard)
+    if identity is None:
+        where = f"{dump}/{COMMITS}/dump.json"
+        remedy = "Dump the model again: shards that are there are adopted."
+        found = Problem(dump, None, bench.place.path(where), "a record of which dump this is", "none", remedy)
+        bench.left += [found] if _was_touched(bench.place, dump) else []
+        return []
+    return [*_damaged(bench.place, identity), *_interrupted(bench, identity, split)]
+
+
+def _damaged(place: Place, dump: DumpIdentity) -> Iterator[Redo]:
+    """Yield the layers that repairs took out of sight and nobody dumped again."""
+    for manifest, name, last in out_of_sight(place, dump.key):
+        if last.reason == "damaged":
+            missing = sorted(set(range(len(manifest.row_groups))) - set(last.layers[name].kept))
+            address = Address(manifest.dataset, manifest.split, manifest.model, name)
+            yield Redo(address, manifest.fingerprint, tuple(missing))
+
+
+def _interrupted(bench: Bench, dump: DumpIdentity, split: Split) -> Iterator[Redo]:
+    """Yield the layers of a dump that were never sealed, or not again, if repairs took files out of it."""
+    place = bench.place
+    if not _was_touched(place, dump.key):
+        return
+    groups = set(range(len(split.row_groups)))
+    homes = [f"{dump.key}/{COMMITS}/{name}" for name in unsealed_passes(place, dump.key)]
+    missing = [{g for g in groups if place.size(f"{home}/{marker_name(g)}") is None} for home in homes]
+    fewest = min(missing, key=len, default=groups)
+    for name in unsealed_layers(bench, dump):
+        address = Address(dump.dataset, dump.split, dump.model, name)
+        yield Redo(address, dump.fingerprint, tuple(sorted(fewest)))
+
+
+def _was_touched(place: Place, dump: str) -> bool:
+    """Return whether something of a dump lies in quarantine."""
+    return any(f"/{dump}/" in entry.key for entry in place.entries(QUARANTINE))

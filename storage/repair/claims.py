@@ -1,0 +1,192 @@
+"""Repairing what a manifest vouches for: files beside the shards, markers, and which shards are sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from storage import arrays
+from storage.chunks import ShardReader
+from storage.codecs import UndecodableError
+from storage.errors import CorruptError, NotFoundError
+from storage.groups import group_files, layer_files, sealed_flag
+from storage.layout import COMMITS, marker_name
+from storage.names import encode_name
+from storage.records import create_record, read_record, record_bytes
+from storage.schema import MARKER, Encoding, ShardRecord, digest_of, digest_of_bytes, digest_of_ids
+from storage.shard_format import ChunkTable, chunk_digest, read_index, shard_index
+from storage.shards import digest_address
+from storage.verify import Problem, problem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from storage.place import Place
+    from storage.repair.bench import Bench
+    from storage.schema import DumpIdentity, LayerRecord, Manifest
+    from storage.splits import Split
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A manifest, and the row groups of its layers that somebody relies on; `live` layers are those readers see."""
+
+    manifest: Manifest
+    row_groups: Mapping[str, tuple[int, ...]]
+    live: frozenset[str]
+
+
+def repair_claim(
+    bench: Bench,
+    dump: DumpIdentity,
+    split: Split,
+    claim: Claim,
+    on_shard: Callable[[str, int], None] | None,
+) -> dict[str, set[int]]:
+    """Restore what can be restored; return layer → row groups to dump again.
+
+    A layer with an empty set has sound shards but must be sealed again: a file beside them is made otherwise by now.
+    """
+    bad: dict[str, set[int]] = {name: set() for name in _settle_beside(bench, dump, split, claim)}
+    for row_group in sorted({group for groups in claim.row_groups.values() for group in groups}):
+        layers = {name for name, groups in claim.row_groups.items() if row_group in groups}
+        for name in _unsound_shards(bench, dump, split, claim, row_group, layers, on_shard):
+            bad.setdefault(name, set()).add(row_group)
+    return bad
+
+
+def _settle_beside(bench: Bench, dump: DumpIdentity, split: Split, claim: Claim) -> set[str]:
+    """Restore the files beside the shards of live layers; return the layers whose records must be made again."""
+    if not claim.live:
+        return set()
+    about = {"model": dump.model, "fingerprint": dump.fingerprint, "identity": dump.identity}
+    made = {**group_files(dump), f"{COMMITS}/dump.json": record_bytes("dump", about)}
+    whole = bench.settle_all(dump.key, claim.manifest.files, made, label=dump.label())
+    again = set() if whole else set(claim.live)
+    for name in claim.live:
+        layer = claim.manifest.layers[name]
+        below = encode_name(name)
+        made = layer_files(dump, split, name, claim.manifest.specs[name], Encoding())
+        made[f"{below}/activations/zarr.json"] = layer.metadata.encode()
+        if not bench.settle_all(dump.key, layer.files, made, label=dump.label(name)):
+            again.add(name)
+        bench.demand(f"{dump.key}/{below}/sealed/c", sealed_flag()["c"], label=dump.label(name))
+    return again
+
+
+def _unsound_shards(
+    bench: Bench,
+    dump: DumpIdentity,
+    split: Split,
+    claim: Claim,
+    row_group: int,
+    layers: set[str],
+    on_shard: Callable[[str, int], None] | None,
+) -> set[str]:
+    """Return the layers whose shard of a row group is damaged, each in quarantine; the marker is sound or gone."""
+    manifest, place = claim.manifest, bench.place
+    unsound: set[str] = set()
+    rebuilt = _settle_marker(bench, dump, split, manifest, row_group, layers)
+    for name in sorted(layers):
+        record = manifest.layers[name]
+        seal = record.shards[row_group]
+        reader = ShardReader(
+            place=place,
+            dump=dump.key,
+            fingerprint=dump.fingerprint,
+            pass_name=manifest.pass_name,
+            label=dump.label(name),
+            record=record,
+            row_group=row_group,
+            check=True,
+        )
+        try:
+            if rebuilt is not None and name not in rebuilt:
+                raise CorruptError(
+                    representation=dump.label(name),
+                    row_group=row_group,
+                    file=place.path(reader.key),
+                    expected="the shard that the manifest committed",
+                    found="another one, or none",
+                )
+            reader.verify(range)
+        except (CorruptError, NotFoundError) as error:
+            bench.take_out(reader.key, problem_of(error, label=dump.label(name), row_group=row_group))
+            unsound.add(name)
+        if on_shard is not None:
+            on_shard(dump.label(name), seal.n_bytes)
+    return unsound
+
+
+def _settle_marker(
+    bench: Bench, dump: DumpIdentity, split: Split, manifest: Manifest, row_group: int, layers: set[str]
+) -> set[str] | None:
+    """Rebuild a damaged marker from sound shards; return the layers it now vouches for, or None if it was sound."""
+    key = f"{dump.key}/{COMMITS}/{manifest.pass_name}/{marker_name(row_group)}"
+    found = "the record of other shards"
+    try:
+        shards = read_record(bench.place, key, kind=MARKER)["shards"]
+        if all(_is_record(shards.get(name), manifest.layers[name], row_group) for name in layers):
+            return None
+        problem = Problem(
+            dump.label(), row_group, bench.place.path(key), "the marker of this row group", found, ""
+        )
+    except (CorruptError, NotFoundError) as error:
+        problem = problem_of(error, label=dump.label(), row_group=row_group)
+    records = {
+        name: record
+        for name, layer in manifest.layers.items()
+        if (record := _record_of_shard(bench.place, dump, layer, row_group)) is not None
+    }
+    bench.take_out(key, problem)
+    if records:
+        content = _marker(dump, split, manifest, row_group, records)
+        create_record(bench.place, key, kind=MARKER, content=content)
+        bench.restored.append(key)
+    return set(records)
+
+
+def _is_record(record: Mapping[str, Any] | None, layer: LayerRecord, row_group: int) -> bool:
+    """Return whether a marker's entry is the one that the manifest committed."""
+    return record is not None and digest_of(record) == layer.shards[row_group].digest
+
+
+def _marker(
+    dump: DumpIdentity, split: Split, manifest: Manifest, row_group: int, records: Mapping[str, ShardRecord]
+) -> dict[str, Any]:
+    """Return the content of a marker that vouches for shards found sound."""
+    start, stop = split.row_groups[row_group]
+    runs = manifest.provenance
+    rebuilt = {"rebuilt": "by a repair, out of several runs", "runs": list(runs)}
+    return {
+        "fingerprint": dump.fingerprint,
+        "row_group": row_group,
+        "rows": [start, stop],
+        "sample_digest": digest_of_ids(split.sample_ids[start:stop]),
+        "metadata": {
+            name: digest_of_bytes(layer.metadata.encode()) for name, layer in manifest.layers.items()
+        },
+        "shards": {name: record.to_json() for name, record in records.items()},
+        "provenance": runs[0] if len(runs) == 1 else rebuilt,
+    }
+
+
+def _record_of_shard(
+    place: Place, dump: DumpIdentity, layer: LayerRecord, row_group: int
+) -> ShardRecord | None:
+    """Return the record of a shard out of its bytes, or None unless the manifest committed exactly these."""
+    seal = layer.shards[row_group]
+    layout = arrays.describe(layer.metadata.encode())
+    try:
+        data = memoryview(place.read(f"{dump.key}/{seal.key}"))
+        ranges = list(read_index(bytes(data), layout.n_chunks))
+    except (CorruptError, NotFoundError, UndecodableError):
+        return None
+    address = digest_address(dump.fingerprint, seal.key)
+    table = ChunkTable(
+        tuple(stop - start for start, stop in ranges),
+        tuple(chunk_digest(address, i, data[start:stop]) for i, (start, stop) in enumerate(ranges)),
+    )
+    record = ShardRecord(seal.key, len(data), seal.n_rows, seal.absmax, table)
+    whole = data[sum(table.n_bytes) :] == shard_index(table, layout.n_chunks)
+    return record if whole and _is_record(record.to_json(), layer, row_group) else None

@@ -1,0 +1,187 @@
+"""Repairing one dump: its retirements, manifests and what they vouch for; damaged layers are retired."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from storage import arrays
+from storage.errors import CorruptError, NotFoundError, StoreError
+from storage.evict import out_of_sight
+from storage.groups import group_files
+from storage.layout import COMMITS
+from storage.place import QUARANTINE
+from storage.records import read_cached, read_record, record_bytes
+from storage.repair.claims import Claim, repair_claim
+from storage.repair.unsealed import rebuild_manifest, repair_unsealed, settle_layers
+from storage.retired import RETIRED, RetiredLayer, latest_of, retire, retirement_key, retirements
+from storage.schema import DumpIdentity
+from storage.sealed import all_manifests, manifest_of, manifests
+from storage.verify import Problem, problem_of
+from storage.write import Dump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storage.place import Place
+    from storage.repair.bench import Bench
+    from storage.splits import Split
+
+
+def repair_dump(
+    bench: Bench, dump: str, split: Split, on_shard: Callable[[str, int], None] | None
+) -> DumpIdentity | None:
+    """Repair the dump under the key `dump`; return which it is, or None where nothing says so any more."""
+    place = bench.place
+    _take_out_manifests(bench, dump)
+    _mend_history(bench, dump)
+    identity = _settle_identity(bench, dump, split)
+    if identity is None:
+        return None
+    settle_layers(bench, identity, split, _live(place, dump))
+    for pass_name in lost_manifests(place, dump):
+        rebuild_manifest(bench, identity, split, pass_name)
+    kept: dict[str, RetiredLayer] = {}
+    for claim in _claims(place, dump):
+        for name, bad in repair_claim(bench, identity, split, claim, on_shard).items():
+            sound = tuple(group for group in claim.row_groups[name] if group not in bad)
+            kept[name] = RetiredLayer(claim.manifest.pass_name, sound)
+    if kept:
+        retire(place, dump, kept, reason="damaged")
+    _seal_what_is_sound(bench, identity, split)
+    claimed = {
+        claim.manifest.layers[name].shards[group].key
+        for claim in _claims(place, dump)
+        for name, groups in claim.row_groups.items()
+        for group in groups
+    }
+    repair_unsealed(bench, identity, split, claimed)
+    return identity
+
+
+def lost_manifests(place: Place, dump: str) -> list[str]:
+    """Return the passes whose manifest was taken out and not made again."""
+    found = set()
+    for entry in place.entries(QUARANTINE):
+        _, _, rest = entry.key.removeprefix(f"{QUARANTINE}/").partition(f"/{dump}/{COMMITS}/")
+        pass_name, _, name = rest.partition("/")
+        if name == "manifest.json" and manifest_of(place, dump, pass_name) is None:
+            found.add(pass_name)
+    return sorted(found)
+
+
+def _live(place: Place, dump: str) -> set[str]:
+    """Return the layers that readers see."""
+    return {name for manifest in manifests(place, dump) for name in manifest.layers}
+
+
+def _take_out_manifests(bench: Bench, dump: str) -> None:
+    """Take out every manifest that is damaged or belongs elsewhere."""
+    for name in bench.place.directories(f"{dump}/{COMMITS}"):
+        try:
+            manifest_of(bench.place, dump, name)
+        except CorruptError as error:
+            bench.take_out(f"{dump}/{COMMITS}/{name}/manifest.json", problem_of(error, label=dump))
+
+
+def _mend_history(bench: Bench, dump: str) -> None:
+    """Fill the place of retirements that are damaged or missing.
+
+    What they said is not known; but layers that were sealed again since were retired before. Others come into sight
+    again, and those whose shards are gone are then found damaged.
+    """
+    place = bench.place
+    sealed = list(all_manifests(place, dump))
+    there = [entry.key for entry in place.entries(f"{dump}/{COMMITS}") if f"/{RETIRED}-" in entry.key]
+    count = max(
+        [*(manifest.generation for manifest in sealed), *(_number(key) + 1 for key in there)], default=0
+    )
+    for number in range(count):
+        key = retirement_key(dump, number)
+        problem = Problem(dump, None, place.path(key), "the record of a retirement", "none", "")
+        try:
+            if read_cached(place, key, kind=RETIRED) is not None:
+                continue
+        except CorruptError as error:
+            problem = problem_of(error, label=dump)
+        bench.take_out(key, problem)
+        later = {name for m in sealed if m.generation > number for name in m.layers}
+        before = sorted((m for m in sealed if m.generation <= number), key=lambda m: m.generation)
+        superseded = {
+            name: RetiredLayer(m.pass_name, ()) for m in before for name in m.layers if name in later
+        }
+        retire(place, dump, superseded, reason="damaged", number=number)
+        bench.restored.append(key)
+
+
+def _number(key: str) -> int:
+    """Return the number of a retirement out of its key."""
+    digits = key.rpartition("-")[2].partition(".")[0]
+    return int(digits) if digits.isdigit() else -1
+
+
+def _settle_identity(bench: Bench, dump: str, split: Split) -> DumpIdentity | None:
+    """Return which dump this is, from a manifest, its own record or its group; restore the record if it was lost."""
+    place = bench.place
+    key = f"{dump}/{COMMITS}/dump.json"
+    sealed = next(iter(all_manifests(place, dump)), None)
+    if sealed is not None:
+        return DumpIdentity(split.dataset, split.name, sealed.model, sealed.identity, sealed.sample_digest)
+    try:
+        about = read_record(place, key, kind="dump")
+    except (CorruptError, NotFoundError) as error:
+        if isinstance(error, CorruptError):
+            bench.take_out(key, problem_of(error, label=dump))
+        about = _attributes(place, dump)
+    if not {"model", "identity"} <= set(about):
+        return None
+    found = DumpIdentity(split.dataset, split.name, about["model"], about["identity"], split.sample_digest)
+    if found.key != dump:
+        return None
+    content = {"model": found.model, "fingerprint": found.fingerprint, "identity": found.identity}
+    bench.put_back(key, record_bytes("dump", content))
+    for name, data in group_files(found).items():
+        bench.demand(f"{dump}/{name}", data, label=found.label())
+    return found
+
+
+def _attributes(place: Place, dump: str) -> dict[str, object]:
+    """Return what the group of a dump says of it."""
+    try:
+        return arrays.attributes_of(place.read(f"{dump}/zarr.json"))
+    except StoreError:
+        return {}
+
+
+def _claims(place: Place, dump: str) -> list[Claim]:
+    """Return what somebody relies on: layers in sight, and row groups that a repair keeps for the next dump."""
+    whole = {manifest.pass_name: manifest for manifest in all_manifests(place, dump)}
+    claims = {name: Claim(manifest, {}, frozenset()) for name, manifest in whole.items()}
+    for manifest in manifests(place, dump):
+        everything = tuple(range(len(manifest.row_groups)))
+        groups = dict.fromkeys(manifest.layers, everything)
+        claims[manifest.pass_name] = Claim(whole[manifest.pass_name], groups, frozenset(groups))
+    for manifest, name, last in out_of_sight(place, dump):
+        claim = claims[manifest.pass_name]
+        if last.reason == "damaged":
+            groups = {**claim.row_groups, name: last.layers[name].kept}
+            claims[manifest.pass_name] = replace(claim, row_groups=groups)
+    return list(claims.values())
+
+
+def _seal_what_is_sound(bench: Bench, dump: DumpIdentity, split: Split) -> None:
+    """Seal retired layers again of which every row group is sound: only a file beside the shards was made anew."""
+    place = bench.place
+    history = retirements(place, dump.key)
+    everything = tuple(range(len(split.row_groups)))
+    sound = {
+        name: manifest.specs[name]
+        for manifest, name, last in out_of_sight(place, dump.key)
+        if last.reason == "damaged" and last.layers[name].kept == everything
+    }
+    if not sound:
+        return
+    latest = {name: past.layers[name] for name in sound if (past := latest_of(history, name)) is not None}
+    again = Dump.taken_up(place, dump, split, layers=sound, generation=len(history), retired=latest)
+    if not again.missing_row_groups():
+        again.seal()

@@ -1,0 +1,229 @@
+"""Repairing what was never sealed: markers and shards of a pass that a writer will take up again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from storage import arrays
+from storage.codecs import UndecodableError
+from storage.errors import CorruptError, NotFoundError, StoreError
+from storage.groups import layer_files
+from storage.layout import COMMITS, marker_name
+from storage.names import decode_name, encode_name
+from storage.records import read_record
+from storage.retired import retirements
+from storage.schema import MARKER, Encoding, LayerSpec, ShardRecord, digest_of_bytes, pass_digest
+from storage.sealed import all_manifests, manifest_of
+from storage.shard_format import chunk_digest, read_index, shard_index
+from storage.shards import digest_address
+from storage.verify import Problem, problem_of
+from storage.write import Dump
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from storage.arrays import ArrayLayout
+    from storage.place import Place
+    from storage.repair.bench import Bench
+    from storage.schema import DumpIdentity
+    from storage.splits import Split
+
+
+def repair_unsealed(bench: Bench, dump: DumpIdentity, split: Split, claimed: set[str]) -> None:
+    """Take out bad markers and shards, so that the dump resumes; `claimed` shards belong to manifests."""
+    marked: set[str] = set()
+    for pass_name in unsealed_passes(bench.place, dump.key):
+        for row_group in range(len(split.row_groups)):
+            key = f"{dump.key}/{COMMITS}/{pass_name}/{marker_name(row_group)}"
+            if bench.place.size(key) is not None and not _is_stale(bench.place, dump, pass_name, key):
+                marked |= _repair_marker(bench, dump, key, row_group, claimed)
+    for name in bench.place.directories(dump.key):
+        for entry in list(bench.place.entries(f"{dump.key}/{name}/activations")):
+            below = entry.key.removeprefix(f"{dump.key}/")
+            if "/c." in below and below not in claimed | marked:
+                _take_out_unless_whole(bench, dump, name, below)
+
+
+def settle_layers(bench: Bench, dump: DumpIdentity, split: Split, sealed: set[str]) -> None:
+    """Restore the files beside the shards of layers that no reader sees; `sealed` ones are left to their manifests."""
+    for name, metadata in _layers(bench, dump):
+        if name in sealed:
+            continue
+        try:
+            layout = arrays.describe(metadata)
+            spec = LayerSpec(layout.shape[1:], layout.dtype)
+        except (UndecodableError, StoreError) as error:
+            key = f"{dump.key}/{encode_name(name)}/activations/zarr.json"
+            found = f"others ({error})"
+            bench.take_out(
+                key, Problem(dump.label(name), None, bench.place.path(key), "an array's metadata", found, "")
+            )
+            continue
+        for key, data in layer_files(dump, split, name, spec, Encoding()).items():
+            full = f"{dump.key}/{key}"
+            if key.endswith("activations/zarr.json") or (key.endswith("zarr.json") and _parses(bench, full)):
+                continue
+            bench.demand(full, data, label=dump.label(name))
+
+
+def rebuild_manifest(bench: Bench, dump: DumpIdentity, split: Split, pass_name: str) -> bool:
+    """Seal a pass again whose manifest was lost, if all its markers are sound; return whether it was done."""
+    place = bench.place
+    try:
+        keys = [
+            f"{dump.key}/{COMMITS}/{pass_name}/{marker_name(group)}" for group in range(len(split.row_groups))
+        ]
+        specs = _specs(place, dump, read_record(place, keys[0], kind=MARKER)["metadata"])
+        for generation in range(len(retirements(place, dump.key)) + 1):
+            if pass_digest(specs, generation) == pass_name:
+                Dump.taken_up(place, dump, split, layers=specs, generation=generation).seal()
+                bench.restored.append(f"{dump.key}/{COMMITS}/{pass_name}/manifest.json")
+                return True
+    except (StoreError, UndecodableError, KeyError):
+        pass
+    return False
+
+
+def unsealed_passes(place: Place, dump: str) -> list[str]:
+    """Return the passes of a dump without a manifest; errors as `manifest_of`."""
+    return [name for name in place.directories(f"{dump}/{COMMITS}") if manifest_of(place, dump, name) is None]
+
+
+def unsealed_layers(bench: Bench, dump: DumpIdentity) -> list[str]:
+    """Return the layers that were set up and that no manifest names."""
+    sealed = {name for manifest in all_manifests(bench.place, dump.key) for name in manifest.layers}
+    return [name for name, _ in _layers(bench, dump) if name not in sealed]
+
+
+def _layers(bench: Bench, dump: DumpIdentity) -> list[tuple[str, bytes]]:
+    """Return name and array metadata of every layer that was set up."""
+    found = []
+    for directory in bench.place.directories(dump.key):
+        try:
+            metadata = bench.place.read(f"{dump.key}/{directory}/activations/zarr.json")
+            name = arrays.attributes_of(metadata).get("layer") or decode_name(directory)
+        except (CorruptError, NotFoundError):
+            continue
+        if isinstance(name, str) and encode_name(name) == directory:
+            found.append((name, metadata))
+    return found
+
+
+def _parses(bench: Bench, key: str) -> bool:
+    """Return whether a file is JSON."""
+    try:
+        json.loads(bench.place.read(key))
+    except (ValueError, CorruptError, NotFoundError):
+        return False
+    return True
+
+
+def _specs(place: Place, dump: DumpIdentity, layers: Mapping[str, Any]) -> dict[str, LayerSpec]:
+    """Return shape and dtype of layers as their arrays' metadata on the disk have them."""
+    specs = {}
+    for name in layers:
+        layout = arrays.describe(place.read(f"{dump.key}/{encode_name(name)}/activations/zarr.json"))
+        specs[name] = LayerSpec(layout.shape[1:], layout.dtype)
+    return specs
+
+
+def _is_stale(place: Place, dump: DumpIdentity, pass_name: str, marker: str) -> bool:
+    """Return whether a pass can never be taken up again, because a retirement was counted since."""
+    try:
+        specs = _specs(place, dump, read_record(place, marker, kind=MARKER)["metadata"])
+    except (CorruptError, NotFoundError, UndecodableError, KeyError):
+        return False
+    return pass_digest(specs, len(retirements(place, dump.key))) != pass_name
+
+
+def _repair_marker(bench: Bench, dump: DumpIdentity, key: str, row_group: int, claimed: set[str]) -> set[str]:
+    """Take out a marker that is damaged, or vouches for a shard that is; return the shards it goes on to vouch for."""
+    place = bench.place
+    where, label = place.path(key), dump.label()
+    try:
+        marker = read_record(place, key, kind=MARKER)
+    except (CorruptError, NotFoundError) as error:
+        bench.take_out(key, problem_of(error, label=label, row_group=row_group))
+        return set()
+    mine = (marker["fingerprint"], marker["row_group"]) == (dump.fingerprint, row_group)
+    if not mine or _is_of_other_arrays(place, dump, marker):
+        bench.take_out(key, Problem(label, row_group, where, "the marker of these rows", "another one", ""))
+        return set()
+    records = {name: ShardRecord.from_json(record) for name, record in marker["shards"].items()}
+    bad = {name: record.key for name, record in records.items() if not _matches(place, dump, name, record)}
+    for name, shard in bad.items():
+        if shard not in claimed:
+            full = f"{dump.key}/{shard}"
+            found = Problem(
+                dump.label(name), row_group, place.path(full), "the shard of its marker", "others", ""
+            )
+            bench.take_out(full, found)
+    if bad:
+        found = Problem(label, row_group, where, "sound shards", f"damaged ones of {', '.join(bad)}", "")
+        bench.take_out(key, found)
+        return set()
+    return {record.key for record in records.values()}
+
+
+def _matches(place: Place, dump: DumpIdentity, layer: str, record: ShardRecord) -> bool:
+    """Return whether a shard holds, byte for byte, what its record says; its index only where the array is there."""
+    try:
+        data = memoryview(place.read(f"{dump.key}/{record.key}"))
+    except (CorruptError, NotFoundError):
+        return False
+    address = digest_address(dump.fingerprint, record.key)
+    table = record.chunks
+    spans = zip(table.starts, table.n_bytes, table.digests, strict=True)
+    sound = len(data) == record.n_bytes and all(
+        chunk_digest(address, chunk, data[start : start + length]) == digest
+        for chunk, (start, length, digest) in enumerate(spans)
+    )
+    metadata = _metadata(place, dump, layer)
+    if metadata is None or not sound:
+        return sound
+    return data[sum(table.n_bytes) :] == shard_index(table, arrays.describe(metadata).n_chunks)
+
+
+def _metadata(place: Place, dump: DumpIdentity, layer: str) -> bytes | None:
+    """Return the metadata of a layer's array, or None where it was taken out."""
+    try:
+        return place.read(f"{dump.key}/{encode_name(layer)}/activations/zarr.json")
+    except NotFoundError:
+        return None
+
+
+def _is_of_other_arrays(place: Place, dump: DumpIdentity, marker: Mapping[str, Any]) -> bool:
+    """Return whether an array was made again with another encoding since its shards were marked."""
+    return any(
+        digest_of_bytes(metadata) != digest
+        for name, digest in marker["metadata"].items()
+        if (metadata := _metadata(place, dump, name)) is not None
+    )
+
+
+def _take_out_unless_whole(bench: Bench, dump: DumpIdentity, directory: str, shard: str) -> None:
+    """Take out a shard that nothing vouches for and that cannot be decoded: no writer could adopt it."""
+    key = f"{dump.key}/{shard}"
+    try:
+        layout = arrays.describe(bench.place.read(f"{dump.key}/{directory}/activations/zarr.json"))
+        if _decodes(bench.place.read(key), layout):
+            return
+    except (NotFoundError, UndecodableError):
+        return
+    except CorruptError:
+        pass
+    bench.take_out(key, Problem(dump.label(), None, key, "a whole shard", "bytes that do not decode", ""))
+
+
+def _decodes(data: bytes, layout: ArrayLayout) -> bool:
+    """Return whether every chunk of a shard can be decoded."""
+    scratch = np.empty((layout.chunk_rows, *layout.shape[1:]), layout.dtype)
+    try:
+        for start, stop in read_index(data, layout.n_chunks):
+            layout.codec.decode(memoryview(data)[start:stop], scratch, check=True)
+    except UndecodableError:
+        return False
+    return True
