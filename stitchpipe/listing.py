@@ -40,7 +40,7 @@ def table(frame: pd.DataFrame, title: str | None = None) -> Table:
 def representations(workspace: Workspace) -> Table:
     """Return the sealed and the evicted representations, one row each; of an evicted one the size it had."""
     view = Table(title=str(workspace.root), title_justify="left")
-    for name in ("data set", "split", "model", "layer", "samples", "shape", "dtype", "size", "dump", ""):
+    for name in ("data set", "split", "model", "layer", "values", "size", "dump", ""):
         view.add_column(name, overflow="fold", justify="right" if name == "size" else "left")
     sealed: list[tuple[SealedLayer | EvictedLayer, str]] = [
         (found, "") for found in workspace.store.representations()
@@ -48,15 +48,12 @@ def representations(workspace: Workspace) -> Table:
     gone = [(found, f"evicted {day_of(found.evicted_s)}") for found in workspace.store.evicted()]
     for found, state in sorted([*sealed, *gone], key=lambda one: (one[0].address, one[0].fingerprint)):
         at = found.address
-        n_samples, *shape = found.shape
         cells = (
             at.dataset,
             at.split,
             at.model,
             at.layer,
-            str(n_samples),
-            _shape(tuple(shape)),
-            found.dtype,
+            f"{_shape(found.shape)} {found.dtype}",
             size_of(found.n_bytes),
             found.fingerprint[:SHORT],
             state,

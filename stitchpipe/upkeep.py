@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from stitchpipe.config import load
+from stitchpipe.location import named_store
 from stitchpipe.workspace import WorkspaceError
 from storage import Repair, Store, StoreError, open_place
 
@@ -41,19 +42,16 @@ def store_at(place: str, *, mode: Literal["r", "a"] = "r") -> Store:
 
     Raises
     ------
-    WorkspaceError
+    WorkspaceError, LocationError
         There is neither.
     """
-    if "://" in place:
-        return Store(open_place(place), mode=mode)
-    root = Path(place)
-    for candidate in (root / "store.zarr", root):
-        if (candidate / "commits").is_dir():
-            return Store(open_place(candidate), mode=mode)
+    location = named_store(place)
+    if "://" in location or (Path(location) / "commits").is_dir():
+        return Store(open_place(location), mode=mode)
     raise WorkspaceError(
         where=place,
         expected="the folder of a run, or a store",
-        found="no store" if root.is_dir() else "no such folder",
+        found="no store" if Path(place).is_dir() else "no such folder",
         remedy="Give the --out folder of a run, the path of a store, or its s3:// URL.",
     )
 
