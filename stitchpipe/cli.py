@@ -385,9 +385,8 @@ def _folder(name: str, out: Path | None) -> Path:
 def _print(*what: Any) -> None:
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     for part in what:
-        console.print(part, crop=False)  # tables fit the terminal; a declaration must not lose its ends
+        Console().print(part, crop=False)  # tables fit the terminal; a declaration must not lose its ends
 
 
 def _print_frame(frame: pd.DataFrame) -> None:

@@ -40,12 +40,13 @@ def table(frame: pd.DataFrame, title: str | None = None) -> Table:
 def representations(workspace: Workspace) -> Table:
     """Return the sealed and the evicted representations, one row each; of an evicted one the size it had."""
     view = Table(title=str(workspace.root), title_justify="left")
-    for name in ("data set", "split", "model", "layer", "values", "size", "dump", ""):
-        view.add_column(name, overflow="fold", justify="right" if name == "size" else "left")
+    for name in ("data set", "split", "model", "layer", "shape", "dtype", "size", "dump", ""):
+        whole = name in ("layer", "size", "")
+        view.add_column(name, overflow="fold", no_wrap=whole, justify="right" if name == "size" else "left")
     sealed: list[tuple[SealedLayer | EvictedLayer, str]] = [
         (found, "") for found in workspace.store.representations()
     ]
-    gone = [(found, f"evicted {day_of(found.evicted_s)}") for found in workspace.store.evicted()]
+    gone = [(found, "evicted") for found in workspace.store.evicted()]
     for found, state in sorted([*sealed, *gone], key=lambda one: (one[0].address, one[0].fingerprint)):
         at = found.address
         cells = (
@@ -53,7 +54,8 @@ def representations(workspace: Workspace) -> Table:
             at.split,
             at.model,
             at.layer,
-            f"{_shape(found.shape)} {found.dtype}",
+            _shape(found.shape),
+            found.dtype,
             size_of(found.n_bytes),
             found.fingerprint[:SHORT],
             state,
@@ -100,11 +102,11 @@ def garbage(found: Garbage) -> Table:
     rows.append(("commits/quarantine", "quarantined; kept without --quarantine", found.quarantined))
     for where, what, entries in rows:
         if entries:
-            newest = day_of(max(entry.modified_s for entry in entries), clock=True)
+            newest = minute_of(max(entry.modified_s for entry in entries))
             size = size_of(sum(entry.n_bytes for entry in entries))
             view.add_row(*map(Text, (where, what, str(len(entries)), size, newest)))
     for where, newest_s in found.in_use:
-        view.add_row(Text(where), "perhaps in use: left alone", "", "", day_of(newest_s, clock=True))
+        view.add_row(Text(where), "perhaps in use: left alone", "", "", minute_of(newest_s))
     return view
 
 
@@ -117,9 +119,9 @@ def size_of(n_bytes: float) -> str:
     return f"{n_bytes:.3g} TiB"
 
 
-def day_of(at_s: float, *, clock: bool = False) -> str:
-    """Return a day, or a minute, in UTC; `at_s` counts seconds since the epoch."""
-    return time.strftime("%Y-%m-%d %H:%M" if clock else "%Y-%m-%d", time.gmtime(at_s))
+def minute_of(at_s: float) -> str:
+    """Return a minute in UTC; `at_s` counts seconds since the epoch."""
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at_s))
 
 
 def details(workspace: Workspace, address: str | None) -> RenderableType:
