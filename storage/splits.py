@@ -88,18 +88,14 @@ def add_split(place: Place, split: Split) -> Split:
 
 
 def completed_split(place: Place, dataset: str, name: str) -> Split:
-    """Return a committed split, the arrays beside its record made where a killed writer left them out.
+    """Return a committed split, complete and durable: a killed writer may have left it otherwise.
 
     Raises
     ------
     NotFoundError
         There is none of that name.
     """
-    split = load_split(place, dataset, name)
-    record = read_record(place, f"{split_key(dataset, name)}/{COMMITS}/split.json", kind=SPLIT)
-    if all(place.size(file["key"]) is not None for file in record["files"]):
-        return split
-    return add_split(place, split)
+    return add_split(place, load_split(place, dataset, name))
 
 
 def planned_split(

@@ -27,9 +27,10 @@ class Disk:
         self.contents: dict[int, bytes] = {}
         self.names: dict[str, dict[str, int]] = {}
         self.left, self.count, self.off = 10**9, 0, False
+        self.log: list[tuple[str, str]] = []
 
     def watch(self, monkeypatch, *, after: int) -> None:
-        self.left, self.count, self.off = after, 0, False
+        self.left, self.count, self.off, self.log = after, 0, False, []
         for name in OPERATIONS:
             monkeypatch.setattr(os, name, self._wrapped(name, getattr(os, name)))
         opening = os.open
@@ -57,6 +58,7 @@ class Disk:
                 raise PowerCut
             self.left -= 1
             self.count += 1
+            self.log.append((name, str(arguments[0]) if name == "link" else ""))
             if name == "fsync":
                 return self._flush(target)
             return original(target, *arguments, **keywords)
