@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage import arrays
+from storage.confirmed import read_confirmed
 from storage.errors import ConflictError, NotFoundError, SampleIdError
 from storage.layout import COMMITS, plan_split, row_group_bounds, split_key
 from storage.names import encode_name
@@ -198,7 +199,8 @@ def _arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
     """
     key = split_key(split.dataset, split.name)
     above = f"{encode_name(split.dataset)}/zarr.json"
-    place.create(above, arrays.group_metadata({"dataset": split.dataset}))
+    home = arrays.group_metadata({"dataset": split.dataset})
+    place.create(above, home)
     about = {
         "dataset": split.dataset,
         "split": split.name,
@@ -215,7 +217,11 @@ def _arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
     beside = {
         f"{key}/{array}/{name}": data for array, content in made.items() for name, data in content.items()
     }
-    return {above: place.read(above), f"{key}/zarr.json": arrays.group_metadata(about), **beside}
+    return {
+        above: read_confirmed(place, above, wanted=home),
+        f"{key}/zarr.json": arrays.group_metadata(about),
+        **beside,
+    }
 
 
 def _content(split: Split) -> dict[str, Any]:

@@ -366,7 +366,9 @@ class Dump:
             dtype=spec.dtype,
             metadata=self._metadata[layer].decode(),
             shards=tuple(ShardRecord.from_json(marker["shards"][layer]).seal() for marker in markers),
-            files=layer_records(self._place, self.identity, self.split, layer),
+            files=layer_records(
+                self._place, self.identity, self.split, layer, metadata=self._metadata[layer]
+            ),
         )
 
     def _corrupt(self, key: str, layer: str, row_group: int, expected: str, found: str) -> CorruptError:

@@ -103,5 +103,11 @@ class Disk:
         cut = generator.randrange(len(written) + 1)
         garbage = generator.randbytes(len(written) - cut)
         return generator.choice(
-            [flushed or b"", written[:cut], written[:cut] + bytes(len(garbage)), written[:cut] + garbage, written]
+            [
+                flushed or b"",
+                written[:cut],
+                written[:cut] + bytes(len(garbage)),
+                written[:cut] + garbage,
+                written,
+            ]
         )

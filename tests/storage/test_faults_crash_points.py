@@ -146,10 +146,11 @@ def test_pairs_of_crashes_resume_to_the_same_bytes(place, monkeypatch, undisturb
 def test_every_point_and_many_pairs(place, monkeypatch, undisturbed):
     generator = random.Random(12)
     count, on_disk = n_operations(place, monkeypatch), place[0][0] is os
-    single = [[(at, answered)] for at in range(count) for answered in (False, *([] if on_disk else [True]))]
+    # on a disk, those before an operation are all in the default run (test_store_crashes)
+    single = [[(at, not on_disk and at % 2 > 0)] for at in range(0, count, 1 if on_disk else 3)]
     pairs = [
         [(generator.randrange(count), generator.random() < 0.5) for _ in range(2)]
-        for _ in range(100 if on_disk else 25)
+        for _ in range(100 if on_disk else 12)
     ]
     for crashes in single + pairs:
         crash_and_resume(place, monkeypatch, undisturbed, *crashes)

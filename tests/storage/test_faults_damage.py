@@ -19,7 +19,9 @@ SHAPES = {"blocks.1": (5, 6), "logits": (7,)}
 
 def values(layer, seed=0):
     """Return floats that are random in every bit but two: nothing to compress, so that chunks are of one size."""
-    bits = np.random.default_rng([seed, len(layer)]).integers(0, 2**31 - 2**28, (29, *SHAPES[layer]), np.uint32)
+    bits = np.random.default_rng([seed, len(layer)]).integers(
+        0, 2**31 - 2**28, (29, *SHAPES[layer]), np.uint32
+    )
     return bits.view("f4")
 
 
@@ -73,7 +75,10 @@ def refusals(url):
     """Return the errors that reading gives; what is read without one must be right."""
     errors = []
     for layer in LAYERS:
-        for read in (lambda found: found.read_rows(slice(None)), lambda found: found.read_rows(np.arange(28, -1, -1))[::-1]):
+        for read in (
+            lambda found: found.read_rows(slice(None)),
+            lambda found: found.read_rows(np.arange(28, -1, -1))[::-1],
+        ):
             as_a_new_process()
             try:
                 found = read(open_store(url).representation(address(layer)))
@@ -130,7 +135,9 @@ def swap_chunks(path, *, index_too):
     if index_too:
         index = np.frombuffer(bytes(data[-(16 * n_chunks + 4) : -4]), "<u8").reshape(n_chunks, 2).copy()
         index[[0, 1]] = index[[1, 0]]
-        data[-(16 * n_chunks + 4) :] = index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(4, "little")
+        data[-(16 * n_chunks + 4) :] = index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(
+            4, "little"
+        )
     else:
         data[a:b], data[c:d] = data[c:d], data[a:b]
     path.write_bytes(data)

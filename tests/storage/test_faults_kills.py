@@ -40,7 +40,9 @@ class Campaign:
     def __init__(self, processes, root, seed):
         self.processes, self.root, self.generator = processes, root, random.Random(seed)
         self.kills, self.phases, self.redone = 0, Counter(), 0
-        self.undisturbed_s = self.write(new_store(root / "undisturbed", row_groups=ROW_GROUPS), root / "log")[1]
+        self.undisturbed_s = self.write(new_store(root / "undisturbed", row_groups=ROW_GROUPS), root / "log")[
+            1
+        ]
         self.wanted = tree(root / "undisturbed")
 
     def write(self, store, log, seconds=None):

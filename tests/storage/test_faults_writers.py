@@ -69,7 +69,10 @@ def test_two_to_four_writers_of_one_dump_end_in_one_result(processes, tmp_path, 
     mixed = 0
     for store in stores:
         demand_one_correct_result(store)
-        plain = [truth(store, "logits")[slice(*bounds)].tobytes() for bounds in store.split("digits", "test").row_groups]
+        plain = [
+            truth(store, "logits")[slice(*bounds)].tobytes()
+            for bounds in store.split("digits", "test").row_groups
+        ]
         found = store.representation(address("logits"))
         own = sum(found.read(group).tobytes() == values for group, values in enumerate(plain))
         mixed += 0 < own < len(plain)
