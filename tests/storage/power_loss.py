@@ -44,7 +44,7 @@ class Disk:
         monkeypatch.setattr(os, "open", opened)
 
     def _concerns(self, target) -> bool:
-        path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else str(target)
+        path = Path(f"/proc/self/fd/{target}").readlink() if isinstance(target, int) else target
         return Path(path).is_relative_to(self.root)
 
     def _wrapped(self, name, original):
@@ -66,7 +66,7 @@ class Disk:
         return operation
 
     def _flush(self, descriptor: int) -> None:
-        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        path = str(Path(f"/proc/self/fd/{descriptor}").readlink())
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):
             self.names[path] = {entry.name: entry.inode() for entry in os.scandir(path)}
@@ -81,18 +81,18 @@ class Disk:
     def _rebuild(self, source: str, target: Path, generator) -> None:
         target.mkdir()
         flushed = self.names.get(source, {})
-        there = {entry.name: entry.inode() for entry in os.scandir(source)} if os.path.isdir(source) else {}
+        there = {entry.name: entry.inode() for entry in os.scandir(source)} if Path(source).is_dir() else {}
         for name in sorted({*flushed, *there}):
             inode = there.get(name)
             if flushed.get(name) != inode:
                 inode = generator.choice([flushed.get(name), inode])
             if inode is None:
                 continue
-            path = os.path.join(source, name)
-            if os.path.isdir(path):
-                self._rebuild(path, target / name, generator)
+            path = Path(source, name)
+            if path.is_dir():
+                self._rebuild(str(path), target / name, generator)
             else:
-                written = Path(path).read_bytes() if there.get(name) == inode else b""
+                written = path.read_bytes() if there.get(name) == inode else b""
                 (target / name).write_bytes(self._content(inode, written, generator))
 
     def _content(self, inode: int, written: bytes, generator) -> bytes:

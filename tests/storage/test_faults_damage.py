@@ -1,4 +1,4 @@
-"""Bits that flip, files that end early, chunks in each other's places: readers refuse or are right, `verify` names it."""
+"""Flipped bits, files that end early, chunks in each other's places: readers refuse or are right, `verify` names it."""
 
 import os
 import shutil
@@ -15,6 +15,12 @@ from tests.storage.small_dump import address, begin, new_store, tree
 KINDS = ("shards", "markers", "manifests", "other")
 LAYERS = ("blocks.1", "logits")
 SHAPES = {"blocks.1": (5, 6), "logits": (7,)}
+
+
+READS = (
+    lambda found: found.read_rows(slice(None)),
+    lambda found: found.read_rows(np.arange(28, -1, -1))[::-1],
+)
 
 
 def values(layer, seed=0):
@@ -75,10 +81,7 @@ def refusals(url):
     """Return the errors that reading gives; what is read without one must be right."""
     errors = []
     for layer in LAYERS:
-        for read in (
-            lambda found: found.read_rows(slice(None)),
-            lambda found: found.read_rows(np.arange(28, -1, -1))[::-1],
-        ):
+        for read in READS:
             as_a_new_process()
             try:
                 found = read(open_store(url).representation(address(layer)))

@@ -21,7 +21,7 @@ def write_and_tell(url, began, log):
     dump = begin(open_store(url, mode="a"))
     began.set()
     for row_group in dump.missing_row_groups():
-        with open(log, "a", buffering=1) as lines:
+        with log.open("a", buffering=1) as lines:
             lines.write(f"{row_group}\n")
         dump.write(row_group, blocks_of(dump, row_group))
     dump.seal()
