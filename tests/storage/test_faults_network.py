@@ -83,7 +83,7 @@ def demand_nothing_partial(url):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("schedules", [4, pytest.param(32, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("schedules", [2, pytest.param(32, marks=pytest.mark.slow)])
 def test_a_dump_through_random_faults_ends_in_the_same_bytes_or_says_why_not(
     proxy, aws, undisturbed, monkeypatch, schedules
 ):
@@ -109,18 +109,15 @@ def test_a_dump_goes_through_what_passes(proxy, aws, undisturbed, monkeypatch, k
     assert contents(aws, url) == undisturbed
 
 
-@pytest.mark.parametrize("kind", ["alter", 404])
+@pytest.mark.parametrize("kind", ["alter", pytest.param(404, marks=pytest.mark.slow)])
 def test_an_answer_that_lies_never_ends_in_a_damaged_store(proxy, aws, undisturbed, kind):
-    """Each answer to a GET in turn."""
+    """Answers about files that carry no digest of their own, the last before the manifest and one at random."""
     proxy.clear()
     dump_into(new_objects().url)
-    gets = [
-        at
-        for at, request in enumerate(proxy.seen)
-        if request.method == "GET" and "list-type" not in request.path
-    ]
-    generator = random.Random(len(gets))
-    for at in generator.sample(gets, 2):
+    gets = {at: request.path for at, request in enumerate(proxy.seen) if request.method == "GET"}
+    ends = ("/zarr.json", "/dump.json")
+    last = [max(at for at, path in gets.items() if path.endswith(end)) for end in ends]
+    for at in [*last, random.Random(1).choice(sorted(gets))]:
         proxy.clear()
         url = new_objects().url
         proxy.inject(kind, times=1, when=lambda request, at=at: len(proxy.seen) == at + 1)

@@ -116,13 +116,13 @@ def n_operations(tmp_path, monkeypatch):
 
 def test_a_dump_survives_a_power_cut_at_any_operation(campaign, n_operations):
     assert n_operations > 200
-    found = campaign(range(0, n_operations + 1, 4))
+    found = campaign(range(0, n_operations + 1, 6))
     assert [problems for problems in found if problems] == []
 
 
 def test_a_resume_after_a_kill_survives_a_power_cut(campaign):
     generator = random.Random(7)
-    found = campaign([generator.randrange(240) for _ in range(40)], kills=True)
+    found = campaign([generator.randrange(240) for _ in range(24)], kills=True)
     assert [problems for problems in found if problems] == []
 
 
