@@ -79,7 +79,7 @@ class Campaign:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kills", [12, pytest.param(120, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [12, pytest.param(100, marks=pytest.mark.slow)])
 def test_killed_writers_and_killed_resumes_redo_at_most_one_row_group_each(processes, tmp_path, kills):
     run = Campaign(processes, tmp_path, seed=kills)
     for number in itertools.count():
