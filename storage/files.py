@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -202,8 +202,10 @@ class Files:
         """Make a directory and those above it durable; the first use in a process syncs existing ones too."""
         if path in self._durable and os.path.isdir(path):  # noqa: PTH112
             return
-        parent = os.path.dirname(path)  # noqa: PTH120
-        if path != self.root:
+        if path == self.root:
+            _make_durable(path)
+        else:
+            parent = os.path.dirname(path)  # noqa: PTH120
             self.make_directory(parent)
             os.makedirs(path, exist_ok=True)  # noqa: PTH103
             _sync_directory(parent)
@@ -287,6 +289,21 @@ def _sync_file(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _make_durable(path: str) -> None:
+    """Make a directory and those above it that are not there, each durable before one is made in it.
+
+    One that is there may be a moment old: its name is made durable too, where its parent may be opened.
+    """
+    parent = os.path.dirname(path)  # noqa: PTH120
+    if os.path.isdir(path):  # noqa: PTH112
+        with suppress(PermissionError):
+            _sync_directory(parent)
+        return
+    _make_durable(parent)
+    os.makedirs(path, exist_ok=True)  # noqa: PTH103
+    _sync_directory(parent)
 
 
 def _sync_directory(path: str) -> None:

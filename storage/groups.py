@@ -9,6 +9,7 @@ import numpy as np
 
 from storage import arrays
 from storage.codecs import UndecodableError
+from storage.confirmed import read_confirmed
 from storage.errors import ConflictError, CorruptError
 from storage.layout import COMMITS, chunk_rows
 from storage.names import encode_name
@@ -40,9 +41,11 @@ def set_up_layers(
         place.create(f"{dump.key}/{name}", data)
     metadata = {}
     for layer, spec in layers.items():
-        for key, data in layer_files(dump, split, layer, spec, encoding).items():
+        files = layer_files(dump, split, layer, spec, encoding)
+        for key, data in files.items():
             place.create(f"{dump.key}/{key}", data)
-        metadata[layer] = place.read(f"{dump.key}/{encode_name(layer)}/activations/zarr.json")
+        array = f"{encode_name(layer)}/activations/zarr.json"
+        metadata[layer] = read_confirmed(place, f"{dump.key}/{array}", wanted=files[array])
         _demand_spec(dump.label(layer), metadata[layer], split, spec)
     return metadata
 
@@ -62,12 +65,19 @@ def sealed_flag() -> Mapping[str, bytes]:
 
 def group_records(place: Place, dump: DumpIdentity) -> tuple[FileRecord, ...]:
     """Return size and digest of the files of a dump's own group, as they lie on the disk."""
-    names = [*group_files(dump), f"{COMMITS}/dump.json"]
-    return tuple(FileRecord.of(name, place.read(f"{dump.key}/{name}")) for name in names)
+    wanted = {**group_files(dump), f"{COMMITS}/dump.json": None}
+    return tuple(
+        FileRecord.of(name, read_confirmed(place, f"{dump.key}/{name}", wanted=data))
+        for name, data in wanted.items()
+    )
 
 
-def layer_records(place: Place, dump: DumpIdentity, split: Split, layer: str) -> tuple[FileRecord, ...]:
+def layer_records(
+    place: Place, dump: DumpIdentity, split: Split, layer: str, *, metadata: bytes
+) -> tuple[FileRecord, ...]:
     """Return size and digest of the files beside a layer's shards, as they lie on the disk.
+
+    `metadata` is the ``zarr.json`` of its array.
 
     Raises
     ------
@@ -76,13 +86,19 @@ def layer_records(place: Place, dump: DumpIdentity, split: Split, layer: str) ->
     """
     below = encode_name(layer)
     records = []
-    for array in ("", "activations/", "sealed/"):
+    own = {
+        "": arrays.group_metadata({"layer": layer}),
+        "activations/": metadata,
+        "sealed/": sealed_flag()["zarr.json"],
+    }
+    for array, expected in own.items():
         name = f"{below}/{array}zarr.json"
-        records.append(FileRecord.of(name, place.read(f"{dump.key}/{name}")))
+        data = read_confirmed(place, f"{dump.key}/{name}", wanted=expected)
+        records.append(FileRecord.of(name, data))
     for array, content in sample_coordinates(split).items():
         for name, wanted in content.items():
             key = f"{dump.key}/{below}/{array}/{name}"
-            data = place.read(key)
+            data = read_confirmed(place, key, wanted=wanted)
             if name != "zarr.json" and data != wanted:
                 raise CorruptError(
                     representation=dump.label(layer),

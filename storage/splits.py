@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage import arrays
+from storage.confirmed import read_confirmed
 from storage.errors import ConflictError, NotFoundError, SampleIdError
 from storage.layout import COMMITS, plan_split, row_group_bounds, split_key
 from storage.names import encode_name
@@ -127,18 +128,14 @@ def add_split(place: Place, split: Split) -> Split:
 
 
 def completed_split(place: Place, dataset: str, name: str) -> Split:
-    """Return a committed split, the arrays beside its record made where a killed writer left them out.
+    """Return a committed split, complete and durable: a killed writer may have left it otherwise.
 
     Raises
     ------
     NotFoundError
         There is none of that name.
     """
-    split = load_split(place, dataset, name)
-    record = read_record(place, f"{split_key(dataset, name)}/{COMMITS}/split.json", kind=SPLIT)
-    if all(place.size(file["key"]) is not None for file in record["files"]):
-        return split
-    return add_split(place, split)
+    return add_split(place, load_split(place, dataset, name))
 
 
 def planned_split(
@@ -241,7 +238,8 @@ def arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
     """
     key = split_key(split.dataset, split.name)
     above = f"{encode_name(split.dataset)}/zarr.json"
-    place.create(above, arrays.group_metadata({"dataset": split.dataset}))
+    home = arrays.group_metadata({"dataset": split.dataset})
+    place.create(above, home)
     about = {
         "dataset": split.dataset,
         "split": split.name,
@@ -258,7 +256,11 @@ def arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
     beside = {
         f"{key}/{array}/{name}": data for array, content in made.items() for name, data in content.items()
     }
-    return {above: place.read(above), f"{key}/zarr.json": arrays.group_metadata(about), **beside}
+    return {
+        above: read_confirmed(place, above, wanted=home),
+        f"{key}/zarr.json": arrays.group_metadata(about),
+        **beside,
+    }
 
 
 def _content(split: Split) -> dict[str, Any]:

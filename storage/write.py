@@ -83,6 +83,7 @@ class Dump:
         self._pass = f"{identity.key}/{COMMITS}/{self._pass_name}"
         self._sealed = not layers
         self._metadata: dict[str, bytes] = {}
+        self._marked: set[int] = set()
 
     @classmethod
     def taken_up(
@@ -231,6 +232,10 @@ class Dump:
         missing = [g for g, marker in enumerate(found) if marker is None]
         if missing:
             raise UnfinishedError(where=self.identity.label(), row_groups=missing, total=len(found))
+        for row_group, marker in enumerate(found):
+            if marker is not None and row_group not in self._marked:
+                # Somebody else's may be a moment old: it is made durable before the manifest relies on it.
+                create_record(self._place, self._marker_key(row_group), kind=MARKER, content=marker)
         manifest = self._manifest([marker for marker in found if marker is not None])
         settle_record(self._place, f"{self._pass}/manifest.json", kind=MANIFEST, content=manifest.to_json())
         flag_sealed(self._place, self.identity, self.layers)
@@ -269,6 +274,7 @@ class Dump:
         marker = {**self._binding(row_group), "shards": shards, "provenance": made_by}
         if not create_record(self._place, self._marker_key(row_group), kind=MARKER, content=marker):
             self._demand_same_shards(row_group, shards)
+        self._marked.add(row_group)
 
     def _marker_key(self, row_group: int) -> str:
         """Return the key of a row group's marker."""
@@ -384,7 +390,9 @@ class Dump:
             dtype=spec.dtype,
             metadata=self._metadata[layer].decode(),
             shards=tuple(ShardRecord.from_json(marker["shards"][layer]).seal() for marker in markers),
-            files=layer_records(self._place, self.identity, self.split, layer),
+            files=layer_records(
+                self._place, self.identity, self.split, layer, metadata=self._metadata[layer]
+            ),
         )
 
     def _corrupt(self, key: str, layer: str, row_group: int, expected: str, found: str) -> CorruptError:
