@@ -42,7 +42,7 @@ install: .venv/.installed ## the virtual environment, from requirements.lock
 .venv/.installed: requirements.lock .ci/installer.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement .ci/installer.lock
-	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation \
 		--config-setting editable_mode=compat --editable .
 	touch $@

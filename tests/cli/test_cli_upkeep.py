@@ -21,7 +21,7 @@ def folder(tiny, tmp_path):  # noqa: F811
 def shard_of(folder, found):
     store = open_store(folder.store)
     one = store.representation(found.address, fingerprint=found.fingerprint)
-    return folder.store / one.shard_file(1)
+    return Path(folder.store) / one.shard_file(1)
 
 
 def damaged(folder):
@@ -103,7 +103,7 @@ def test_a_dump_brings_an_evicted_model_back(folder):
 
 
 def test_gc_shows_and_removes_only_with_yes(folder):
-    left = folder.store / "commits" / "partial" / "left"
+    left = Path(folder.store) / "commits" / "partial" / "left"
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"1234")
     assert "unfinished" not in stitchpipe("gc", folder.root).stdout
@@ -122,7 +122,7 @@ def test_a_folder_without_a_store_is_one_message(tmp_path, command):
 
 
 def test_a_store_with_a_damaged_record_of_its_own_is_repaired(folder):
-    (folder.store / "commits" / "store.json").write_bytes(b"{}")
+    (Path(folder.store) / "commits" / "store.json").write_bytes(b"{}")
     assert stitchpipe("verify", folder.root).returncode == 1
     assert stitchpipe("repair", folder.root).returncode == 0
     assert stitchpipe("ls", folder.root).returncode == 0

@@ -8,6 +8,7 @@ out of sight.
 import os
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -117,6 +118,44 @@ class StoreMachine(RuleBasedStateMachine):
         finally:
             path.write_bytes(before)
             as_a_new_process()
+
+    @precondition(lambda self: self.sealed)
+    @rule(file=numbers, bit=numbers)
+    def a_bit_flips_and_is_repaired(self, file, bit):
+        self.maintenance_begins()
+        files = sorted(self.committed_files())
+        path = files[file % len(files)]
+        data = bytearray(path.read_bytes())
+        data[bit // 8 % len(data)] ^= 1 << bit % 8
+        path.write_bytes(data)
+        as_a_new_process()
+        done = self.opened().repair()
+        assert done.problems
+        again = {(one.fingerprint, one.address.layer) for one in done.redo}
+        for w, fingerprint in self.fingerprints.items():
+            layers = [layer for found, layer in again if found == fingerprint]
+            if layers:  # what was begun before and never sealed is named too, once a dump was touched
+                finish(begin(self.opened(), layers, identity={"weights": w}))
+                self.sealed |= {(w, layer) for layer in layers}
+        as_a_new_process()
+
+    @precondition(lambda self: self.sealed)
+    @rule(chosen=numbers)
+    def a_layer_is_evicted(self, chosen):
+        self.maintenance_begins()
+        w, layer = sorted(self.sealed)[chosen % len(self.sealed)]
+        self.opened().evict(layer=layer, fingerprint=self.fingerprints[w])
+        self.sealed.remove((w, layer))
+
+    @rule()
+    def garbage_is_collected(self):
+        self.maintenance_begins()
+        self.opened().gc(older_than_s=0, now_s=time.time() + 60).remove()
+
+    def maintenance_begins(self):
+        """Nobody writes beside maintenance, and what was not sealed may have to be done again."""
+        self.writers.clear()
+        self.written.clear()
 
     def committed_files(self):
         """Return the shards, markers and manifests that what is sealed rests on."""
