@@ -95,7 +95,7 @@ def test_a_store_of_a_newer_format_is_refused_by_its_number(tmp_path, monkeypatc
         record = json.loads(path.read_bytes())
         with monkeypatch.context() as newer:
             newer.setattr(records, "FORMAT", FORMAT + 1)
-            path.write_bytes(records._encode(record["record"], record["content"]))
+            path.write_bytes(records.record_bytes(record["record"], record["content"]))
     as_a_new_process()
 
     def read():
