@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from itertools import count
 
 import numpy as np
@@ -106,6 +107,11 @@ class Rounds:
             for start in range(0, self.n, self.rows):
                 made[start : start + self.rows]
 
+    def read_zarrs(self):
+        """By the pipeline of zarrs, where it is installed."""
+        with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+            self.read_zarr()
+
     def read_numpy(self):
         for layer in self.arrays:
             np.load(self.places["numpy"] / f"{layer}.npy")
@@ -131,6 +137,7 @@ def test_write_and_read(subject, table, repeats, tmp_path):
             "ours": lambda: rounds.read_ours(check=True),
             "ours, unchecked": lambda: rounds.read_ours(check=False),
             "numpy.load": rounds.read_numpy,
+            **({"zarr with zarrs": rounds.read_zarrs} if find_spec("zarrs") else {}),
         },
         repeats=repeats,
     )
