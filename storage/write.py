@@ -69,6 +69,7 @@ class Dump:
         encoding: Encoding,
         generation: int,
         retired: Mapping[str, RetiredLayer],
+        gone: frozenset[str] = frozenset(),
     ) -> None:
         self.identity = identity
         self.split = split
@@ -79,6 +80,7 @@ class Dump:
         self._encoding = encoding
         self._generation = generation
         self._retired = dict(retired)
+        self._gone = gone
         self._pass_name = pass_digest(layers, generation)
         self._pass = f"{identity.key}/{COMMITS}/{self._pass_name}"
         self._sealed = not layers
@@ -95,8 +97,9 @@ class Dump:
         layers: Mapping[str, LayerSpec],
         generation: int,
         retired: Mapping[str, RetiredLayer] | None = None,
+        gone: frozenset[str] = frozenset(),
     ) -> Dump:
-        """Return a pass that only seals what is there; for repairs."""
+        """Return a pass that only seals what is there, for repairs; shards of the layers `gone` need not be."""
         return cls(
             place,
             identity,
@@ -107,6 +110,7 @@ class Dump:
             encoding=Encoding(),
             generation=generation,
             retired=retired or {},
+            gone=gone,
         )
 
     @property
@@ -326,7 +330,7 @@ class Dump:
         for layer, shard in marker["shards"].items():
             shard_file = f"{self.identity.key}/{shard['key']}"
             size = size_of(shard_file)
-            if size != shard["n_bytes"]:
+            if size != shard["n_bytes"] and layer not in self._gone:
                 found = "no file" if size is None else f"{size} bytes"
                 raise self._corrupt(shard_file, layer, row_group, f"{shard['n_bytes']} bytes", found)
         return marker

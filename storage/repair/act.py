@@ -13,7 +13,7 @@ from storage.records import read_record
 from storage.repair.bench import Bench, Quarantined
 from storage.repair.dumps import repair_dump
 from storage.repair.splits import repair_split
-from storage.repair.unsealed import unsealed_layers, unsealed_passes
+from storage.repair.unsealed import layers_of_lost_passes, unsealed_layers, unsealed_passes
 from storage.root import STORE, STORE_RECORD, make_root, root_files
 from storage.schema import Address, FileRecord
 from storage.sealed import dump_keys, split_keys
@@ -175,7 +175,8 @@ def _interrupted(bench: Bench, dump: DumpIdentity, split: Split) -> Iterator[Red
     homes = [f"{dump.key}/{COMMITS}/{name}" for name in unsealed_passes(place, dump.key)]
     missing = [{g for g in groups if place.size(f"{home}/{marker_name(g)}") is None} for home in homes]
     fewest = min(missing, key=len, default=groups)
-    for name in unsealed_layers(bench, dump):
+    lost = layers_of_lost_passes(bench, dump)
+    for name in dict.fromkeys([*unsealed_layers(bench, dump), *lost]):
         address = Address(dump.dataset, dump.split, dump.model, name)
         yield Redo(address, dump.fingerprint, tuple(sorted(fewest)))
 

@@ -10,10 +10,9 @@ from storage.errors import CorruptError, NotFoundError, StoreError
 from storage.evict import out_of_sight
 from storage.groups import group_files
 from storage.layout import COMMITS
-from storage.place import QUARANTINE
 from storage.records import read_cached, read_record, record_bytes
 from storage.repair.claims import Claim, repair_claim
-from storage.repair.unsealed import rebuild_manifest, repair_unsealed, settle_layers
+from storage.repair.unsealed import lost_manifests, rebuild_manifest, repair_unsealed, settle_layers
 from storage.retired import RETIRED, RetiredLayer, latest_of, retire, retirement_key, retirements
 from storage.schema import DumpIdentity
 from storage.sealed import all_manifests, manifest_of, manifests
@@ -57,17 +56,6 @@ def repair_dump(
     }
     repair_unsealed(bench, identity, split, claimed)
     return identity
-
-
-def lost_manifests(place: Place, dump: str) -> list[str]:
-    """Return the passes whose manifest was taken out and not made again."""
-    found = set()
-    for entry in place.entries(QUARANTINE):
-        _, _, rest = entry.key.removeprefix(f"{QUARANTINE}/").partition(f"/{dump}/{COMMITS}/")
-        pass_name, _, name = rest.partition("/")
-        if name == "manifest.json" and manifest_of(place, dump, pass_name) is None:
-            found.add(pass_name)
-    return sorted(found)
 
 
 def _live(place: Place, dump: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from storage.errors import CorruptError, NotFoundError, StoreError
 from storage.groups import layer_files
 from storage.layout import COMMITS, marker_name
 from storage.names import decode_name, encode_name
+from storage.place import QUARANTINE
 from storage.records import read_record
 from storage.retired import retirements
 from storage.schema import MARKER, Encoding, LayerSpec, ShardRecord, digest_of_bytes, pass_digest
-from storage.sealed import all_manifests, manifest_of
+from storage.sealed import all_manifests, manifest_of, manifests
 from storage.shard_format import chunk_digest, read_index, shard_index
 from storage.shards import digest_address
 from storage.verify import Problem, problem_of
@@ -77,9 +79,11 @@ def rebuild_manifest(bench: Bench, dump: DumpIdentity, split: Split, pass_name: 
             f"{dump.key}/{COMMITS}/{pass_name}/{marker_name(group)}" for group in range(len(split.row_groups))
         ]
         specs = _specs(place, dump, read_record(place, keys[0], kind=MARKER)["metadata"])
-        for generation in range(len(retirements(place, dump.key)) + 1):
+        history = retirements(place, dump.key)
+        for generation in range(len(history) + 1):
             if pass_digest(specs, generation) == pass_name:
-                Dump.taken_up(place, dump, split, layers=specs, generation=generation).seal()
+                gone = frozenset(name for past in history[generation:] for name in past.layers)
+                Dump.taken_up(place, dump, split, layers=specs, generation=generation, gone=gone).seal()
                 bench.restored.append(f"{dump.key}/{COMMITS}/{pass_name}/manifest.json")
                 return True
     except (StoreError, UndecodableError, KeyError):
@@ -96,6 +100,29 @@ def unsealed_layers(bench: Bench, dump: DumpIdentity) -> list[str]:
     """Return the layers that were set up and that no manifest names."""
     sealed = {name for manifest in all_manifests(bench.place, dump.key) for name in manifest.layers}
     return [name for name, _ in _layers(bench, dump) if name not in sealed]
+
+
+def layers_of_lost_passes(bench: Bench, dump: DumpIdentity) -> list[str]:
+    """Return the layers that no reader sees because the manifest of their pass was lost, as its markers name them."""
+    place = bench.place
+    live = {name for manifest in manifests(place, dump.key) for name in manifest.layers}
+    named: dict[str, None] = {}
+    for pass_name in lost_manifests(place, dump.key):
+        for entry in place.entries(f"{dump.key}/{COMMITS}/{pass_name}"):
+            with suppress(StoreError, KeyError):
+                named |= dict.fromkeys(read_record(place, entry.key, kind=MARKER)["metadata"])
+    return [name for name in named if name not in live]
+
+
+def lost_manifests(place: Place, dump: str) -> list[str]:
+    """Return the passes whose manifest was taken out and not made again."""
+    found = set()
+    for entry in place.entries(QUARANTINE):
+        _, _, rest = entry.key.removeprefix(f"{QUARANTINE}/").partition(f"/{dump}/{COMMITS}/")
+        pass_name, _, name = rest.partition("/")
+        if name == "manifest.json" and manifest_of(place, dump, pass_name) is None:
+            found.add(pass_name)
+    return sorted(found)
 
 
 def _layers(bench: Bench, dump: DumpIdentity) -> list[tuple[str, bytes]]:
