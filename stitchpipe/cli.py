@@ -288,7 +288,11 @@ def gc(
     from stitchpipe import listing, upkeep
 
     found = upkeep.garbage(place, older_than=older_than)
-    _print(listing.garbage(found))
+    view = listing.garbage(found)
+    if view.row_count == 0:
+        _print("Nothing to collect.")
+        return
+    _print(view)
     if yes:
         _print(f"{listing.size_of(found.remove(quarantined=quarantine))} removed")
     else:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import CorruptError, LayoutError, UnfinishedError
+from storage.errors import LayoutError, UnfinishedError
 from storage.groups import flag_sealed, group_records, layer_records, set_up_layers
 from storage.layout import COMMITS, marker_name, part_of
-from storage.records import create_record, read_record, settle_record
+from storage.markers import Markers
+from storage.records import read_record, settle_record
 from storage.row_groups import RowGroupWriter
 from storage.schema import (
     MANIFEST,
@@ -22,8 +23,6 @@ from storage.schema import (
     LayerSpec,
     Manifest,
     ShardRecord,
-    digest_of_bytes,
-    digest_of_ids,
     pass_digest,
 )
 from storage.shards import ShardSlot
@@ -80,9 +79,8 @@ class Dump:
         self._encoding = encoding
         self._generation = generation
         self._retired = dict(retired)
-        self._gone = gone
         self._pass_name = pass_digest(layers, generation)
-        self._pass = f"{identity.key}/{COMMITS}/{self._pass_name}"
+        self._markers = Markers(place, identity, split, self._pass_name, gone)
         self._sealed = not layers
         self._metadata: dict[str, bytes] = {}
         self._marked: set[int] = set()
@@ -152,7 +150,7 @@ class Dump:
 
     def is_written(self, row_group: int) -> bool:
         """Return whether a row group has its marker by now, from whichever writer."""
-        return self._sealed or self._place.size(self._marker_key(row_group)) is not None
+        return self._sealed or self._markers.exists(row_group)
 
     def row_group(self, row_group: int, *, executor: Executor | None = None) -> RowGroupWriter:
         """Return a writer of one row group that takes its rows batch by batch.
@@ -238,19 +236,22 @@ class Dump:
             raise UnfinishedError(where=self.identity.label(), row_groups=missing, total=len(found))
         for row_group, marker in enumerate(found):
             if marker is not None and row_group not in self._marked:
-                # Somebody else's may be a moment old: it is made durable before the manifest relies on it.
-                create_record(self._place, self._marker_key(row_group), kind=MARKER, content=marker)
+                self._markers.make_durable(row_group, marker)
         manifest = self._manifest([marker for marker in found if marker is not None])
-        settle_record(self._place, f"{self._pass}/manifest.json", kind=MANIFEST, content=manifest.to_json())
+        settle_record(self._place, self._manifest_key, kind=MANIFEST, content=manifest.to_json())
         flag_sealed(self._place, self.identity, self.layers)
         self._sealed = True
+
+    @property
+    def _manifest_key(self) -> str:
+        return f"{self.identity.key}/{COMMITS}/{self._pass_name}/manifest.json"
 
     def _keep_sound_row_groups(self) -> None:
         """Take over the row groups that a retirement of these layers said are sound: mark them in this pass too."""
         if set(self._retired) != set(self.layers):
             return
         for row_group in sorted(set.intersection(*(set(layer.kept) for layer in self._retired.values()))):
-            if self._place.size(self._marker_key(row_group)) is not None:
+            if self._markers.exists(row_group):
                 continue
             records = {}
             provenance = self.provenance
@@ -264,36 +265,6 @@ class Dump:
     def _sizes(self) -> Callable[[str], int | None]:
         """Return a function from keys to sizes, from one listing of the dump."""
         return {entry.key: entry.n_bytes for entry in self._place.entries(self.identity.key)}.get
-
-    def _mark(
-        self,
-        row_group: int,
-        records: Mapping[str, ShardRecord],
-        *,
-        provenance: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Create the marker that vouches for the shards of a row group, or find that the one there does."""
-        shards = {name: record.to_json() for name, record in records.items()}
-        made_by = self.provenance if provenance is None else provenance
-        marker = {**self._binding(row_group), "shards": shards, "provenance": made_by}
-        if not create_record(self._place, self._marker_key(row_group), kind=MARKER, content=marker):
-            self._demand_same_shards(row_group, shards)
-        self._marked.add(row_group)
-
-    def _marker_key(self, row_group: int) -> str:
-        """Return the key of a row group's marker."""
-        return f"{self._pass}/{marker_name(row_group)}"
-
-    def _binding(self, row_group: int) -> dict[str, Any]:
-        """Return what binds a marker to this dump, these rows and the arrays they are encoded for."""
-        start, stop = self.split.row_groups[row_group]
-        return {
-            "fingerprint": self.fingerprint,
-            "row_group": row_group,
-            "rows": [start, stop],
-            "sample_digest": digest_of_ids(self.split.sample_ids[start:stop]),
-            "metadata": {name: digest_of_bytes(data) for name, data in self._metadata.items()},
-        }
 
     def _demand_row_group(self, row_group: int) -> None:
         """Refuse row groups that the split does not have."""
@@ -319,21 +290,22 @@ class Dump:
 
     def _marker(self, row_group: int, size_of: Callable[[str], int | None]) -> dict[str, Any] | None:
         """Return a row group's marker, its shards found in place, or None where there is none."""
-        key = self._marker_key(row_group)
-        if size_of(key) is None:
+        if size_of(self._markers.key(row_group)) is None:
             return None
         self._set_up()
-        marker = read_record(self._place, key, kind=MARKER)
-        wrong = [name for name, value in self._binding(row_group).items() if marker.get(name) != value]
-        if wrong:
-            raise self._corrupt(key, "*", row_group, "the marker of these rows", f"other {', '.join(wrong)}")
-        for layer, shard in marker["shards"].items():
-            shard_file = f"{self.identity.key}/{shard['key']}"
-            size = size_of(shard_file)
-            if size != shard["n_bytes"] and layer not in self._gone:
-                found = "no file" if size is None else f"{size} bytes"
-                raise self._corrupt(shard_file, layer, row_group, f"{shard['n_bytes']} bytes", found)
-        return marker
+        return self._markers.read(row_group, metadata=self._metadata, size_of=size_of)
+
+    def _mark(
+        self,
+        row_group: int,
+        records: Mapping[str, ShardRecord],
+        *,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Create the marker that vouches for the shards of a row group."""
+        made_by = self.provenance if provenance is None else provenance
+        self._markers.create(row_group, records, metadata=self._metadata, provenance=made_by)
+        self._marked.add(row_group)
 
     def _slot(self, layer: str, row_group: int) -> ShardSlot:
         """Return where a block of this pass belongs."""
@@ -346,14 +318,6 @@ class Dump:
             bounds=self.split.row_groups[row_group],
             metadata=self._metadata[layer],
         )
-
-    def _demand_same_shards(self, row_group: int, shards: Mapping[str, Mapping[str, Any]]) -> None:
-        """Another writer's marker was first: it must vouch for the shards that are there."""
-        other = read_record(self._place, self._marker_key(row_group), kind=MARKER)["shards"]
-        for layer, shard in shards.items():
-            if other.get(layer) != shard:
-                key = f"{self.identity.key}/{shard['key']}"
-                raise self._corrupt(key, layer, row_group, "the shard that its marker names", "another one")
 
     def _set_up(self) -> None:
         """Create groups, arrays and coordinates that are not there; keep the metadata that is."""
@@ -397,15 +361,4 @@ class Dump:
             files=layer_records(
                 self._place, self.identity, self.split, layer, metadata=self._metadata[layer]
             ),
-        )
-
-    def _corrupt(self, key: str, layer: str, row_group: int, expected: str, found: str) -> CorruptError:
-        """Return the error for a file that a marker of this pass vouches for, or for the marker."""
-        return CorruptError(
-            representation=self.identity.label(layer),
-            row_group=row_group,
-            file=self._place.path(key),
-            expected=expected,
-            found=found,
-            remedy="Repair the store and run again: only this row group is redone.",
         )
