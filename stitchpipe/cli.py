@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from stitchpipe import __version__
 from stitchpipe.config import ConfigError, load
 from stitchpipe.errors import ExplainedError
+from stitchpipe.sizes import size_of
 from storage.errors import StoreError
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def verify(
 
     with Progress() as progress:
         verdict = upkeep.verify(place, model=model, sample=sample, progress=progress)
-    read = f"{verdict.shards} shards, {listing.size_of(verdict.n_bytes)}"
+    read = f"{verdict.shards} shards, {size_of(verdict.n_bytes)}"
     if not verdict.problems:
         what = "sound" if upkeep.share_of(sample) == 1 else f"sound in a sample of {sample}"
         _print(f"{what}: {verdict.representations} representations, {read}")
@@ -294,9 +295,9 @@ def gc(
         return
     _print(view)
     if yes:
-        _print(f"{listing.size_of(found.remove(quarantined=quarantine))} removed")
+        _print(f"{size_of(found.remove(quarantined=quarantine))} removed")
     else:
-        _print(f"{listing.size_of(found.n_bytes)}; nothing was removed: that takes --yes")
+        _print(f"{size_of(found.n_bytes)}; nothing was removed: that takes --yes")
 
 
 @app.command
@@ -313,12 +314,12 @@ def evict(
     Shows what would go, and how much; removes with --yes. `stitchpipe dump` brings it back: the same network
     computes the evicted layers again.
     """
-    from stitchpipe import listing, upkeep
+    from stitchpipe import upkeep
 
     chosen = upkeep.to_evict(place, address, split=split)
     for one in chosen:
-        _print(f"{one.address} ({one.fingerprint[:12]}): {listing.size_of(one.n_bytes)}")
-    total = listing.size_of(sum(one.n_bytes for one in chosen))
+        _print(f"{one.address} ({one.fingerprint[:12]}): {size_of(one.n_bytes)}")
+    total = size_of(sum(one.n_bytes for one in chosen))
     if yes:
         _print(f"{total}: {len(upkeep.evict(place, chosen))} representations evicted")
     else:

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from stitchpipe.sizes import size_of
 from stitchpipe.workspace import WorkspaceError
 
 if TYPE_CHECKING:
@@ -108,15 +109,6 @@ def garbage(found: Garbage) -> Table:
     for where, newest_s in found.in_use:
         view.add_row(Text(where), "perhaps in use: left alone", "", "", minute_of(newest_s))
     return view
-
-
-def size_of(n_bytes: float) -> str:
-    """Return a number of bytes as people read it."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if n_bytes < 1024:
-            return f"{n_bytes:.3g} {unit}"
-        n_bytes /= 1024
-    return f"{n_bytes:.3g} TiB"
 
 
 def minute_of(at_s: float) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stitchpipe.engine.plan import Cost, LayerShape, SplitShape, make_plan
+from stitchpipe.sizes import size_of
 from stitchpipe.sweep.folder import Folder, opened_store
 from stitchpipe.sweep.ingested import stored_splits
 from stitchpipe.sweep.jobs import Job, jobs
@@ -115,13 +116,13 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
     rows: list[tuple[str, str]] = [
         ("images", ", ".join(f"{count} {name}" for name, count in ahead.images.items())),
         ("layers", ", ".join(f"{count} of {model}" for model, count in ahead.layers.items())),
-        ("activations to write", f"{_bytes(ahead.activation_bytes)} before compression"),
+        ("activations to write", f"{size_of(ahead.activation_bytes)} before compression"),
         ("row groups", ", ".join(f"{count} of {name}" for name, count in ahead.row_groups.items())),
-        ("dump", f"at most {_bytes(ahead.dump_peak_bytes)} held beside the network's own forward pass"),
+        ("dump", f"at most {size_of(ahead.dump_peak_bytes)} held beside the network's own forward pass"),
     ]
     for name, cost in ahead.comparisons.items():
-        work = f"{cost.pairs} directed pairs, {_bytes(cost.bytes_read)} read, {cost.flops:.3g} flops"
-        rows.append((f"compare, {name}", f"{work}, at most {_bytes(cost.peak_bytes)} held by a worker"))
+        work = f"{cost.pairs} directed pairs, {size_of(cost.bytes_read)} read, {cost.flops:.3g} flops"
+        rows.append((f"compare, {name}", f"{work}, at most {size_of(cost.peak_bytes)} held by a worker"))
     rows.append(
         ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
     )
@@ -141,7 +142,7 @@ def _room(sweep: Sweep, folder: Folder) -> str:
     """Return where the store lies, and how much room is left there."""
     place = open_place(folder.store_of(sweep))
     free = place.free_bytes()
-    return place.url if free is None else f"{place.url} ({_bytes(free)} free)"
+    return place.url if free is None else f"{place.url} ({size_of(free)} free)"
 
 
 def declared_toml(sweep: Sweep) -> str:
@@ -195,11 +196,3 @@ def _cost(sweep: Sweep, one: Compare, shapes: list[LayerShape], sizes: list[Spli
 
 def _count(declared: tuple[Job, ...], method: str) -> int:
     return sum(job.method == method for job in declared)
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.3g} {unit}"
-        count /= 1024
-    return f"{count:.3g} TiB"
