@@ -13,7 +13,7 @@ help: ## this list
 quickstart: install ## run the main job on bundled data into $(OUT)
 	$(BIN)/stitchpipe quickstart --out $(OUT)
 
-test: install ## the tests (under 10 minutes on 2 cores)
+test: install ## the tests (about 10 minutes on 2 idle cores)
 	$(BIN)/python -m pytest
 
 test-slow: install ## the tests that take minutes: fault campaigns, the scheduled deployment
