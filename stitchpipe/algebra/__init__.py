@@ -14,6 +14,7 @@ from stitchpipe.algebra.cca import (
     svcca,
 )
 from stitchpipe.algebra.cka import cka, cka_from_moments
+from stitchpipe.algebra.description import Index, IndexValue
 from stitchpipe.algebra.errors import (
     AlgebraError,
     MomentsError,
@@ -21,7 +22,7 @@ from stitchpipe.algebra.errors import (
     UndefinedIndexError,
     UnknownIndexError,
 )
-from stitchpipe.algebra.indices import INDICES, Index, IndexValue, evaluate, index_named
+from stitchpipe.algebra.indices import INDICES, evaluate, index_named
 from stitchpipe.algebra.inputs import as_rows, stored_spacing
 from stitchpipe.algebra.least_squares import direct_matching, fit_direct_matching
 from stitchpipe.algebra.maps import AffineMap, Residual

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf, pi
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.cca import SVCCA_VARIANCE, CanonicalCorrelations, canonical_correlations
 from stitchpipe.algebra.cka import cka_from_moments
+from stitchpipe.algebra.description import Index, IndexValue, Transformation
 from stitchpipe.algebra.errors import AlgebraError, UnknownIndexError
 from stitchpipe.algebra.procrustes import procrustes_angle_from_moments, procrustes_from_moments
 from stitchpipe.algebra.spectrum import EPS64
@@ -19,66 +19,6 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.algebra.summaries import PairMoments
-
-Transformation: TypeAlias = Literal["translation", "scaling", "rotation", "invertible"]
-"""Of one side's rows: adding a vector; a nonzero factor; an orthogonal map; any invertible linear map."""
-
-
-@dataclass(frozen=True)
-class IndexValue:
-    """A value, with the rank and the conditioning it rests on where the index inverts anything."""
-
-    value: float
-    rank: int | None = None
-    condition: float | None = None
-
-
-@dataclass(frozen=True)
-class Index:
-    """What there is to know about an index before reading its numbers.
-
-    Attributes
-    ----------
-    name, title
-        As in results, and as on a figure.
-    symmetric
-        Exchanging source and target changes nothing.
-    metric
-        It is a distance of shapes: zero for equal ones, symmetric, with the triangle inequality.
-    larger_is_more_similar
-        False for distances and errors.
-    range
-        Smallest and largest value.
-    source_invariances, target_invariances
-        Transformations of either side that leave the value as it is.
-    independent_rows
-        The estimator takes rows for independent: not to be used on several rows of one image.
-    held_out
-        It scores a map fitted on other rows.
-    cost
-        Finalisation, from moments.
-    literature
-        Where it was proposed.
-    """
-
-    name: str
-    title: str
-    symmetric: bool
-    metric: bool
-    larger_is_more_similar: bool
-    range: tuple[float, float]
-    source_invariances: frozenset[Transformation]
-    target_invariances: frozenset[Transformation]
-    independent_rows: bool
-    held_out: bool
-    cost: str
-    literature: str
-
-    @property
-    def invariances(self) -> frozenset[Transformation]:
-        """Transformations that either side may undergo."""
-        return self.source_invariances & self.target_invariances
-
 
 _ISOTROPIC: frozenset[Transformation] = frozenset({"translation", "scaling", "rotation"})
 _LINEAR: frozenset[Transformation] = _ISOTROPIC | {"invertible"}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.indices import INDICES, IndexValue, evaluate
+from stitchpipe.algebra.description import IndexValue
+from stitchpipe.algebra.indices import INDICES, evaluate
 from stitchpipe.algebra.least_squares import fit_direct_matching
 from stitchpipe.catalogue import Result
 from stitchpipe.engine.accumulate import PassState, pair
