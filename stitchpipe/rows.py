@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stitchpipe.errors import ExplainedError
+from stitchpipe.resizing import resize_axes
 
 View: TypeAlias = Literal["positions", "pooled", "flatten"]
 Grid: TypeAlias = tuple[int, ...]
@@ -113,7 +114,7 @@ def _by_position(block: npt.NDArray[np.floating], native: Grid, grid: Grid) -> F
         if grid == native:
             return last
         if len(grid) == 2:
-            return np.asarray(_bilinear(native[0], native[1], grid[0], grid[1]) @ last)
+            return np.asarray(_bilinear(native, grid) @ last)
     elif grid == native:
         return block.reshape(len(block), -1, block.shape[-1]).astype(np.float64)
     raise ViewError(
@@ -125,19 +126,6 @@ def _by_position(block: npt.NDArray[np.floating], native: Grid, grid: Grid) -> F
 
 
 @lru_cache(maxsize=256)
-def _bilinear(height: int, width: int, to_height: int, to_width: int) -> Float64:
-    """Return the bilinear resize as a matrix ``(H'·W', H·W)``: half-pixel centres, no antialiasing."""
-    return np.asarray(np.kron(_linear(height, to_height), _linear(width, to_width)), dtype=np.float64)
-
-
-def _linear(size: int, to_size: int) -> Float64:
-    """Return linear interpolation of one axis, ``(to_size, size)``: half-pixel centres, edges repeated."""
-    centre = np.clip((np.arange(to_size) + 0.5) * (size / to_size) - 0.5, 0.0, None)
-    low = np.minimum(np.floor(centre).astype(np.int64), size - 1)
-    high = np.minimum(low + 1, size - 1)
-    weight = centre - low
-    matrix = np.zeros((to_size, size))
-    rows = np.arange(to_size)
-    np.add.at(matrix, (rows, low), 1.0 - weight)
-    np.add.at(matrix, (rows, high), weight)
-    return matrix
+def _bilinear(native: Grid, grid: Grid) -> Float64:
+    """Return the bilinear resize as a matrix ``(H'·W', H·W)``."""
+    return np.kron(*resize_axes(native, grid))

@@ -1,136 +1,296 @@
-"""One leaf of a comparison: stream its row groups through a pass's tiles, in order, with one BLAS thread.
+"""The sums of one pass over some samples: rows are formed once per grid, each product once.
 
-Every layer of the pass is read once. The state is mergeable, and the order of merging is fixed by the plan,
-so on one type of machine the sums are bitwise independent of the number of workers.
+Rows lie features-first, ``[p, n·positions]``: activations are stored as samples of ``(C, H, W)``, so that this
+takes copies of whole positions, and products run along contiguous memory. All values are taken about a fixed shift
+per channel, the same for all leaves of a split, which keeps the sums small next to what varies.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
-from stitchpipe.algebra.summaries import CrossMoments, Moments, PairMoments, augment, pair_from_augmented
-from stitchpipe.rows import Float64, Grid, to_rows
-from storage import Address, Representation, Store
+from stitchpipe.algebra.kernels import numpy_kernels
+from stitchpipe.engine.plan import Operand, Plan, Space, operand, own_operand, panel_samples
+from stitchpipe.engine.tiles import Own, Tile, native_grid, on_diagonal
+from stitchpipe.engine.leaf import LeafState
+from stitchpipe.resizing import adjoint_axes, gram_root_axes, position_weights, resize_axes
+from stitchpipe.rows import grid_of, rows_per_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from types import ModuleType
 
-    from stitchpipe.engine.plan import LayerShape, Pass, Plan, SplitShape, Tile
+    from stitchpipe.rows import Grid, View
 
-OwnKey = tuple[int, Grid]
+Stored: TypeAlias = npt.NDArray[Any]
+
+SHIFT_SAMPLES = 32
+"""Samples whose mean is the shift."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassState:
-    """The moments of a pass over some rows. Features carry their squared norm as one more column.
+@dataclass(frozen=True, eq=False, slots=True)
+class Shift:
+    """What is subtracted from a layer before anything is summed: close to the mean, and constant.
 
     Attributes
     ----------
-    cross
-        For each tile, cross-moments of all its sources' columns with all its targets' columns.
-    own
-        For each layer and grid of the pass, the moments of its own columns.
+    channels
+        ``[p]``.
+    norms
+        From the squared norms of shifted rows, by view: where a row is an image.
     """
 
-    cross: tuple[CrossMoments, ...]
-    own: Mapping[OwnKey, Moments]
+    channels: npt.NDArray[np.float64]
+    norms: Mapping[View, float]
 
-    def merge(self, other: PassState) -> PassState:
-        """Return the moments of both sets of rows (Chan et al. 1983)."""
-        cross = tuple(mine.merge(theirs) for mine, theirs in zip(self.cross, other.cross, strict=True))
-        return PassState(cross, {key: moments.merge(other.own[key]) for key, moments in self.own.items()})
+    @classmethod
+    def of(cls, samples: Stored) -> Shift:
+        """Return the shift of a layer from its first samples ``(n, *shape)``."""
+        rows = features_first(samples).astype(np.float64)
+        channels = rows.mean(axis=tuple(range(1, rows.ndim)))
+        # In float32 the shift must be the same number.
+        channels = channels.astype(np.float32).astype(np.float64)
+        rows -= channels.reshape(-1, *[1] * (rows.ndim - 1))
+        flat = rows.reshape(*rows.shape[:2], -1)
+        return cls(
+            channels,
+            {
+                "pooled": float((flat.mean(axis=2) ** 2).sum(axis=0).mean()),
+                "flatten": float((flat**2).sum(axis=(0, 2)).mean()),
+            },
+        )
 
 
-def accumulate(store: Store, plan: Plan, step: int, split: int, leaf: tuple[int, ...]) -> PassState:
-    """Return the moments of pass `step` over the row groups `leaf` of a split.
+def features_first(samples: Stored) -> Stored:
+    """Return ``(n, C, H, W)``, ``(n, T, D)`` or ``(n, D)`` as a view ``(p, n, *grid)``."""
+    return np.moveaxis(samples, 1 if samples.ndim == 4 else -1, 0)
 
-    Raises
-    ------
-    storage.StoreError
-        A representation is missing, or a shard does not match its manifest.
+
+class PassSums:
+    """The sums of a pass; `add` blocks of samples in order, then take the `state`.
+
+    Parameters
+    ----------
+    plan, step
+        The pass.
+    shifts
+        By layer of the pass.
+    kernels
+        The array library that multiplies: a module of `stitchpipe.algebra.kernels`.
+
+    Notes
+    -----
+    Memory: `plan.cost.peak_bytes` bounds it. Time: the pass's flops, and one conversion of each value.
     """
-    work, where = plan.passes[step], plan.splits[split]
-    with threadpool_limits(limits=1):
-        readers = {index: _reader(store, plan.layers[index], where, split) for index in work.layers}
-        state: PassState | None = None
-        for row_group in leaf:
-            for block in _blocks(readers, row_group, plan.block_samples):
-                fresh = _block_state(plan, work, block)
-                state = fresh if state is None else state.merge(fresh)
-    if state is None:
-        raise ValueError("a leaf of the merge tree holds no row group")
-    return state
+
+    def __init__(
+        self, plan: Plan, step: int, shifts: Mapping[int, Shift], kernels: ModuleType = numpy_kernels
+    ) -> None:
+        self._plan, self._work, self._shifts, self._kernels = plan, plan.passes[step], shifts, kernels
+        self._n = 0
+        self._by_position = {
+            index: kernels.zeros((len(shifts[index].channels), *grid_of(plan.layers[index].shape)))
+            for index in self._work.layers
+        }
+        self._norm_sums: dict[tuple[View, int], float] = {}
+        self._panels = [_Panel(plan, space, kernels) for space in self._work.spaces]
+        self._tiles = [
+            _TileSum(self._panel(tile.view, tile.work), tile, plan, kernels) for tile in self._work.tiles
+        ]
+        self._owns = [
+            _OwnSum(self._panel(own.view, own_operand(plan.layers, own)[0]), own, plan, kernels)
+            for own in self._work.owns
+            if on_diagonal(self._work.tiles, own) is None
+        ]
+
+    def add(self, block: Mapping[int, Stored]) -> None:
+        """Add some samples, ``(n, *shape)`` for each layer of the pass."""
+        (size,) = {len(values) for values in block.values()}
+        self._n += size
+        for panel in self._panels:
+            if panel.held + size > panel.capacity:
+                self._flush(panel)
+        for index, values in block.items():
+            self._add_layer(index, self._kernels.load(features_first(values)), size)
+        for panel in self._panels:
+            panel.held += size
+
+    def _add_layer(self, index: int, values: Any, size: int) -> None:
+        """Write all operands that one layer gives into their panels."""
+        shift = self._shifts[index].channels
+        homes = [panel for panel in self._panels if panel.holds(Operand(index, "native"))]
+        home = next((panel for panel in homes if panel.space.view == "positions"), None)
+        if home is None:
+            rows = self._kernels.empty(tuple(values.shape), self._plan.precision)
+        else:
+            rows = home.slot(Operand(index, "native"), size, grid_of(self._plan.layers[index].shape))
+        self._kernels.fill(rows, values, shift)
+        self._by_position[index] += self._kernels.sum_samples(rows)
+        for panel in self._panels:
+            if panel.space.view == "positions":
+                panel.add_resized(index, rows, size)
+            elif panel.holds(Operand(index, "native")):
+                self._add_images(panel, index, rows, size)
+
+    def _add_images(self, panel: _Panel, index: int, rows: Any, size: int) -> None:
+        """Write the one row that an image has under `pooled` or `flatten`, its squared norm last."""
+        view = panel.space.view
+        slot = panel.slot(Operand(index, "native"), size, ())
+        if view == "pooled":
+            slot[:-1] = self._kernels.mean_positions(rows)
+        else:
+            positions = rows.reshape(rows.shape[0], size, -1)
+            slot[:-1] = positions.swapaxes(1, 2).reshape(-1, size)
+        norms = self._kernels.squared_norms(slot[:-1]) - self._shifts[index].norms[view]
+        slot[-1] = norms
+        key = (view, index)
+        self._norm_sums[key] = self._norm_sums.get(key, 0.0) + float(norms.sum())
+
+    def _flush(self, panel: _Panel) -> None:
+        """Add the products of the rows that a panel holds to their sums, and empty it."""
+        if panel.held:
+            for part in (*self._tiles, *self._owns):
+                if part.panel is panel:
+                    part.add()
+            panel.held = 0
+
+    def _panel(self, view: View, work: Grid) -> _Panel:
+        return next(panel for panel in self._panels if (panel.space.view, panel.space.work) == (view, work))
+
+    def state(self) -> LeafState:
+        """Return the moments of all samples added so far; the sums are used up.
+
+        Raises
+        ------
+        MomentsError
+            They overflowed.
+        """
+        for panel in self._panels:
+            self._flush(panel)
+            panel.release()
+        means = {own: self._mean(own) for own in self._work.owns}
+        products = [part.finished() for part in self._tiles]
+        comoments = {part.own: part.finished() for part in self._owns}
+        return LeafState.from_sums(self._plan, self._work, self._n, means, products, comoments)
+
+    def _mean(self, own: Own) -> npt.NDArray[np.float64]:
+        """Return a layer's mean on a grid, about its shift, from its sums by position."""
+        sums = self._kernels.fetch(self._by_position[own.layer])
+        flat = sums.reshape(len(sums), -1)
+        native = native_grid(self._plan.layers[own.layer], own.view)
+        if own.view == "positions":
+            if native != own.grid:
+                flat = flat * position_weights(native, own.grid).ravel()
+            return np.asarray(flat.sum(axis=1) / (self._n * prod(own.grid)))
+        features = flat.mean(axis=1) if own.view == "pooled" else flat.ravel()
+        return np.append(features, self._norm_sums[own.view, own.layer]) / self._n
 
 
-def _reader(store: Store, layer: LayerShape, split: SplitShape, number: int) -> Representation:
-    address = Address(split.dataset, split.name, layer.model, layer.layer)
-    return store.representation(address, fingerprint=layer.fingerprints[number])
+class _Panel:
+    """The rows of a space: ``[columns, capacity·positions]``, filled from the left."""
+
+    def __init__(self, plan: Plan, space: Space, kernels: ModuleType) -> None:
+        self.space, self.held = space, 0
+        self._plan, self._kernels = plan, kernels
+        self.capacity = panel_samples(space, plan.block_samples)
+        self._per_sample = rows_per_sample(space.view, space.work)
+        self._columns: dict[Operand, slice] = {}
+        stop = 0
+        for member in space.operands:
+            start, stop = stop, stop + plan.width(space.view, member.layer)
+            self._columns[member] = slice(start, stop)
+        self._rows = kernels.empty((stop, self.capacity * self._per_sample), plan.precision)
+
+    def holds(self, member: Operand) -> bool:
+        """Return whether an operand is among this panel's rows."""
+        return member in self._columns
+
+    def slot(self, member: Operand, size: int, grid: Grid) -> Any:
+        """Return where the next `size` samples of an operand go, ``(columns, size, *grid)``."""
+        start = self.held * self._per_sample
+        rows = self._rows[self._columns[member], start : start + size * self._per_sample]
+        return rows.reshape(rows.shape[0], size, *grid)
+
+    def add_resized(self, index: int, rows: Any, size: int) -> None:
+        """Write what this grid needs of a layer that lives on another one."""
+        native, work = grid_of(self._plan.layers[index].shape), self.space.work
+        if self.holds(Operand(index, "resized")):
+            slot = self.slot(Operand(index, "resized"), size, work)
+            self._kernels.resize(rows, resize_axes(native, work), slot)
+        if self.holds(Operand(index, "adjoint")):
+            slot = self.slot(Operand(index, "adjoint"), size, work)
+            self._kernels.resize(rows, adjoint_axes(native, work), slot)
+
+    def columns(self, members: list[Operand]) -> Any:
+        """Return the rows held of some operands; a view where they lie side by side."""
+        slices = [self._columns[member] for member in members]
+        stop = self.held * self._per_sample
+        adjacent = all(a.stop == b.start for a, b in zip(slices, slices[1:], strict=False))
+        if adjacent:
+            return self._rows[slices[0].start : slices[-1].stop, :stop]
+        return np.concatenate([self._rows[one, :stop] for one in slices])
+
+    def positions(self, rows: Any) -> Any:
+        """Return an operand's rows with their positions apart, ``(columns, held, *work)``."""
+        return rows.reshape(rows.shape[0], self.held, *self.space.work)
+
+    def release(self) -> None:
+        """Give the rows' memory back."""
+        self._rows = self._rows[:0]
 
 
-def _blocks(
-    readers: Mapping[int, Representation], row_group: int, samples: int
-) -> Iterator[dict[int, npt.NDArray[np.floating]]]:
-    """Yield a row group of every layer in blocks of at most `samples`."""
-    whole = {index: reader.read(row_group) for index, reader in readers.items()}
-    size = len(next(iter(whole.values())))
-    for start in range(0, size, samples):
-        yield {index: values[start : start + samples] for index, values in whole.items()}
+class _TileSum:
+    """The sum of a tile's products."""
+
+    def __init__(self, panel: _Panel, tile: Tile, plan: Plan, kernels: ModuleType) -> None:
+        self.panel, self._tile, self._kernels = panel, tile, kernels
+        self._x = [operand(plan.layers, tile, index, "source") for index in tile.sources]
+        self._y = [operand(plan.layers, tile, index, "target") for index in tile.targets]
+        width = [sum(plan.width(tile.view, one.layer) for one in side) for side in (self._x, self._y)]
+        self._total = kernels.zeros((width[0], width[1]))
+
+    def add(self) -> None:
+        """Add the products of the rows that the panel holds."""
+        x = self.panel.columns(self._x)
+        if self._tile.symmetric:
+            self._kernels.add_symmetric(self._total, x)
+        else:
+            self._kernels.add_product(self._total, x, self.panel.columns(self._y))
+
+    def finished(self) -> npt.NDArray[np.float64]:
+        """Return the sum, both triangles of a symmetric one."""
+        if self._tile.symmetric:
+            self._kernels.mirror(self._total)
+        return self._kernels.fetch(self._total)
 
 
-def _block_state(plan: Plan, work: Pass, block: Mapping[int, npt.NDArray[np.floating]]) -> PassState:
-    """Return the moments of one block of samples."""
-    own: dict[OwnKey, Moments] = {}
-    cross: list[CrossMoments] = []
-    for grid, tiles in _by_grid(work):
-        members = sorted({index for _, tile in tiles for index in (*tile.sources, *tile.targets)})
-        rows = {index: _augmented(plan, block[index], grid) for index in members}
-        own |= {(index, grid): Moments.from_block(rows[index]) for index in members}
-        for _, tile in tiles:
-            cross.append(
-                CrossMoments.from_block(
-                    np.concatenate([rows[index] for index in tile.sources], axis=1),
-                    np.concatenate([rows[index] for index in tile.targets], axis=1),
-                )
-            )
-    order = [position for _, tiles in _by_grid(work) for position, _ in tiles]
-    return PassState(tuple(cross[order.index(position)] for position in range(len(order))), own)
+class _OwnSum:
+    """The sum of a layer's own products on a grid, where no tile forms it."""
 
+    def __init__(self, panel: _Panel, own: Own, plan: Plan, kernels: ModuleType) -> None:
+        self.panel, self.own, self._kernels = panel, own, kernels
+        work, self._member = own_operand(plan.layers, own)
+        # An upsampled layer's own products are formed at home: ‖Us‖ = ‖(UᵀU)^½ s‖.
+        self._upsampled = self._member.kind == "native" and work != own.grid
+        columns = plan.width(own.view, own.layer)
+        self._total = kernels.zeros((columns, columns))
 
-def _by_grid(work: Pass) -> list[tuple[Grid, list[tuple[int, Tile]]]]:
-    """Return the tiles of a pass with their positions, by grid: rows are formed once per grid."""
-    groups: dict[Grid, list[tuple[int, Tile]]] = {}
-    for position, tile in enumerate(work.tiles):
-        groups.setdefault(tile.grid, []).append((position, tile))
-    return list(groups.items())
+    def add(self) -> None:
+        """Add the products of the rows that the panel holds."""
+        x = self.panel.columns([self._member])
+        if self._upsampled:
+            rows = self.panel.positions(x)
+            raised = self._kernels.empty(tuple(rows.shape), str(x.dtype).removeprefix("torch."))
+            self._kernels.resize(rows, gram_root_axes(self.panel.space.work, self.own.grid), raised)
+            x = raised.reshape(x.shape[0], -1)
+        self._kernels.add_symmetric(self._total, x)
 
-
-def _augmented(plan: Plan, values: npt.NDArray[np.floating], grid: Grid) -> Float64:
-    resized = grid if values.ndim == 4 and plan.view != "pooled" else None
-    rows = to_rows(values, plan.view, resized)
-    return np.asarray(augment(rows, np.zeros(rows.shape[1])))
-
-
-def pair(plan: Plan, tile: Tile, state: PassState, position: int, source: int, target: int) -> PairMoments:
-    """Cut one pair's moments out of a pass's state; `position` is the tile's place in the pass."""
-    cross = state.cross[position]
-    x = _columns(plan, tile.sources, tile.grid, source)
-    y = _columns(plan, tile.targets, tile.grid, target)
-    cut = CrossMoments(
-        n=cross.n, mean_x=cross.mean_x[x], mean_y=cross.mean_y[y], comoment=np.asarray(cross.comoment)[x, y]
-    )
-    mine, theirs = state.own[(source, tile.grid)], state.own[(target, tile.grid)]
-    origin = [np.zeros(side.mean.shape[0] - 1) for side in (mine, theirs)]
-    return pair_from_augmented(mine, theirs, cut, shift_x=origin[0], shift_y=origin[1])
-
-
-def _columns(plan: Plan, members: tuple[int, ...], grid: Grid, index: int) -> slice:
-    """Return which augmented columns of a tile's side belong to layer `index`."""
-    widths = [plan.width(member, grid) + 1 for member in members]
-    place = members.index(index)
-    start = sum(widths[:place])
-    return slice(start, start + widths[place])
+    def finished(self) -> npt.NDArray[np.float64]:
+        """Return the sum."""
+        self._kernels.mirror(self._total)
+        return self._kernels.fetch(self._total)

@@ -1,84 +1,72 @@
-"""What a comparison will read, form and hold: integers in, plan out. Nothing is opened or computed here.
-
-All layers of a pass are read once. From each block of rows the pass forms, for every grid, the cross-moments
-of all sources with the targets that live on that grid (a *tile*) and each layer's own moments on that grid.
-"""
+"""What a comparison will read, form and hold: integers in, plan out. Nothing is opened or computed here."""
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from stitchpipe.engine.passes import Wanted, assignments, passes_of
+from stitchpipe.engine.tiles import Own, Pair, Tile, comparable, native_grid, on_diagonal, owns_of, tiles_of, width
 from stitchpipe.errors import ExplainedError
-from stitchpipe.rows import Grid, View, result_grid, rows_per_sample, width_of
+from stitchpipe.rows import Grid, View, rows_per_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from stitchpipe.engine.shapes import LayerShape, SplitShape
+
+Precision = Literal["float64", "float32"]
 
 FLOAT_BYTES = 8
-LEAVES = 8
-"""Leaves of the merge tree per split: fixed, so that workers and memory change the schedule, never the sums."""
-STATE_COPIES = 3
-"""A merge holds both operands and the result."""
+BLOCK_SAMPLES = 32
+"""Samples that become rows at a time, where memory allows."""
+FLUSH_ROWS = 2048
+"""Rows that a product has at least, if there are as many: fewer, and the sums' own memory would bound it."""
+WORKER_BYTES = 160 * 2**20
+"""A worker's interpreter and libraries, before any work (seen: 120-150 MiB)."""
+CHUNK_PAIRS = 96
+"""Pairs that are finalised as one task."""
 
 
 class PlanError(ExplainedError, ValueError):
     """A comparison cannot be carried out within the limits: says which pair, what it needs and what to change."""
 
 
-@dataclass(frozen=True, slots=True)
-class LayerShape:
-    """What the plan needs to know of a layer; `fingerprints` are those of its dumps, one per split."""
+class Operand(NamedTuple):
+    """A layer as one side of a product: on its own grid, resized to a target's, or brought down by an adjoint."""
 
-    model: str
-    layer: str
-    fingerprints: tuple[str, ...]
-    shape: tuple[int, ...]
-    itemsize: int
-
-    @property
-    def sample_bytes(self) -> int:
-        """Return the bytes of one stored sample, before compression."""
-        size = self.itemsize
-        for extent in self.shape:
-            size *= extent
-        return size
+    layer: int
+    kind: Literal["native", "resized", "adjoint"]
 
 
 @dataclass(frozen=True, slots=True)
-class SplitShape:
-    """A split's size: its row groups, as (start, stop)."""
+class Space:
+    """All operands whose rows live on one grid of one view; they share a panel of rows."""
 
-    dataset: str
-    name: str
-    row_groups: tuple[tuple[int, int], ...]
-
-    @property
-    def n_samples(self) -> int:
-        """Return the number of samples."""
-        return self.row_groups[-1][1]
-
-    @property
-    def largest(self) -> int:
-        """Return the number of samples in the largest row group."""
-        return max(stop - start for start, stop in self.row_groups)
-
-    def leaves(self) -> tuple[tuple[int, ...], ...]:
-        """Return the row groups of each leaf of the merge tree: contiguous, in order, as even as can be."""
-        count = len(self.row_groups)
-        leaves = min(LEAVES, count)
-        edges = [count * leaf // leaves for leaf in range(leaves + 1)]
-        return tuple(tuple(range(a, b)) for a, b in itertools.pairwise(edges))
+    view: View
+    work: Grid
+    operands: tuple[Operand, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
-    """A block of layer pairs on one grid; `sources` and `targets` index the plan's layers."""
+class Chunk:
+    """Pairs of a tile that are finalised as one: adjacent targets with all the sources they need.
 
-    grid: Grid
+    Attributes
+    ----------
+    tile
+        Number of the tile in its pass.
+    sources, targets
+        The rows and columns of the tile's product that are needed.
+    pairs
+        Directed pairs, those of both directions side by side.
+    """
+
+    tile: int
     sources: tuple[int, ...]
     targets: tuple[int, ...]
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +74,9 @@ class Pass:
     """Tiles that are formed from one reading of their layers."""
 
     tiles: tuple[Tile, ...]
+    chunks: tuple[Chunk, ...]
+    owns: tuple[Own, ...]
+    spaces: tuple[Space, ...]
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -95,182 +86,275 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Projected work of a plan, over all its splits."""
+    """Projected work, over all splits.
+
+    Attributes
+    ----------
+    pairs
+        Directed pairs.
+    bytes_read
+        Stored bytes before compression.
+    flops
+        Of the distinct products: 2·rows·p·q each, half of that for a symmetric one.
+    finalisation_flops
+        Of decompositions and solves, at about 40·max(p, q)³ a pair and evaluation.
+    peak_bytes
+        Of one worker, its interpreter included.
+    """
 
     pairs: int
     bytes_read: int
     flops: int
+    finalisation_flops: int
     peak_bytes: int
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.pairs + other.pairs,
-            self.bytes_read + other.bytes_read,
-            self.flops + other.flops,
-            max(self.peak_bytes, other.peak_bytes),
-        )
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One view's comparison: layers, the splits to accumulate over, and the passes."""
+    """A comparison: layers, the splits to accumulate over, and the passes.
 
-    view: View
+    Attributes
+    ----------
+    incomparable
+        Pairs that no resize puts on one grid, by view; they become results without a value.
+    """
+
     layers: tuple[LayerShape, ...]
     splits: tuple[SplitShape, ...]
     passes: tuple[Pass, ...]
+    incomparable: tuple[tuple[View, Pair], ...]
     block_samples: int
-    cost: Cost
+    precision: Precision
+    cost: Cost = field(compare=False)
 
-    def width(self, index: int, grid: Grid) -> int:
-        """Return the number of features of layer `index` on `grid`."""
-        return _width(self.layers[index], self.view, grid)
+    def width(self, view: View, layer: int) -> int:
+        """Return the columns of a layer, its norm column included."""
+        return width(self.layers[layer], view)
 
 
 def make_plan(
     layers: Sequence[LayerShape],
-    pairs: Mapping[int, Sequence[int]],
+    wanted: Wanted,
     *,
-    view: View,
     splits: Sequence[SplitShape],
     memory_limit_bytes: int,
+    precision: Precision = "float64",
+    evaluations: int = 1,
 ) -> Plan:
-    """Plan the comparison of `pairs` (target → its sources, as indices of `layers`).
+    """Plan the comparison of the `wanted` pairs.
 
     Parameters
     ----------
     memory_limit_bytes
-        What one worker may hold. Half is for moments (three copies of a pass's state), half for rows.
+        What one worker process may hold, its interpreter included.
+    precision
+        Of the products of a block of rows; sums are float64.
+    evaluations
+        How often each pair is finalised: 1, and once more for each group of the jackknife.
 
     Raises
     ------
     PlanError
-        The moments of a single pair do not fit.
+        A single pair does not fit.
 
     Notes
     -----
-    Reads Σ over passes of the passes' layers; flops 2·n_rows·(Σ over tiles P_s·P_t + Σ own p²);
-    O(number of pairs) time.
+    Reads Σ over passes of the passes' layers. Time O(pairs) for each way of dealing them out that is tried.
     """
     layers = tuple(layers)
-    budget = memory_limit_bytes // 2
-    tiles = [
-        part
-        for tile in _tiles(layers, pairs, view)
-        for part in _split(tile, layers, view, budget, memory_limit_bytes)
-    ]
-    passes = tuple(_pack(tiles, layers, view, budget))
-    samples = _block_samples(passes, layers, view, splits, budget)
-    cost = _cost(passes, layers, view, splits, samples)
-    return Plan(view, layers, tuple(splits), passes, samples, cost)
+    incomparable = tuple(
+        (view, pair) for view, pairs in wanted.items() for pair in sorted(pairs) if not comparable(layers, view, pair)
+    )
+    possible = {view: frozenset(p for p in pairs if comparable(layers, view, p)) for view, pairs in wanted.items()}
+    weights = [max((width(layer, view) for view in wanted), default=0) for layer in layers]
+    largest = max(split.n_samples for split in splits)
+    for assignment in assignments(weights, possible):
+        passes = tuple(_pass(layers, pairs) for pairs in passes_of(assignment, possible))
+        block = _block_samples(passes, layers, memory_limit_bytes, precision, largest)
+        if block:
+            cost = _cost(passes, layers, splits, block, precision, evaluations)
+            return Plan(layers, tuple(splits), passes, incomparable, block, precision, cost)
+    raise _cannot_fit(passes, layers, memory_limit_bytes, precision)
 
 
-def _width(layer: LayerShape, view: View, grid: Grid) -> int:
-    return width_of(layer.shape, view, grid if len(layer.shape) == 3 and view != "pooled" else None)
+def _pass(layers: tuple[LayerShape, ...], pairs: Wanted) -> Pass:
+    """Return the tiles of some pairs and everything that follows from them."""
+    tiles = tuple(tile for view, of_view in sorted(pairs.items()) for tile in tiles_of(layers, view, of_view))
+    chunks = tuple(
+        chunk for number, tile in enumerate(tiles) for chunk in _chunks(number, tile, pairs[tile.view])
+    )
+    owns = owns_of(tiles)
+    return Pass(tiles, chunks, owns, _spaces(layers, tiles, owns))
 
 
-def _tiles(layers: Sequence[LayerShape], pairs: Mapping[int, Sequence[int]], view: View) -> list[Tile]:
-    """Group targets that share a grid and a list of sources."""
-    groups: dict[tuple[Grid, tuple[int, ...]], list[int]] = {}
-    for target, sources in sorted(pairs.items()):
-        key = (result_grid(view, layers[target].shape), tuple(sorted(sources)))
-        groups.setdefault(key, []).append(target)
-    return [Tile(grid, sources, tuple(targets)) for (grid, sources), targets in groups.items()]
-
-
-def _state_bytes(tiles: Sequence[Tile], layers: Sequence[LayerShape], view: View) -> int:
-    """Return the bytes of the moments of `tiles`: cross-moments, and each layer's own moments once a grid."""
-    total = 0
-    for tile in tiles:
-        wide = [
-            sum(_width(layers[i], view, tile.grid) + 1 for i in side) for side in (tile.sources, tile.targets)
+def _chunks(number: int, tile: Tile, wanted: frozenset[Pair]) -> list[Chunk]:
+    """Cut a tile into runs of targets with about `CHUNK_PAIRS` products each."""
+    step = max(1, CHUNK_PAIRS // len(tile.sources))
+    found = []
+    for start in range(0, len(tile.targets), step):
+        targets = tile.targets[start : start + step]
+        # Of a symmetric product the upper triangle holds every pair once.
+        sources = tile.sources[: start + len(targets)] if tile.symmetric else tile.sources
+        place = {layer: position for position, layer in enumerate(tile.sources)}
+        products = [
+            (source, target)
+            for target in targets
+            for source in sources
+            if not tile.symmetric or place[source] <= place[target]
         ]
-        total += wide[0] * wide[1]
-    own = {(index, tile.grid) for tile in tiles for index in (*tile.sources, *tile.targets)}
-    total += sum((_width(layers[index], view, grid) + 1) ** 2 for index, grid in own)
-    return total * FLOAT_BYTES
+        if tile.mutual:
+            products = [pair for s, t in products for pair in dict.fromkeys([(s, t), (t, s)])]
+        found.append(Chunk(number, sources, targets, tuple(pair for pair in products if pair in wanted)))
+    return [chunk for chunk in found if chunk.pairs]
 
 
-def _split(tile: Tile, layers: Sequence[LayerShape], view: View, budget: int, limit: int) -> list[Tile]:
-    """Halve a tile, its longer side first, until its state fits."""
-    needed = STATE_COPIES * _state_bytes([tile], layers, view)
-    if needed <= budget:
-        return [tile]
-    if len(tile.sources) == len(tile.targets) == 1:
-        source, target = layers[tile.sources[0]], layers[tile.targets[0]]
-        raise PlanError(
-            where=f"{source.model}/{source.layer} into {target.model}/{target.layer}, view '{view}'",
-            expected=f"moments within half of memory_limit_bytes = {limit}",
-            found=f"{needed} bytes",
-            remedy=f"Set run.memory_limit_bytes to at least {2 * needed}, or compare under the view 'pooled'.",
-        )
-    if len(tile.sources) >= len(tile.targets):
-        half = len(tile.sources) // 2
-        parts = [Tile(tile.grid, side, tile.targets) for side in (tile.sources[:half], tile.sources[half:])]
-    else:
-        half = len(tile.targets) // 2
-        parts = [Tile(tile.grid, tile.sources, side) for side in (tile.targets[:half], tile.targets[half:])]
-    return [small for part in parts for small in _split(part, layers, view, budget, limit)]
+def _spaces(layers: tuple[LayerShape, ...], tiles: tuple[Tile, ...], owns: tuple[Own, ...]) -> tuple[Space, ...]:
+    """Return the operands by grid, those of one side of a tile adjacent: their rows are then a slice of a panel."""
+    members: dict[tuple[View, Grid], dict[Operand, None]] = {}
+    for tile in sorted(tiles, key=lambda tile: not tile.symmetric):
+        operands = members.setdefault((tile.view, tile.work), {})
+        operands |= dict.fromkeys(operand(layers, tile, index, "target") for index in tile.targets)
+        operands |= dict.fromkeys(operand(layers, tile, index, "source") for index in tile.sources)
+    for own in owns:
+        if on_diagonal(tiles, own) is None:
+            place, wanted = own_operand(layers, own)
+            members.setdefault((own.view, place), {})[wanted] = None
+    return tuple(Space(view, work, tuple(operands)) for (view, work), operands in members.items())
 
 
-def _pack(tiles: Sequence[Tile], layers: Sequence[LayerShape], view: View, budget: int) -> list[Pass]:
-    """Put tiles into as few passes as memory allows, in order."""
-    passes: list[list[Tile]] = []
-    for tile in tiles:
-        if passes and STATE_COPIES * _state_bytes([*passes[-1], tile], layers, view) <= budget:
-            passes[-1].append(tile)
-        else:
-            passes.append([tile])
-    return [Pass(tuple(group)) for group in passes]
+def operand(layers: Sequence[LayerShape], tile: Tile, index: int, side: Literal["source", "target"]) -> Operand:
+    """Return how a layer enters a tile's product."""
+    if native_grid(layers[index], tile.view) == tile.work:
+        return Operand(index, "native")
+    return Operand(index, "resized" if side == "source" else "adjoint")
 
 
-def _row_bytes(step: Pass, layers: Sequence[LayerShape], view: View) -> int:
-    """Return the bytes of rows that one sample becomes on the widest grid of a pass, and their centred copy."""
-    widest = 0
-    for tile in step.tiles:
-        columns = sum(_width(layers[i], view, tile.grid) + 1 for i in {*tile.sources, *tile.targets})
-        widest = max(widest, columns * rows_per_sample(view, tile.grid))
-    return 3 * FLOAT_BYTES * widest
+def own_operand(layers: Sequence[LayerShape], own: Own) -> tuple[Grid, Operand]:
+    """Return where a layer's own moments are formed, and from what: a downsampled layer there, others at home."""
+    native = native_grid(layers[own.layer], own.view)
+    if prod(native) >= prod(own.grid) and native != own.grid:
+        return own.grid, Operand(own.layer, "resized")
+    return native, Operand(own.layer, "native")
+
+
+def space_width(layers: Sequence[LayerShape], space: Space) -> int:
+    """Return the columns of a space's panel."""
+    return sum(width(layers[operand.layer], space.view) for operand in space.operands)
+
+
+def panel_samples(space: Space, block_samples: int) -> int:
+    """Return how many samples a space's panel holds: whole blocks, at least `FLUSH_ROWS` rows of them."""
+    blocks = -(-FLUSH_ROWS // (block_samples * rows_per_sample(space.view, space.work)))
+    return block_samples * max(1, blocks)
+
+
+def _sides(layers: Sequence[LayerShape], tile: Tile) -> tuple[int, int]:
+    return (
+        sum(width(layers[index], tile.view) for index in tile.sources),
+        sum(width(layers[index], tile.view) for index in tile.targets),
+    )
+
+
+def state_bytes(layers: Sequence[LayerShape], work: Pass) -> int:
+    """Return the bytes of a pass's sums: products of tiles, own moments, sums by position."""
+    products = sum(prod(_sides(layers, tile)) for tile in work.tiles)
+    own = sum(width(layers[own.layer], own.view) ** 2 for own in work.owns)
+    sums = sum(prod(layers[index].shape) for index in work.layers)
+    return FLOAT_BYTES * (products + own + sums)
+
+
+def _panel_bytes(layers: Sequence[LayerShape], work: Pass, block: int, precision: Precision) -> int:
+    """Return the bytes of the panels, of the largest layer's scratch rows, and of one block as stored."""
+    item = FLOAT_BYTES if precision == "float64" else FLOAT_BYTES // 2
+    panels = sum(
+        space_width(layers, space) * panel_samples(space, block) * rows_per_sample(space.view, space.work)
+        for space in work.spaces
+    )
+    largest = max(prod(layers[index].shape) for index in work.layers)
+    stored = max(layers[index].sample_bytes for index in work.layers)
+    return item * panels + block * (3 * FLOAT_BYTES * largest + 2 * stored)
+
+
+def _peak_bytes(layers: Sequence[LayerShape], work: Pass, block: int, precision: Precision) -> int:
+    """Return what a worker holds at most: in a leaf, or while it finalises the largest chunk of one."""
+    state = state_bytes(layers, work)
+    # In float32 a block's product is formed beside its sum before it is added.
+    spare = state if precision == "float32" else 0
+    leaf = state + spare + _panel_bytes(layers, work, block, precision)
+    return WORKER_BYTES + max(leaf, max(_chunk_bytes(layers, work, chunk) for chunk in work.chunks))
+
+
+def _chunk_bytes(layers: Sequence[LayerShape], work: Pass, chunk: Chunk) -> int:
+    """Return what finalising a chunk holds: its moments of two splits, a leaf of each level of the merge, spectra."""
+    view = work.tiles[chunk.tile].view
+    sides = [sum(width(layers[index], view) for index in side) for side in (chunk.sources, chunk.targets)]
+    members = {*chunk.sources, *chunk.targets}
+    own = sum(width(layers[index], view) ** 2 for index in members)
+    return FLOAT_BYTES * (8 * (prod(sides) + own) + 4 * own)
 
 
 def _block_samples(
-    passes: Sequence[Pass],
-    layers: Sequence[LayerShape],
-    view: View,
-    splits: Sequence[SplitShape],
-    budget: int,
+    passes: Sequence[Pass], layers: Sequence[LayerShape], limit: int, precision: Precision, largest: int
 ) -> int:
-    """Return how many samples become rows at a time."""
-    largest = max(split.largest for split in splits)
-    per_sample = max(_row_bytes(step, layers, view) for step in passes)
-    return max(1, min(largest, budget // 2 // per_sample))
+    """Return how many samples become rows at a time; 0 where not even one does within the limit."""
+    block = min(BLOCK_SAMPLES, largest)
+    while block and max(_peak_bytes(layers, work, block, precision) for work in passes) > limit:
+        block //= 2
+    return block
 
 
 def _cost(
     passes: Sequence[Pass],
     layers: Sequence[LayerShape],
-    view: View,
     splits: Sequence[SplitShape],
-    block_samples: int,
+    block: int,
+    precision: Precision,
+    evaluations: int,
 ) -> Cost:
     samples = sum(split.n_samples for split in splits)
-    largest = max(split.largest for split in splits)
-    total = Cost(0, 0, 0, 0)
-    for step in passes:
-        raw = sum(layers[index].sample_bytes for index in step.layers)
-        flops = 0
-        for tile in step.tiles:
-            wide = [
-                sum(_width(layers[i], view, tile.grid) + 1 for i in side)
-                for side in (tile.sources, tile.targets)
-            ]
-            own = sum((_width(layers[i], view, tile.grid) + 1) ** 2 for i in {*tile.sources, *tile.targets})
-            flops += 2 * rows_per_sample(view, tile.grid) * (wide[0] * wide[1] + own)
-        peak = (
-            largest * raw
-            + block_samples * _row_bytes(step, layers, view)
-            + STATE_COPIES * _state_bytes(step.tiles, layers, view)
-        )
-        pairs = sum(len(tile.sources) * len(tile.targets) for tile in step.tiles)
-        total += Cost(pairs, samples * raw, samples * flops, peak)
-    return total
+    return Cost(
+        pairs=sum(len(chunk.pairs) for work in passes for chunk in work.chunks),
+        bytes_read=samples * sum(layers[index].sample_bytes for work in passes for index in work.layers),
+        flops=samples * sum(_flops(layers, work) for work in passes),
+        finalisation_flops=evaluations * sum(_finalisation_flops(layers, work) for work in passes),
+        peak_bytes=max((_peak_bytes(layers, work, block, precision) for work in passes), default=WORKER_BYTES),
+    )
+
+
+def _flops(layers: Sequence[LayerShape], work: Pass) -> int:
+    """Return the flops of a pass for one sample."""
+    flops = 0
+    for tile in work.tiles:
+        p, q = _sides(layers, tile)
+        flops += rows_per_sample(tile.view, tile.work) * (p * (p + 1) if tile.symmetric else 2 * p * q)
+    for own in work.owns:
+        if on_diagonal(work.tiles, own) is None:
+            p = width(layers[own.layer], own.view)
+            flops += rows_per_sample(own.view, own_operand(layers, own)[0]) * p * (p + 1)
+    return flops
+
+
+def _finalisation_flops(layers: Sequence[LayerShape], work: Pass) -> int:
+    return sum(
+        40 * max(width(layers[index], work.tiles[chunk.tile].view) for index in pair) ** 3
+        for chunk in work.chunks
+        for pair in chunk.pairs
+    )
+
+
+def _cannot_fit(
+    passes: Sequence[Pass], layers: Sequence[LayerShape], limit: int, precision: Precision
+) -> PlanError:
+    """Return the refusal of the pass that needs most, once passes are as small as they can be."""
+    worst = max(passes, key=lambda work: _peak_bytes(layers, work, 1, precision))
+    needed = _peak_bytes(layers, worst, 1, precision)
+    chunk = worst.chunks[0]
+    source, target = (layers[index] for index in chunk.pairs[0])
+    view = worst.tiles[chunk.tile].view
+    other = " or compare under the view 'pooled'" if view != "pooled" else ""
+    return PlanError(
+        where=f"{source.model}/{source.layer} into {target.model}/{target.layer}, view '{view}'",
+        expected=f"a pair that fits into run.memory_limit_bytes = {limit}",
+        found=f"{needed} bytes",
+        remedy=f"Set run.memory_limit_bytes to at least {needed}{other}.",
+    )

@@ -1,0 +1,100 @@
+"""Products on NumPy arrays, added to float64 sums in place by BLAS."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import blas
+
+from stitchpipe.algebra.kernels.half import widen
+
+Rows: TypeAlias = npt.NDArray[np.floating]
+Float64: TypeAlias = npt.NDArray[np.float64]
+
+name = "numpy"
+
+
+def empty(shape: tuple[int, ...], dtype: str) -> Rows:
+    """Return uninitialised rows of ``float64`` or ``float32``."""
+    return np.empty(shape, dtype)
+
+
+def zeros(shape: tuple[int, ...]) -> Float64:
+    """Return float64 sums of nothing."""
+    return np.zeros(shape)
+
+
+def load(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return stored values as this library's array."""
+    return stored
+
+
+def fetch(values: Float64) -> Float64:
+    """Return sums as a NumPy array."""
+    return values
+
+
+def fill(into: Rows, values: Rows, shift: Rows) -> None:
+    """Set ``into [p, n, …]`` to ``values − shift``, both converted to its dtype first; values must be finite."""
+    into[...] = widen(values) if values.dtype == np.float16 else values
+    into -= shift.astype(into.dtype).reshape(-1, *[1] * (into.ndim - 1))
+
+
+def resize(rows: Rows, axes: tuple[Float64, Float64], into: Rows) -> None:
+    """Set ``into [p, n, H', W']`` to ``rows [p, n, H, W]`` with each axis mapped by a matrix ``[H', H]``, ``[W', W]``."""
+    high, wide = (axis.astype(rows.dtype, copy=False) for axis in axes)
+    np.matmul(np.matmul(high, rows), wide.T, out=into)
+
+
+def sum_samples(rows: Rows) -> Float64:
+    """Return ``rows [p, n, …]`` summed over samples in float64."""
+    return np.asarray(rows.sum(axis=1, dtype=np.float64))
+
+
+def mean_positions(rows: Rows) -> Float64:
+    """Return ``rows [p, n, …]`` averaged over positions in float64, ``[p, n]``."""
+    return np.asarray(rows.reshape(*rows.shape[:2], -1).mean(axis=2, dtype=np.float64))
+
+
+def squared_norms(rows: Rows) -> Float64:
+    """Return Σₚ rows² of ``rows [p, n]`` in float64, ``[n]``."""
+    return np.einsum("pn,pn->n", rows, rows, dtype=np.float64)
+
+
+def add_product(total: Float64, x: Rows, y: Rows) -> None:
+    """Add ``x [p, K] · yᵀ [K, q]`` to ``total [p, q]``; float32 rows are multiplied in float32.
+
+    2·p·q·K flops. The sum itself never leaves float64.
+    """
+    if x.dtype == np.float32:
+        total += x @ y.T
+        return
+    # BLAS is column-major: it sees the transposes of these row-major arrays.
+    done = blas.dgemm(1.0, y.T, x.T, beta=1.0, c=total.T, trans_a=1, overwrite_c=1)
+    _demand_in_place(done, total)
+
+
+def add_symmetric(total: Float64, x: Rows) -> None:
+    """Add ``x [p, K] · xᵀ`` to the upper triangle of ``total [p, p]``: p·(p + 1)·K flops.
+
+    What stands below the diagonal means nothing until `mirror`.
+    """
+    if x.dtype == np.float32:
+        total += x @ x.T  # NumPy calls the symmetric product itself
+        return
+    done = blas.dsyrk(1.0, x.T, beta=1.0, c=total.T, trans=1, lower=1, overwrite_c=1)
+    _demand_in_place(done, total)
+
+
+def mirror(total: Float64) -> None:
+    """Copy the upper triangle of ``total [p, p]`` to the lower one."""
+    lower = np.tril_indices(len(total), -1)
+    total[lower] = total.T[lower]
+
+
+def _demand_in_place(done: Float64, total: Float64) -> None:
+    """Refuse a sum that BLAS put elsewhere: it would be lost."""
+    if not np.shares_memory(done, total):
+        raise ValueError("sums must be row-major float64: BLAS would add to a copy")

@@ -1,0 +1,51 @@
+"""What the engine must know of layers and splits to plan: names, shapes, sizes. Nothing is opened here."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from math import prod
+
+LEAVES = 20
+"""Leaves of the merge tree per split at most, and groups of the jackknife: workers and memory never change them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    """A layer as the plan sees it; `fingerprints` are those of its dumps, one per split of the plan."""
+
+    model: str
+    layer: str
+    fingerprints: tuple[str, ...]
+    shape: tuple[int, ...]
+    itemsize: int
+
+    @property
+    def sample_bytes(self) -> int:
+        """Return the bytes of one stored sample, before compression."""
+        return self.itemsize * prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitShape:
+    """A split's size: its row groups, as (start, stop)."""
+
+    dataset: str
+    name: str
+    row_groups: tuple[tuple[int, int], ...]
+
+    @property
+    def n_samples(self) -> int:
+        """Return the number of samples."""
+        return self.row_groups[-1][1]
+
+    def leaves(self) -> tuple[tuple[int, ...], ...]:
+        """Return the row groups of each leaf: contiguous, in order, as even as can be."""
+        count = len(self.row_groups)
+        leaves = min(LEAVES, count)
+        edges = [count * leaf // leaves for leaf in range(leaves + 1)]
+        return tuple(tuple(range(a, b)) for a, b in itertools.pairwise(edges))
+
+    def samples_of(self, leaf: tuple[int, ...]) -> int:
+        """Return how many samples the row groups of a leaf hold."""
+        return sum(self.row_groups[group][1] - self.row_groups[group][0] for group in leaf)

@@ -1,0 +1,150 @@
+"""Which products a set of layer pairs needs, and at which resolution each is formed. Integers in, tiles out.
+
+A pair is compared on its target's grid. Resizing is linear, so with a source S that is resized by U,
+(US)ᵀY = Sᵀ(UᵀY): the product is formed wherever there are fewer positions. A larger source is resized to its
+target's grid; a smaller one is left as it is, and the adjoint Uᵀ brings the target down to it. The own moments of
+an upsampled source are Sᵀ(UᵀU)S, at its own resolution. All of it is exact.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from stitchpipe.rows import Grid, View, grid_of, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from stitchpipe.engine.shapes import LayerShape
+
+Pair = tuple[int, int]
+"""Source and target, as indices of the plan's layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A block of layer pairs whose products are formed as one.
+
+    Attributes
+    ----------
+    grid
+        Where the numbers live: the grid of every target of the tile.
+    work
+        Where the product is formed: `grid`, or the smaller grid of the sources.
+    sources, targets
+        Indices of the plan's layers.
+    mutual
+        Neither side is resized: the product serves both directions.
+    """
+
+    view: View
+    grid: Grid
+    work: Grid
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
+    mutual: bool
+
+    @property
+    def symmetric(self) -> bool:
+        """Return whether sources and targets are the same layers: then half of the product is formed."""
+        return self.mutual and self.sources == self.targets
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Own:
+    """A layer's own moments on a grid, which its pairs there share."""
+
+    view: View
+    layer: int
+    grid: Grid
+
+
+def native_grid(layer: LayerShape, view: View) -> Grid:
+    """Return the grid on which a layer lives under a view: ``()`` where a row is an image."""
+    return grid_of(layer.shape) if view == "positions" else ()
+
+
+def width(layer: LayerShape, view: View) -> int:
+    """Return the columns of a layer: its features, and the squared row norm where a row is an image.
+
+    Debiased CKA needs the products of row norms; it is not defined on the rows of one image, so neither are they.
+    """
+    return width_of(layer.shape, view) + (view != "positions")
+
+
+def comparable(layers: Sequence[LayerShape], view: View, pair: Pair) -> bool:
+    """Return whether a pair can be put on one grid: images are resized, tokens and vectors are not."""
+    source, target = (native_grid(layers[index], view) for index in pair)
+    return source == target or len(source) == len(target) == 2
+
+
+def tiles_of(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) -> list[Tile]:
+    """Return tiles that form every pair's product, each product once.
+
+    Layers that need the same partners are taken together, so that all pairs of all layers of one grid are one
+    symmetric tile, and a new model beside old ones is one symmetric and one rectangular tile.
+    """
+    directed: dict[tuple[Grid, Grid], set[Pair]] = defaultdict(set)
+    mutual: dict[Grid, set[Pair]] = defaultdict(set)
+    for source, target in pairs:
+        own, grid = native_grid(layers[source], view), native_grid(layers[target], view)
+        if own == grid:
+            mutual[grid] |= {(source, target), (target, source)}
+        else:
+            work = grid if prod(own) >= prod(grid) else own
+            directed[grid, work].add((source, target))
+    found = []
+    for grid, wanted in sorted(mutual.items()):
+        found += [Tile(view, grid, grid, *sides, mutual=True) for sides in _symmetric_cover(wanted)]
+    for (grid, work), wanted in sorted(directed.items()):
+        found += [Tile(view, grid, work, *sides, mutual=False) for sides in _cover(wanted)]
+    return found
+
+
+def _partners(pairs: Collection[Pair]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Return sources grouped by the targets they need: targets → sources."""
+    needs: dict[int, list[int]] = defaultdict(list)
+    for source, target in sorted(pairs):
+        needs[source].append(target)
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for source, targets in sorted(needs.items()):
+        groups[tuple(targets)].append(source)
+    return {targets: tuple(sources) for targets, sources in groups.items()}
+
+
+def _cover(pairs: Collection[Pair]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Cover directed pairs by rectangles, each pair once."""
+    return [(sources, targets) for targets, sources in _partners(pairs).items()]
+
+
+def _symmetric_cover(pairs: Collection[Pair]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Cover a symmetric relation: each class of layers with itself, and with each other class, once."""
+    classes = list(_partners(pairs).items())
+    place = {layer: number for number, (_, members) in enumerate(classes) for layer in members}
+    found = []
+    for number, (partners, members) in enumerate(classes):
+        within = [layer for layer in partners if place[layer] == number]
+        if within:
+            found.append((members, members))
+        others = tuple(layer for layer in partners if place[layer] > number)
+        if others:
+            found.append((members, others))
+    return found
+
+
+def owns_of(tiles: Iterable[Tile]) -> tuple[Own, ...]:
+    """Return whose own moments the tiles' pairs need, and where."""
+    return tuple(
+        sorted({Own(t.view, index, t.grid) for t in tiles for index in (*t.sources, *t.targets)})
+    )
+
+
+def on_diagonal(tiles: Sequence[Tile], own: Own) -> int | None:
+    """Return the symmetric tile that forms a layer's own moments anyway, or None."""
+    for number, tile in enumerate(tiles):
+        if tile.symmetric and (tile.view, tile.grid) == (own.view, own.grid) and own.layer in tile.sources:
+            return number
+    return None
