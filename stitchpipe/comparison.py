@@ -13,7 +13,7 @@ import pandas as pd
 
 from stitchpipe.algebra import (
     INDICES,
-    AffineMap,
+    Analysis,
     CrossMoments,
     IndexValue,
     Moments,
@@ -21,8 +21,6 @@ from stitchpipe.algebra import (
     RowsError,
     UndefinedIndexError,
     augment,
-    evaluate,
-    fit_direct_matching,
     index_named,
     pair_from_augmented,
     stored_spacing,
@@ -174,16 +172,13 @@ def _records(
     """Yield one record per index of one ordered pair."""
     pair = scored.pair(source, target)
     n_samples = len(scored.samples[source])
-    eps_x, eps_y = scored.spacing[source], scored.spacing[target]
-    fitted = None
+    train = None
     if any(INDICES[name].held_out for name in indices):
-        fit_pair = pair if fitted_on is scored else fitted_on.pair(source, target)
-        fitted = fit_direct_matching(fit_pair, storage_eps=eps_x)
+        train = pair if fitted_on is scored else fitted_on.pair(source, target)
+    analysis = Analysis(pair, train, (scored.spacing[source], scored.spacing[target]))
     for name in indices:
         held_out = INDICES[name].held_out
-        value, status, reason = _value(
-            name, pair, fitted, rows=pair.n // n_samples, storage_eps=max(eps_x, eps_y)
-        )
+        value, status, reason = _value(name, analysis, rows=pair.n // n_samples)
         yield {
             "source": source,
             "target": target,
@@ -203,9 +198,7 @@ def _records(
         }
 
 
-def _value(
-    name: str, pair: PairMoments, fitted: AffineMap | None, *, rows: int, storage_eps: float
-) -> tuple[IndexValue | None, str, str | None]:
+def _value(name: str, analysis: Analysis, *, rows: int) -> tuple[IndexValue | None, str, str | None]:
     """Return the value of an index, its status, and the reason where there is no value."""
     if INDICES[name].independent_rows and rows > 1:
         reason = (
@@ -213,7 +206,7 @@ def _value(
         )
         return None, "dependent_rows", reason
     try:
-        return evaluate(name, pair, fitted=fitted, storage_eps=storage_eps), "ok", None
+        return analysis.value(name), "ok", None
     except UndefinedIndexError as undefined:
         return None, undefined.status, undefined.reason
 

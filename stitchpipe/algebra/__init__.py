@@ -5,6 +5,7 @@ return a float. Behind them every index is a pure function of mergeable moments 
 is too large for memory is summarised block by block and gives the same number.
 """
 
+from stitchpipe.algebra.analysis import Analysis, evaluate
 from stitchpipe.algebra.cca import (
     CanonicalCorrelations,
     canonical_correlations,
@@ -22,7 +23,7 @@ from stitchpipe.algebra.errors import (
     UndefinedIndexError,
     UnknownIndexError,
 )
-from stitchpipe.algebra.indices import INDICES, evaluate, index_named
+from stitchpipe.algebra.indices import INDICES, index_named
 from stitchpipe.algebra.inputs import as_rows, stored_spacing
 from stitchpipe.algebra.least_squares import direct_matching, fit_direct_matching
 from stitchpipe.algebra.maps import AffineMap, Residual
@@ -32,7 +33,7 @@ from stitchpipe.algebra.procrustes import (
     procrustes_angle_from_moments,
     procrustes_from_moments,
 )
-from stitchpipe.algebra.spectrum import EPS64, Spectrum
+from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps
 from stitchpipe.algebra.summaries import (
     CrossMoments,
     Moments,
@@ -47,6 +48,7 @@ __all__ = [
     "INDICES",
     "AffineMap",
     "AlgebraError",
+    "Analysis",
     "CanonicalCorrelations",
     "CrossMoments",
     "Index",
@@ -58,6 +60,7 @@ __all__ = [
     "Residual",
     "RowsError",
     "Spectrum",
+    "StorageEps",
     "UndefinedIndexError",
     "UnknownIndexError",
     "as_rows",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.guards import variation_of
 from stitchpipe.algebra.inputs import Array, namespace, stored_spacing
-from stitchpipe.algebra.spectrum import EPS64, Spectrum
+from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps, by_side
 from stitchpipe.algebra.summaries import PairMoments
 from stitchpipe.algebra.wide import rotated_moments
 
@@ -68,7 +68,7 @@ class CanonicalCorrelations:
 
 
 def canonical_correlations(
-    pair: PairMoments, *, variance: float | None = None, storage_eps: float = EPS64, index: str = "cca"
+    pair: PairMoments, *, variance: float | None = None, storage_eps: StorageEps = EPS64, index: str = "cca"
 ) -> CanonicalCorrelations:
     """Return all canonical correlations of a pair.
 
@@ -83,8 +83,8 @@ def canonical_correlations(
         centred sample space then meet by dimension counting alone, and correlations of 1 say nothing.
     """
     variation_of(pair, index)
-    x = pair.spectrum_x.retained(n=pair.n, mean=pair.mean_x, storage_eps=storage_eps)
-    y = pair.spectrum_y.retained(n=pair.n, mean=pair.mean_y, storage_eps=storage_eps)
+    eps_x, eps_y = by_side(storage_eps)
+    x, y = pair.x.retained(eps_x), pair.y.retained(eps_y)
     if variance is not None:
         x, y = x.explaining(variance), y.explaining(variance)
     if not (x.rank and y.rank):
@@ -92,7 +92,7 @@ def canonical_correlations(
             status="constant",
             where=index,
             expected="variation above the precision it was stored with on both sides",
-            found=f"rank {x.rank} and {y.rank} at storage precision {storage_eps:.1e}",
+            found=f"ranks {x.rank} and {y.rank} at storage precisions {eps_x:.1e} and {eps_y:.1e}",
             remedy="Store the layer in a wider dtype, or leave it out.",
         )
     if x.rank + y.rank > pair.n - 1:
@@ -151,11 +151,11 @@ def pwcca(X: Array, Y: Array) -> float:
     Y) of them. Not symmetric, and not invariant to a rotation of X's neurons. As `cca` otherwise, but with
     memory O(p² + q²) however few the rows. Morcos et al. 2018, who report 1 − Σwᵢρᵢ.
     """
-    pair, eps = PairMoments.from_rows(X, Y), stored_spacing(X, Y)
+    pair, eps = PairMoments.from_rows(X, Y), (stored_spacing(X), stored_spacing(Y))
     return canonical_correlations(pair, storage_eps=eps, index="pwcca").projection_weighted
 
 
 def _correlations(X: Array, Y: Array, index: str, *, variance: float | None = None) -> CanonicalCorrelations:
     """Return the correlations of rows, judged at the precision of the arrays' own dtype."""
-    pair, eps = rotated_moments(X, Y), stored_spacing(X, Y)
+    pair, eps = rotated_moments(X, Y), (stored_spacing(X), stored_spacing(Y))
     return canonical_correlations(pair, variance=variance, storage_eps=eps, index=index)

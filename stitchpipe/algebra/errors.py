@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 
 class AlgebraError(ValueError):
@@ -11,6 +11,10 @@ class AlgebraError(ValueError):
     def __init__(self, *, where: str, expected: str, found: str, remedy: str) -> None:
         self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
         super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
+
+    def within(self, where: str) -> Self:
+        """Return the same refusal, met in the course of something larger."""
+        return type(self)(**self.__dict__ | {"where": where})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling between worker processes: keyword arguments are not in ``args``."""

@@ -6,14 +6,14 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
-from stitchpipe.algebra.inputs import Array, namespace
+from stitchpipe.algebra.inputs import namespace
 from stitchpipe.algebra.spectrum import EPS64
 
 if TYPE_CHECKING:
-    from stitchpipe.algebra.summaries import PairMoments
+    from stitchpipe.algebra.summaries import Moments, PairMoments
 
 
-def total_variation(n: int, mean: Array, comoment: Array, *, index: str, side: str) -> float:
+def variation(rows: Moments, *, index: str, side: str) -> float:
     """Return ‖X̃‖_F = √tr(XX), refusing rows that do not vary beyond the rounding of their mean.
 
     Raises
@@ -21,33 +21,29 @@ def total_variation(n: int, mean: Array, comoment: Array, *, index: str, side: s
     UndefinedIndexError
         ``too_few_rows`` for a single row, ``constant`` where all rows are the same.
     """
-    if n < 2:
+    if rows.n < 2:
         raise UndefinedIndexError(
             status="too_few_rows",
             where=index,
             expected="at least 2 rows",
-            found=f"n = {n}",
+            found=f"n = {rows.n}",
             remedy="Compare on more samples.",
         )
-    xp = namespace(mean, comoment)
-    spread = sqrt(max(0.0, float(xp.linalg.trace(comoment))))
-    if spread <= 8.0 * EPS64 * sqrt(n) * float(xp.linalg.vector_norm(mean)):
+    spread = sqrt(max(0.0, rows.total))
+    if spread <= 8.0 * EPS64 * sqrt(rows.n) * float(namespace(rows.mean).linalg.vector_norm(rows.mean)):
         raise UndefinedIndexError(
             status="constant",
             where=index,
             expected=f"a {side} that varies from row to row",
-            found=f"{n} equal rows",
+            found=f"{rows.n} equal rows",
             remedy="Leave this layer out, or look for dead units.",
         )
     return spread
 
 
 def variation_of(pair: PairMoments, index: str) -> tuple[float, float]:
-    """Return ‖X̃‖_F and ‖Ỹ‖_F of a pair, refusing a constant side as `total_variation` does."""
-    return (
-        total_variation(pair.n, pair.mean_x, pair.xx, index=index, side="source"),
-        total_variation(pair.n, pair.mean_y, pair.yy, index=index, side="target"),
-    )
+    """Return ‖X̃‖_F and ‖Ỹ‖_F of a pair, refusing a constant side as `variation` does."""
+    return variation(pair.x, index=index, side="source"), variation(pair.y, index=index, side="target")
 
 
 def within(value: float, low: float, high: float, *, index: str) -> float:

@@ -1,4 +1,4 @@
-"""The registry: every index by name, what it is, and its value for a pair of representations."""
+"""The registry: every index by name, and what it is. `stitchpipe.algebra.analysis` has their values."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from math import inf, pi
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.cca import SVCCA_VARIANCE, CanonicalCorrelations, canonical_correlations
-from stitchpipe.algebra.cka import cka_from_moments
-from stitchpipe.algebra.description import Index, IndexValue, Transformation
-from stitchpipe.algebra.errors import AlgebraError, UnknownIndexError
-from stitchpipe.algebra.procrustes import procrustes_angle_from_moments, procrustes_from_moments
-from stitchpipe.algebra.spectrum import EPS64
+from stitchpipe.algebra.description import Index, Transformation
+from stitchpipe.algebra.errors import UnknownIndexError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from stitchpipe.algebra.maps import AffineMap
-    from stitchpipe.algebra.summaries import PairMoments
+    from collections.abc import Mapping
 
 _ISOTROPIC: frozenset[Transformation] = frozenset({"translation", "scaling", "rotation"})
 _LINEAR: frozenset[Transformation] = _ISOTROPIC | {"invertible"}
@@ -164,65 +157,3 @@ def index_named(name: str) -> Index:
         found=repr(name),
         remedy=f"Did you mean {' or '.join(near)}?" if near else "Choose one of these names.",
     )
-
-
-def evaluate(
-    name: str, pair: PairMoments, *, fitted: AffineMap | None = None, storage_eps: float = EPS64
-) -> IndexValue:
-    """Return the value of index `name` on the rows that `pair` summarises.
-
-    Parameters
-    ----------
-    name
-        A key of `INDICES`.
-    pair
-        Moments, source first.
-    fitted
-        The map that ``dm_r2`` and ``dm_struct`` score; fit it on other rows than these.
-    storage_eps
-        Spacing at 1 of the dtype the rows were kept in; directions below its noise do not count.
-
-    Raises
-    ------
-    UnknownIndexError
-        No such index.
-    UndefinedIndexError
-        It has no value here; its ``status`` and ``reason`` go into the results instead.
-    AlgebraError
-        A held-out index without a fitted map.
-    MomentsError
-        The moments do not belong together, or lack the norm products of debiased CKA.
-    """
-    if not index_named(name).held_out:
-        return _IN_SAMPLE[name](pair, storage_eps)
-    if fitted is None:
-        raise AlgebraError(
-            where=name,
-            expected="a map fitted on other rows",
-            found="none",
-            remedy="Pass fitted=fit_direct_matching(moments of the training rows).",
-        )
-    score = fitted.r2_from_moments if name == "dm_r2" else fitted.struct_error_from_moments
-    return IndexValue(score(pair), fitted.rank, fitted.condition)
-
-
-def _correlations(
-    name: str, average: Callable[[CanonicalCorrelations], float], variance: float | None = None
-) -> Callable[[PairMoments, float], IndexValue]:
-    def value(pair: PairMoments, storage_eps: float) -> IndexValue:
-        found = canonical_correlations(pair, variance=variance, storage_eps=storage_eps, index=name)
-        return IndexValue(average(found), found.rank, found.condition)
-
-    return value
-
-
-_IN_SAMPLE: Mapping[str, Callable[[PairMoments, float], IndexValue]] = {
-    "cka": lambda pair, _: IndexValue(cka_from_moments(pair)),
-    "cka_biased": lambda pair, _: IndexValue(cka_from_moments(pair, debiased=False)),
-    "cca": _correlations("cca", lambda found: found.mean),
-    "cca_sq": _correlations("cca_sq", lambda found: found.mean_square),
-    "svcca": _correlations("svcca", lambda found: found.mean, SVCCA_VARIANCE),
-    "pwcca": _correlations("pwcca", lambda found: found.projection_weighted),
-    "procrustes": lambda pair, _: IndexValue(procrustes_from_moments(pair)),
-    "procrustes_angle": lambda pair, _: IndexValue(procrustes_angle_from_moments(pair)),
-}

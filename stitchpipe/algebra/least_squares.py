@@ -28,7 +28,7 @@ def fit_direct_matching(pair: PairMoments, *, storage_eps: float = EPS64) -> Aff
     The error of W is about eps·cond²: 1e-9 at cond 1e4, 1e-5 at 1e6.
     Balogh and Jelasity 2025, arXiv 2412.11299 (direct matching).
     """
-    x = pair.spectrum_x.retained(n=pair.n, mean=pair.mean_x, storage_eps=storage_eps)
+    x = pair.x.retained(storage_eps)
     W = ((pair.xy.T @ x.vectors) / x.values[None, :]) @ x.vectors.T
     return AffineMap(W, pair.mean_y - W @ pair.mean_x, x.rank, x.condition)
 

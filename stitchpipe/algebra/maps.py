@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from math import sqrt
 
 from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
-from stitchpipe.algebra.guards import total_variation
+from stitchpipe.algebra.guards import variation
 from stitchpipe.algebra.inputs import Array, as_rows, namespace, paired_rows
 from stitchpipe.algebra.spectrum import EPS64
-from stitchpipe.algebra.summaries import PairMoments, centre
+from stitchpipe.algebra.summaries import Moments, PairMoments
+
+_FAR_ABOVE = 1e6
+"""How far above its rounding floor a residual is taken as it comes; see DESIGN.md, "Residuals from a factor"."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,7 @@ class AffineMap:
         """
         X, Y = paired_rows(X, Y)
         self._check_widths(X.shape[1], Y.shape[1])
-        mean, centred = centre(Y)
-        total = total_variation(Y.shape[0], mean, centred.T @ centred, index="dm_r2", side="target") ** 2
+        total = variation(Moments.from_block(Y), index="dm_r2", side="target") ** 2
         return 1.0 - _squares(self.predict(X) - Y) / total
 
     def struct_error(self, X: Array, Y: Array) -> float:
@@ -88,33 +90,51 @@ class AffineMap:
     def residual_from_moments(self, pair: PairMoments) -> Residual:
         """Return Σ‖W x + b − y‖² over the rows that `pair` summarises; never negative.
 
-        With J = RᵀR the joint comoments of [x, y] and e = W·mean_x + b − mean_y, it is
-        ‖R [W, −I]ᵀ‖²_F + n‖e‖². R is formed from the eigenvectors of J scaled to a unit diagonal, so that
-        columns of very different size keep their digits. Time O((p + q)³).
+        With e = W·mean_x + b − mean_y it is tr(W·XX·Wᵀ) − 2·tr(W·XY) + tr(YY) + n‖e‖². The first three terms
+        may cancel: each is known to about eps times Σ_k(Σ_j|W_kj|·‖x̃_j‖ + ‖ỹ_k‖)², the ``floor``. Unless their
+        sum is far above it, they are formed as a sum of squares instead (`_squares_from_factor`), which has no
+        more digits but keeps its sign. Time O(p²·q), there O((p + q)³).
         """
-        self._check_widths(pair.xx.shape[0], pair.yy.shape[0])
+        self._check_widths(pair.mean_x.shape[0], pair.mean_y.shape[0])
+        xp = namespace(self.W, pair.xy)
+        size_x, size_y = _column_norms(pair.xx), _column_norms(pair.yy)
+        floor = EPS64 * _squares(xp.abs(self.W) @ size_x + size_y)
+        spread = float(xp.sum((self.W @ pair.xx) * self.W)) - 2.0 * float(xp.sum(self.W * pair.xy.T))
+        spread += pair.y.total
+        if spread <= _FAR_ABOVE * floor:
+            spread = self._squares_from_factor(pair)
+        offset = self.W @ pair.mean_x + self.b - pair.mean_y
+        return Residual(spread + pair.n * _squares(offset), floor)
+
+    def _squares_from_factor(self, pair: PairMoments) -> float:
+        """Return ‖R [W, −I]ᵀ‖²_F with J = RᵀR the joint comoments of [x, y].
+
+        R is formed from the eigenvectors of J scaled to a unit diagonal, so that columns of very different
+        size keep their digits. Not by Cholesky: J of related layers is singular. Time O((p + q)³).
+        """
         xp = namespace(self.W, pair.xy)
         joint = xp.concat([xp.concat([pair.xx, pair.xy], axis=1), xp.concat([pair.xy.T, pair.yy], axis=1)])
-        size = xp.sqrt(xp.clip(xp.linalg.diagonal(joint), 0.0, None))
+        size = _column_norms(joint)
         unit = xp.where(size > 0.0, size, xp.ones_like(size))
         values, vectors = xp.linalg.eigh(joint / unit[:, None] / unit[None, :])
         difference = xp.concat([self.W, -xp.eye(self.q, dtype=xp.float64, device=self.W.device)], axis=1)
-        scaled = difference * unit[None, :]
         factor = vectors * xp.sqrt(xp.clip(values, 0.0, None))[None, :]
-        offset = self.W @ pair.mean_x + self.b - pair.mean_y
-        floor = EPS64 * float(xp.max(values)) * _squares(scaled)
-        return Residual(_squares(scaled @ factor) + pair.n * _squares(offset), floor)
+        return _squares((difference * unit[None, :]) @ factor)
 
-    def r2_from_moments(self, pair: PairMoments) -> float:
-        """Return R² on the rows that `pair` summarises, as `r2`; needs no second pass over them."""
-        total = total_variation(pair.n, pair.mean_y, pair.yy, index="dm_r2", side="target") ** 2
-        return 1.0 - self.residual_from_moments(pair).sum_of_squares / total
+    def r2_from_moments(self, pair: PairMoments, residual: Residual | None = None) -> float:
+        """Return R² on the rows that `pair` summarises, as `r2`; needs no second pass over them.
 
-    def struct_error_from_moments(self, pair: PairMoments) -> float:
+        Pass the `residual` (`residual_from_moments`) where it is at hand.
+        """
+        total = variation(pair.y, index="dm_r2", side="target") ** 2
+        residual = self.residual_from_moments(pair) if residual is None else residual
+        return 1.0 - residual.sum_of_squares / total
+
+    def struct_error_from_moments(self, pair: PairMoments, residual: Residual | None = None) -> float:
         """Return the structural error on the rows that `pair` summarises, as `struct_error`."""
-        xp = namespace(pair.yy)
-        squares = float(xp.linalg.trace(pair.yy)) + pair.n * _squares(pair.mean_y)
-        return self.residual_from_moments(pair).sum_of_squares / _nonzero(squares)
+        squares = _nonzero(pair.y.total + pair.n * _squares(pair.mean_y))
+        residual = self.residual_from_moments(pair) if residual is None else residual
+        return residual.sum_of_squares / squares
 
     def _check_widths(self, p: int, q: int) -> None:
         if (p, q) != (self.p, self.q):
@@ -124,6 +144,12 @@ class AffineMap:
                 found=f"widths {p} and {q}",
                 remedy="Apply the map to the layers and the view it was fitted on.",
             )
+
+
+def _column_norms(comoment: Array) -> Array:
+    """Return the norm of every centred column, from their sums of products."""
+    xp = namespace(comoment)
+    return xp.sqrt(xp.clip(xp.linalg.diagonal(comoment), 0.0, None))
 
 
 def _squares(array: Array) -> float:

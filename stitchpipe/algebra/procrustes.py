@@ -47,15 +47,24 @@ def procrustes_angle(X: Array, Y: Array) -> float:
 
 def procrustes_from_moments(pair: PairMoments) -> float:
     """Return the squared distance from moments, as `procrustes`. Time O(p·q·min(p, q))."""
-    return 2.0 - 2.0 * _cosine(pair, "procrustes")
+    return squared_distance(nuclear_cosine(pair, index="procrustes"))
 
 
 def procrustes_angle_from_moments(pair: PairMoments) -> float:
     """Return the angle from moments, as `procrustes_angle`. Time O(p·q·min(p, q))."""
-    return acos(_cosine(pair, "procrustes_angle"))
+    return acos(nuclear_cosine(pair, index="procrustes_angle"))
 
 
-def _cosine(pair: PairMoments, index: str) -> float:
+def squared_distance(cosine: float) -> float:
+    """Return the squared distance 2 − 2c of two shapes of norm 1 from their cosine c (`nuclear_cosine`)."""
+    return 2.0 - 2.0 * cosine
+
+
+def nuclear_cosine(pair: PairMoments, *, index: str = "procrustes") -> float:
+    """Return c = ‖X̃ᵀỸ‖_*/(‖X̃‖_F·‖Ỹ‖_F) ∈ [0, 1], on which every Procrustes index rests.
+
+    Time O(p·q·min(p, q)). Raises UndefinedIndexError as `procrustes`; MomentsError where c is not in [0, 1].
+    """
     scale_x, scale_y = variation_of(pair, index)
     xp = namespace(pair.xy)
     nuclear = float(xp.sum(xp.linalg.svdvals(pair.xy / scale_x / scale_y)))

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import TypeAlias
 
 from stitchpipe.algebra.inputs import Array, namespace
 
 EPS64 = 2.0**-52
 """Spacing of float64 at 1. Pass the storage dtype's spacing (2⁻²³, 2⁻¹⁰) for data kept in less."""
 
+StorageEps: TypeAlias = float | tuple[float, float]
+"""Spacing at 1 of the dtype that rows were kept in: of both sides, or of the source and of the target."""
+
 _ROUNDING = 4.0  # eigenvalues that should be 0 were seen up to 1.5·eps·λ_max (p = 3, n ≤ 1e5); see DESIGN.md
+
+
+def by_side(storage_eps: StorageEps) -> tuple[float, float]:
+    """Return the spacing of the source and of the target."""
+    return storage_eps if isinstance(storage_eps, tuple) else (storage_eps, storage_eps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from math import isfinite
 
 from stitchpipe.algebra.errors import MomentsError
 from stitchpipe.algebra.inputs import Array, as_rows, namespace, paired_rows
-from stitchpipe.algebra.spectrum import Spectrum
+from stitchpipe.algebra.spectrum import EPS64, Spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,32 @@ class Moments:
         step = other.mean - self.mean
         between = (self.n * other.n / n) * (step[:, None] * step[None, :])
         return Moments(n, self.mean + step * (other.n / n), self.comoment + other.comoment + between)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """All directions, computed once however many pairs these rows take part in. Time O(P³)."""
+        return Spectrum.of(self.comoment)
+
+    def retained(self, storage_eps: float = EPS64) -> Spectrum:
+        """Return the directions above rounding for rows kept at that spacing (`Spectrum.retained`)."""
+        return self.spectrum.retained(n=self.n, mean=self.mean, storage_eps=storage_eps)
+
+    @cached_property
+    def total(self) -> float:
+        """Σ‖z − mean‖², the trace of the comoment."""
+        return float(namespace(self.comoment).linalg.trace(self.comoment))
+
+    @cached_property
+    def inverse_participation(self) -> float:
+        """‖C‖²_F/(tr C)² of the comoment C, between 1/rank and 1. Only where the rows vary."""
+        xp = namespace(self.comoment)
+        scaled = self.comoment / self.total
+        return float(xp.sum(scaled * scaled))
+
+    @cached_property
+    def unaugmented(self) -> Moments:
+        """The moments without the last column, for rows of `augment`; always the same object."""
+        return self.pick(slice(0, self.mean.shape[0] - 1))
 
     def pick(self, columns: slice) -> Moments:
         """Return the moments of some adjacent columns, for example of one layer."""
@@ -114,33 +140,28 @@ class PairMoments:
 
     Attributes
     ----------
-    n
-        Number of rows.
-    mean_x, mean_y
-        ``[p]``, ``[q]``.
-    xx, xy, yy
-        Centred sums of products, ``[p, p]``, ``[p, q]``, ``[q, q]``.
+    x, y
+        The moments of either side. Hand the same object to all pairs of a layer: its spectrum is computed once.
+    xy
+        Σ x̃ỹᵀ ``[p, q]``, the centred sums of products of both.
     norm_products
         None where they were not accumulated; then debiased CKA is refused.
     """
 
-    n: int
-    mean_x: Array
-    mean_y: Array
-    xx: Array
+    x: Moments
+    y: Moments
     xy: Array
-    yy: Array
     norm_products: NormProducts | None = None
 
     def __post_init__(self) -> None:
         p, q = self.mean_x.shape[0], self.mean_y.shape[0]
         shapes = (tuple(self.xx.shape), tuple(self.xy.shape), tuple(self.yy.shape))
-        if self.n < 1 or shapes != ((p, p), (p, q), (q, q)):
+        if not 1 <= self.x.n == self.y.n or shapes != ((p, p), (p, q), (q, q)):
             raise MomentsError(
                 where="moments of a pair",
-                expected=f"n ≥ 1 and shapes {((p, p), (p, q), (q, q))} for widths {p} and {q}",
-                found=f"n = {self.n} and shapes {shapes}",
-                remedy="Take all three blocks from the same two ranges of columns.",
+                expected=f"one n ≥ 1 and shapes {((p, p), (p, q), (q, q))} for widths {p} and {q}",
+                found=f"n = {self.x.n} and {self.y.n}, and shapes {shapes}",
+                remedy="Take all three from the same rows and the same two ranges of columns.",
             )
 
     @classmethod
@@ -152,23 +173,49 @@ class PairMoments:
         mean_y, Y = centre(Y)
         k, l = xp.sum(X * X, axis=1), xp.sum(Y * Y, axis=1)  # noqa: E741 - the letters of the formula
         norms = NormProducts(float(k @ k), float(k @ l), float(l @ l))
-        return cls(X.shape[0], mean_x, mean_y, _finite(X.T @ X), _finite(X.T @ Y), _finite(Y.T @ Y), norms)
+        x, y = (Moments(Z.shape[0], mean, _finite(Z.T @ Z)) for Z, mean in ((X, mean_x), (Y, mean_y)))
+        return cls(x, y, _finite(X.T @ Y), norms)
 
     def swap(self) -> PairMoments:
         """Return the same pair with source and target exchanged."""
         norms = self.norm_products
         back = None if norms is None else NormProducts(norms.yy, norms.xy, norms.xx)
-        return PairMoments(self.n, self.mean_y, self.mean_x, self.yy, self.xy.T, self.xx, back)
+        return PairMoments(self.y, self.x, self.xy.T, back)
 
-    @cached_property
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return self.x.n
+
+    @property
+    def mean_x(self) -> Array:
+        """``[p]``."""
+        return self.x.mean
+
+    @property
+    def mean_y(self) -> Array:
+        """``[q]``."""
+        return self.y.mean
+
+    @property
+    def xx(self) -> Array:
+        """Centred sums of products of X, ``[p, p]``."""
+        return self.x.comoment
+
+    @property
+    def yy(self) -> Array:
+        """Centred sums of products of Y, ``[q, q]``."""
+        return self.y.comoment
+
+    @property
     def spectrum_x(self) -> Spectrum:
-        """All directions of X, computed once."""
-        return Spectrum.of(self.xx)
+        """All directions of X."""
+        return self.x.spectrum
 
-    @cached_property
+    @property
     def spectrum_y(self) -> Spectrum:
-        """All directions of Y, computed once."""
-        return Spectrum.of(self.yy)
+        """All directions of Y."""
+        return self.y.spectrum
 
 
 def centre(rows: Array) -> tuple[Array, Array]:
@@ -199,6 +246,7 @@ def pair_from_augmented(
 ) -> PairMoments:
     """Assemble a pair from moments of augmented rows (`augment`), norm products included.
 
+    The sides of the pair are `x.unaugmented` and `y.unaugmented`: pairs that share `x` share its spectrum.
     With s = ‖x − c‖² the appended column and d = mean − c, the squared norm about the mean deviates from its
     own average by s̃ − 2dᵀx̃: a fixed combination a = [−2d, 1] of the augmented columns. Hence
     Σkᵢlᵢ = aᵀ·C·b + tr(XX)·tr(YY)/n with C the augmented comoments.
@@ -215,14 +263,13 @@ def pair_from_augmented(
     one = xp.ones(1, dtype=x.mean.dtype, device=x.mean.device)
     a = xp.concat([-2.0 * (x.mean[:-1] - shift_x), one])
     b = xp.concat([-2.0 * (y.mean[:-1] - shift_y), one])
-    xx, yy = x.comoment[:-1, :-1], y.comoment[:-1, :-1]
-    total_x, total_y = float(xp.linalg.trace(xx)), float(xp.linalg.trace(yy))
+    total_x, total_y = x.unaugmented.total, y.unaugmented.total
     norms = NormProducts(
         xx=float(a @ x.comoment @ a) + total_x**2 / x.n,
         xy=float(a @ cross.comoment @ b) + total_x * total_y / x.n,
         yy=float(b @ y.comoment @ b) + total_y**2 / x.n,
     )
-    return PairMoments(x.n, x.mean[:-1], y.mean[:-1], xx, cross.comoment[:-1, :-1], yy, norms)
+    return PairMoments(x.unaugmented, y.unaugmented, cross.comoment[:-1, :-1], norms)
 
 
 def _finite(comoment: Array) -> Array:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
+from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.description import IndexValue
-from stitchpipe.algebra.indices import INDICES, evaluate
-from stitchpipe.algebra.least_squares import fit_direct_matching
+from stitchpipe.algebra.indices import INDICES
 from stitchpipe.catalogue import Result
 from stitchpipe.engine.accumulate import PassState, pair
 from stitchpipe.mapfile import write_map
@@ -20,7 +19,6 @@ from stitchpipe.rows import grid_label
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.algebra.summaries import PairMoments
     from stitchpipe.engine.plan import Plan
 
@@ -76,43 +74,21 @@ def finalise(
     return records
 
 
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """One pair: its moments on the scored split, and its map or why there is none."""
-
-    moments: PairMoments
-    fitted: AffineMap | None
-    undefined: UndefinedIndexError | None
-    storage_eps: float
-
-    def value(self, name: str) -> IndexValue:
-        if INDICES[name].held_out and self.undefined is not None:
-            raise self.undefined
-        return evaluate(name, self.moments, fitted=self.fitted, storage_eps=self.storage_eps)
-
-
 def _pair_results(
     plan: Plan, target: Target, source: int, train: PairMoments | None, test: PairMoments
 ) -> list[Result]:
-    eps = STORAGE_EPS[plan.layers[source].itemsize]
-    fitted: AffineMap | None = None
-    undefined: UndefinedIndexError | None = None
-    if train is not None:
-        try:
-            fitted = fit_direct_matching(train, storage_eps=eps)
-        except UndefinedIndexError as error:
-            undefined = error
-    if fitted is not None and source in target.maps:
-        write_map(Path(target.maps[source]), fitted)
-    scored = _Scored(test, fitted, undefined, eps)
-    return [_result(plan, target, source, name, scored) for name in target.indices]
+    eps = STORAGE_EPS[plan.layers[source].itemsize], STORAGE_EPS[plan.layers[target.layer].itemsize]
+    analysis = Analysis(test, train, eps)
+    if source in target.maps and train is not None:
+        write_map(Path(target.maps[source]), analysis.fitted())
+    return [_result(plan, target, source, name, analysis) for name in target.indices]
 
 
-def _result(plan: Plan, target: Target, source: int, name: str, scored: _Scored) -> Result:
+def _result(plan: Plan, target: Target, source: int, name: str, analysis: Analysis) -> Result:
     value: float | None = None
     status, reason, rank, condition = "ok", None, None, None
     try:
-        found = scored.value(name)
+        found = analysis.value(name)
         value, rank, condition = found.value, found.rank, found.condition
     except UndefinedIndexError as error:
         status, reason = error.status, error.reason
@@ -132,9 +108,9 @@ def _result(plan: Plan, target: Target, source: int, name: str, scored: _Scored)
         fit_split=plan.splits[0].name if INDICES[name].held_out else None,
         split=split.name,
         n_samples=split.n_samples,
-        n_rows=scored.moments.n,
-        p=len(scored.moments.mean_x),
-        q=len(scored.moments.mean_y),
+        n_rows=analysis.pair.n,
+        p=len(analysis.pair.mean_x),
+        q=len(analysis.pair.mean_y),
         rank=rank,
         condition=condition,
         source_digest=target.digests[source],

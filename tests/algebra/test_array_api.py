@@ -30,8 +30,8 @@ def test_torch_agrees_with_numpy(name):
     tensors = torch.tensor(X), torch.tensor(Y)
     ours, theirs = summarised(X, Y), summarised(*tensors)
     assert isinstance(theirs.xy, torch.Tensor)
-    found = algebra.evaluate(name, theirs, fitted=algebra.direct_matching(*tensors))
-    expected = algebra.evaluate(name, ours, fitted=algebra.direct_matching(X, Y))
+    found = algebra.evaluate(name, theirs, train=theirs)
+    expected = algebra.evaluate(name, ours, train=ours)
     assert isinstance(found.value, float)
     assert found.value == pytest.approx(expected.value, rel=1e-10)
     assert found.rank == expected.rank

@@ -53,10 +53,9 @@ def test_chunking_and_merge_order_do_not_matter(cuts, seed, mean):
     for name in ("xx", "xy", "yy"):
         one, other = getattr(pair.norm_products, name), getattr(whole.norm_products, name)
         assert one == pytest.approx(other, rel=1e-10)
-    fitted = algebra.fit_direct_matching(whole)
     for name in algebra.INDICES:
-        one = algebra.evaluate(name, pair, fitted=fitted).value
-        assert one == pytest.approx(algebra.evaluate(name, whole, fitted=fitted).value, rel=1e-10, abs=1e-10)
+        one = algebra.evaluate(name, pair, train=pair).value
+        assert one == pytest.approx(algebra.evaluate(name, whole, train=whole).value, rel=1e-10, abs=1e-10)
 
 
 def test_norm_products_are_the_definition():
@@ -118,7 +117,9 @@ def test_mismatched_moments_are_refused():
     with pytest.raises(MomentsError, match="same rows"):
         pair_from_augmented(own_x, own_y, fewer, shift_x=X[0], shift_y=Y[0])
     with pytest.raises(MomentsError, match="shapes"):
-        PairMoments(40, X[0], Y[0], own_x.comoment, own_x.comoment, own_y.comoment)
+        PairMoments(own_x, own_y, own_x.comoment)
+    with pytest.raises(MomentsError, match="n = 40 and 9"):
+        PairMoments(own_x, Moments.from_block(X[:9]), own_x.comoment)
     pair = PairMoments.from_rows(X, Y)
     with pytest.raises(MomentsError, match="none"):
         algebra.cka_from_moments(replace(pair, norm_products=None))

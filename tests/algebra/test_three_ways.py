@@ -168,10 +168,9 @@ def test_direct_matching_against_oracle_numpy_and_scikit_learn(pair):
     error = oracles.dm_struct(W, b, X[test], Y[test])
     assert fitted.struct_error(X[test], Y[test]) == pytest.approx(error, rel=TIGHT)
     assert fitted.struct_error_from_moments(moments) == pytest.approx(error, rel=TIGHT)
-    assert algebra.evaluate("dm_r2", moments, fitted=fitted).value == fitted.r2_from_moments(moments)
-    assert algebra.evaluate("dm_struct", moments, fitted=fitted).value == fitted.struct_error_from_moments(
-        moments
-    )
+    analysis = algebra.Analysis(moments, train=algebra.PairMoments.from_rows(X[train], Y[train]))
+    assert analysis.value("dm_r2").value == fitted.r2_from_moments(moments)
+    assert analysis.value("dm_struct").value == fitted.struct_error_from_moments(moments)
     assert fitted.rank == X.shape[1]
     assert fitted.condition == pytest.approx(np.linalg.cond(X[train] - X[train].mean(axis=0)), rel=TIGHT)
 
