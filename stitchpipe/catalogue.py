@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from io import BytesIO
-from math import isfinite
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from stitchpipe.errors import ExplainedError
 from stitchpipe.query import QueryError, answer
+from stitchpipe.result import Result, ResultError
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
@@ -23,96 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "Catalogue", "CatalogueError", "QueryError", "Result", "ResultError"]
 
-OK = "ok"
-"""The status of a record that holds a number."""
-
-
-class ResultError(ExplainedError, ValueError):
-    """A record contradicts itself: a number without status ok, or the other way round."""
-
-
 class CatalogueError(ExplainedError, ValueError):
     """A part of the results cannot be written or read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """One number, always directed, with everything that is needed to know what it is.
-
-    ``status`` is ``ok``, or names why there is no number; then ``value`` is None and ``reason`` says more.
-    Beside a number ``reason`` may hold a remark.
-
-    Attributes
-    ----------
-    index, value, status, reason
-        What was computed: a name of the registry of indices, ``stitch_*`` or ``ood_*``; unit and range are
-        the index's own.
-    view, grid
-        How rows were made: ``positions`` or ``pooled``, and ``"8x8"``.
-    fit_split, split
-        Where a map was fitted (None: nothing was), and where the number was taken.
-    n_samples, n_rows, p, q
-        Images, rows of the view, features of source and target.
-    rank, condition
-        Of the directions that the number rests on, where something was inverted.
-    method, init, objective, seed, steps, final_loss
-        Of a stitch: ``dm`` or ``tlm``, and how the latter was trained.
-    source_digest, target_digest
-        Content digests of the two representations on `split`.
-
-    Raises
-    ------
-    ResultError
-        A finite `value` with another status than ok, none with ok, a number that is NaN or infinite, or a
-        count that cannot be.
-    """
-
-    index: str
-    value: float | None
-    status: str = OK
-    reason: str | None = None
-    view: str
-    grid: str
-    source_model: str
-    source_layer: str
-    target_model: str
-    target_layer: str
-    fit_split: str | None = None
-    split: str
-    n_samples: int
-    n_rows: int
-    p: int
-    q: int
-    rank: int | None = None
-    condition: float | None = None
-    method: str | None = None
-    init: str | None = None
-    objective: str | None = None
-    seed: int | None = None
-    steps: int | None = None
-    final_loss: float | None = None
-    source_digest: str
-    target_digest: str
-
-    def __post_init__(self) -> None:
-        for name in ("value", "condition", "final_loss"):
-            number = getattr(self, name)
-            if number is not None and not isfinite(number):
-                remedy = "Record a status that says why there is no number, and None."
-                raise self._refused(name, "a finite number or None", str(number), remedy)
-        if (self.status == OK) != (self.value is not None):
-            expected = "a number" if self.status == OK else "no number"
-            remedy = "Give a number with status 'ok', or None with the status that says why."
-            raise self._refused("value", f"{expected} with status '{self.status}'", str(self.value), remedy)
-        for name in ("n_samples", "n_rows", "p", "q"):
-            if getattr(self, name) < 0:
-                raise self._refused(name, "a count", str(getattr(self, name)), "Pass the number of rows.")
-
-    def _refused(self, field: str, expected: str, found: str, remedy: str) -> ResultError:
-        pair = f"{self.source_model}/{self.source_layer} -> {self.target_model}/{self.target_layer}"
-        return ResultError(
-            where=f"{self.index} of {pair}, {field}", expected=expected, found=found, remedy=remedy
-        )
 
 
 def _column(name: str, kind: pa.DataType, *, optional: bool = False) -> pa.Field:
@@ -139,6 +51,11 @@ SCHEMA = pa.schema(
         _column("q", pa.int64()),
         _column("rank", pa.int64(), optional=True),
         _column("condition", pa.float64(), optional=True),
+        _column("low", pa.float64(), optional=True),
+        _column("high", pa.float64(), optional=True),
+        _column("p_value", pa.float64(), optional=True),
+        _column("calibrated", pa.float64(), optional=True),
+        _column("null_samples", pa.int64(), optional=True),
         _column("method", pa.string(), optional=True),
         _column("init", pa.string(), optional=True),
         _column("objective", pa.string(), optional=True),
@@ -147,6 +64,7 @@ SCHEMA = pa.schema(
         _column("final_loss", pa.float64(), optional=True),
         _column("source_digest", pa.string()),
         _column("target_digest", pa.string()),
+        _column("key", pa.string(), optional=True),
     ]
 )
 """The columns of a part: the fields of `Result`, in order."""

@@ -67,6 +67,12 @@ class Analysis:
         except UndefinedIndexError as undefined:
             raise undefined.within(name) from None
 
+    def rescored(self, pair: PairMoments) -> Analysis:
+        """Return the analysis of other rows, scoring the maps that were fitted for this one."""
+        other = Analysis(pair, self.train, self.storage_eps)
+        other._maps.update(self._maps)
+        return other
+
     @cached_property
     def correlations(self) -> CanonicalCorrelations:
         """All canonical correlations. Raises UndefinedIndexError."""

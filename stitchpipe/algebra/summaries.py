@@ -48,6 +48,23 @@ class Moments:
         between = (self.n * other.n / n) * (step[:, None] * step[None, :])
         return Moments(n, self.mean + step * (other.n / n), self.comoment + other.comoment + between)
 
+    def without(self, part: Moments) -> Moments:
+        """Return the moments of the rows that are not in `part`: the inverse of `merge`.
+
+        Loses about n/(n − part.n) times the digits of a sum: for leaving a small part out, not for taking most away.
+
+        Raises
+        ------
+        MomentsError
+            `part` has as many rows, or other columns.
+        """
+        _same_widths(self.mean.shape, part.mean.shape)
+        n = _rows_left(self.n, part.n)
+        mean = self.mean + (self.mean - part.mean) * (part.n / n)
+        step = part.mean - mean
+        between = (n * part.n / self.n) * (step[:, None] * step[None, :])
+        return Moments(n, mean, self.comoment - part.comoment - between)
+
     @cached_property
     def spectrum(self) -> Spectrum:
         """All directions, computed once however many pairs these rows take part in. Time O(P³)."""
@@ -116,6 +133,24 @@ class CrossMoments:
             self.mean_y + step_y * share,
             self.comoment + other.comoment + between,
         )
+
+
+    def pick(self, x: slice, y: slice) -> CrossMoments:
+        """Return the cross moments of some adjacent columns of either side."""
+        return CrossMoments(self.n, self.mean_x[x], self.mean_y[y], self.comoment[x, y])
+
+    def swap(self) -> CrossMoments:
+        """Return the same with both sides exchanged."""
+        return CrossMoments(self.n, self.mean_y, self.mean_x, self.comoment.T)
+
+    def without(self, part: CrossMoments) -> CrossMoments:
+        """Return the cross moments of the rows that are not in `part`, as `Moments.without`."""
+        _same_widths(self.comoment.shape, part.comoment.shape)
+        n = _rows_left(self.n, part.n)
+        mean_x = self.mean_x + (self.mean_x - part.mean_x) * (part.n / n)
+        mean_y = self.mean_y + (self.mean_y - part.mean_y) * (part.n / n)
+        between = (n * part.n / self.n) * ((part.mean_x - mean_x)[:, None] * (part.mean_y - mean_y)[None, :])
+        return CrossMoments(n, mean_x, mean_y, self.comoment - part.comoment - between)
 
 
 @dataclass(frozen=True)
@@ -270,6 +305,17 @@ def pair_from_augmented(
         yy=float(b @ y.comoment @ b) + total_y**2 / x.n,
     )
     return PairMoments(x.unaugmented, y.unaugmented, cross.comoment[:-1, :-1], norms)
+
+
+def _rows_left(n: int, part: int) -> int:
+    if part >= n:
+        raise MomentsError(
+            where="moments",
+            expected=f"fewer than {n} rows to leave out",
+            found=str(part),
+            remedy="Leave out a part of the rows that were merged.",
+        )
+    return n - part
 
 
 def _finite(comoment: Array) -> Array:

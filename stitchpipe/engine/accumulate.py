@@ -23,6 +23,7 @@ from stitchpipe.resizing import adjoint_axes, gram_root_axes, position_weights, 
 from stitchpipe.rows import grid_of, rows_per_sample
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import ModuleType
 
     from stitchpipe.rows import Grid, View
@@ -108,14 +109,13 @@ class PassSums:
             if on_diagonal(self._work.tiles, own) is None
         ]
 
-    def add(self, block: Mapping[int, Stored]) -> None:
-        """Add some samples, ``(n, *shape)`` for each layer of the pass."""
-        (size,) = {len(values) for values in block.values()}
+    def add(self, size: int, block: Iterable[tuple[int, Stored]]) -> None:
+        """Add `size` samples, ``(size, *shape)`` for each layer of the pass; taken one after the other."""
         self._n += size
         for panel in self._panels:
             if panel.held + size > panel.capacity:
                 self._flush(panel)
-        for index, values in block.items():
+        for index, values in block:
             self._add_layer(index, self._kernels.load(features_first(values)), size)
         for panel in self._panels:
             panel.held += size

@@ -1,118 +1,209 @@
-"""From moments to numbers: every index of every source into one target, and the maps that were asked for."""
+"""From moments to numbers: every index of the pairs of one chunk, intervals, and the maps that were asked for."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.analysis import Analysis
+from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.indices import INDICES
-from stitchpipe.catalogue import Result
-from stitchpipe.engine.accumulate import PassState, pair
+from stitchpipe.algebra.indices import index_named
+from stitchpipe.algebra.jackknife import jackknife
+from stitchpipe.engine.leaf import merged
+from stitchpipe.engine.pairs import ChunkPairs
 from stitchpipe.mapfile import write_map
-from stitchpipe.rows import grid_label
+from stitchpipe.result import Result
+from stitchpipe.rows import View, grid_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from stitchpipe.algebra.summaries import PairMoments
+    import numpy as np
+    import numpy.typing as npt
+
+    from stitchpipe.algebra.jackknife import Interval
+    from stitchpipe.engine.leaf import ChunkMoments
     from stitchpipe.engine.plan import Plan
+    from stitchpipe.engine.tiles import Pair
 
 STORAGE_EPS = {4: 2.0**-23, 2: 2.0**-10, 8: 2.0**-52}
 """Relative spacing of stored numbers by item size: directions below it are rounding, not representation."""
 
+Named: TypeAlias = tuple["Pair", str]
+"""An index of a pair."""
+Found: TypeAlias = dict[Named, IndexValue | UndefinedIndexError]
+
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One target layer of a plan and what is wanted of it.
+class Request:
+    """What is wanted of a plan's pairs.
 
     Attributes
     ----------
-    step, tile, layer
-        Places in the plan.
     indices
-        Which indices, of every source of the tile.
+        Names by view: those that are computed from moments.
     maps
-        Where the fitted map from a source is to be written, by source.
+        Where the fitted map of a pair is to be written.
     digests
-        Content digests of the layers on the scored split, by layer, for the results.
+        Content digests of the layers on the scored split, for the results.
+    intervals
+        Whether each number gets an interval.
     """
 
-    step: int
-    tile: int
-    layer: int
-    indices: tuple[str, ...]
-    maps: Mapping[int, str]
-    digests: Mapping[int, str]
+    indices: Mapping[View, tuple[str, ...]]
+    maps: Mapping[Pair, str]
+    digests: tuple[str, ...]
+    intervals: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SplitMoments:
+    """The leaves of a chunk on one split, each loaded when it is needed.
+
+    Attributes
+    ----------
+    leaves
+        In order.
+    samples
+        How many samples each leaf holds.
+    shifts
+        What the moments' means are about, by layer.
+    """
+
+    leaves: Sequence[Callable[[], ChunkMoments]]
+    samples: Sequence[int]
+    shifts: Mapping[int, npt.NDArray[np.float64]]
 
 
 def finalise(
-    plan: Plan, target: Target, fitted_on: PassState | None, scored_on: PassState
+    plan: Plan,
+    step: int,
+    number: int,
+    request: Request,
+    fitted_on: SplitMoments | None,
+    scored_on: SplitMoments,
 ) -> list[dict[str, Any]]:
-    """Return the results of all sources into one target layer as plain records, and write the maps asked for.
+    """Return the results of one chunk of a pass as plain records, and write the maps asked for.
 
-    Maps are fitted on the first split of the plan and scored on the last; every other index is computed
-    in-sample on the last. An index without a value is a record with its status and reason.
+    Maps are fitted on `fitted_on` and scored on `scored_on`; every other index is computed in-sample on the latter.
+    An index without a value is a record with its status and reason. Intervals leave out one leaf at a time and keep
+    the fitted maps as they are: they speak of the scored images, not of the choice of the training images.
 
     Notes
     -----
-    O(sources · (p³ + q³)) time; one pair's moments at a time.
+    O(pairs · (p³ + q³)) time, once more for each leaf with intervals; holds the chunk's moments on both splits
+    and a leaf of each level of the merge.
     """
-    tile = plan.passes[target.step].tiles[target.tile]
-    records: list[dict[str, Any]] = []
+    work = plan.passes[step]
+    chunk = work.chunks[number]
+    view = work.tiles[chunk.tile].view
     with threadpool_limits(limits=1):
-        for source in tile.sources:
-            train = (
-                None if fitted_on is None else pair(plan, tile, fitted_on, target.tile, source, target.layer)
+        train = None
+        if fitted_on is not None:
+            train = ChunkPairs(plan, work, number, merged(fitted_on.leaves), fitted_on.shifts)
+        total = merged(scored_on.leaves)
+        scored = ChunkPairs(plan, work, number, total, scored_on.shifts)
+        analyses = {
+            pair: Analysis(scored.pair(pair), None if train is None else train.pair(pair), _eps(plan, pair))
+            for pair in chunk.pairs
+        }
+        for pair in chunk.pairs:
+            if pair in request.maps:
+                write_map(Path(request.maps[pair]), analyses[pair].fitted())
+        found = _values(analyses, request.indices[view])
+        intervals: Mapping[Named, Interval | UndefinedIndexError] = {}
+        if request.intervals:
+            left_out = (
+                ChunkPairs(plan, work, number, total.without(leaf()), scored_on.shifts)
+                for leaf in scored_on.leaves
             )
-            test = pair(plan, tile, scored_on, target.tile, source, target.layer)
-            records += [asdict(result) for result in _pair_results(plan, target, source, train, test)]
-    return records
+            intervals = _intervals(analyses, found, request.indices[view], left_out, scored_on.samples)
+    grid = grid_label(work.tiles[chunk.tile].grid)
+    return [
+        asdict(_result(plan, request, analyses[named[0]], named, value, (view, grid), intervals.get(named)))
+        for named, value in found.items()
+    ]
 
 
-def _pair_results(
-    plan: Plan, target: Target, source: int, train: PairMoments | None, test: PairMoments
-) -> list[Result]:
-    eps = STORAGE_EPS[plan.layers[source].itemsize], STORAGE_EPS[plan.layers[target.layer].itemsize]
-    analysis = Analysis(test, train, eps)
-    if source in target.maps and train is not None:
-        write_map(Path(target.maps[source]), analysis.fitted())
-    return [_result(plan, target, source, name, analysis) for name in target.indices]
+def _eps(plan: Plan, pair: Pair) -> tuple[float, float]:
+    source, target = (STORAGE_EPS[plan.layers[index].itemsize] for index in pair)
+    return source, target
 
 
-def _result(plan: Plan, target: Target, source: int, name: str, analysis: Analysis) -> Result:
-    value: float | None = None
-    status, reason, rank, condition = "ok", None, None, None
+def _values(analyses: Mapping[Pair, Analysis], names: Sequence[str]) -> Found:
+    """Return every index of every pair; what is symmetric is computed once for both directions."""
+    found: Found = {}
+    for pair, analysis in analyses.items():
+        for name in names:
+            back = found.get((pair[::-1], name)) if index_named(name).symmetric else None
+            found[pair, name] = _value(analysis, name) if back is None else back
+    return found
+
+
+def _value(analysis: Analysis, name: str) -> IndexValue | UndefinedIndexError:
     try:
-        found = analysis.value(name)
-        value, rank, condition = found.value, found.rank, found.condition
-    except UndefinedIndexError as error:
-        status, reason = error.status, error.reason
-    tile = plan.passes[target.step].tiles[target.tile]
-    x, y, split = plan.layers[source], plan.layers[target.layer], plan.splits[-1]
+        return analysis.value(name)
+    except UndefinedIndexError as undefined:
+        return undefined
+
+
+def _intervals(
+    analyses: Mapping[Pair, Analysis],
+    found: Found,
+    names: Sequence[str],
+    left_out: Iterable[ChunkPairs],
+    samples: Sequence[int],
+) -> dict[Named, Interval | UndefinedIndexError]:
+    """Return the interval of every number there is; one leaf at a time is left out of all of them."""
+    without: dict[Named, list[IndexValue | UndefinedIndexError]] = {named: [] for named in found}
+    for rest in left_out:
+        others = {pair: analysis.rescored(rest.pair(pair)) for pair, analysis in analyses.items()}
+        for named, value in _values(others, names).items():
+            without[named].append(value)
+    return {
+        named: _interval(named[1], value, without[named], samples)
+        for named, value in found.items()
+        if isinstance(value, IndexValue)
+    }
+
+
+def _result(
+    plan: Plan,
+    request: Request,
+    analysis: Analysis,
+    named: Named,
+    value: IndexValue | UndefinedIndexError,
+    place: tuple[View, str],
+    interval: Interval | UndefinedIndexError | None,
+) -> Result:
+    (source, target), name = named
+    x, y, split = plan.layers[source], plan.layers[target], plan.splits[-1]
+    defined = value if isinstance(value, IndexValue) else IndexValue(None)
     return Result(
         index=name,
-        value=value,
-        status=status,
-        reason=reason,
-        view=plan.view,
-        grid=grid_label(tile.grid),
+        value=defined.value,
+        status="ok" if isinstance(value, IndexValue) else value.status,
+        reason=None if isinstance(value, IndexValue) else value.reason,
+        view=place[0],
+        grid=place[1],
         source_model=x.model,
         source_layer=x.layer,
         target_model=y.model,
         target_layer=y.layer,
-        fit_split=plan.splits[0].name if INDICES[name].held_out else None,
+        fit_split=plan.splits[0].name if index_named(name).held_out else None,
         split=split.name,
         n_samples=split.n_samples,
         n_rows=analysis.pair.n,
         p=len(analysis.pair.mean_x),
         q=len(analysis.pair.mean_y),
-        rank=rank,
-        condition=condition,
-        source_digest=target.digests[source],
-        target_digest=target.digests[target.layer],
+        rank=defined.rank,
+        condition=defined.condition,
+        low=interval.low if isinstance(interval, Interval) else None,
+        high=interval.high if isinstance(interval, Interval) else None,
+        source_digest=request.digests[source],
+        target_digest=request.digests[target],
     )
