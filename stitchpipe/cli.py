@@ -222,7 +222,8 @@ def verify(
 
     with Progress() as progress:
         verdict = upkeep.verify(place, model=model, sample=sample, progress=progress)
-    read = f"{verdict.shards} shards, {size_of(verdict.n_bytes)}"
+    summaries = f"{verdict.summaries} summaries, " if verdict.summaries else ""
+    read = f"{verdict.shards} shards, {summaries}{size_of(verdict.n_bytes)}"
     if not verdict.problems:
         what = "sound" if upkeep.share_of(sample) == 1 else f"sound in a sample of {sample}"
         _print(f"{what}: {verdict.representations} representations, {read}")
@@ -260,6 +261,8 @@ def repair(
         f"{len(done.problems)} problems, {len(done.quarantined)} files quarantined, {len(done.restored)} made "
         f"again, {len(done.redo) - len(rest)} of {len(done.redo)} layers dumped again"
     )
+    if done.summaries:
+        _print(f"{len(done.summaries)} damaged summaries removed: the next comparison computes them again")
     if rest:
         _print(
             listing.redo(rest, "To be dumped again: stitchpipe dump SWEEP --out RUN, or --sweep FILE here")
@@ -283,8 +286,9 @@ def gc(
 ) -> None:
     """Show what was never committed and nobody works on any more; remove it with --yes.
 
-    Unfinished files, interrupted dumps, leftovers of evictions. Splits, sealed activations and what a repair keeps
-    for the next dump always stay. A dump counts as abandoned when none of its files changed for --older-than.
+    Unfinished files, interrupted dumps, summaries of unfinished work, leftovers of evictions. Splits, sealed
+    activations, other summaries and what a repair keeps for the next dump always stay. A dump counts as abandoned
+    when none of its files changed for --older-than.
     """
     from stitchpipe import listing, upkeep
 

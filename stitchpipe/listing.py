@@ -94,7 +94,10 @@ def garbage(found: Garbage) -> Table:
     view = Table(title="Garbage", title_justify="left")
     for name in ("where", "what", "files", "size", "last modified"):
         view.add_column(name, overflow="fold", justify="right" if name in ("files", "size") else "left")
-    rows: list[tuple[str, str, Sequence[Entry]]] = [("commits/partial", "unfinished files", found.partial)]
+    rows: list[tuple[str, str, Sequence[Entry]]] = [
+        ("commits/partial", "unfinished files", found.partial),
+        ("commits/summaries/work", "summaries of unfinished work", found.work),
+    ]
     rows += [
         (dump.dump, why, [one.entry for one in dump.leftovers if one.why == why])
         for dump in found.dumps

@@ -27,11 +27,12 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check of a store found; `shards` and `n_bytes` are those it went through."""
+    """What a check of a store found; `shards`, `summaries` and `n_bytes` are those it went through."""
 
     problems: tuple[Problem, ...]
     representations: int
     shards: int
+    summaries: int
     n_bytes: int
 
 
@@ -70,17 +71,17 @@ def verify(place: str, *, model: str | None, sample: str, progress: Progress) ->
     if model is not None and sealed:
         _demand_known(place, "a model of this store", model, {one.address.model for one in sealed})
     total = sum(one.n_bytes for one in sealed if model in (None, one.address.model))
-    told = _Told("verify", total, progress)
-    found = store.verify(model=model, sample=share, on_shard=told)
+    told = _Told("verify", total + (0 if model else _summary_bytes(store)), progress)
+    found = store.verify(model=model, sample=share, on_shard=told.shard, on_summary=told.summary)
     told.finish()
-    return Verdict(tuple(found), len(told.labels), told.shards, told.n_bytes)
+    return Verdict(tuple(found), len(told.labels), told.shards, told.summaries, told.n_bytes)
 
 
 def repair(place: str, *, progress: Progress) -> Repair:
     """Quarantine what is damaged and make again what can be; see `storage.repair`."""
     store = store_at(place, mode="a")
-    told = _Told("check", sum(one.n_bytes for one in _sealed(store)), progress)
-    done = store.repair(on_shard=told)
+    told = _Told("check", sum(one.n_bytes for one in _sealed(store)) + _summary_bytes(store), progress)
+    done = store.repair(on_shard=told.shard, on_summary=told.summary)
     told.finish()
     return done
 
@@ -191,11 +192,21 @@ class _Told:
     def __init__(self, name: str, total: int, progress: Progress) -> None:
         self._name, self._total, self._progress = name, total, progress
         self.labels: set[str] = set()
-        self.shards = self.n_bytes = 0
+        self.shards = self.summaries = self.n_bytes = 0
 
-    def __call__(self, label: str, n_bytes: int) -> None:
+    def shard(self, label: str, n_bytes: int) -> None:
+        """Count one shard of a representation."""
         self.labels.add(label)
         self.shards += 1
+        self._count(n_bytes)
+
+    def summary(self, file: str, n_bytes: int) -> None:  # noqa: ARG002  (as `storage.verify` calls it)
+        """Count one summary."""
+        self.summaries += 1
+        self._count(n_bytes)
+
+    def _count(self, n_bytes: int) -> None:
+        """Add bytes and say how far it is."""
         self.n_bytes += n_bytes
         self._progress(self._name, max(0, min(self.n_bytes, self._total - 1)), max(1, self._total))
 
@@ -210,6 +221,11 @@ def _sealed(store: Store) -> list[SealedLayer]:
         return store.representations()
     except StoreError:
         return []
+
+
+def _summary_bytes(store: Store) -> int:
+    """Return the bytes of the store's summaries, also of those that are not checked."""
+    return sum(entry.n_bytes for entry in store.summaries.entries())
 
 
 def _run_of(place: str) -> Path | None:

@@ -29,17 +29,20 @@ from storage.errors import (
 from storage.evict import Evicted, EvictedLayer
 from storage.garbage import Garbage
 from storage.layout import RowGroups, part_of, plan_split, rows_of_shard
+from storage.opening import open_place, open_store, open_summaries
 from storage.pairing import check_pairing
 from storage.read import Representation
 from storage.repair import Repair, repair
 from storage.schema import Address, Encoding, LayerSpec, SealedLayer
 from storage.splits import Split
-from storage.store import Store, open_place, open_store
+from storage.store import Store
+from storage.summaries import WORK, Summaries, Summary
 from storage.verify import Problem
 from storage.write import Dump
 
 __all__ = [
     "CODECS",
+    "WORK",
     "Address",
     "AmbiguousError",
     "ConflictError",
@@ -68,6 +71,8 @@ __all__ = [
     "Split",
     "Store",
     "StoreError",
+    "Summaries",
+    "Summary",
     "SymlinkError",
     "UnfinishedError",
     "UnreachableError",
@@ -75,6 +80,7 @@ __all__ = [
     "check_pairing",
     "open_place",
     "open_store",
+    "open_summaries",
     "part_of",
     "plan_split",
     "repair",

@@ -10,6 +10,7 @@ import numpy as np
 
 from storage import arrays
 from storage.codecs import UndecodableError
+from storage.confirmed import asked_again
 from storage.errors import CorruptError, NotFoundError, SymlinkError
 from storage.layout import COMMITS, marker_name
 from storage.records import read_record
@@ -132,13 +133,7 @@ class ShardReader:
         ranges = [(starts[c], starts[c] + lengths[c]) for c in wanted]
         if len(wanted) == len(shard.chunks):
             ranges.append((sum(lengths), self.seal.n_bytes + 1))  # one more: there is none
-        try:
-            return self._demand_committed(shard, wanted, self._split(ranges))
-        except SymlinkError:
-            raise
-        except CorruptError:
-            # Once more: what came over a network may have been altered on the way, and lie there as it should.
-            return self._demand_committed(shard, wanted, self._split(ranges))
+        return asked_again(lambda: self._demand_committed(shard, wanted, self._split(ranges)))
 
     def _demand_committed(
         self, shard: ShardRecord, wanted: Sequence[int], blocks: list[memoryview]

@@ -1,19 +1,42 @@
-"""Reading files that carry no digest of their own, so that an answer altered on its way is not taken for the file."""
+"""Answers altered on their way: asked for again where a digest tells, confirmed by a second one where none does."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage.errors import CorruptError
+from storage.errors import CorruptError, SymlinkError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from storage.place import Place
+
+    _T = TypeVar("_T")
 
 _READS = 4
 
 
+def asked_again(read: Callable[[], _T]) -> _T:
+    """Return what `read` gives, asked for once more where it is damaged.
+
+    What came over a network may have been altered on the way, and lie there as it should.
+
+    Raises
+    ------
+    CorruptError
+        It was damaged both times, or is reached through a symbolic link.
+    """
+    try:
+        return read()
+    except SymlinkError:
+        raise
+    except CorruptError:
+        return read()
+
+
 def read_confirmed(place: Place, key: str, *, wanted: bytes | None = None) -> bytes:
-    """Return a file's bytes: those that are `wanted`, or others that two reads in turn agree on.
+    """Return the bytes of a file without a digest: those that are `wanted`, or others that two reads agree on.
 
     Raises
     ------

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 _PROBE = b"exclusive creation"
+_LINK_ATTEMPTS = 16
+_PREAD_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Files:
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return ranges of a file's bytes; see `Place.read_ranges`."""
         with _unreadable(self.path(key)) as path, open(path, "rb", opener=_open_unfollowed) as file:
-            return [os.pread(file.fileno(), stop - start, start) for start, stop in ranges]
+            return [_pread(file.fileno(), start, stop) for start, stop in ranges]
 
     def stat(self, key: str) -> os.stat_result | None:
         """Return what the file system knows about a regular file, or None where there is none."""
@@ -143,6 +145,18 @@ class Files:
         """Begin a file that is written in parts; see `Place.stage`."""
         return StagedFile(self, self.path(key))
 
+    def make_durable(self, key: str) -> bool:
+        """Flush a file that is there, and its name; see `Place.make_durable`."""
+        path = self.path(key)
+        with _refusals(path, 0):
+            try:
+                _sync_file(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            self.make_directory(os.path.dirname(path))  # noqa: PTH120
+            _sync_directory(os.path.dirname(path))  # noqa: PTH120
+        return True
+
     def remove(self, key: str) -> None:
         """Remove a file durably, and directories that it leaves empty; nothing where there is none."""
         path = self.path(key)
@@ -151,7 +165,8 @@ class Files:
                 os.unlink(path)  # noqa: PTH108
             except FileNotFoundError:
                 return
-            _sync_directory(os.path.dirname(path))  # noqa: PTH120
+            with suppress(FileNotFoundError):  # somebody removed the last file beside it, and the directory
+                _sync_directory(os.path.dirname(path))  # noqa: PTH120
         if not key.startswith(f"{PARTIAL}/"):  # where writers come and go
             self._prune(os.path.dirname(path))  # noqa: PTH120
 
@@ -230,7 +245,7 @@ class StagedFile:
     def __exit__(self, *exception: object) -> None:
         self.discard()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes; see `Staged.write`."""
         with _refusals(self._path, len(data)):
             if not self._begun:
@@ -243,21 +258,34 @@ class StagedFile:
         with open(self._partial, "rb", opener=_open_unfollowed) as file:
             return file.read()
 
-    def commit(self) -> bool:
+    def commit(self, *, durable: bool = True) -> bool:
         """Flush the bytes, link them to their name, flush the directory; see `Staged.commit`."""
-        directory = os.path.dirname(self._path)  # noqa: PTH120
         with _refusals(self._path, 0):
             if not self._begun:
                 self.write(b"")
-            _sync_file(self._partial)
-            self._files.make_directory(directory)
-            try:
-                os.link(self._partial, self._path)
-                made = True
-            except FileExistsError:
-                made = False
-            _sync_directory(directory)
+            if durable:
+                _sync_file(self._partial)
+            made = self._linked()
+            if durable:
+                with suppress(FileNotFoundError):  # removed since, and the directory with it
+                    _sync_directory(os.path.dirname(self._path))  # noqa: PTH120
         return made
+
+    def _linked(self) -> bool:
+        """Link the bytes to their name unless it is taken; return whether this call did."""
+        for attempts_left in reversed(range(_LINK_ATTEMPTS)):
+            try:
+                self._files.make_directory(os.path.dirname(self._path))  # noqa: PTH120
+                os.link(self._partial, self._path)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                # The directory went with the last file that somebody removed from it: it is made again.
+                if not attempts_left:
+                    raise
+            else:
+                return True
+        raise AssertionError
 
     def discard(self) -> None:
         """Remove the unfinished file, if there is one; what it was linked to stays."""
@@ -270,7 +298,19 @@ def _open_unfollowed(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _append(path: str, data: bytes, *, new: bool) -> None:
+def _pread(descriptor: int, start: int, stop: int) -> bytes:
+    """Return a range of a file's bytes, short where the file ends before; one call gives at most 2 GiB."""
+    pieces = []
+    while start < stop:
+        piece = os.pread(descriptor, min(stop - start, _PREAD_BYTES), start)
+        if not piece:
+            break
+        pieces.append(piece)
+        start += len(piece)
+    return b"".join(pieces)
+
+
+def _append(path: str, data: bytes | memoryview, *, new: bool) -> None:
     """Append all bytes to a file, which is made where it is `new`."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if new else 0)
     descriptor = os.open(path, flags, 0o666)

@@ -1,6 +1,7 @@
 """Garbage: what was never committed and nobody works on any more. Found first, removed when asked.
 
-Splits, manifests, whatever a live manifest vouches for, and what a repair keeps for the next dump are no garbage.
+Splits, manifests, whatever a live manifest vouches for, what a repair keeps for the next dump, and summaries (but those
+of work in progress) are no garbage.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from storage.place import PARTIAL, QUARANTINE
 from storage.records import read_record
 from storage.schema import MARKER
 from storage.sealed import all_manifests, manifests
+from storage.summaries import SUMMARIES, WORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 LEASE_S = 86400.0
 """How long after its last modification a file, or a dump with all its files, may still have a living writer."""
+
+_WORK = f"{SUMMARIES}/{WORK}"
 
 _MARKERS, _SHARDS, _REST, _IDENTITY = range(4)
 
@@ -60,6 +64,8 @@ class Garbage:
     ----------
     partial
         Unfinished files of writers that are gone.
+    work
+        Summaries of work in progress that nobody goes on with.
     dumps
         Leftovers of abandoned dumps.
     quarantined
@@ -70,6 +76,7 @@ class Garbage:
 
     place: Place
     partial: tuple[Entry, ...]
+    work: tuple[Entry, ...]
     dumps: tuple[DumpGarbage, ...]
     quarantined: tuple[Entry, ...]
     in_use: tuple[tuple[str, float], ...]
@@ -78,7 +85,7 @@ class Garbage:
     def n_bytes(self) -> int:
         """Bytes of all but the quarantine."""
         entries = [one.entry for dump in self.dumps for one in dump.leftovers]
-        return sum(entry.n_bytes for entry in [*self.partial, *entries])
+        return sum(entry.n_bytes for entry in [*self.partial, *self.work, *entries])
 
     def remove(self, *, quarantined: bool = False) -> int:
         """Remove it; return the bytes that were removed. Idempotent; a crash leaves a store as correct as before.
@@ -97,8 +104,10 @@ class Garbage:
         One listing of a dump's records per file.
         """
         n_bytes = sum(_remove_from(self.place, dump) for dump in self.dumps)
-        there = {(entry.key, entry.modified_s) for entry in self.place.entries(PARTIAL)}
-        for entry in (*self.partial, *(self.quarantined if quarantined else ())):
+        there = {
+            (entry.key, entry.modified_s) for home in (PARTIAL, _WORK) for entry in self.place.entries(home)
+        }
+        for entry in (*self.partial, *self.work, *(self.quarantined if quarantined else ())):
             if entry.key.startswith(f"{QUARANTINE}/") or (entry.key, entry.modified_s) in there:
                 self.place.remove(entry.key)
                 n_bytes += entry.n_bytes
@@ -108,14 +117,15 @@ class Garbage:
 def find_garbage(place: Place, *, older_than_s: float = LEASE_S, now_s: float | None = None) -> Garbage:
     """Return what was never committed and is not in use; removes nothing.
 
-    Unfinished files; markers and shards of passes that were never sealed; dumps and layers without any manifest;
-    shards that an eviction left behind. A dump with a damaged manifest or retirement, or with a manifest in
-    quarantine that was not made again, is left alone: repair it and dump again first.
+    Unfinished files; summaries of work in progress; markers and shards of passes that were never sealed; dumps and
+    layers without any manifest; shards that an eviction left behind. A dump with a damaged manifest or retirement, or
+    with a manifest in quarantine that was not made again, is left alone: repair it and dump again first.
 
     Parameters
     ----------
     older_than_s
-        The lease: a dump is abandoned when none of its files was modified for so long, an unfinished file likewise.
+        The lease: a dump is abandoned when none of its files was modified for so long, an unfinished file or a summary
+        of work in progress likewise.
         A writer that needs longer for one row group is taken for dead.
     now_s
         Seconds since the epoch; default: now.
@@ -126,12 +136,15 @@ def find_garbage(place: Place, *, older_than_s: float = LEASE_S, now_s: float | 
     """
     limit = (time.time() if now_s is None else now_s) - older_than_s
     partial: list[Entry] = []
+    work: list[Entry] = []
     quarantined: list[Entry] = []
     by_dump: dict[str, list[Entry]] = defaultdict(list)
     for entry in place.entries():
         parts = entry.key.split("/")
         if entry.key.startswith(f"{PARTIAL}/"):
             partial += [entry] if entry.modified_s <= limit else []
+        elif entry.key.startswith(f"{_WORK}/"):
+            work += [entry] if entry.modified_s <= limit else []
         elif entry.key.startswith(f"{QUARANTINE}/"):
             quarantined.append(entry)
         elif len(parts) > 3 and parts[0] != COMMITS and "~" in parts[2]:
@@ -147,7 +160,9 @@ def find_garbage(place: Place, *, older_than_s: float = LEASE_S, now_s: float | 
         elif leftovers:
             records = frozenset(e.key for e in entries if e.key.startswith(f"{dump}/{COMMITS}/"))
             abandoned.append(DumpGarbage(dump, newest, records, leftovers))
-    return Garbage(place, tuple(partial), tuple(abandoned), tuple(sorted(quarantined)), tuple(in_use))
+    return Garbage(
+        place, tuple(partial), tuple(work), tuple(abandoned), tuple(sorted(quarantined)), tuple(in_use)
+    )
 
 
 @dataclass(frozen=True)

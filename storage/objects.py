@@ -248,6 +248,10 @@ class Objects:
         """Begin an object that is written in parts; they are kept in memory until it is committed."""
         return StagedInMemory(self, key)
 
+    def make_durable(self, key: str) -> bool:
+        """Return whether an object is there: it is durable once it is."""
+        return self.version(key) is not None
+
     def remove(self, key: str) -> None:
         """Remove an object; nothing where there is none. For maintenance alone."""
         try:

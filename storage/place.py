@@ -1,7 +1,8 @@
 """Where a store lies: the whole of what the store asks of a file system or an object store.
 
 Keys are relative, ``/``-separated and built from encoded names only. Data are created once under their key, whole
-and durable, and never overwritten. `remove` and `quarantine` serve maintenance (`storage.maintenance`) alone.
+and durable, and never overwritten. `remove` and `quarantine` serve maintenance (repair, eviction, garbage) and the
+summaries of work in progress (`storage.summaries`) alone.
 """
 
 from __future__ import annotations
@@ -37,14 +38,17 @@ class Staged(Protocol):
     A context manager; what was not committed when it ends is discarded.
     """
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes. `WriteError` where the place refuses."""
 
     def read(self) -> bytes:
         """Return the bytes written so far."""
 
-    def commit(self) -> bool:
-        """Give the file its key, durably, unless the key is taken; return whether this call made it.
+    def commit(self, *, durable: bool = True) -> bool:
+        """Give the file its key unless the key is taken; return whether this call made it.
+
+        It survives power loss when this returns; a file that is not `durable` may be lost, cut or garbage after one,
+        where the place is a disk.
 
         Raises
         ------
@@ -120,8 +124,17 @@ class Place(Protocol):
     def stage(self, key: str) -> Staged:
         """Begin a file that is written in parts and committed as one."""
 
+    def make_durable(self, key: str) -> bool:
+        """Wait until a file of some other writer, perhaps a moment old, is sure to stay; return whether it is there.
+
+        Raises
+        ------
+        WriteError, UnreachableError
+            The place refused.
+        """
+
     def remove(self, key: str) -> None:
-        """Remove a file, durably; nothing where there is none. For maintenance alone.
+        """Remove a file, durably; nothing where there is none. For maintenance alone, and for summaries.
 
         Raises
         ------

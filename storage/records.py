@@ -6,7 +6,8 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import ConflictError, CorruptError, FormatError, SymlinkError
+from storage.confirmed import asked_again
+from storage.errors import ConflictError, CorruptError, FormatError
 from storage.schema import FORMAT, canonical, digest_of_bytes
 
 if TYPE_CHECKING:
@@ -57,17 +58,11 @@ def read_record(place: Place, key: str, *, kind: str) -> dict[str, Any]:
     FormatError
         It was written by a newer version.
     """
-    try:
-        return _decoded(place.read(key), place.path(key), kind)
-    except SymlinkError:
-        raise
-    except CorruptError:
-        # Once more: what came over a network may have been altered on the way, and lie there as it should.
-        return _decoded(place.read(key), place.path(key), kind)
+    return asked_again(lambda: content_of(place.read(key), place.path(key), kind))
 
 
-def _decoded(data: bytes, path: str, kind: str) -> dict[str, Any]:
-    """Return the content of a record's bytes."""
+def content_of(data: bytes, path: str, kind: str) -> dict[str, Any]:
+    """Return the content of a record's bytes; `path` is where they lie. Errors as `read_record`."""
     try:
         record = json.loads(data)
         found_kind, version, content = record["record"], record["format"], record["content"]

@@ -23,7 +23,7 @@ class StagedInMemory:
     key: str
     _data: io.BytesIO = field(default_factory=io.BytesIO, repr=False)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
         self._data.write(data)
 
@@ -35,7 +35,7 @@ class StagedInMemory:
         """Drop the bytes."""
         self._data.close()
 
-    def commit(self) -> bool:
+    def commit(self, *, durable: bool = True) -> bool:  # noqa: ARG002  (what an object store answered is durable)
         """Create the file unless its key is taken; return whether this call made it. As `Place.create`."""
         return self.place.create(self.key, self._data.getvalue())
 

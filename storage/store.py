@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from storage.errors import FormatError, LayoutError, NotFoundError, ReadOnlyError
+from storage.errors import LayoutError, ReadOnlyError
 from storage.evict import evict, evicted
-from storage.files import Files
 from storage.garbage import LEASE_S, find_garbage
 from storage.groups import flag_sealed
 from storage.layout import COMMITS
-from storage.objects import Objects
 from storage.read import Representation
 from storage.records import read_cached, settle_record
 from storage.repair import repair
 from storage.retired import retirements
-from storage.root import STORE, STORE_RECORD, make_root, strangers
 from storage.schema import Address, DumpIdentity, Encoding, SealedLayer, plain
 from storage.sealed import demand_same_specs, dump_keys, find, manifests, sealed_specs, split_keys
 from storage.splits import SPLIT, add_split, completed_split, load_split, planned_split
-from storage.verify import verify
+from storage.summaries import SUMMARIES, Summaries
+from storage.verify import verify, verify_summaries
 from storage.write import Dump
 
 if TYPE_CHECKING:
@@ -37,69 +34,6 @@ if TYPE_CHECKING:
     from storage.schema import JSON, LayerSpec
     from storage.splits import Split
     from storage.verify import Problem
-
-
-def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r", check_reads: bool = True) -> Store:
-    """Open a store on a local path or at an ``s3://bucket/prefix``; with ``mode="a"`` make it where there is none.
-
-    Credentials, region and endpoint of an object store come from the environment (``AWS_…``), never from the URL.
-
-    Parameters
-    ----------
-    mode
-        ``"a"`` tries out, before anything else, whether the place can do what writers rely on.
-    check_reads
-        Hold every chunk that is read against its digest. Without it damage is found by the codec's CRC-32C alone, and
-        chunks or files that were swapped are not found; representations say so in their provenance.
-
-    Raises
-    ------
-    NotFoundError
-        ``mode="r"`` and there is nothing.
-    FormatError
-        Something else is there, a newer format, or a URL of another kind.
-    WriteError
-        ``mode="a"`` and the place is read-only, full, or does not create files exclusively.
-    """
-    place = open_place(url)
-    there = read_cached(place, STORE_RECORD, kind=STORE) is not None
-    if mode == "a" and (there or not strangers(place)):
-        place.preflight()
-        make_root(place)
-        there = True
-    if not there:
-        if not strangers(place):
-            raise NotFoundError(
-                where=place.url, expected="a store", found="nothing", remedy="Dump activations into it first."
-            )
-        raise FormatError(
-            where=place.url,
-            expected=f"a store (with {STORE_RECORD})",
-            found="another directory or file",
-            remedy="Give the path of a store, or of a new directory to dump into.",
-        )
-    return Store(place, mode=mode, check_reads=check_reads)
-
-
-def open_place(url: str | Path) -> Place:
-    """Return the place that an URL or path names; nothing is read or made.
-
-    Raises
-    ------
-    FormatError
-        A URL of a kind that is not supported.
-    """
-    text = str(url)
-    if text.startswith("s3://"):
-        return Objects.at(text)
-    if "://" in text and not text.startswith("file://"):
-        raise FormatError(
-            where=text,
-            expected="a local path, file:// or s3://bucket/prefix",
-            found="another kind of URL",
-            remedy="Use a directory of this machine, or an object store with the S3 interface.",
-        )
-    return Files(str(Path(text.removeprefix("file://")).expanduser().resolve()))
 
 
 class Store:
@@ -124,6 +58,11 @@ class Store:
     def url(self) -> str:
         """Where the store lies."""
         return self._place.url
+
+    @property
+    def summaries(self) -> Summaries:
+        """The summaries that are kept in this store; writable where the store is. Evictions leave them."""
+        return Summaries(self._place, SUMMARIES, mode=self._mode)
 
     def add_split(  # noqa: PLR0913  (keyword-only beyond the ids)
         self,
@@ -332,20 +271,29 @@ class Store:
         sample: float = 1.0,
         rng: np.random.Generator | None = None,
         on_shard: Callable[[str, int], None] | None = None,
+        on_summary: Callable[[str, int], None] | None = None,
     ) -> list[Problem]:
         """Return everything that is not as it was committed; reads all, or what is asked for.
 
-        `sample` is the share of the inner chunks that are read; see `storage.verify.verify`.
+        `sample` is the share of the inner chunks, and of the arrays of summaries, that are read; see
+        `storage.verify.verify`. Summaries are checked where no data set, split or model is asked for.
         """
         chosen = {"dataset": dataset, "split": split, "model": model}
-        return list(verify(self._place, **chosen, sample=sample, rng=rng, on_shard=on_shard))
+        found = list(verify(self._place, **chosen, sample=sample, rng=rng, on_shard=on_shard))
+        if not any(chosen.values()):
+            found += verify_summaries(self._place, sample=sample, rng=rng, on_summary=on_summary)
+        return found
 
     def repair(
-        self, *, model: str | None = None, on_shard: Callable[[str, int], None] | None = None
+        self,
+        *,
+        model: str | None = None,
+        on_shard: Callable[[str, int], None] | None = None,
+        on_summary: Callable[[str, int], None] | None = None,
     ) -> Repair:
         """Quarantine what is damaged and make again what can be; see `storage.repair`."""
         self._demand_writable("repair")
-        return repair(self._place, model=model, on_shard=on_shard)
+        return repair(self._place, model=model, on_shard=on_shard, on_summary=on_summary)
 
     def gc(self, *, older_than_s: float = LEASE_S, now_s: float | None = None) -> Garbage:
         """Return what was never committed and is not in use; its `remove` removes it. See `storage.garbage`."""

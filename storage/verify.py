@@ -18,6 +18,7 @@ from storage.root import STORE, STORE_RECORD
 from storage.schema import MARKER, Address, FileRecord, digest_of_bytes
 from storage.sealed import dump_keys, manifests, split_keys
 from storage.splits import SPLIT, load_split
+from storage.summaries import SUMMARIES, Summaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +98,23 @@ def verify(
                     yield from shards.problems(row_group, chosen)
                     if on_shard is not None:
                         on_shard(shards.label, manifest.layers[name].shards[row_group].n_bytes)
+
+
+def verify_summaries(
+    place: Place,
+    *,
+    sample: float = 1.0,
+    rng: np.random.Generator | None = None,
+    on_summary: Callable[[str, int], None] | None = None,
+) -> Iterator[Problem]:
+    """Yield every damaged summary of a store, but not those of work in progress, which count as missing.
+
+    `sample` is the share of their arrays that are read, chosen by `rng`; `on_summary` is called with (file, its bytes)
+    after each.
+    """
+    chosen = _Sample(sample, np.random.default_rng() if rng is None else rng)
+    for _, damage in Summaries(place, SUMMARIES).damaged(chosen.chunks, on_summary):
+        yield problem_of(damage, label="summary")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from storage.records import read_record
 from storage.repair.bench import Bench, Quarantined
 from storage.repair.dumps import repair_dump
 from storage.repair.splits import repair_split
+from storage.repair.summaries import repair_summaries
 from storage.repair.unsealed import layers_of_lost_passes, unsealed_layers, unsealed_passes
 from storage.root import STORE, STORE_RECORD, make_root, root_files
 from storage.schema import Address, FileRecord
@@ -52,6 +53,8 @@ class Repair:
         What must be dumped again; also what an earlier repair left to be dumped.
     left
         What cannot be repaired: it must be restored from a copy, or as its remedy says.
+    summaries
+        Keys of damaged summaries that were taken out: they are computed again when they are needed.
     """
 
     problems: tuple[Problem, ...]
@@ -59,24 +62,32 @@ class Repair:
     restored: tuple[str, ...]
     redo: tuple[Redo, ...]
     left: tuple[Problem, ...]
+    summaries: tuple[str, ...] = ()
 
 
 def repair(
-    place: Place, *, model: str | None = None, on_shard: Callable[[str, int], None] | None = None
+    place: Place,
+    *,
+    model: str | None = None,
+    on_shard: Callable[[str, int], None] | None = None,
+    on_summary: Callable[[str, int], None] | None = None,
 ) -> Repair:
     """Repair what lies at `place`, also where the store's own record is damaged.
 
     Every committed byte is checked as `verify` does, and so are markers and shards of dumps that were not sealed.
     Damaged files are quarantined, never deleted. Flags, coordinates, metadata, markers, manifests and records of
     splits are made again from sound ones; layers with damaged shards are retired, and the next dump computes their
-    damaged row groups only. No writer may be at work in what is repaired; readers may.
+    damaged row groups only; damaged summaries are computed again by whoever needs them. No writer may be at work in
+    what is repaired; readers may.
 
     Parameters
     ----------
     model
-        Only this model's dumps; splits and the root in any case.
+        Only this model's dumps; splits, summaries and the root in any case.
     on_shard
         Called with (representation, bytes read) after each committed shard.
+    on_summary
+        Called with (file, its bytes) after each summary.
 
     Raises
     ------
@@ -102,12 +113,14 @@ def repair(
         for dump in [key for key in dump_keys(place, model=model) if key.rpartition("/")[0] == parent]:
             if split is not None:
                 redo += _repair_dump(bench, dump, split, on_shard)
+    removed = repair_summaries(bench, on_summary)
     return Repair(
         tuple(bench.problems),
         tuple(bench.quarantined),
         tuple(dict.fromkeys(bench.restored)),
         tuple(sorted(redo)),
         tuple(bench.left),
+        removed,
     )
 
 
