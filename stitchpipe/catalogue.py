@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stitchpipe.errors import ExplainedError
@@ -16,12 +17,13 @@ from stitchpipe.result import Result, ResultError
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
 
 __all__ = ["SCHEMA", "Catalogue", "CatalogueError", "QueryError", "Result", "ResultError"]
+
 
 class CatalogueError(ExplainedError, ValueError):
     """A part of the results cannot be written or read."""
@@ -71,6 +73,8 @@ SCHEMA = pa.schema(
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _SUFFIX = ".parquet"
+COMPARED = "compare-"
+"""How the keys of a comparison's parts begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,41 @@ class Catalogue:
     def keys(self) -> list[str]:
         """Return the keys that are there, sorted."""
         return [path.name.removesuffix(_SUFFIX) for path in self._parts(None)]
+
+    def held(self) -> dict[str, set[str]]:
+        """Return which indices are there of each pair, by the pair's `Result.key`.
+
+        Raises
+        ------
+        CatalogueError
+            A part is damaged.
+
+        Notes
+        -----
+        Reads two columns of every part of a comparison.
+        """
+        found: dict[str, set[str]] = {}
+        for path in self._compared():
+            columns = _read(path, ["key", "index"]).to_pydict()
+            for key, index in zip(columns["key"], columns["index"], strict=True):
+                found.setdefault(key, set()).add(index)
+        return found
+
+    def compared(self, wanted: Mapping[str, Collection[str]]) -> pd.DataFrame:
+        """Return the results of pairs, by their `Result.key`, for the indices asked of each; each number once.
+
+        In the order of parts, which is not that of `wanted`. Raises CatalogueError if a part is damaged.
+        """
+        tables = []
+        keys = pa.array(list(wanted), pa.string())
+        for path in self._compared():
+            table = _read(path)
+            tables.append(table.filter(pc.is_in(table["key"], keys)))
+        frame: pd.DataFrame = pa.concat_tables(
+            [SCHEMA.empty_table(), *tables], promote_options="default"
+        ).to_pandas()
+        asked = [index in wanted[key] for key, index in zip(frame["key"], frame["index"], strict=True)]
+        return frame[asked].drop_duplicates(["key", "index"], ignore_index=True)
 
     def write(self, key: str, results: Sequence[Result]) -> Path:
         """Write the results of one unit of work under its content key; return the part's path.
@@ -182,6 +221,10 @@ class Catalogue:
             )
         return self.directory / f"{key}{_SUFFIX}"
 
+    def _compared(self) -> list[Path]:
+        """Return the parts that comparisons wrote, sorted."""
+        return [path for path in self._parts(None) if path.name.startswith(COMPARED)]
+
     def _parts(self, keys: Iterable[str] | None) -> list[Path]:
         if keys is not None:
             return [self._part(key) for key in dict.fromkeys(keys)]
@@ -198,10 +241,10 @@ def _encoded(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Path) -> pa.Table:
-    """Read one part, page checksums verified."""
+def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read one part or some columns of it, page checksums verified."""
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True).read()
+        return pq.ParquetFile(path, page_checksum_verification=True).read(columns)
     except (OSError, pa.ArrowException) as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else _first_line(error)
         raise CatalogueError(

@@ -43,7 +43,7 @@ def gram_root(size: int, to_size: int) -> Float64:
     """Return (UᵀU)^½ of one axis, symmetric ``(size, size)``: ‖(UᵀU)^½ s‖ = ‖U s‖ without leaving the axis."""
     matrix = interpolation(size, to_size)
     values, vectors = np.linalg.eigh(matrix.T @ matrix)
-    return (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+    return np.asarray((vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T)
 
 
 def gram_root_axes(grid: tuple[int, ...], to: tuple[int, ...]) -> Axes:

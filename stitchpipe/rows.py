@@ -128,4 +128,4 @@ def _by_position(block: npt.NDArray[np.floating], native: Grid, grid: Grid) -> F
 @lru_cache(maxsize=256)
 def _bilinear(native: Grid, grid: Grid) -> Float64:
     """Return the bilinear resize as a matrix ``(H'·W', H·W)``."""
-    return np.kron(*resize_axes(native, grid))
+    return np.asarray(np.kron(*resize_axes(native, grid)), dtype=np.float64)

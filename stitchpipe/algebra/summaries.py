@@ -134,7 +134,6 @@ class CrossMoments:
             self.comoment + other.comoment + between,
         )
 
-
     def pick(self, x: slice, y: slice) -> CrossMoments:
         """Return the cross moments of some adjacent columns of either side."""
         return CrossMoments(self.n, self.mean_x[x], self.mean_y[y], self.comoment[x, y])

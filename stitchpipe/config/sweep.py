@@ -165,6 +165,14 @@ class Run(Section):
     memory_limit_bytes: Annotated[int, Field(ge=2**26)] = Field(
         default=2 * 2**30, description="per worker; tiles are planned to stay below it"
     )
+    products: Literal["float64", "float32"] = Field(
+        default="float64",
+        description="precision in which blocks of rows are multiplied; sums are float64. float32 is about twice as "
+        "fast and right to about 6 digits",
+    )
+    intervals: bool = Field(
+        default=True, description="95 % intervals by leaving out one group of images at a time"
+    )
     torch_threads: Count = Field(
         default=1, description="of forward passes and training; no faster with two on two shared cores"
     )

@@ -7,7 +7,7 @@ per channel, the same for all leaves of a split, which keeps the sums small next
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from stitchpipe.algebra.kernels import numpy_kernels
+from stitchpipe.algebra.backends import numpy_backend
+from stitchpipe.engine.leaf import LeafState
 from stitchpipe.engine.plan import Operand, Plan, Space, operand, own_operand, panel_samples
 from stitchpipe.engine.tiles import Own, Tile, native_grid, on_diagonal
-from stitchpipe.engine.leaf import LeafState
 from stitchpipe.resizing import adjoint_axes, gram_root_axes, position_weights, resize_axes
 from stitchpipe.rows import grid_of, rows_per_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
 
     from stitchpipe.rows import Grid, View
@@ -81,8 +81,8 @@ class PassSums:
         The pass.
     shifts
         By layer of the pass.
-    kernels
-        The array library that multiplies: a module of `stitchpipe.algebra.kernels`.
+    backend
+        The array library that multiplies: a module of `stitchpipe.algebra.backends`.
 
     Notes
     -----
@@ -90,21 +90,21 @@ class PassSums:
     """
 
     def __init__(
-        self, plan: Plan, step: int, shifts: Mapping[int, Shift], kernels: ModuleType = numpy_kernels
+        self, plan: Plan, step: int, shifts: Mapping[int, Shift], backend: ModuleType = numpy_backend
     ) -> None:
-        self._plan, self._work, self._shifts, self._kernels = plan, plan.passes[step], shifts, kernels
+        self._plan, self._work, self._shifts, self._backend = plan, plan.passes[step], shifts, backend
         self._n = 0
         self._by_position = {
-            index: kernels.zeros((len(shifts[index].channels), *grid_of(plan.layers[index].shape)))
+            index: backend.zeros((len(shifts[index].channels), *grid_of(plan.layers[index].shape)))
             for index in self._work.layers
         }
         self._norm_sums: dict[tuple[View, int], float] = {}
-        self._panels = [_Panel(plan, space, kernels) for space in self._work.spaces]
+        self._panels = [_Panel(plan, space, backend) for space in self._work.spaces]
         self._tiles = [
-            _TileSum(self._panel(tile.view, tile.work), tile, plan, kernels) for tile in self._work.tiles
+            _TileSum(self._panel(tile.view, tile.work), tile, plan, backend) for tile in self._work.tiles
         ]
         self._owns = [
-            _OwnSum(self._panel(own.view, own_operand(plan.layers, own)[0]), own, plan, kernels)
+            _OwnSum(self._panel(own.view, own_operand(plan.layers, own)[0]), own, plan, backend)
             for own in self._work.owns
             if on_diagonal(self._work.tiles, own) is None
         ]
@@ -116,7 +116,7 @@ class PassSums:
             if panel.held + size > panel.capacity:
                 self._flush(panel)
         for index, values in block:
-            self._add_layer(index, self._kernels.load(features_first(values)), size)
+            self._add_layer(index, self._backend.load(features_first(values)), size)
         for panel in self._panels:
             panel.held += size
 
@@ -126,11 +126,11 @@ class PassSums:
         homes = [panel for panel in self._panels if panel.holds(Operand(index, "native"))]
         home = next((panel for panel in homes if panel.space.view == "positions"), None)
         if home is None:
-            rows = self._kernels.empty(tuple(values.shape), self._plan.precision)
+            rows = self._backend.empty(tuple(values.shape), self._plan.precision)
         else:
             rows = home.slot(Operand(index, "native"), size, grid_of(self._plan.layers[index].shape))
-        self._kernels.fill(rows, values, shift)
-        self._by_position[index] += self._kernels.sum_samples(rows)
+        self._backend.fill(rows, values, shift)
+        self._by_position[index] += self._backend.sum_samples(rows)
         for panel in self._panels:
             if panel.space.view == "positions":
                 panel.add_resized(index, rows, size)
@@ -142,11 +142,11 @@ class PassSums:
         view = panel.space.view
         slot = panel.slot(Operand(index, "native"), size, ())
         if view == "pooled":
-            slot[:-1] = self._kernels.mean_positions(rows)
+            slot[:-1] = self._backend.mean_positions(rows)
         else:
             positions = rows.reshape(rows.shape[0], size, -1)
             slot[:-1] = positions.swapaxes(1, 2).reshape(-1, size)
-        norms = self._kernels.squared_norms(slot[:-1]) - self._shifts[index].norms[view]
+        norms = self._backend.squared_norms(slot[:-1]) - self._shifts[index].norms[view]
         slot[-1] = norms
         key = (view, index)
         self._norm_sums[key] = self._norm_sums.get(key, 0.0) + float(norms.sum())
@@ -154,7 +154,8 @@ class PassSums:
     def _flush(self, panel: _Panel) -> None:
         """Add the products of the rows that a panel holds to their sums, and empty it."""
         if panel.held:
-            for part in (*self._tiles, *self._owns):
+            parts: list[_TileSum | _OwnSum] = [*self._tiles, *self._owns]
+            for part in parts:
                 if part.panel is panel:
                     part.add()
             panel.held = 0
@@ -180,7 +181,7 @@ class PassSums:
 
     def _mean(self, own: Own) -> npt.NDArray[np.float64]:
         """Return a layer's mean on a grid, about its shift, from its sums by position."""
-        sums = self._kernels.fetch(self._by_position[own.layer])
+        sums = self._backend.fetch(self._by_position[own.layer])
         flat = sums.reshape(len(sums), -1)
         native = native_grid(self._plan.layers[own.layer], own.view)
         if own.view == "positions":
@@ -194,17 +195,17 @@ class PassSums:
 class _Panel:
     """The rows of a space: ``[columns, capacity·positions]``, filled from the left."""
 
-    def __init__(self, plan: Plan, space: Space, kernels: ModuleType) -> None:
+    def __init__(self, plan: Plan, space: Space, backend: ModuleType) -> None:
         self.space, self.held = space, 0
-        self._plan, self._kernels = plan, kernels
-        self.capacity = panel_samples(space, plan.block_samples)
+        self._plan, self._backend = plan, backend
+        self.capacity = panel_samples(space, plan.blocks)
         self._per_sample = rows_per_sample(space.view, space.work)
         self._columns: dict[Operand, slice] = {}
         stop = 0
         for member in space.operands:
             start, stop = stop, stop + plan.width(space.view, member.layer)
             self._columns[member] = slice(start, stop)
-        self._rows = kernels.empty((stop, self.capacity * self._per_sample), plan.precision)
+        self._rows = backend.empty((stop, self.capacity * self._per_sample), plan.precision)
 
     def holds(self, member: Operand) -> bool:
         """Return whether an operand is among this panel's rows."""
@@ -221,16 +222,16 @@ class _Panel:
         native, work = grid_of(self._plan.layers[index].shape), self.space.work
         if self.holds(Operand(index, "resized")):
             slot = self.slot(Operand(index, "resized"), size, work)
-            self._kernels.resize(rows, resize_axes(native, work), slot)
+            self._backend.resize(rows, resize_axes(native, work), slot)
         if self.holds(Operand(index, "adjoint")):
             slot = self.slot(Operand(index, "adjoint"), size, work)
-            self._kernels.resize(rows, adjoint_axes(native, work), slot)
+            self._backend.resize(rows, adjoint_axes(native, work), slot)
 
     def columns(self, members: list[Operand]) -> Any:
         """Return the rows held of some operands; a view where they lie side by side."""
         slices = [self._columns[member] for member in members]
         stop = self.held * self._per_sample
-        adjacent = all(a.stop == b.start for a, b in zip(slices, slices[1:], strict=False))
+        adjacent = all(a.stop == b.start for a, b in itertools.pairwise(slices))
         if adjacent:
             return self._rows[slices[0].start : slices[-1].stop, :stop]
         return np.concatenate([self._rows[one, :stop] for one in slices])
@@ -247,50 +248,50 @@ class _Panel:
 class _TileSum:
     """The sum of a tile's products."""
 
-    def __init__(self, panel: _Panel, tile: Tile, plan: Plan, kernels: ModuleType) -> None:
-        self.panel, self._tile, self._kernels = panel, tile, kernels
+    def __init__(self, panel: _Panel, tile: Tile, plan: Plan, backend: ModuleType) -> None:
+        self.panel, self._tile, self._backend = panel, tile, backend
         self._x = [operand(plan.layers, tile, index, "source") for index in tile.sources]
         self._y = [operand(plan.layers, tile, index, "target") for index in tile.targets]
         width = [sum(plan.width(tile.view, one.layer) for one in side) for side in (self._x, self._y)]
-        self._total = kernels.zeros((width[0], width[1]))
+        self._total = backend.zeros((width[0], width[1]))
 
     def add(self) -> None:
         """Add the products of the rows that the panel holds."""
         x = self.panel.columns(self._x)
         if self._tile.symmetric:
-            self._kernels.add_symmetric(self._total, x)
+            self._backend.add_symmetric(self._total, x)
         else:
-            self._kernels.add_product(self._total, x, self.panel.columns(self._y))
+            self._backend.add_product(self._total, x, self.panel.columns(self._y))
 
     def finished(self) -> npt.NDArray[np.float64]:
         """Return the sum, both triangles of a symmetric one."""
         if self._tile.symmetric:
-            self._kernels.mirror(self._total)
-        return self._kernels.fetch(self._total)
+            self._backend.mirror(self._total)
+        return np.asarray(self._backend.fetch(self._total))
 
 
 class _OwnSum:
     """The sum of a layer's own products on a grid, where no tile forms it."""
 
-    def __init__(self, panel: _Panel, own: Own, plan: Plan, kernels: ModuleType) -> None:
-        self.panel, self.own, self._kernels = panel, own, kernels
+    def __init__(self, panel: _Panel, own: Own, plan: Plan, backend: ModuleType) -> None:
+        self.panel, self.own, self._backend = panel, own, backend
         work, self._member = own_operand(plan.layers, own)
         # An upsampled layer's own products are formed at home: ‖Us‖ = ‖(UᵀU)^½ s‖.
         self._upsampled = self._member.kind == "native" and work != own.grid
         columns = plan.width(own.view, own.layer)
-        self._total = kernels.zeros((columns, columns))
+        self._total = backend.zeros((columns, columns))
 
     def add(self) -> None:
         """Add the products of the rows that the panel holds."""
         x = self.panel.columns([self._member])
         if self._upsampled:
             rows = self.panel.positions(x)
-            raised = self._kernels.empty(tuple(rows.shape), str(x.dtype).removeprefix("torch."))
-            self._kernels.resize(rows, gram_root_axes(self.panel.space.work, self.own.grid), raised)
+            raised = self._backend.empty(tuple(rows.shape), str(x.dtype).removeprefix("torch."))
+            self._backend.resize(rows, gram_root_axes(self.panel.space.work, self.own.grid), raised)
             x = raised.reshape(x.shape[0], -1)
-        self._kernels.add_symmetric(self._total, x)
+        self._backend.add_symmetric(self._total, x)
 
     def finished(self) -> npt.NDArray[np.float64]:
         """Return the sum."""
-        self._kernels.mirror(self._total)
-        return self._kernels.fetch(self._total)
+        self._backend.mirror(self._total)
+        return np.asarray(self._backend.fetch(self._total))

@@ -1,23 +1,28 @@
-"""A plan carried out on Dask: leaves, a fixed merge tree, then one finalisation per target layer.
+"""A plan carried out on Dask: shifts, leaves, then the finalisation of each chunk of pairs.
 
-Only the store (its address), the plan and row-group numbers enter the graph; arrays are read by the workers.
+Only addresses, the plan and numbers enter the graph. Workers read activations from the store and leave moments in
+the folder of summaries, where the finalisations find them: no matrix travels between processes, and a worker that
+dies takes nothing with it but the leaf it was in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
-from stitchpipe.engine.accumulate import PassState, accumulate
-from stitchpipe.engine.finalise import Target, finalise
+from stitchpipe.engine import work
 from stitchpipe.errors import ExplainedError
+from storage.summaries import WORK
 
 if TYPE_CHECKING:
-    from stitchpipe.engine.plan import Plan
-    from storage import Store
+    from stitchpipe.engine.finalise import Request
+    from stitchpipe.engine.plan import Chunk, Plan
+    from stitchpipe.engine.work import Workplace
+    from stitchpipe.rows import View
 
 Report: TypeAlias = Callable[[int, int], None]
 
@@ -75,7 +80,7 @@ def _connected(scheduler: str) -> Client:
     try:
         client.wait_for_workers(1, timeout=PATIENCE_S)
         # By name, in a string: a worker without our package could not even unpickle a function of ours.
-        client.run(exec, "import stitchpipe.engine.accumulate")
+        client.run(exec, "import stitchpipe.engine.work")
     except (TimeoutError, ImportError) as error:
         client.close()
         raise _scheduler_error(scheduler, f"{type(error).__name__}: {error}") from None
@@ -91,29 +96,42 @@ def _scheduler_error(scheduler: str, found: str) -> SchedulerError:
     )
 
 
-def execute(
-    client: Client, store: Store, plan: Plan, targets: Sequence[Target], *, report: Report
-) -> Iterator[tuple[Target, list[dict[str, Any]]]]:
-    """Carry out a plan; yield each target with its records as soon as they are there.
+def _always(_view: View, _chunk: Chunk) -> bool:
+    return True
 
-    `report` is called with (done, total) leaves and targets. A worker that dies costs its tasks' repetition,
-    not the result: every task is a pure function of the store, and the order of merging is fixed.
+
+@dataclass(frozen=True)
+class Job:
+    """What every task of a comparison is given."""
+
+    place: Workplace
+    plan: Plan
+    request: Request
+
+
+def execute(
+    client: Client,
+    job: Job,
+    *,
+    report: Report,
+    wanted: Callable[[View, Chunk], bool] = _always,
+) -> Iterator[list[dict[str, Any]]]:
+    """Carry out a plan; yield the records of each chunk of pairs as soon as they are there.
+
+    `report` is called with (done, total) leaves and chunks; chunks that are not `wanted` are not finalised. Leaves
+    that an earlier, killed run left are not formed again. They are removed when the last chunk of their pass has
+    been taken from this iterator, so that a caller that keeps each part's records can be killed at any time.
 
     Raises
     ------
     WorkerLostError
         Workers died again and again over the same task.
     """
-    place: dict[Any, Target] = {}
+    plan = job.plan
+    given = client.submit(_given, job, pure=False)
     running = as_completed(loop=client.loop)
-    for step in range(len(plan.passes)):
-        states = [_state(client, store, plan, step, split, running) for split in range(len(plan.splits))]
-        fitted_on = states[0] if len(states) > 1 else None
-        for target in targets:
-            if target.step == step:
-                final = client.submit(finalise, plan, target, fitted_on, states[-1], pure=False, priority=10)
-                place[final.key] = target
-                running.add(final)
+    passes = [_Running(client, given, plan, step, running, wanted) for step in range(len(plan.passes))]
+    place = {key: one for one in passes for key in one.open}
     total, done = running.count(), 0
     report(done, total)
     for future in running:
@@ -121,7 +139,7 @@ def execute(
             records = future.result() if future.key in place or future.status == "error" else []
         except KilledWorker as error:
             raise WorkerLostError(
-                where=f"comparison under the view '{plan.view}'",
+                where="comparison",
                 expected=f"workers that live through a task of about {plan.cost.peak_bytes} bytes",
                 found=str(error),
                 remedy="Give the workers more memory (run.memory_limit_bytes), or run fewer of them.",
@@ -129,23 +147,67 @@ def execute(
         done += 1
         report(done, total)
         if future.key in place:
-            yield place[future.key], records
+            yield records
+            place[future.key].taken(future.key, job.place)
 
 
-def _state(
-    client: Client, store: Store, plan: Plan, step: int, split: int, running: as_completed
-) -> Future[PassState]:
-    """Submit the leaves of a split and the binary tree that merges them in order; return its root.
+def _given(job: Job) -> Job:
+    """Return the job: as a task's result it reaches each worker once, and is made again if a worker dies."""
+    return job
 
-    Only `running` keeps the leaves, and only until they are done: the scheduler drops each state once merged.
-    """
-    level = [
-        client.submit(accumulate, store, plan, step, split, leaf, pure=False)
-        for leaf in plan.splits[split].leaves()
-    ]
-    running.update(level)
-    while len(level) > 1:
-        pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
-        level = [client.submit(PassState.merge, *two, pure=False, priority=5) if len(two) == 2 else two[0]
-                 for two in pairs]  # fmt: skip
-    return level[0]
+
+def _find_shifts(job: Job, step: int, split: int, key: str) -> str:
+    return work.find_shifts(job.place, job.plan, step, split, key)
+
+
+def _accumulate(job: Job, step: int, split: int, leaf: int, key: str, shifts: str) -> str:
+    return work.accumulate(job.place, job.plan, step, split, leaf, key, shifts)
+
+
+def _finish(job: Job, step: int, number: int, keys: list[tuple[str, list[str]]]) -> list[dict[str, Any]]:
+    return work.finish(job.place, job.plan, step, number, job.request, keys)
+
+
+class _Running:
+    """The tasks of one pass; `open` are the keys of the chunks that have not been taken."""
+
+    def __init__(
+        self,
+        client: Client,
+        given: Future[Job],
+        plan: Plan,
+        step: int,
+        running: as_completed,
+        wanted: Callable[[View, Chunk], bool],
+    ) -> None:
+        key = work.pass_key(plan, step)
+        chunks = [
+            number
+            for number, chunk in enumerate(plan.passes[step].chunks)
+            if wanted(plan.passes[step].tiles[chunk.tile].view, chunk)
+        ]
+        self._left = [work.shift_key(key, split) for split in range(len(plan.splits))]
+        self.open: set[Any] = set()
+        if not chunks:
+            return
+        early = -2 * step  # passes one after the other: leaves of one pass lie in the folder at a time
+        sides: list[tuple[Future[str], list[Future[str]]]] = []
+        for split, shape in enumerate(plan.splits):
+            shifts = client.submit(_find_shifts, given, step, split, key, pure=False, priority=early + 1)
+            leaves = [
+                client.submit(_accumulate, given, step, split, leaf, key, shifts, pure=False, priority=early)
+                for leaf in range(len(shape.leaves()))
+            ]
+            self._left += [work.leaf_key(key, split, leaf) for leaf in range(len(leaves))]
+            sides.append((shifts, leaves))
+            running.update(leaves)
+        for number in chunks:
+            future = client.submit(_finish, given, step, number, sides, pure=False, priority=early + 1)
+            self.open.add(future.key)
+            running.add(future)
+
+    def taken(self, key: Any, place: Workplace) -> None:
+        """Note that a chunk's records have been taken; after the last one the leaves go."""
+        self.open.discard(key)
+        if not self.open:
+            place.summaries.delete(WORK, self._left)

@@ -12,7 +12,7 @@ from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.indices import index_named
-from stitchpipe.algebra.jackknife import jackknife
+from stitchpipe.algebra.jackknife import Interval, jackknife
 from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs
 from stitchpipe.mapfile import write_map
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from stitchpipe.algebra.jackknife import Interval
     from stitchpipe.engine.leaf import ChunkMoments
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.tiles import Pair
@@ -104,9 +103,9 @@ def finalise(
     with threadpool_limits(limits=1):
         train = None
         if fitted_on is not None:
-            train = ChunkPairs(plan, work, number, merged(fitted_on.leaves), fitted_on.shifts)
+            train = ChunkPairs(plan, step, number, merged(fitted_on.leaves), fitted_on.shifts)
         total = merged(scored_on.leaves)
-        scored = ChunkPairs(plan, work, number, total, scored_on.shifts)
+        scored = ChunkPairs(plan, step, number, total, scored_on.shifts)
         analyses = {
             pair: Analysis(scored.pair(pair), None if train is None else train.pair(pair), _eps(plan, pair))
             for pair in chunk.pairs
@@ -115,10 +114,10 @@ def finalise(
             if pair in request.maps:
                 write_map(Path(request.maps[pair]), analyses[pair].fitted())
         found = _values(analyses, request.indices[view])
-        intervals: Mapping[Named, Interval | UndefinedIndexError] = {}
-        if request.intervals:
+        intervals: Mapping[Named, Interval | None] = {}
+        if request.intervals and len(scored_on.leaves) > 1:
             left_out = (
-                ChunkPairs(plan, work, number, total.without(leaf()), scored_on.shifts)
+                ChunkPairs(plan, step, number, total.without(leaf()), scored_on.shifts)
                 for leaf in scored_on.leaves
             )
             intervals = _intervals(analyses, found, request.indices[view], left_out, scored_on.samples)
@@ -157,7 +156,7 @@ def _intervals(
     names: Sequence[str],
     left_out: Iterable[ChunkPairs],
     samples: Sequence[int],
-) -> dict[Named, Interval | UndefinedIndexError]:
+) -> dict[Named, Interval | None]:
     """Return the interval of every number there is; one leaf at a time is left out of all of them."""
     without: dict[Named, list[IndexValue | UndefinedIndexError]] = {named: [] for named in found}
     for rest in left_out:
@@ -165,10 +164,23 @@ def _intervals(
         for named, value in _values(others, names).items():
             without[named].append(value)
     return {
-        named: _interval(named[1], value, without[named], samples)
+        named: _interval(value, without[named], samples)
         for named, value in found.items()
         if isinstance(value, IndexValue)
     }
+
+
+def _interval(
+    value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
+) -> Interval | None:
+    """Return a number's interval; None where the number has no value without one of the groups."""
+    defined = [one.value for one in without if isinstance(one, IndexValue)]
+    if len(defined) < len(without):
+        return None
+    try:
+        return jackknife(value.value, defined, samples)
+    except UndefinedIndexError:
+        return None
 
 
 def _result(
@@ -178,14 +190,14 @@ def _result(
     named: Named,
     value: IndexValue | UndefinedIndexError,
     place: tuple[View, str],
-    interval: Interval | UndefinedIndexError | None,
+    interval: Interval | None,
 ) -> Result:
     (source, target), name = named
     x, y, split = plan.layers[source], plan.layers[target], plan.splits[-1]
-    defined = value if isinstance(value, IndexValue) else IndexValue(None)
+    defined = value if isinstance(value, IndexValue) else None
     return Result(
         index=name,
-        value=defined.value,
+        value=defined.value if defined else None,
         status="ok" if isinstance(value, IndexValue) else value.status,
         reason=None if isinstance(value, IndexValue) else value.reason,
         view=place[0],
@@ -200,10 +212,10 @@ def _result(
         n_rows=analysis.pair.n,
         p=len(analysis.pair.mean_x),
         q=len(analysis.pair.mean_y),
-        rank=defined.rank,
-        condition=defined.condition,
-        low=interval.low if isinstance(interval, Interval) else None,
-        high=interval.high if isinstance(interval, Interval) else None,
+        rank=defined.rank if defined else None,
+        condition=defined.condition if defined else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
         source_digest=request.digests[source],
         target_digest=request.digests[target],
     )

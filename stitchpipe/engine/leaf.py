@@ -99,14 +99,15 @@ class LeafState:
                 for side in (chunk.sources, chunk.targets)
             )
             raw = products[chunk.tile][
-                _columns(plan, tile, tile.sources, chunk.sources), _columns(plan, tile, tile.targets, chunk.targets)
+                _columns(plan, tile, tile.sources, chunk.sources),
+                _columns(plan, tile, tile.targets, chunk.targets),
             ]
             arrays[f"cross{number}"] = raw - rows * np.outer(x, y)
         for name, values in arrays.items():
             _demand_finite(name, values)
         return cls(n_samples, arrays)
 
-    def chunk(self, plan: Plan, work: Pass, number: int) -> ChunkMoments:
+    def chunk(self, work: Pass, number: int) -> ChunkMoments:
         """Return the moments of one chunk of the pass."""
         chunk = work.chunks[number]
         tile = work.tiles[chunk.tile]
@@ -167,7 +168,10 @@ def _diagonal(plan: Plan, work: Pass, own: Own, products: Sequence[Float64]) -> 
     number = on_diagonal(work.tiles, own)
     if number is None:
         raise MomentsError(
-            where="own moments", expected="a tile that holds them", found="none", remedy="Plan the pass again."
+            where="own moments",
+            expected="a tile that holds them",
+            found="none",
+            remedy="Plan the pass again.",
         )
     place = columns_of(plan, work.tiles[number], work.tiles[number].sources, own.layer)
     return products[number][place, place]

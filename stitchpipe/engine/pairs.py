@@ -44,6 +44,7 @@ class ChunkPairs:
 
     @property
     def view(self) -> View:
+        """Return the view of the rows."""
         return self.tile.view
 
     @property
@@ -68,7 +69,8 @@ class ChunkPairs:
         turned = not (source in sources and target in targets)
         row, column = (target, source) if turned else (source, target)
         cut = self._cross.pick(
-            columns_of(self._plan, self.tile, sources, row), columns_of(self._plan, self.tile, targets, column)
+            columns_of(self._plan, self.tile, sources, row),
+            columns_of(self._plan, self.tile, targets, column),
         )
         cut = cut.swap() if turned else cut
         x, y = self._own[source], self._own[target]

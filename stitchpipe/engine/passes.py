@@ -37,7 +37,7 @@ def assignments(weights: Sequence[int], wanted: Wanted) -> Iterator[Assignment]:
     wanted
         The pairs.
     """
-    yield lambda pair: 0
+    yield lambda _: 0
     pairs = {pair for of_view in wanted.values() for pair in of_view}
     layers = sorted({index for pair in pairs for index in pair})
     hub = _hub(pairs, layers)
@@ -60,9 +60,7 @@ def passes_of(assignment: Assignment, wanted: Wanted) -> list[dict[View, frozens
     for view, pairs in wanted.items():
         for pair in pairs:
             found[assignment(pair)][view].add(pair)
-    return [
-        {view: frozenset(pairs) for view, pairs in found[number].items()} for number in sorted(found)
-    ]
+    return [{view: frozenset(pairs) for view, pairs in found[number].items()} for number in sorted(found)]
 
 
 def _blocks(weights: Sequence[int], layers: Sequence[int], count: int) -> dict[int, int]:

@@ -7,7 +7,17 @@ from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from stitchpipe.engine.passes import Wanted, assignments, passes_of
-from stitchpipe.engine.tiles import Own, Pair, Tile, comparable, native_grid, on_diagonal, owns_of, tiles_of, width
+from stitchpipe.engine.tiles import (
+    Own,
+    Pair,
+    Tile,
+    comparable,
+    native_grid,
+    on_diagonal,
+    owns_of,
+    tiles_of,
+    width,
+)
 from stitchpipe.errors import ExplainedError
 from stitchpipe.rows import Grid, View, rows_per_sample
 
@@ -21,8 +31,10 @@ Precision = Literal["float64", "float32"]
 FLOAT_BYTES = 8
 BLOCK_SAMPLES = 32
 """Samples that become rows at a time, where memory allows."""
-FLUSH_ROWS = 2048
-"""Rows that a product has at least, if there are as many: fewer, and the sums' own memory would bound it."""
+LEAST_ROWS = 256
+"""Rows of a product below which layers are rather read more often."""
+PRODUCT_ROWS = 2048
+"""Rows of a product, where memory allows: with fewer, reading and writing the sums would bound it."""
 WORKER_BYTES = 160 * 2**20
 """A worker's interpreter and libraries, before any work (seen: 120-150 MiB)."""
 CHUNK_PAIRS = 96
@@ -67,6 +79,21 @@ class Chunk:
     sources: tuple[int, ...]
     targets: tuple[int, ...]
     pairs: tuple[Pair, ...]
+
+
+class Blocks(NamedTuple):
+    """How rows are formed.
+
+    Attributes
+    ----------
+    samples
+        How many become rows at a time.
+    rows
+        How many a product has at least, as long as there are more.
+    """
+
+    samples: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +150,7 @@ class Plan:
     splits: tuple[SplitShape, ...]
     passes: tuple[Pass, ...]
     incomparable: tuple[tuple[View, Pair], ...]
-    block_samples: int
+    blocks: Blocks
     precision: Precision
     cost: Cost = field(compare=False)
 
@@ -139,7 +166,7 @@ def make_plan(
     splits: Sequence[SplitShape],
     memory_limit_bytes: int,
     precision: Precision = "float64",
-    evaluations: int = 1,
+    intervals: bool = False,
 ) -> Plan:
     """Plan the comparison of the `wanted` pairs.
 
@@ -149,8 +176,8 @@ def make_plan(
         What one worker process may hold, its interpreter included.
     precision
         Of the products of a block of rows; sums are float64.
-    evaluations
-        How often each pair is finalised: 1, and once more for each group of the jackknife.
+    intervals
+        Whether each pair is finalised once more for every group of the jackknife.
 
     Raises
     ------
@@ -163,17 +190,24 @@ def make_plan(
     """
     layers = tuple(layers)
     incomparable = tuple(
-        (view, pair) for view, pairs in wanted.items() for pair in sorted(pairs) if not comparable(layers, view, pair)
+        (view, pair)
+        for view, pairs in wanted.items()
+        for pair in sorted(pairs)
+        if not comparable(layers, view, pair)
     )
-    possible = {view: frozenset(p for p in pairs if comparable(layers, view, p)) for view, pairs in wanted.items()}
+    possible = {
+        view: frozenset(p for p in pairs if comparable(layers, view, p)) for view, pairs in wanted.items()
+    }
     weights = [max((width(layer, view) for view in wanted), default=0) for layer in layers]
     largest = max(split.n_samples for split in splits)
-    for assignment in assignments(weights, possible):
-        passes = tuple(_pass(layers, pairs) for pairs in passes_of(assignment, possible))
-        block = _block_samples(passes, layers, memory_limit_bytes, precision, largest)
-        if block:
-            cost = _cost(passes, layers, splits, block, precision, evaluations)
-            return Plan(layers, tuple(splits), passes, incomparable, block, precision, cost)
+    evaluations = 1 + (len(splits[-1].leaves()) if intervals else 0)
+    for least_rows in (LEAST_ROWS, 1):  # rather read more than multiply slivers, rather that than give up
+        for assignment in assignments(weights, possible):
+            passes = tuple(_pass(layers, pairs) for pairs in passes_of(assignment, possible))
+            blocks = _blocks(passes, layers, memory_limit_bytes, precision, Blocks(largest, least_rows))
+            if blocks is not None:
+                cost = _cost(passes, layers, splits, blocks, precision, evaluations)
+                return Plan(layers, tuple(splits), passes, incomparable, blocks, precision, cost)
     raise _cannot_fit(passes, layers, memory_limit_bytes, precision)
 
 
@@ -208,7 +242,9 @@ def _chunks(number: int, tile: Tile, wanted: frozenset[Pair]) -> list[Chunk]:
     return [chunk for chunk in found if chunk.pairs]
 
 
-def _spaces(layers: tuple[LayerShape, ...], tiles: tuple[Tile, ...], owns: tuple[Own, ...]) -> tuple[Space, ...]:
+def _spaces(
+    layers: tuple[LayerShape, ...], tiles: tuple[Tile, ...], owns: tuple[Own, ...]
+) -> tuple[Space, ...]:
     """Return the operands by grid, those of one side of a tile adjacent: their rows are then a slice of a panel."""
     members: dict[tuple[View, Grid], dict[Operand, None]] = {}
     for tile in sorted(tiles, key=lambda tile: not tile.symmetric):
@@ -222,7 +258,9 @@ def _spaces(layers: tuple[LayerShape, ...], tiles: tuple[Tile, ...], owns: tuple
     return tuple(Space(view, work, tuple(operands)) for (view, work), operands in members.items())
 
 
-def operand(layers: Sequence[LayerShape], tile: Tile, index: int, side: Literal["source", "target"]) -> Operand:
+def operand(
+    layers: Sequence[LayerShape], tile: Tile, index: int, side: Literal["source", "target"]
+) -> Operand:
     """Return how a layer enters a tile's product."""
     if native_grid(layers[index], tile.view) == tile.work:
         return Operand(index, "native")
@@ -242,10 +280,10 @@ def space_width(layers: Sequence[LayerShape], space: Space) -> int:
     return sum(width(layers[operand.layer], space.view) for operand in space.operands)
 
 
-def panel_samples(space: Space, block_samples: int) -> int:
-    """Return how many samples a space's panel holds: whole blocks, at least `FLUSH_ROWS` rows of them."""
-    blocks = -(-FLUSH_ROWS // (block_samples * rows_per_sample(space.view, space.work)))
-    return block_samples * max(1, blocks)
+def panel_samples(space: Space, blocks: Blocks) -> int:
+    """Return how many samples a space's panel holds: whole blocks, enough for the rows of a product."""
+    count = -(-blocks.rows // (blocks.samples * rows_per_sample(space.view, space.work)))
+    return blocks.samples * max(1, count)
 
 
 def _sides(layers: Sequence[LayerShape], tile: Tile) -> tuple[int, int]:
@@ -263,25 +301,25 @@ def state_bytes(layers: Sequence[LayerShape], work: Pass) -> int:
     return FLOAT_BYTES * (products + own + sums)
 
 
-def _panel_bytes(layers: Sequence[LayerShape], work: Pass, block: int, precision: Precision) -> int:
+def _panel_bytes(layers: Sequence[LayerShape], work: Pass, blocks: Blocks, precision: Precision) -> int:
     """Return the bytes of the panels, of the largest layer's scratch rows, and of one block as stored."""
     item = FLOAT_BYTES if precision == "float64" else FLOAT_BYTES // 2
     panels = sum(
-        space_width(layers, space) * panel_samples(space, block) * rows_per_sample(space.view, space.work)
+        space_width(layers, space) * panel_samples(space, blocks) * rows_per_sample(space.view, space.work)
         for space in work.spaces
     )
     largest = max(prod(layers[index].shape) for index in work.layers)
     stored = max(layers[index].sample_bytes for index in work.layers)
-    return item * panels + block * (3 * FLOAT_BYTES * largest + 2 * stored)
+    return item * panels + blocks.samples * (3 * FLOAT_BYTES * largest + 2 * stored)
 
 
-def _peak_bytes(layers: Sequence[LayerShape], work: Pass, block: int, precision: Precision) -> int:
+def _peak_bytes(layers: Sequence[LayerShape], work: Pass, blocks: Blocks, precision: Precision) -> int:
     """Return what a worker holds at most: in a leaf, or while it finalises the largest chunk of one."""
     state = state_bytes(layers, work)
     # In float32 a block's product is formed beside its sum before it is added.
     spare = state if precision == "float32" else 0
-    leaf = state + spare + _panel_bytes(layers, work, block, precision)
-    return WORKER_BYTES + max(leaf, max(_chunk_bytes(layers, work, chunk) for chunk in work.chunks))
+    leaf = state + spare + _panel_bytes(layers, work, blocks, precision)
+    return WORKER_BYTES + max(leaf, *(_chunk_bytes(layers, work, chunk) for chunk in work.chunks))
 
 
 def _chunk_bytes(layers: Sequence[LayerShape], work: Pass, chunk: Chunk) -> int:
@@ -293,21 +331,29 @@ def _chunk_bytes(layers: Sequence[LayerShape], work: Pass, chunk: Chunk) -> int:
     return FLOAT_BYTES * (8 * (prod(sides) + own) + 4 * own)
 
 
-def _block_samples(
-    passes: Sequence[Pass], layers: Sequence[LayerShape], limit: int, precision: Precision, largest: int
-) -> int:
-    """Return how many samples become rows at a time; 0 where not even one does within the limit."""
-    block = min(BLOCK_SAMPLES, largest)
-    while block and max(_peak_bytes(layers, work, block, precision) for work in passes) > limit:
-        block //= 2
-    return block
+def _blocks(
+    passes: Sequence[Pass], layers: Sequence[LayerShape], limit: int, precision: Precision, bounds: Blocks
+) -> Blocks | None:
+    """Return the largest blocks that stay within the limit, or None.
+
+    `bounds` are the most samples, and the fewest rows of a product.
+    """
+    samples, rows = min(BLOCK_SAMPLES, bounds.samples), PRODUCT_ROWS
+    while (
+        max((_peak_bytes(layers, work, Blocks(samples, rows), precision) for work in passes), default=0)
+        > limit
+    ):
+        if samples == 1 and rows == bounds.rows:
+            return None
+        samples, rows = (samples // 2, rows) if samples > 1 else (1, rows // 2)
+    return Blocks(samples, rows)
 
 
 def _cost(
     passes: Sequence[Pass],
     layers: Sequence[LayerShape],
     splits: Sequence[SplitShape],
-    block: int,
+    blocks: Blocks,
     precision: Precision,
     evaluations: int,
 ) -> Cost:
@@ -317,7 +363,9 @@ def _cost(
         bytes_read=samples * sum(layers[index].sample_bytes for work in passes for index in work.layers),
         flops=samples * sum(_flops(layers, work) for work in passes),
         finalisation_flops=evaluations * sum(_finalisation_flops(layers, work) for work in passes),
-        peak_bytes=max((_peak_bytes(layers, work, block, precision) for work in passes), default=WORKER_BYTES),
+        peak_bytes=max(
+            (_peak_bytes(layers, work, blocks, precision) for work in passes), default=WORKER_BYTES
+        ),
     )
 
 
@@ -346,8 +394,8 @@ def _cannot_fit(
     passes: Sequence[Pass], layers: Sequence[LayerShape], limit: int, precision: Precision
 ) -> PlanError:
     """Return the refusal of the pass that needs most, once passes are as small as they can be."""
-    worst = max(passes, key=lambda work: _peak_bytes(layers, work, 1, precision))
-    needed = _peak_bytes(layers, worst, 1, precision)
+    worst = max(passes, key=lambda work: _peak_bytes(layers, work, Blocks(1, 1), precision))
+    needed = _peak_bytes(layers, worst, Blocks(1, 1), precision)
     chunk = worst.chunks[0]
     source, target = (layers[index] for index in chunk.pairs[0])
     view = worst.tiles[chunk.tile].view

@@ -137,9 +137,7 @@ def _symmetric_cover(pairs: Collection[Pair]) -> list[tuple[tuple[int, ...], tup
 
 def owns_of(tiles: Iterable[Tile]) -> tuple[Own, ...]:
     """Return whose own moments the tiles' pairs need, and where."""
-    return tuple(
-        sorted({Own(t.view, index, t.grid) for t in tiles for index in (*t.sources, *t.targets)})
-    )
+    return tuple(sorted({Own(t.view, index, t.grid) for t in tiles for index in (*t.sources, *t.targets)}))
 
 
 def on_diagonal(tiles: Sequence[Tile], own: Own) -> int | None:

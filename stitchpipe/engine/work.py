@@ -18,7 +18,7 @@ from storage import Address, Representation, Store
 from storage.summaries import WORK, Summaries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -45,7 +45,7 @@ def pass_key(plan: Plan, step: int) -> str:
         asdict(work),
         layers,
         [asdict(split) for split in plan.splits],
-        plan.block_samples,
+        plan.blocks,
         plan.precision,
         ACCUMULATION_VERSION,
     )
@@ -75,7 +75,9 @@ def find_shifts(place: Workplace, plan: Plan, step: int, split: int, key: str) -
         arrays: dict[str, npt.NDArray[np.float64]] = {}
         for index in plan.passes[step].layers:
             reader = _reader(place.store, plan, index, split)
-            shift = Shift.of(reader.read_rows(np.arange(min(SHIFT_SAMPLES, plan.splits[split].row_groups[0][1]))))
+            shift = Shift.of(
+                reader.read_rows(np.arange(min(SHIFT_SAMPLES, plan.splits[split].row_groups[0][1])))
+            )
             arrays[f"channels{index}"] = shift.channels
             arrays[f"norms{index}"] = np.array([shift.norms["pooled"], shift.norms["flatten"]])
         place.summaries.write(WORK, name, arrays, {}, durable=False)
@@ -102,7 +104,7 @@ def accumulate(place: Workplace, plan: Plan, step: int, split: int, leaf: int, k
         readers = {index: _reader(place.store, plan, index, split) for index in work.layers}
         sums = PassSums(plan, step, _shifts(place.summaries.read(WORK, shifts).arrays, work))
         for row_group in where.leaves()[leaf]:
-            _stream(sums, readers, row_group, where.row_groups[row_group], plan.block_samples)
+            _stream(sums, readers, row_group, where.row_groups[row_group], plan.blocks.samples)
         state = sums.state()
     place.summaries.write(WORK, name, state.arrays, {"n_samples": state.n_samples}, durable=False)
     return name
@@ -147,7 +149,7 @@ def _load(
     """Return one leaf's part of a chunk."""
     found = summaries.read(WORK, leaf, names)
     state = LeafState(found.content["n_samples"], found.arrays)
-    return state.chunk(plan, plan.passes[step], number)
+    return state.chunk(plan.passes[step], number)
 
 
 def _shifts(arrays: Mapping[str, npt.NDArray[Any]], work: Pass) -> dict[int, Shift]:
@@ -174,7 +176,6 @@ def _stream(
     samples: int,
 ) -> None:
     """Add a row group, block by block; of one layer at a time a block is held."""
-    pieces = {index: reader.blocks(row_group, samples) for index, reader in readers.items()}
     for start in range(*bounds, samples):
         size = min(samples, bounds[1] - start)
-        sums.add(size, ((index, next(blocks)) for index, blocks in pieces.items()))
+        sums.add(size, ((index, r.read_rows(np.arange(start, start + size))) for index, r in readers.items()))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stitchpipe.config import Compare, Sweep
     from stitchpipe.rows import View
 
-ALGEBRA_VERSION = 1
+ALGEBRA_VERSION = 2
 """Raised when the same representations would give other indices or maps."""
 STITCH_VERSION = 1
 """Raised when the same stitch would give other numbers."""
@@ -79,18 +79,22 @@ def open_representation(
     return store.representation(address, fingerprint=fingerprint(sweep, folder, name.model, split))
 
 
-def comparison_keys(ends: Ends, table: Compare) -> dict[LayerName, str]:
-    """Return each target layer's key in the catalogue: everything that its numbers depend on."""
-    sources = [(str(end.name), end.digests) for end in ends.values()]
+def pair_keys(sweep: Sweep, ends: Ends, table: Compare) -> dict[tuple[LayerName, LayerName], str]:
+    """Return the key of every pair's numbers: everything that they depend on but the index.
+
+    A pair's key knows of no other layer: a new model adds pairs, and leaves those that are there.
+    """
     first = next(iter(ends.values()))
     rest = (
         first.train.sample_digest,
         first.test.sample_digest,
         table.view,
-        sorted(table.indices),
+        sweep.run.products,
+        sweep.run.intervals,
         ALGEBRA_VERSION,
     )
-    return {name: "compare-" + key_of(str(name), sources, *rest) for name in ends}
+    sides = {name: (str(name), end.digests) for name, end in ends.items()}
+    return {(x, y): key_of(sides[x], sides[y], *rest) for x in ends for y in ends}
 
 
 def map_key(source: End, target: End) -> str:

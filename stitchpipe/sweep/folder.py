@@ -11,7 +11,7 @@ from stitchpipe.catalogue import Catalogue
 from stitchpipe.config import ConfigError
 from stitchpipe.location import store_location
 from stitchpipe.wholefile import write_whole
-from storage import Store, open_store
+from storage import ReadOnlyError, Store, Summaries, WriteError, open_store, open_summaries
 from storage.names import encode_name
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ class Folder:
         """Return the record of a dump: what was declared, which fingerprint that gave."""
         return self.root / "models" / encode_name(model) / f"dump-{encode_name(split)}.json"
 
+    @property
+    def unfinished(self) -> Path:
+        """Return the record of the comparison that is in work."""
+        return self.root / "comparison.json"
+
     def map(self, key: str) -> Path:
         """Return where a fitted map is kept."""
         return self.root / "maps" / f"{key}.safetensors"
@@ -75,6 +80,14 @@ class Folder:
 def opened_store(sweep: Sweep, folder: Folder) -> Store:
     """Return the run's store, opened for reading as the sweep says."""
     return open_store(folder.store_of(sweep), check_reads=sweep.store.check_reads)
+
+
+def writable_summaries(sweep: Sweep, folder: Folder) -> Summaries:
+    """Return where summaries are kept: in the store, or in the run's folder where the store cannot be written."""
+    try:
+        return open_store(folder.store_of(sweep), mode="a").summaries
+    except (ReadOnlyError, WriteError):
+        return open_summaries(folder.root / "summaries")
 
 
 def key_of(*parts: Any) -> str:

@@ -11,7 +11,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stitchpipe.engine.plan import Cost, LayerShape, SplitShape, make_plan
+from stitchpipe.algebra.indices import index_named
+from stitchpipe.engine.plan import make_plan
+from stitchpipe.engine.rates import measured_rates
+from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.sizes import size_of
 from stitchpipe.sweep.folder import Folder, opened_store
 from stitchpipe.sweep.ingested import stored_splits
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from stitchpipe.config import Compare, Sweep
+    from stitchpipe.config import Sweep
+    from stitchpipe.engine.plan import Cost, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,10 @@ class Forecast:
         What a dump holds in memory at most, beside the network and its forward pass.
     row_groups
         By split.
-    comparisons
-        Projected cost by view.
+    comparison
+        Projected cost of all pairs under all views; None where none are compared.
+    passes
+        How often layers are read for it: passes over them.
     """
 
     images: dict[str, int]
@@ -56,7 +62,8 @@ class Forecast:
     activation_bytes: int
     dump_peak_bytes: int
     row_groups: dict[str, int]
-    comparisons: dict[str, Cost]
+    comparison: Cost | None
+    passes: int
     stitches: dict[str, int]
     training_steps: int
 
@@ -74,13 +81,15 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
         for info in infos
     ]
     declared = jobs(sweep, table)
+    plan = _plan(sweep, shapes, sizes) if sweep.compare else None
     return Forecast(
         images={size.name: size.n_samples for size in sizes},
         layers={model: len(infos) for model, infos in table.items()},
         activation_bytes=sum(activation_bytes(sweep).values()),
         dump_peak_bytes=peak_bytes(sweep),
         row_groups={size.name: len(size.row_groups) for size in sizes},
-        comparisons={one.view: _cost(sweep, one, shapes, sizes) for one in sweep.compare},
+        comparison=None if plan is None else plan.cost,
+        passes=0 if plan is None else len(plan.passes),
         stitches={"dm": _count(declared, "dm"), "tlm": _count(declared, "tlm")},
         training_steps=sum(job.budget.steps for job in declared if job.budget is not None),
     )
@@ -120,9 +129,8 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
         ("row groups", ", ".join(f"{count} of {name}" for name, count in ahead.row_groups.items())),
         ("dump", f"at most {size_of(ahead.dump_peak_bytes)} held beside the network's own forward pass"),
     ]
-    for name, cost in ahead.comparisons.items():
-        work = f"{cost.pairs} directed pairs, {size_of(cost.bytes_read)} read, {cost.flops:.3g} flops"
-        rows.append((f"compare, {name}", f"{work}, at most {size_of(cost.peak_bytes)} held by a worker"))
+    if ahead.comparison is not None:
+        rows += _comparison_rows(sweep, ahead.comparison, ahead.passes)
     rows.append(
         ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
     )
@@ -182,16 +190,41 @@ def _value(value: Any) -> str:
             return repr(value)
 
 
-def _cost(sweep: Sweep, one: Compare, shapes: list[LayerShape], sizes: list[SplitShape]) -> Cost:
-    everything = range(len(shapes))
-    plan = make_plan(
+def _plan(sweep: Sweep, shapes: list[LayerShape], sizes: list[SplitShape]) -> Plan:
+    pairs = frozenset((source, target) for source in range(len(shapes)) for target in range(len(shapes)))
+    held_out = any(index_named(index).held_out for one in sweep.compare for index in one.indices)
+    return make_plan(
         shapes,
-        dict.fromkeys(everything, tuple(everything)),
-        view=one.view,
-        splits=sizes,
+        {one.view: pairs for one in sweep.compare},
+        splits=sizes if held_out else sizes[-1:],
         memory_limit_bytes=sweep.run.memory_limit_bytes,
+        precision=sweep.run.products,
+        intervals=sweep.run.intervals,
     )
-    return plan.cost
+
+
+def _comparison_rows(sweep: Sweep, cost: Cost, passes: int) -> list[tuple[str, str]]:
+    """Return what comparing costs, and the least time that this machine's rates allow."""
+    rates = measured_rates(sweep.run.products)
+    seconds = {
+        "products": cost.flops / rates.flops_per_s,
+        "finalisation": cost.finalisation_flops / rates.finalisation_flops_per_s,
+        "reading": cost.bytes_read / rates.read_bytes_per_s,
+    }
+    bound = ", ".join(f"{name} {one / sweep.run.workers:.3g} s" for name, one in seconds.items())
+    views = " and ".join(one.view for one in sweep.compare)
+    return [
+        (
+            "compare",
+            f"{cost.pairs} directed pairs, under {views}, in {passes} pass{'es' * (passes > 1)} over the layers",
+        ),
+        (
+            "",
+            f"{size_of(cost.bytes_read)} read, {cost.flops:.3g} flops of products, {cost.finalisation_flops:.2g} after",
+        ),
+        ("", f"at most {size_of(cost.peak_bytes)} held by each of {sweep.run.workers} workers"),
+        ("", f"no faster on this machine than {bound}"),
+    ]
 
 
 def _count(declared: tuple[Job, ...], method: str) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from stitchpipe.config import ConfigError, Sweep
 from stitchpipe.graph import LOGITS
 from stitchpipe.report import write_report
 from stitchpipe.studies import findings
-from stitchpipe.sweep.ends import comparison_keys, ends_of, open_ends, open_representation, stitch_key
+from stitchpipe.sweep.ends import ends_of, open_ends, open_representation, pair_keys, stitch_key
 from stitchpipe.sweep.folder import Folder, opened_store, read_record, write_record
 from stitchpipe.sweep.ingested import stored_splits
 from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
@@ -32,16 +34,25 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
         The folder cannot be written.
     """
     table = layer_table(sweep, folder)
-    keys = _keys(sweep, folder, table)
-    there = [key for key in keys if folder.catalogue.has(key)]
-    if not there:
+    declared = jobs(sweep, table)
+    ends = open_ends(sweep, folder, {*all_layers(table), *ends_of(declared)})
+    ordered = {name: ends[name] for name in all_layers(table)}
+    pairs = {
+        key: frozenset(one.indices)
+        for one in sweep.compare
+        for key in pair_keys(sweep, ordered, one).values()
+    }
+    compared = folder.catalogue.compared(pairs)
+    stitches = [stitch_key(sweep, job, ends) for job in declared]
+    stitched = folder.catalogue.read([key for key in stitches if folder.catalogue.has(key)])
+    results = pd.concat([compared, stitched], ignore_index=True)
+    if results.empty:
         raise ConfigError(
             where=str(folder.root),
             expected="results of this sweep",
             found="none",
             remedy="Run `stitchpipe compare` or `stitchpipe stitch` with it first.",
         )
-    results = folder.catalogue.read(there)
     order = {model: [info.name for info in infos] for model, infos in table.items()}
     found = findings(results, order)
     write_report(
@@ -54,22 +65,13 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
     )
     record = {
         "sweep": sweep.name,
-        "parts": len(there),
-        "parts_missing": len(keys) - len(there),
+        "pairs_missing": len(pairs) - compared["key"].nunique(),
+        "stitches_missing": sum(not folder.catalogue.has(key) for key in stitches),
         "numbers": len(results),
         "findings": [{"title": one.question, **one.record()} for one in found],
     }
     write_record(folder.findings, record)
     return record
-
-
-def _keys(sweep: Sweep, folder: Folder, table: LayerTable) -> list[str]:
-    """Return the keys of all parts of the catalogue that the sweep, as it stands, would make."""
-    declared = jobs(sweep, table)
-    ends = open_ends(sweep, folder, {*all_layers(table), *ends_of(declared)})
-    ordered = {name: ends[name] for name in all_layers(table)}
-    compared = [key for one in sweep.compare for key in comparison_keys(ordered, one).values()]
-    return compared + [stitch_key(sweep, job, ends) for job in declared]
 
 
 def _provenance(sweep: Sweep, folder: Folder, table: LayerTable) -> dict[str, Any]:

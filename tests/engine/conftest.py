@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stitchpipe.engine.execute import cluster
-from stitchpipe.engine.plan import LayerShape, SplitShape
+from stitchpipe.engine.shapes import LayerShape, SplitShape
 from storage import LayerSpec, Store, open_store
 
 if TYPE_CHECKING:

@@ -2,54 +2,49 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stitchpipe.algebra import cca, cka, direct_matching, procrustes
-from stitchpipe.engine.accumulate import accumulate
-from stitchpipe.engine.execute import SchedulerError, cluster, execute
-from stitchpipe.engine.finalise import Target
-from stitchpipe.engine.plan import make_plan
+from stitchpipe.engine import work
+from stitchpipe.engine.execute import Job, SchedulerError, cluster, execute
+from stitchpipe.engine.finalise import Request
+from stitchpipe.engine.plan import WORKER_BYTES, make_plan
+from stitchpipe.engine.work import Workplace
 from stitchpipe.mapfile import MapFileError, read_map
-from stitchpipe.rows import result_grid, to_rows
+from stitchpipe.rows import VIEWS, result_grid, to_rows
+from storage import WORK, open_summaries
 from tests.engine.conftest import SHAPES, build
 
 INDICES = ("cka_biased", "cca", "procrustes", "dm_r2", "dm_struct")
 NAMES = list(SHAPES)
 
 
-def planned(synthetic, view="positions", memory=2**30):
-    everything = range(len(synthetic.layers))
+def planned(synthetic, view="positions", memory=2**30, **options):
+    pairs = frozenset(itertools.product(range(len(synthetic.layers)), repeat=2))
     return make_plan(
-        synthetic.layers,
-        dict.fromkeys(everything, tuple(everything)),
-        view=view,
-        splits=synthetic.splits,
-        memory_limit_bytes=memory,
+        synthetic.layers, {view: pairs}, splits=synthetic.splits, memory_limit_bytes=memory, **options
     )
 
 
-def targets_of(plan, indices=INDICES, maps=None):
-    digests = {number: f"digest-{number}" for number in range(len(plan.layers))}
-    return [
-        Target(step, position, layer, indices, (maps or {}).get(layer, {}), digests)
-        for step, work in enumerate(plan.passes)
-        for position, tile in enumerate(work.tiles)
-        for layer in tile.targets
-    ]
+def job_of(synthetic, plan, indices=INDICES, maps=None, intervals=False):
+    digests = tuple(f"digest-{number}" for number in range(len(plan.layers)))
+    request = Request(dict.fromkeys(VIEWS, indices), maps or {}, digests, intervals)
+    summaries = open_summaries(Path(synthetic.store.url).parent / "summaries")
+    return Job(Workplace(synthetic.store, summaries), plan, request)
 
 
 def compared(client, synthetic, plan, **options):
     """Return (source, target, index) → record."""
     heard = []
-    parts = execute(
-        client, synthetic.store, plan, targets_of(plan, **options), report=lambda *at: heard.append(at)
-    )
-    records = [record for _, part in parts for record in part]
+    parts = execute(client, job_of(synthetic, plan, **options), report=lambda *at: heard.append(at))
+    records = [record for part in parts for record in part]
     assert heard[0][0] == 0
     assert heard[-1][0] == heard[-1][1]
     return {(r["source_layer"], r["target_layer"], r["index"]): r for r in records}
@@ -114,9 +109,7 @@ def test_a_worker_that_dies_changes_no_bit(records, synthetic):
         victims = list(fragile.run(os.getpid).values())
         plan = planned(synthetic)
         parts, killed = [], []
-        for _, part in execute(
-            fragile, synthetic.store, plan, targets_of(plan), report=lambda *at: _kill_once(victims, killed)
-        ):
+        for part in execute(fragile, job_of(synthetic, plan), report=lambda *_: _kill_once(victims, killed)):
             parts += part
     assert killed
     assert {(r["source_layer"], r["target_layer"], r["index"]): r for r in parts} == records
@@ -129,9 +122,9 @@ def _kill_once(victims, killed):
 
 
 def test_little_memory_means_more_passes_and_the_same_numbers(client, records, synthetic):
-    tight = planned(synthetic, memory=30_000)
+    tight = planned(synthetic, memory=WORKER_BYTES + 16_000)
     assert len(tight.passes) > 1
-    assert tight.block_samples < 10
+    assert tight.blocks.samples < 10
     found = compared(client, synthetic, tight)
     assert found.keys() == records.keys()
     for key, record in found.items():
@@ -149,18 +142,22 @@ def test_another_cut_into_row_groups_gives_the_same_numbers(client, records, tmp
 
 
 def test_a_leaf_holds_no_more_than_was_planned(synthetic):
-    for memory in (2**30, 60_000):
+    for memory in (2**30, WORKER_BYTES + 300_000):
         plan = planned(synthetic, memory=memory)
-        accumulate(synthetic.store, plan, 0, 0, (0,))  # imports and caches are not the leaf's
+        place = job_of(synthetic, plan).place
+        key = work.pass_key(plan, 0)
+        shifts = work.find_shifts(place, plan, 0, 0, key)
+        work.accumulate(place, plan, 0, 0, 0, key, shifts)  # imports and caches are not the leaf's
         tracemalloc.start()
-        accumulate(synthetic.store, plan, 0, 0, plan.splits[0].leaves()[0])
+        work.accumulate(place, plan, 0, 0, 1, key, shifts)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak <= plan.cost.peak_bytes + 2**20  # a file's bytes and Python's own objects
+        place.summaries.delete(WORK, place.summaries.keys(WORK))
+        assert peak <= plan.cost.peak_bytes - WORKER_BYTES + 2**20  # a file's bytes and Python's own objects
 
 
 def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
-    wanted = {1: {0: str(tmp_path / "maps" / "a.safetensors")}}
+    wanted = {(0, 1): str(tmp_path / "maps" / "a.safetensors")}
     compared(client, synthetic, planned(synthetic), indices=(), maps=wanted)
     fitted = read_map(tmp_path / "maps" / "a.safetensors")
     grid = result_grid("positions", SHAPES["coarse"])

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import blas
 
-from stitchpipe.algebra.kernels.half import widen
+from stitchpipe.algebra.backends.half import widen
 
 Rows: TypeAlias = npt.NDArray[np.floating]
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ def fill(into: Rows, values: Rows, shift: Rows) -> None:
 
 
 def resize(rows: Rows, axes: tuple[Float64, Float64], into: Rows) -> None:
-    """Set ``into [p, n, H', W']`` to ``rows [p, n, H, W]`` with each axis mapped by a matrix ``[H', H]``, ``[W', W]``."""
+    """Set ``into [p, n, H', W']`` to ``rows [p, n, H, W]``, mapped by ``[H', H]`` and ``[W', W]``."""
     high, wide = (axis.astype(rows.dtype, copy=False) for axis in axes)
     np.matmul(np.matmul(high, rows), wide.T, out=into)
 
@@ -60,7 +60,7 @@ def mean_positions(rows: Rows) -> Float64:
 
 def squared_norms(rows: Rows) -> Float64:
     """Return Σₚ rows² of ``rows [p, n]`` in float64, ``[n]``."""
-    return np.einsum("pn,pn->n", rows, rows, dtype=np.float64)
+    return np.asarray(np.einsum("pn,pn->n", rows, rows, dtype=np.float64))
 
 
 def add_product(total: Float64, x: Rows, y: Rows) -> None:
