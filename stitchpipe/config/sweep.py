@@ -170,6 +170,10 @@ class Run(Section):
         description="precision in which blocks of rows are multiplied; sums are float64. float32 is about twice as "
         "fast and right to about 6 digits",
     )
+    backend: Literal["numpy", "torch"] = Field(
+        default="numpy",
+        description="array library of these products; torch forms them on run.device, one local worker per GPU",
+    )
     intervals: bool = Field(
         default=True, description="95 % intervals by leaving out one group of images at a time"
     )
@@ -181,7 +185,7 @@ class Run(Section):
     )
     queue_mib: Count = Field(default=128, description="what of a dump may wait to be written")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="for forward passes and training"
+        default="auto", description="for forward passes and training, and for products by torch"
     )
 
 
