@@ -110,7 +110,7 @@ def _by_grid(work: Pass) -> list[tuple[Grid, list[tuple[int, Tile]]]]:
 
 
 def _augmented(plan: Plan, values: npt.NDArray[np.floating], grid: Grid) -> Float64:
-    resized = grid if values.ndim == 4 and plan.view != "pooled" else None
+    resized = grid if values.ndim == 4 and plan.view == "positions" else None
     rows = to_rows(values, plan.view, resized)
     return np.asarray(augment(rows, np.zeros(rows.shape[1])))
 
@@ -118,8 +118,8 @@ def _augmented(plan: Plan, values: npt.NDArray[np.floating], grid: Grid) -> Floa
 def pair(plan: Plan, tile: Tile, state: PassState, position: int, source: int, target: int) -> PairMoments:
     """Cut one pair's moments out of a pass's state; `position` is the tile's place in the pass."""
     cross = state.cross[position]
-    x = _columns(plan, tile.sources, tile.grid, source)
-    y = _columns(plan, tile.targets, tile.grid, target)
+    x = _columns(plan, tile.sources, source)
+    y = _columns(plan, tile.targets, target)
     cut = CrossMoments(
         n=cross.n, mean_x=cross.mean_x[x], mean_y=cross.mean_y[y], comoment=np.asarray(cross.comoment)[x, y]
     )
@@ -128,9 +128,9 @@ def pair(plan: Plan, tile: Tile, state: PassState, position: int, source: int, t
     return pair_from_augmented(mine, theirs, cut, shift_x=origin[0], shift_y=origin[1])
 
 
-def _columns(plan: Plan, members: tuple[int, ...], grid: Grid, index: int) -> slice:
+def _columns(plan: Plan, members: tuple[int, ...], index: int) -> slice:
     """Return which augmented columns of a tile's side belong to layer `index`."""
-    widths = [plan.width(member, grid) + 1 for member in members]
+    widths = [plan.width(member) + 1 for member in members]
     place = members.index(index)
     start = sum(widths[:place])
     return slice(start, start + widths[place])

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.indices import INDICES
+from stitchpipe.algebra.naming import index_named
 from stitchpipe.catalogue import Result
 from stitchpipe.engine.accumulate import PassState, pair
 from stitchpipe.mapfile import write_map
@@ -105,7 +105,7 @@ def _result(plan: Plan, target: Target, source: int, name: str, analysis: Analys
         source_layer=x.layer,
         target_model=y.model,
         target_layer=y.layer,
-        fit_split=plan.splits[0].name if INDICES[name].held_out else None,
+        fit_split=plan.splits[0].name if index_named(name).held_out else None,
         split=split.name,
         n_samples=split.n_samples,
         n_rows=analysis.pair.n,

@@ -122,9 +122,9 @@ class Plan:
     block_samples: int
     cost: Cost
 
-    def width(self, index: int, grid: Grid) -> int:
-        """Return the number of features of layer `index` on `grid`."""
-        return _width(self.layers[index], self.view, grid)
+    def width(self, index: int) -> int:
+        """Return the number of features of layer `index`."""
+        return _width(self.layers[index], self.view)
 
 
 def make_plan(
@@ -165,8 +165,8 @@ def make_plan(
     return Plan(view, layers, tuple(splits), passes, samples, cost)
 
 
-def _width(layer: LayerShape, view: View, grid: Grid) -> int:
-    return width_of(layer.shape, view, grid if len(layer.shape) == 3 and view != "pooled" else None)
+def _width(layer: LayerShape, view: View) -> int:
+    return width_of(layer.shape, view)
 
 
 def _tiles(layers: Sequence[LayerShape], pairs: Mapping[int, Sequence[int]], view: View) -> list[Tile]:
@@ -182,12 +182,10 @@ def _state_bytes(tiles: Sequence[Tile], layers: Sequence[LayerShape], view: View
     """Return the bytes of the moments of `tiles`: cross-moments, and each layer's own moments once a grid."""
     total = 0
     for tile in tiles:
-        wide = [
-            sum(_width(layers[i], view, tile.grid) + 1 for i in side) for side in (tile.sources, tile.targets)
-        ]
+        wide = [sum(_width(layers[i], view) + 1 for i in side) for side in (tile.sources, tile.targets)]
         total += wide[0] * wide[1]
     own = {(index, tile.grid) for tile in tiles for index in (*tile.sources, *tile.targets)}
-    total += sum((_width(layers[index], view, grid) + 1) ** 2 for index, grid in own)
+    total += sum((_width(layers[index], view) + 1) ** 2 for index, grid in own)
     return total * FLOAT_BYTES
 
 
@@ -228,7 +226,7 @@ def _row_bytes(step: Pass, layers: Sequence[LayerShape], view: View) -> int:
     """Return the bytes of rows that one sample becomes on the widest grid of a pass, and their centred copy."""
     widest = 0
     for tile in step.tiles:
-        columns = sum(_width(layers[i], view, tile.grid) + 1 for i in {*tile.sources, *tile.targets})
+        columns = sum(_width(layers[i], view) + 1 for i in {*tile.sources, *tile.targets})
         widest = max(widest, columns * rows_per_sample(view, tile.grid))
     return 3 * FLOAT_BYTES * widest
 
@@ -260,11 +258,8 @@ def _cost(
         raw = sum(layers[index].sample_bytes for index in step.layers)
         flops = 0
         for tile in step.tiles:
-            wide = [
-                sum(_width(layers[i], view, tile.grid) + 1 for i in side)
-                for side in (tile.sources, tile.targets)
-            ]
-            own = sum((_width(layers[i], view, tile.grid) + 1) ** 2 for i in {*tile.sources, *tile.targets})
+            wide = [sum(_width(layers[i], view) + 1 for i in side) for side in (tile.sources, tile.targets)]
+            own = sum((_width(layers[i], view) + 1) ** 2 for i in {*tile.sources, *tile.targets})
             flops += 2 * rows_per_sample(view, tile.grid) * (wide[0] * wide[1] + own)
         peak = (
             largest * raw

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.algebra.indices import INDICES
+from stitchpipe.algebra.naming import index_named
 from stitchpipe.catalogue import Result
 from stitchpipe.config import ConfigError, Sweep
 from stitchpipe.engine.execute import cluster, execute
@@ -118,7 +118,7 @@ def _carry_out(
 
 def _plan(sweep: Sweep, ends: Ends, wanted: _Wanted) -> Plan:
     """Return the engine's plan; the training split is read only where a map is fitted."""
-    fits = bool(wanted.maps) or any(INDICES[index].held_out for index in wanted.indices)
+    fits = bool(wanted.maps) or any(index_named(index).held_out for index in wanted.indices)
     sides = [(end.train, end.test) if fits else (end.test,) for end in ends.values()]
     layers = [
         LayerShape(
