@@ -20,7 +20,9 @@ from stitchpipe.algebra.summaries import centre
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_ROUNDING = 4.0  # singular values that should be 0 were seen up to 1.1·√p·eps·s_max; see DESIGN.md
+_ROUNDING = (
+    4.0  # singular values that should be 0 were seen up to 1.3·√p·eps·max(s_max, √n·mean) (n ≤ 20,000)
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,8 @@ class JointFactor:
         """Return the least-squares map of smallest norm from X to Y, as `fit_direct_matching`.
 
         With R the first p columns of the factor and R = U S Vᵀ, W = (V S⁻¹ Uᵀ·F)ᵀ for the other columns F, over
-        singular values above max(4·√p·eps64·s_max, storage_eps·max(s_max, √n·max_j |mean_j|)).
+        singular values above max(4·√p·eps64, storage_eps)·max(s_max, √n·max_j |mean_j|): rounding moves a value by
+        eps times its size, mean included.
 
         Notes
         -----
@@ -98,9 +101,9 @@ class JointFactor:
         """
         xp = namespace(self.factor)
         U, S, Vt = xp.linalg.svd(self.factor[:, : self.p], full_matrices=False)
-        top, mean = float(S[0]), self.mean[: self.p]
-        stored = storage_eps * max(top, sqrt(self.n) * float(xp.max(xp.abs(mean))))
-        cut = max(_ROUNDING * sqrt(self.p) * EPS64 * top, stored)
+        mean = self.mean[: self.p]
+        size = max(float(S[0]), sqrt(self.n) * float(xp.max(xp.abs(mean))))
+        cut = max(_ROUNDING * sqrt(self.p) * EPS64, storage_eps) * size
         rank = int(xp.sum(xp.astype(cut < S, xp.int64)))
         U, S, Vt = U[:, :rank], S[:rank], Vt[:rank, :]
         W = ((self.factor[:, self.p :].T @ U) / S[None, :]) @ Vt
