@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CCA_COST = "O(p·q·min(p, q)), and O(p³) once per side"
-_MAP_COST = "O(p²·q), and O(p³) once per source"
+_MAP_COSTS = {
+    "affine": "O(p²·q), and O(p³) once per source",
+    "ridge": "O(p²·q), and O(p³) once per source",
+    "orthogonal": "O(p·q·(p + q)), and O(p³) once per side",
+    "low_rank": "O(p·q·(p + q)), and O(p³) once per source",
+}
 
 
 def _similarity(  # noqa: PLR0913 - one argument per thing to know
@@ -111,7 +116,7 @@ def _matching(
         range=(-inf, 1.0),
         source_invariances=source,
         target_invariances=ISOTROPIC,
-        cost=_MAP_COST,
+        cost=_MAP_COSTS[family],
         literature=literature,
         family=family,
         parameter=parameter,
@@ -127,7 +132,7 @@ def _matching(
         range=(0.0, inf),
         source_invariances=source,
         target_invariances=frozenset({"scaling", "rotation"}),
-        cost=_MAP_COST,
+        cost=_MAP_COSTS[family],
         literature=literature,
         family=family,
         parameter=parameter,
