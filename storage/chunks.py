@@ -85,13 +85,15 @@ class ShardReader:
         size = layout.chunk_rows
         positions = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         wanted = np.unique(positions // size).tolist()
-        scratch = np.empty((size, *layout.shape[1:]), dtype=layout.dtype)
+        scratch: npt.NDArray[Any] | None = None
         for chunk, data in zip(wanted, self._checked(wanted), strict=True):
             low, high = np.searchsorted(positions, (chunk * size, (chunk + 1) * size))
             inside, target = positions[low:high] - chunk * size, into[low:high]
             if np.array_equal(inside, np.arange(size)):
                 self._decode(data, target, layout, chunk)
             else:
+                if scratch is None:
+                    scratch = np.empty((size, *layout.shape[1:]), dtype=layout.dtype)
                 self._decode(data, scratch, layout, chunk)
                 np.take(scratch, inside, axis=0, out=target)
 
