@@ -189,7 +189,7 @@ class Representation:
     def _block(self, shard: ShardReader, start: int, stop: int) -> npt.NDArray[Any]:
         """Return consecutive samples of a shard."""
         block = np.empty((stop - start, *self.record.shape), dtype=self.dtype)
-        shard.read(slice(start, stop), block)
+        shard.read(np.arange(start, stop), block)
         return block
 
     def read_rows(self, rows: slice | npt.NDArray[Any]) -> npt.NDArray[Any]:
