@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
 from stitchpipe.algebra.inputs import namespace
-from stitchpipe.algebra.spectrum import EPS64
+from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps, by_side
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.summaries import Moments, PairMoments
@@ -44,6 +44,28 @@ def variation(rows: Moments, *, index: str, side: str) -> float:
 def variation_of(pair: PairMoments, index: str) -> tuple[float, float]:
     """Return ‖X̃‖_F and ‖Ỹ‖_F of a pair, refusing a constant side as `variation` does."""
     return variation(pair.x, index=index, side="source"), variation(pair.y, index=index, side="target")
+
+
+def directions_of(pair: PairMoments, *, storage_eps: StorageEps, index: str) -> tuple[Spectrum, Spectrum]:
+    """Return the directions of both sides above the noise of storage, refusing a side that has none.
+
+    Raises
+    ------
+    UndefinedIndexError
+        ``constant`` or ``too_few_rows``, as `variation`; ``constant`` also for variation below the noise.
+    """
+    variation_of(pair, index)
+    eps_x, eps_y = by_side(storage_eps)
+    x, y = pair.x.retained(eps_x), pair.y.retained(eps_y)
+    if not (x.rank and y.rank):
+        raise UndefinedIndexError(
+            status="constant",
+            where=index,
+            expected="variation above the precision it was stored with on both sides",
+            found=f"ranks {x.rank} and {y.rank} at storage precisions {eps_x:.1e} and {eps_y:.1e}",
+            remedy="Store the layer in a wider dtype, or leave it out.",
+        )
+    return x, y
 
 
 def within(value: float, low: float, high: float, *, index: str) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from stitchpipe.config.data import Count, Data, Seed
+from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
 from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
 from stitchpipe.config.store import Dump, Store
 
@@ -18,18 +19,6 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-IndexName: TypeAlias = Literal[
-    "cka",
-    "cka_biased",
-    "cca",
-    "cca_sq",
-    "svcca",
-    "pwcca",
-    "procrustes",
-    "procrustes_angle",
-    "dm_r2",
-    "dm_struct",
-]
 Init: TypeAlias = Literal["random", "identity", "dm"]
 
 
@@ -108,11 +97,14 @@ class Compare(Section):
 
     @model_validator(mode="after")
     def _independent_rows(self) -> Compare:
-        if self.view == "positions" and "cka" in self.indices:
+        _refuse_repeats("indices", self.indices)
+        refused = [name for name in self.indices if name.partition("(")[0] in ONE_ROW_PER_IMAGE]
+        if self.view == "positions" and refused:
             raise RefusalError(
-                expected="independent rows for debiased `cka`",
+                expected=f"independent rows for `{refused[0]}`",
                 found="view 'positions', where the rows of one image are not",
-                remedy="Ask for it under 'pooled' or 'flatten', or for `cka_biased` here.",
+                remedy="Ask for it under 'pooled' or 'flatten'"
+                + (", or for `cka_biased` here." if refused[0] == "cka" else "."),
             )
         return self
 

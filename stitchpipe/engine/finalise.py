@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.indices import index_named
+from stitchpipe.algebra.naming import index_named
 from stitchpipe.algebra.jackknife import Interval, jackknife
 from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs

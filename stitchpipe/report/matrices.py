@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stitchpipe.algebra.indices import INDICES
+from stitchpipe.algebra.naming import find_index
 from stitchpipe.studies.stitches import LayerOrder, matrices, place
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def boundaries(axis: Sequence[Layer]) -> list[int]:
 def _registered(matrix: Matrix) -> int:
     """Order matrices as the registry has the indices; unknown ones come last."""
     names = list(INDICES)
-    return names.index(matrix.index) if matrix.index in names else len(names)
+    base = matrix.index.partition("(")[0]
+    return names.index(base) if base in names else len(names)
 
 
 def _view(name: str, block: pd.DataFrame, size: int) -> View:
@@ -151,7 +153,7 @@ def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
         (int(i), int(j)): f"{status}: {reason}" if isinstance(reason, str) and reason else str(status)
         for i, j, status, reason in failed[["i", "j", "status", "reason"]].itertuples(index=False)
     }
-    described = INDICES.get(index)
+    described = find_index(index)
     low, high = described.range if described else (-inf, inf)
     numbers = planes["value"][np.isfinite(planes["value"])]
     return Matrix(

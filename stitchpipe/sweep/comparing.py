@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.algebra.indices import index_named
+from stitchpipe.algebra.naming import index_named
 from stitchpipe.catalogue import COMPARED
 from stitchpipe.config import ConfigError, Sweep
 from stitchpipe.engine.execute import Job, cluster, execute

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stitchpipe.algebra.indices import index_named
+from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.rates import measured_rates
 from stitchpipe.engine.shapes import LayerShape, SplitShape
