@@ -242,7 +242,7 @@ class _Panel:
 
     def release(self) -> None:
         """Give the rows' memory back."""
-        self._rows = self._rows[:0]
+        del self._rows
 
 
 class _TileSum:
