@@ -204,6 +204,34 @@ def query(
 
 
 @app.command
+def indices(
+    names: Annotated[
+        tuple[str, ...], Parameter(name="NAME", help="Only these, in full.", show_default=False)
+    ] = (),
+    /,
+    *,
+    json: Annotated[bool, Parameter(help="As JSON, for programs.", negative="", show_default=False)] = False,
+) -> None:
+    """List the indices of similarity: what each is unchanged by, its range, what it is computed from, its source.
+
+    A table of all of them; with NAMEs, what each means and how to read it. These names stand in a sweep's [[compare]]
+    and in `stitchpipe.compare`; some take a number in parentheses: `gulp(0.1)`, `dm_low_rank_r2(4)`.
+
+    Which to begin with: `cka` (debiased, pooled), `procrustes_angle` where a metric is needed, `dm_r2` for whether the
+    target can be had from the source by a linear map.
+    """
+    from stitchpipe import index_listing
+
+    chosen = index_listing.described(names)
+    if json:
+        sys.stdout.write(index_listing.as_json(chosen) + "\n")
+    elif names:
+        _print(*map(index_listing.details, chosen))
+    else:
+        _print(index_listing.listing(chosen))
+
+
+@app.command
 def verify(
     place: StorePlace,
     /,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,17 @@ _PRECISIONS = (np.float64, np.float32, np.float16)
 
 
 class DirectMatching(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """The affine least-squares map of smallest norm from one representation to another.
+    """The affine least-squares map of smallest norm from one representation to another, or one of its relatives.
 
     What `stitchpipe.algebra.direct_matching` computes, for pipelines and cross-validation.
 
     Parameters
     ----------
+    family, parameter
+        Which maps are admitted: ``affine``, ``ridge`` (λ), ``orthogonal``, ``low_rank`` (the rank), and their number;
+        see `stitchpipe.algebra.fit_map`.
+    solver
+        ``moments``, or ``tsqr`` for affine maps of float64 rows that are conditioned worse than 1e6.
     storage_eps
         Spacing at 1 of the dtype in which the rows were kept (2⁻²³ for float32): source directions below its
         noise are not used. Default: of the dtype of X at `fit`.
@@ -44,7 +49,17 @@ class DirectMatching(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Time O(n·p·min(n, p) + n·p·q). The error grows as eps·cond². Balogh and Jelasity 2025, arXiv 2412.11299.
     """
 
-    def __init__(self, *, storage_eps: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        family: str = "affine",
+        parameter: float | None = None,
+        solver: Literal["moments", "tsqr"] = "moments",
+        storage_eps: float | None = None,
+    ) -> None:
+        self.family = family
+        self.parameter = parameter
+        self.solver = solver
         self.storage_eps = storage_eps
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
@@ -54,7 +69,14 @@ class DirectMatching(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         targets = np.asarray(targets, dtype=np.float64)
         single = targets.ndim == 1
-        fitted = direct_matching(rows, targets.reshape(len(targets), -1), storage_eps=self.storage_eps)
+        fitted = direct_matching(
+            rows,
+            targets.reshape(len(targets), -1),
+            family=self.family,
+            parameter=self.parameter,
+            solver=self.solver,
+            storage_eps=self.storage_eps,
+        )
         self.map_: AffineMap = fitted
         self.coef_ = fitted.W[0] if single else fitted.W
         self.intercept_ = float(fitted.b[0]) if single else fitted.b

@@ -44,12 +44,11 @@ def grid_of(shape: tuple[int, ...]) -> Grid:
             )
 
 
-def width_of(shape: tuple[int, ...], view: View, grid: Grid | None = None) -> int:
-    """Return the number of features p of a sample of `shape` under `view` at `grid` (default: its own)."""
-    features = shape[0] if len(shape) == 3 else shape[-1]
+def width_of(shape: tuple[int, ...], view: View) -> int:
+    """Return the number of features p of a sample of `shape` under `view`: of ``flatten``, all of its values."""
     if view == "flatten":
-        return features * int(np.prod(grid_of(shape) if grid is None else grid, dtype=np.int64))
-    return features
+        return int(np.prod(shape, dtype=np.int64))
+    return shape[0] if len(shape) == 3 else shape[-1]
 
 
 def rows_per_sample(view: View, grid: Grid) -> int:
@@ -58,8 +57,12 @@ def rows_per_sample(view: View, grid: Grid) -> int:
 
 
 def result_grid(view: View, target_shape: tuple[int, ...]) -> Grid:
-    """Return the grid a comparison into `target_shape` is made on: the target's, or ``()`` once pooled."""
-    return () if view == "pooled" else grid_of(target_shape)
+    """Return the grid a comparison into `target_shape` is made on: the target's, or ``()`` where rows are images.
+
+    Only rows that are positions must agree between two layers. Pooled and flattened layers keep their own rows
+    whatever they are compared with, so that their widths may differ.
+    """
+    return grid_of(target_shape) if view == "positions" else ()
 
 
 def grid_label(grid: Grid) -> str:
@@ -76,10 +79,10 @@ def to_rows(block: npt.NDArray[np.floating], view: View, grid: Grid | None = Non
         ``(n, C, H, W)``, ``(n, T, D)`` or ``(n, D)``.
     view
         ``positions``: every spatial position (or token) is a row; ``pooled``: the mean over positions;
-        ``flatten``: all positions side by side, features first.
+        ``flatten``: all positions side by side, features first, at the layer's own resolution.
     grid
-        Where ``(n, C, H, W)`` is bilinearly resized to before rows are formed (``positions``, ``flatten``).
-        Default: the block's own grid. Tokens cannot be resized.
+        ``positions`` only: where ``(n, C, H, W)`` is bilinearly resized to before rows are formed. Default: the
+        block's own grid. Tokens cannot be resized.
 
     Returns
     -------
@@ -95,16 +98,16 @@ def to_rows(block: npt.NDArray[np.floating], view: View, grid: Grid | None = Non
     -----
     Time O(n·C·(H·W)·(H'·W')) for a resize, otherwise one copy. Resizing is linear, and is done in float64.
     """
-    shape = block.shape[1:]
-    native = grid_of(shape)
+    native = grid_of(block.shape[1:])
     if view == "pooled":
         axes = (2, 3) if block.ndim == 4 else (1,) if block.ndim == 3 else ()
         return np.asarray(block.mean(axis=axes, dtype=np.float64) if axes else block, dtype=np.float64)
-    grid = native if grid is None else grid
-    by_position = _by_position(block, native, grid)
-    if view == "positions":
-        return by_position.reshape(-1, by_position.shape[-1])
-    return np.ascontiguousarray(by_position.swapaxes(1, 2)).reshape(len(block), -1)
+    if view == "flatten":
+        return np.ascontiguousarray(_by_position(block, native, native).swapaxes(1, 2)).reshape(
+            len(block), -1
+        )
+    by_position = _by_position(block, native, native if grid is None else grid)
+    return by_position.reshape(-1, by_position.shape[-1])
 
 
 def _by_position(block: npt.NDArray[np.floating], native: Grid, grid: Grid) -> Float64:

@@ -8,6 +8,7 @@ from storage.checks import same_but_for_rounding
 from storage.codecs import CODECS
 from storage.errors import (
     AmbiguousError,
+    ArrayNotFoundError,
     ConflictError,
     CorruptError,
     EvictedError,
@@ -45,6 +46,7 @@ __all__ = [
     "WORK",
     "Address",
     "AmbiguousError",
+    "ArrayNotFoundError",
     "ConflictError",
     "CorruptError",
     "Dump",

@@ -38,6 +38,10 @@ class NotFoundError(StoreError):
     """There is no store, split or sealed representation of that name."""
 
 
+class ArrayNotFoundError(NotFoundError):
+    """The summary is there, but holds no array of that name."""
+
+
 class EvictedError(NotFoundError):
     """The representation was evicted to make room: its values are gone, the manifest is there. Dump it again."""
 

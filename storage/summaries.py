@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from storage.confirmed import asked_again
 from storage.errors import (
+    ArrayNotFoundError,
     ConflictError,
     CorruptError,
     LayoutError,
@@ -153,7 +154,9 @@ class Summaries:
         Raises
         ------
         NotFoundError
-            There is no such summary, or no such array in it.
+            There is no such summary.
+        ArrayNotFoundError
+            It holds no such array; this is a `NotFoundError` too.
         CorruptError
             It is damaged; the file is named.
 
@@ -172,18 +175,14 @@ class Summaries:
         ------
         CorruptError
             It is damaged, and of another kind.
-        NotFoundError
-            It has no such array.
+        ArrayNotFoundError
+            It holds no such array.
         """
-        if not self.has(kind, key):
-            return None
         try:
             return self.read(kind, key, names)
-        except SymlinkError:
+        except (SymlinkError, ArrayNotFoundError):
             raise
         except NotFoundError:
-            if self.has(kind, key):
-                raise
             return None
         except CorruptError:
             if kind != WORK:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
-from storage.errors import NotFoundError
+from storage.errors import ArrayNotFoundError
 from storage.names import encode_name
 from storage.summary_format import Header, damaged, padding, record_stop
 
@@ -60,7 +60,7 @@ class SummaryFile:
         wanted = list(entries) if names is None else list(names)
         unknown = [name for name in wanted if name not in entries]
         if unknown:
-            raise NotFoundError(
+            raise ArrayNotFoundError(
                 where=self.path,
                 expected=f"an array {unknown[0]!r}",
                 found=f"those of {', '.join(entries) or 'no name'}",

@@ -146,3 +146,70 @@ def dm_r2(W, b, X, Y):
 
 def dm_struct(W, b, X, Y):
     return ((predicted(W, b, X) - Y) ** 2).sum() / (Y**2).sum()
+
+
+def dm_ridge(X, Y, ridge):
+    """(W, b) by least squares on rows extended by √(λ‖X̃‖²)·I over zeros: the penalty as data."""
+    penalty = np.sqrt(ridge) * np.linalg.norm(centred(X)) * np.eye(X.shape[1])
+    rows = np.vstack([centred(X), penalty])
+    targets = np.vstack([centred(Y), np.zeros((X.shape[1], Y.shape[1]))])
+    W = np.linalg.lstsq(rows, targets, rcond=None)[0].T
+    return W, Y.mean(axis=0) - W @ X.mean(axis=0)
+
+
+def dm_orthogonal(X, Y):
+    """(W, b) of the Procrustes rotation of zero-padded sides, then the best factor for it."""
+    p, q = X.shape[1], Y.shape[1]
+    padded_x = np.pad(centred(X), ((0, 0), (0, max(0, q - p))))
+    padded_y = np.pad(centred(Y), ((0, 0), (0, max(0, p - q))))
+    U, _, Vt = np.linalg.svd(padded_x.T @ padded_y)
+    rotation = (U @ Vt)[:p, :q]
+    rotated = centred(X) @ rotation
+    W = ((rotated * centred(Y)).sum() / (rotated**2).sum()) * rotation.T
+    return W, Y.mean(axis=0) - W @ X.mean(axis=0)
+
+
+def dm_low_rank(X, Y, rank):
+    """(W, b): the unrestricted map, its predictions reduced to their leading principal components."""
+    W, _ = direct_matching(X, Y)
+    _, _, Vt = np.linalg.svd(centred(X) @ W.T, full_matrices=False)
+    W = Vt[:rank].T @ Vt[:rank] @ W
+    return W, Y.mean(axis=0) - W @ X.mean(axis=0)
+
+
+# Penalised
+
+
+def hat(X, ridge):
+    """Predictions at the rows themselves: X̂(X̂ᵀX̂ + nλ)⁻¹X̂ᵀ, rows centred and of mean squared norm 1."""
+    n = len(X)
+    X = centred(X) * np.sqrt(n) / np.linalg.norm(centred(X))
+    return X @ np.linalg.inv(X.T @ X + n * ridge * np.eye(X.shape[1])) @ X.T
+
+
+def gulp(X, Y, ridge):
+    """Boix-Adserà et al. 2022: how far apart the predictions are, over all labels of unit norm, in all."""
+    return np.linalg.norm(hat(X, ridge) - hat(Y, ridge))
+
+
+def part_whitened(X, ridge):
+    """X̃(X̃ᵀX̃ + λ‖X̃‖²)^-½ by its singular values."""
+    U, s, Vt = np.linalg.svd(centred(X), full_matrices=False)
+    return U * (s / np.sqrt(s**2 + ridge * (s**2).sum())) @ Vt
+
+
+def ridge_cca(X, Y, ridge):
+    X, Y = part_whitened(X, ridge), part_whitened(Y, ridge)
+    return np.linalg.svd(X.T @ Y, compute_uv=False).sum() / (np.linalg.norm(X) * np.linalg.norm(Y))
+
+
+def root(K, tolerance=1e-12):
+    """The symmetric root; what is zero up to rounding is zero, or its root would be 1e-8."""
+    values, vectors = np.linalg.eigh(K)
+    return (vectors * np.sqrt(np.where(values > tolerance * values[-1], values, 0.0))) @ vectors.T
+
+
+def nbs(X, Y):
+    """The fidelity of both kernels, tr (K^½ L K^½)^½ (Tang et al. 2020), of kernels of trace 1."""
+    K, L = (Z @ Z.T / np.trace(Z @ Z.T) for Z in (centred(X), centred(Y)))
+    return np.trace(root(root(K) @ L @ root(K)))

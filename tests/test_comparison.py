@@ -8,6 +8,7 @@ from stitchpipe import algebra
 from stitchpipe.comparison import COLUMNS, compare_arrays
 from stitchpipe.rows import ViewError, to_rows
 from tests import oracles
+from tests.algebra.cases import ALL
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((80, 4, 6, 6))
@@ -23,9 +24,12 @@ def cell(frame, source, target, index):
 
 def test_all_ordered_pairs_of_plain_matrices():
     X, Y = RNG.standard_normal((60, 5)), RNG.standard_normal((60, 4))
-    frame = compare_arrays({"a": X, "b": Y}, indices=list(algebra.INDICES))
+    names = [*ALL]
+    frame = compare_arrays({"a": X, "b": Y}, indices=names)
     assert list(frame.columns) == list(COLUMNS)
-    assert len(frame) == 4 * len(algebra.INDICES)
+    assert len(frame) == 4 * len(names)
+    pairs = frame[["source", "target"]].drop_duplicates().itertuples(index=False)
+    assert [tuple(pair) for pair in pairs] == [("a", "a"), ("a", "b"), ("b", "a"), ("b", "b")]
     assert (frame["status"] == "ok").all()
     assert set(frame["view"]) == {"as_given"}
     one = cell(frame, "a", "b", "pwcca")
@@ -69,8 +73,14 @@ def test_pooled_and_flattened_views_allow_debiased_cka():
     expected = oracles.cka(IMAGES.mean(axis=(2, 3)), SMALL.mean(axis=(2, 3)))
     assert cell(pooled, "a", "b", "cka")["value"] == pytest.approx(expected, rel=1e-10)
     assert set(pooled["grid"]) == {"1x1"}
-    flat = compare_arrays({"a": SMALL}, indices=["cka"], view="flatten")
-    assert cell(flat, "a", "a", "cka")["p"] == 27
+    flat = compare_arrays({"a": IMAGES, "b": SMALL}, indices=["cka"], view="flatten")
+    forth, back = cell(flat, "a", "b", "cka"), cell(flat, "b", "a", "cka")
+    assert forth["value"] == pytest.approx(
+        oracles.cka(IMAGES.reshape(80, -1), SMALL.reshape(80, -1)), rel=1e-10
+    )
+    assert (forth["p"], forth["q"], forth["grid"]) == (144, 27, "1x1")
+    assert back["value"] == pytest.approx(forth["value"], rel=1e-12)
+    assert (back["p"], back["q"]) == (27, 144)
 
 
 def test_an_undefined_index_leaves_its_reason_and_the_others_stand():
@@ -96,9 +106,30 @@ def test_tensors_of_any_precision_are_taken_and_judged_at_it():
     assert cell(exact, "half", "half", "cca")["rank"] == 5
 
 
+@pytest.mark.parametrize("view", ["positions", "pooled", "flatten"])
+def test_either_direction_is_what_it_is_alone(view):
+    """Both directions share one product where they share a grid; the numbers are those of each on its own."""
+    small = IMAGES[:, :3, ::2, ::2] if view == "positions" else SMALL
+    arrays = {"a": IMAGES[:, :2], "b": small, "c": IMAGES[:, 1:]}
+    names = ["cka_biased", "pwcca", "dm_r2", "dm_orthogonal_r2", "procrustes"]
+    together = compare_arrays(arrays, indices=names, view=view).set_index(["source", "target", "index"])
+    for source, target in (("b", "a"), ("c", "a"), ("c", "b")):
+        alone = compare_arrays(
+            {name: arrays[name] for name in (source, target)}, indices=names, view=view
+        ).set_index(["source", "target", "index"])
+        for index in names:
+            one, other = together.loc[(source, target, index)], alone.loc[(source, target, index)]
+            assert one["status"] == other["status"]
+            if one["status"] == "ok":
+                assert one["value"] == pytest.approx(other["value"], rel=1e-9)
+            assert (one["grid"], one["p"], one["q"]) == (other["grid"], other["p"], other["q"])
+
+
 def test_what_cannot_be_compared_is_refused_before_any_work():
     with pytest.raises(algebra.UnknownIndexError, match="Did you mean cka"):
         compare_arrays({"a": IMAGES}, indices=["ckaa"], view="pooled")
+    with pytest.raises(algebra.AlgebraError, match=r"mutual_knn: expected an index of moments.*samples"):
+        compare_arrays({"a": IMAGES}, indices=["mutual_knn"], view="pooled")
     with pytest.raises(ViewError, match="Pass view='pooled'"):
         compare_arrays({"a": IMAGES})
     with pytest.raises(algebra.RowsError, match="sample counts"):

@@ -56,3 +56,18 @@ def test_it_works_in_pipelines_and_cross_validation():
     scores = cross_val_score(make_pipeline(StandardScaler(), DirectMatching()), X, Y, cv=4)
     assert scores.shape == (4,)
     assert (scores > 0).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"family": "ridge", "parameter": 0.1},
+        {"family": "orthogonal"},
+        {"family": "low_rank"},
+        {"solver": "tsqr"},
+    ],
+)
+def test_other_maps_and_the_other_solver(options):
+    fitted, plain = DirectMatching(**options).fit(X, Y), algebra.direct_matching(X, Y, **options)
+    np.testing.assert_array_equal(fitted.coef_, plain.W)
+    assert (fitted.rank_, fitted.condition_) == (plain.rank, plain.condition)

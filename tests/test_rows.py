@@ -56,7 +56,7 @@ def test_the_resize_is_torchs_bilinear_one(size, to):
 def test_widths_and_row_counts_are_what_rows_have(view, shape):
     rows = to_rows(block(3, *shape), view)
     grid = result_grid(view, shape)
-    assert rows.shape == (3 * rows_per_sample(view, grid), width_of(shape, view, None))
+    assert rows.shape == (3 * rows_per_sample(view, grid), width_of(shape, view))
     assert rows.dtype == np.float64
 
 
@@ -64,6 +64,16 @@ def test_grids_have_names():
     assert grid_label(grid_of((5, 8, 4))) == "8x4"
     assert grid_label(grid_of((65, 192))) == "65"
     assert grid_label(result_grid("pooled", (5, 8, 8))) == "1x1"
+    assert grid_label(result_grid("positions", (5, 8, 4))) == "8x4"
+
+
+@pytest.mark.parametrize("view", ["pooled", "flatten"])
+def test_rows_that_are_images_have_no_grid(view):
+    """Such rows are a layer's own, whatever it is compared with: widths may differ, nothing is resized."""
+    images = block(3, 5, 4, 4)
+    assert result_grid(view, (7, 2, 2)) == ()
+    np.testing.assert_array_equal(to_rows(images, view, ()), to_rows(images, view))
+    assert width_of((5, 4, 4), "flatten") == 80
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (5,)])

@@ -12,10 +12,11 @@ from stitchpipe.algebra.cca import (
     cca,
     cca_sq,
     pwcca,
+    ridge_cca,
     svcca,
 )
 from stitchpipe.algebra.cka import cka, cka_from_moments
-from stitchpipe.algebra.description import Index, IndexValue
+from stitchpipe.algebra.description import Index, IndexValue, Parameter
 from stitchpipe.algebra.errors import (
     AlgebraError,
     MomentsError,
@@ -23,11 +24,17 @@ from stitchpipe.algebra.errors import (
     UndefinedIndexError,
     UnknownIndexError,
 )
-from stitchpipe.algebra.indices import INDICES, index_named
+from stitchpipe.algebra.gulp import gulp
+from stitchpipe.algebra.indices import INDICES
 from stitchpipe.algebra.inputs import as_rows, stored_spacing
-from stitchpipe.algebra.least_squares import direct_matching, fit_direct_matching
+from stitchpipe.algebra.least_squares import fit_direct_matching, fit_low_rank, fit_ridge
+from stitchpipe.algebra.map_families import FAMILIES, fit_map
 from stitchpipe.algebra.maps import AffineMap, Residual
+from stitchpipe.algebra.matching import direct_matching
+from stitchpipe.algebra.naming import find_index, index_named
+from stitchpipe.algebra.orthogonal import fit_orthogonal
 from stitchpipe.algebra.procrustes import (
+    nbs,
     procrustes,
     procrustes_angle,
     procrustes_angle_from_moments,
@@ -42,9 +49,11 @@ from stitchpipe.algebra.summaries import (
     augment,
     pair_from_augmented,
 )
+from stitchpipe.algebra.triangular import JointFactor
 
 __all__ = [
     "EPS64",
+    "FAMILIES",
     "INDICES",
     "AffineMap",
     "AlgebraError",
@@ -53,10 +62,12 @@ __all__ = [
     "CrossMoments",
     "Index",
     "IndexValue",
+    "JointFactor",
     "Moments",
     "MomentsError",
     "NormProducts",
     "PairMoments",
+    "Parameter",
     "Residual",
     "RowsError",
     "Spectrum",
@@ -72,14 +83,22 @@ __all__ = [
     "cka_from_moments",
     "direct_matching",
     "evaluate",
+    "find_index",
     "fit_direct_matching",
+    "fit_low_rank",
+    "fit_map",
+    "fit_orthogonal",
+    "fit_ridge",
+    "gulp",
     "index_named",
+    "nbs",
     "pair_from_augmented",
     "procrustes",
     "procrustes_angle",
     "procrustes_angle_from_moments",
     "procrustes_from_moments",
     "pwcca",
+    "ridge_cca",
     "stored_spacing",
     "svcca",
 ]

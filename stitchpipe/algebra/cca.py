@@ -1,13 +1,15 @@
-"""Canonical correlations, and the three ways of averaging them: mean CCA, SVCCA, PWCCA."""
+"""Canonical correlations, and the ways of averaging them: mean CCA, SVCCA, PWCCA, ridge CCA."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.guards import variation_of
+from stitchpipe.algebra.guards import directions_of, within
 from stitchpipe.algebra.inputs import Array, namespace, stored_spacing
-from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps, by_side
+from stitchpipe.algebra.penalty import RIDGE, PenalisedCross, penalised_cross
+from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps
 from stitchpipe.algebra.summaries import PairMoments
 from stitchpipe.algebra.wide import rotated_moments
 
@@ -23,16 +25,23 @@ class CanonicalCorrelations:
     ----------
     values
         ρ ``[r]``, descending, in [0, 1]; r is the smaller of the two retained ranks.
-    rotation
-        ``[rank_x, r]``: canonical variates of X are the whitened rows of X times this.
+    rotation_x, rotation_y
+        ``[rank, r]``: the canonical variates of a side are its whitened rows times this.
     directions_x, directions_y
         The retained directions of either side.
     """
 
     values: Array
-    rotation: Array
+    rotation_x: Array
+    rotation_y: Array
     directions_x: Spectrum
     directions_y: Spectrum
+
+    def swap(self) -> CanonicalCorrelations:
+        """Return those of the pair with source and target exchanged."""
+        return CanonicalCorrelations(
+            self.values, self.rotation_y, self.rotation_x, self.directions_y, self.directions_x
+        )
 
     @property
     def rank(self) -> int:
@@ -58,11 +67,11 @@ class CanonicalCorrelations:
     def projection_weighted(self) -> float:
         """Σ wᵢρᵢ with wᵢ ∝ Σⱼ|⟨zᵢ, x̃ⱼ⟩|, Σw = 1: zᵢ the canonical variates, x̃ⱼ the centred neurons of X.
 
-        With X̃ = Z̃ Λ^½ Vᵀ on the retained directions, ⟨zᵢ, x̃ⱼ⟩ = (rotationᵀ Λ^½ Vᵀ)ᵢⱼ.
+        With X̃ = Z̃ Λ^½ Vᵀ on the retained directions, ⟨zᵢ, x̃ⱼ⟩ = (rotation_xᵀ Λ^½ Vᵀ)ᵢⱼ.
         """
         xp = namespace(self.values)
         x = self.directions_x
-        loadings = self.rotation.T @ (xp.sqrt(x.values)[:, None] * x.vectors.T)
+        loadings = self.rotation_x.T @ (xp.sqrt(x.values)[:, None] * x.vectors.T)
         weights = xp.sum(xp.abs(loadings), axis=1)
         return min(1.0, float(weights @ self.values) / float(xp.sum(weights)))
 
@@ -82,19 +91,9 @@ def canonical_correlations(
         ``constant``; ``too_few_rows`` where rank X + rank Y > n − 1: two subspaces of the (n−1)-dimensional
         centred sample space then meet by dimension counting alone, and correlations of 1 say nothing.
     """
-    variation_of(pair, index)
-    eps_x, eps_y = by_side(storage_eps)
-    x, y = pair.x.retained(eps_x), pair.y.retained(eps_y)
+    x, y = directions_of(pair, storage_eps=storage_eps, index=index)
     if variance is not None:
         x, y = x.explaining(variance), y.explaining(variance)
-    if not (x.rank and y.rank):
-        raise UndefinedIndexError(
-            status="constant",
-            where=index,
-            expected="variation above the precision it was stored with on both sides",
-            found=f"ranks {x.rank} and {y.rank} at storage precisions {eps_x:.1e} and {eps_y:.1e}",
-            remedy="Store the layer in a wider dtype, or leave it out.",
-        )
     if x.rank + y.rank > pair.n - 1:
         raise UndefinedIndexError(
             status="too_few_rows",
@@ -104,9 +103,11 @@ def canonical_correlations(
             remedy="Use more rows or a narrower view; correlations of 1 are forced here.",
         )
     xp = namespace(pair.xy)
-    rotation, values, _ = xp.linalg.svd(x.whitening().T @ pair.xy @ y.whitening(), full_matrices=False)
+    rotation_x, values, rotation_y = xp.linalg.svd(
+        x.whitening().T @ pair.xy @ y.whitening(), full_matrices=False
+    )
     # ρ ≤ 1 by Cauchy–Schwarz; whitening leaves eps·cond² above it.
-    return CanonicalCorrelations(xp.clip(values, 0.0, 1.0), rotation, x, y)
+    return CanonicalCorrelations(xp.clip(values, 0.0, 1.0), rotation_x, rotation_y.T, x, y)
 
 
 def cca(X: Array, Y: Array) -> float:
@@ -153,6 +154,45 @@ def pwcca(X: Array, Y: Array) -> float:
     """
     pair, eps = PairMoments.from_rows(X, Y), (stored_spacing(X), stored_spacing(Y))
     return canonical_correlations(pair, storage_eps=eps, index="pwcca").projection_weighted
+
+
+def ridge_cca(X: Array, Y: Array, *, ridge: float = RIDGE) -> float:
+    """Return penalised canonical correlations, summed, over the effective dimensions; in [0, 1], 1 for X = Y.
+
+    With both sides centred, scaled to mean squared row norm 1 and whitened by (Σ + λI)^-½ instead of Σ^-½, it is
+    Σᵢρᵢ/√(d_x·d_y): ρ the singular values of what is left of Σₓᵧ, d(λ) = Σⱼ λⱼ/(λⱼ + λ) a side's effective
+    dimension, its number of directions well above λ. Where λ is far below all of them this is mean CCA times
+    √(min/max) of the two ranks.
+
+    Parameters
+    ----------
+    X, Y
+        Row i of X belongs with row i of Y.
+    ridge
+        λ > 0, in units of the total variance of each side.
+
+    Raises
+    ------
+    RowsError
+        Unusable arrays.
+    UndefinedIndexError
+        ``constant``, or ``too_few_rows`` for a single row; not for n ≤ p + q, unlike `cca`.
+
+    Notes
+    -----
+    Time O(n·(p + q)²), memory O(n·(p + q) + p² + q²); error about eps/λ at most. The penalty after Vinod (1976,
+    canonical ridge); the normalisation is the cosine of Williams et al. (2021) between whitened shapes.
+    """
+    pair, eps = rotated_moments(X, Y), (stored_spacing(X), stored_spacing(Y))
+    return ridge_cca_of(penalised_cross(pair, ridge=ridge, storage_eps=eps, index="ridge_cca"))
+
+
+def ridge_cca_of(cross: PenalisedCross) -> float:
+    """Return ridge CCA from both penalised sides. Time O(p·q·min(p, q))."""
+    xp = namespace(cross.values)
+    total = float(xp.sum(xp.linalg.svdvals(cross.values)))
+    dimensions = float(xp.sum(cross.x.shares)) * float(xp.sum(cross.y.shares))
+    return within(total / sqrt(dimensions), 0.0, 1.0, index="ridge_cca")
 
 
 def _correlations(X: Array, Y: Array, index: str, *, variance: float | None = None) -> CanonicalCorrelations:

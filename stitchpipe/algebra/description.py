@@ -9,6 +9,12 @@ Transformation: TypeAlias = Literal["translation", "scaling", "rotation", "inver
 """Of one side's rows: adding a vector; a nonzero factor; an orthogonal map; any invertible linear map."""
 
 Summary: TypeAlias = Literal["moments", "samples", "minibatches", "logits"]
+"""What an index is computed from; see `Index`."""
+
+TRANSFORMATIONS: tuple[Transformation, ...] = ("translation", "scaling", "rotation", "invertible")
+NO_INVARIANCE: frozenset[Transformation] = frozenset()
+ISOTROPIC: frozenset[Transformation] = frozenset({"translation", "scaling", "rotation"})
+LINEAR: frozenset[Transformation] = ISOTROPIC | {"invertible"}
 
 
 @dataclass(frozen=True)
@@ -21,13 +27,53 @@ class IndexValue:
 
 
 @dataclass(frozen=True)
+class Parameter:
+    """The one number that an index may be given, in parentheses behind its name: ``gulp(0.1)``.
+
+    Attributes
+    ----------
+    symbol, meaning
+        What it is called in the formula, and what it does.
+    value
+        Of this index; in the registry, the default.
+    largest
+        Values are above 0 and at most this; whole numbers where `whole`.
+    label
+        How it stands in a title, a format of the value.
+    """
+
+    symbol: str
+    meaning: str
+    value: float
+    largest: float
+    label: str
+    whole: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """The values there may be, in words."""
+        bound = (
+            f"0 < {self.symbol} ≤ {self.largest:g}" if self.largest < float("inf") else f"{self.symbol} > 0"
+        )
+        return f"a whole number {bound}" if self.whole else bound
+
+    def allows(self, value: float) -> bool:
+        """Whether the index is defined for this value."""
+        return 0.0 < value <= self.largest and value != float("inf") and (not self.whole or value % 1 == 0)
+
+
+@dataclass(frozen=True)
 class Index:
     """What there is to know about an index before reading its numbers.
 
     Attributes
     ----------
-    name, title
-        As in results, and as on a figure.
+    name
+        As in results and in sweeps. A parameter that is not the default stands behind it: ``gulp(0.1)``.
+    label
+        As on a figure, without the parameter (`title` has it).
+    meaning
+        What it measures and what to beware of, in a few sentences.
     symmetric
         Exchanging source and target changes nothing.
     metric
@@ -40,30 +86,53 @@ class Index:
         Transformations of either side that leave the value as it is.
     independent_rows
         The estimator takes rows for independent: not to be used on several rows of one image.
-    held_out
-        It scores a map fitted on other rows.
     summary
         What it is computed from: ``moments`` of rows, ``samples`` (kernels, neighbours or distances of at most a
-        couple of thousand images), ``minibatches``, or ``logits``.
+        couple of thousand images), ``minibatches`` of rows, or ``logits``.
     cost
         Finalisation, from the summary.
     literature
         Where it was proposed.
+    family
+        The map that a held-out index scores: ``affine``, ``ridge``, ``orthogonal`` or ``low_rank``.
+    parameter
+        None where there is nothing to choose.
+    equals
+        The other index that has the same number, or of which this one is a function.
     """
 
     name: str
-    title: str
+    label: str
+    meaning: str
     symmetric: bool
     metric: bool
     larger_is_more_similar: bool
     range: tuple[float, float]
     source_invariances: frozenset[Transformation]
     target_invariances: frozenset[Transformation]
-    independent_rows: bool
-    held_out: bool
     cost: str
     literature: str
+    independent_rows: bool = False
     summary: Summary = "moments"
+    family: str | None = None
+    parameter: Parameter | None = None
+    equals: str | None = None
+
+    @property
+    def base(self) -> str:
+        """The name without a parameter: the key of the registry."""
+        return self.name.partition("(")[0]
+
+    @property
+    def title(self) -> str:
+        """As on a figure."""
+        chosen = self.parameter
+        return self.label if chosen is None else f"{self.label}, {chosen.label.format(chosen.value)}"
+
+    @property
+    def held_out(self) -> bool:
+        """It scores a map fitted on other rows."""
+        return self.family is not None
 
     @property
     def invariances(self) -> frozenset[Transformation]:

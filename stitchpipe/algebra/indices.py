@@ -1,159 +1,317 @@
-"""The registry: every index by name, and what it is. `stitchpipe.algebra.analysis` has their values."""
+"""The registry: every index by name, and what it is. `stitchpipe.algebra.analysis` has the values from moments."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from math import inf, pi
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.description import Index, Transformation
-from stitchpipe.algebra.errors import UnknownIndexError
+from stitchpipe.algebra.cca import SVCCA_VARIANCE
+from stitchpipe.algebra.description import ISOTROPIC, LINEAR, Index, Parameter, Transformation
+from stitchpipe.algebra.image_indices import IMAGE_INDICES
+from stitchpipe.algebra.least_squares import LOW_RANK
+from stitchpipe.algebra.penalty import RIDGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ISOTROPIC: frozenset[Transformation] = frozenset({"translation", "scaling", "rotation"})
-_LINEAR: frozenset[Transformation] = _ISOTROPIC | {"invertible"}
+_CCA_COST = "O(p·q·min(p, q)), and O(p³) once per side"
+_MAP_COSTS = {
+    "affine": "O(p²·q), and O(p³) once per source",
+    "ridge": "O(p²·q), and O(p³) once per source",
+    "orthogonal": "O(p·q·(p + q)), and O(p³) once per side",
+    "low_rank": "O(p·q·(p + q)), and O(p³) once per source",
+}
 
 
-def _similarity(
+def _similarity(  # noqa: PLR0913 - one argument per thing to know
     name: str,
-    title: str,
+    label: str,
     invariances: frozenset[Transformation],
     *,
+    meaning: str,
     cost: str,
     literature: str,
+    lowest: float = 0.0,
     independent_rows: bool = False,
+    parameter: Parameter | None = None,
+    equals: str | None = None,
 ) -> Index:
     """Describe a symmetric similarity."""
     return Index(
         name=name,
-        title=title,
+        label=label,
+        meaning=meaning,
         symmetric=True,
         metric=False,
         larger_is_more_similar=True,
-        range=(-1.0 if independent_rows else 0.0, 1.0),
+        range=(lowest, 1.0),
         source_invariances=invariances,
         target_invariances=invariances,
-        independent_rows=independent_rows,
-        held_out=False,
         cost=cost,
         literature=literature,
+        independent_rows=independent_rows,
+        parameter=parameter,
+        equals=equals,
     )
 
 
-def _distance(name: str, title: str, *, metric: bool, largest: float) -> Index:
-    """Describe one of the Procrustes distances."""
+def _distance(  # noqa: PLR0913 - one argument per thing to know
+    name: str,
+    label: str,
+    *,
+    meaning: str,
+    metric: bool,
+    largest: float,
+    cost: str,
+    literature: str,
+    parameter: Parameter | None = None,
+) -> Index:
+    """Describe a symmetric distance of shapes."""
     return Index(
         name=name,
-        title=title,
+        label=label,
+        meaning=meaning,
         symmetric=True,
         metric=metric,
         larger_is_more_similar=False,
         range=(0.0, largest),
-        source_invariances=_ISOTROPIC,
-        target_invariances=_ISOTROPIC,
-        independent_rows=False,
-        held_out=False,
-        cost="O(p·q·min(p, q))",
-        literature="Schönemann 1966; Ding et al. 2021; Williams et al. 2021",
+        source_invariances=ISOTROPIC,
+        target_invariances=ISOTROPIC,
+        cost=cost,
+        literature=literature,
+        parameter=parameter,
     )
 
 
-def _matching(name: str, title: str, *, larger: bool, target: frozenset[Transformation]) -> Index:
-    """Describe a held-out figure of direct matching."""
-    return Index(
-        name=name,
-        title=title,
+def _ridge(of: str) -> Parameter:
+    return Parameter(
+        symbol="λ",
+        meaning=f"the penalty, in units of the total variance of {of}",
+        value=RIDGE,
+        largest=inf,
+        label="λ = {:g}",
+    )
+
+
+def _matching(
+    family: str,
+    label: str,
+    source: frozenset[Transformation],
+    *,
+    map_is: str,
+    literature: str,
+    parameter: Parameter | None = None,
+) -> tuple[Index, Index]:
+    """Describe both held-out figures of one family of maps."""
+    prefix = "dm" if family == "affine" else f"dm_{family}"
+    r2 = Index(
+        name=f"{prefix}_r2",
+        label=f"{label}, R²",
+        meaning=f"Share of the target's variance that {map_is} explains on held-out images. Below 0 where the map "
+        "does worse than the mean.",
         symmetric=False,
         metric=False,
-        larger_is_more_similar=larger,
-        range=(-inf, 1.0) if larger else (0.0, inf),
-        source_invariances=_LINEAR,
-        target_invariances=target,
-        independent_rows=False,
-        held_out=True,
-        cost="O(p³ + p²·q) to fit, O((p + q)³) to score",
-        literature="Balogh and Jelasity 2025",
+        larger_is_more_similar=True,
+        range=(-inf, 1.0),
+        source_invariances=source,
+        target_invariances=ISOTROPIC,
+        cost=_MAP_COSTS[family],
+        literature=literature,
+        family=family,
+        parameter=parameter,
     )
+    struct = Index(
+        name=f"{prefix}_struct",
+        label=f"{label}, structural error",
+        meaning=f"Squared error on held-out images of {map_is}, over the target's squared norm. Comparable between "
+        "sources of one target, not between targets.",
+        symmetric=False,
+        metric=False,
+        larger_is_more_similar=False,
+        range=(0.0, inf),
+        source_invariances=source,
+        target_invariances=frozenset({"scaling", "rotation"}),
+        cost=_MAP_COSTS[family],
+        literature=literature,
+        family=family,
+        parameter=parameter,
+    )
+    return r2, struct
 
 
-_CCA_COST = "O(p³ + q³ + p·q·min(p, q))"
+_ALIGNMENTS = (
+    _similarity(
+        "cka",
+        "Linear CKA, debiased",
+        ISOTROPIC,
+        meaning="Alignment of the two Gram matrices, with the unbiased estimator of each term: independent "
+        "representations score 0 on average however many features they have. Needs independent rows.",
+        cost="O(p·q), and O(p²) once per side",
+        literature="Kornblith et al. 2019; Song et al. 2012; Székely and Rizzo 2014",
+        lowest=-1.0,
+        independent_rows=True,
+    ),
+    _similarity(
+        "cka_biased",
+        "Linear CKA, biased",
+        ISOTROPIC,
+        meaning="Alignment of the two Gram matrices as they are. Rises with features per row even for independent "
+        "representations: read it with n and p.",
+        cost="O(p·q), and O(p²) once per side",
+        literature="Kornblith et al. 2019",
+    ),
+    _similarity(
+        "rv",
+        "RV coefficient",
+        ISOTROPIC,
+        meaning="Another name of cka_biased: the same number.",
+        cost="O(p·q), and O(p²) once per side",
+        literature="Escoufier 1973; Robert and Escoufier 1976",
+        equals="cka_biased",
+    ),
+)
+_CORRELATIONS = (
+    _similarity(
+        "cca",
+        "Mean CCA",
+        LINEAR,
+        meaning="Mean of the canonical correlations: the best correlations of linear combinations of either side. "
+        "In-sample, so it rises with features per row.",
+        cost=_CCA_COST,
+        literature="Hotelling 1936; Kornblith et al. 2019",
+    ),
+    _similarity(
+        "cca_sq",
+        "Mean squared CCA",
+        LINEAR,
+        meaning="Mean of the squared canonical correlations.",
+        cost=_CCA_COST,
+        literature="Hotelling 1936; Kornblith et al. 2019",
+    ),
+    _similarity(
+        "svcca",
+        "SVCCA",
+        ISOTROPIC,
+        meaning="Mean canonical correlation after each side is reduced to the fewest principal directions that hold "
+        "the given share of its variance.",
+        cost=_CCA_COST,
+        literature="Raghu et al. 2017",
+        parameter=Parameter(
+            symbol="v",
+            meaning="the share of variance kept on each side",
+            value=SVCCA_VARIANCE,
+            largest=1.0,
+            label="{:g} of the variance",
+        ),
+    ),
+    Index(
+        name="pwcca",
+        label="PWCCA, weights of the source",
+        meaning="Canonical correlations weighted by how much of the source each direction accounts for.",
+        symmetric=False,
+        metric=False,
+        larger_is_more_similar=True,
+        range=(0.0, 1.0),
+        source_invariances=frozenset({"translation", "scaling"}),
+        target_invariances=LINEAR,
+        cost=_CCA_COST,
+        literature="Morcos et al. 2018",
+    ),
+    _similarity(
+        "ridge_cca",
+        "Ridge CCA",
+        ISOTROPIC,
+        meaning="Canonical correlations under a penalty that mutes directions of little variance, summed, over the "
+        "geometric mean of the effective dimensions. Defined where CCA is not, and 1 for a layer with itself.",
+        cost=_CCA_COST,
+        literature="Vinod 1976; Williams et al. 2021",
+        parameter=_ridge("each side"),
+    ),
+)
+_SHAPE_COST = "O(p·q·min(p, q))"
+_SHAPE_LITERATURE = "Schönemann 1966; Ding et al. 2021; Williams et al. 2021"
+_SHAPES = (
+    _distance(
+        "procrustes",
+        "Procrustes, squared",
+        meaning="Squared distance left after the best rotation, both sides centred and scaled to norm 1.",
+        metric=False,
+        largest=2.0,
+        cost=_SHAPE_COST,
+        literature=_SHAPE_LITERATURE,
+    ),
+    _distance(
+        "procrustes_angle",
+        "Procrustes, angle",
+        meaning="The angle of the best rotation's fit: arccos of the nuclear norm of the cross-product.",
+        metric=True,
+        largest=pi / 2,
+        cost=_SHAPE_COST,
+        literature=_SHAPE_LITERATURE,
+    ),
+    _similarity(
+        "nbs",
+        "Normalised Bures similarity",
+        ISOTROPIC,
+        meaning="The cosine of procrustes_angle, 1 − procrustes/2: another scale of the same distance.",
+        cost=_SHAPE_COST,
+        literature="Tang et al. 2020; Harvey et al. 2024",
+        equals="1 − procrustes/2",
+    ),
+    _distance(
+        "gulp",
+        "GULP",
+        meaning="How far apart the predictions of ridge regressions from either side can be, over all tasks of unit "
+        "size. Grows with the number of directions above λ.",
+        metric=True,
+        largest=inf,
+        cost="O(p·q·(p + q)), and O(p³) once per side",
+        literature="Boix-Adserà et al. 2022",
+        parameter=_ridge("each side"),
+    ),
+)
+_MATCHINGS = (
+    *_matching(
+        "affine",
+        "Direct matching",
+        LINEAR,
+        map_is="the affine least-squares map from the source",
+        literature="Balogh and Jelasity 2025",
+    ),
+    *_matching(
+        "ridge",
+        "Ridge matching",
+        ISOTROPIC,
+        map_is="the affine map from the source fitted with a ridge penalty",
+        literature="Hoerl and Kennard 1970",
+        parameter=_ridge("the source"),
+    ),
+    *_matching(
+        "orthogonal",
+        "Orthogonal matching",
+        ISOTROPIC,
+        map_is="the Procrustes rotation of the source (a partial isometry where widths differ), scaled and shifted,",
+        literature="Schönemann 1966; Schönemann and Carroll 1970",
+    ),
+    *_matching(
+        "low_rank",
+        "Low-rank matching",
+        LINEAR,
+        map_is="the best affine map of at most the given rank from the source",
+        literature="Izenman 1975",
+        parameter=Parameter(
+            symbol="r",
+            meaning="the largest rank of the map",
+            value=LOW_RANK,
+            largest=inf,
+            label="rank {:g}",
+            whole=True,
+        ),
+    ),
+)
 
 INDICES: Mapping[str, Index] = MappingProxyType(
-    {
-        index.name: index
-        for index in (
-            _similarity(
-                "cka",
-                "Linear CKA, debiased",
-                _ISOTROPIC,
-                cost="O(p² + p·q + q²)",
-                literature="Kornblith et al. 2019; Song et al. 2012; Székely and Rizzo 2014",
-                independent_rows=True,
-            ),
-            _similarity(
-                "cka_biased",
-                "Linear CKA, biased",
-                _ISOTROPIC,
-                cost="O(p² + p·q + q²)",
-                literature="Kornblith et al. 2019",
-            ),
-            _similarity(
-                "cca",
-                "Mean CCA",
-                _LINEAR,
-                cost=_CCA_COST,
-                literature="Hotelling 1936; Kornblith et al. 2019",
-            ),
-            _similarity(
-                "cca_sq",
-                "Mean squared CCA",
-                _LINEAR,
-                cost=_CCA_COST,
-                literature="Hotelling 1936; Kornblith et al. 2019",
-            ),
-            _similarity(
-                "svcca", "SVCCA, 99 % of variance", _ISOTROPIC, cost=_CCA_COST, literature="Raghu et al. 2017"
-            ),
-            Index(
-                name="pwcca",
-                title="PWCCA, weights of the source",
-                symmetric=False,
-                metric=False,
-                larger_is_more_similar=True,
-                range=(0.0, 1.0),
-                source_invariances=frozenset({"translation", "scaling"}),
-                target_invariances=_LINEAR,
-                independent_rows=False,
-                held_out=False,
-                cost=_CCA_COST,
-                literature="Morcos et al. 2018",
-            ),
-            _distance("procrustes", "Procrustes, squared", metric=False, largest=2.0),
-            _distance("procrustes_angle", "Procrustes, angle", metric=True, largest=pi / 2),
-            _matching("dm_r2", "Direct matching, R²", larger=True, target=_ISOTROPIC),
-            _matching(
-                "dm_struct",
-                "Direct matching, structural error",
-                larger=False,
-                target=frozenset({"scaling", "rotation"}),
-            ),
-        )
-    }
+    {index.name: index for index in (*_ALIGNMENTS, *_CORRELATIONS, *_SHAPES, *_MATCHINGS, *IMAGE_INDICES)}
 )
-"""Every index by its name in results."""
-
-
-def index_named(name: str) -> Index:
-    """Return the description of an index. Raises UnknownIndexError, which names the nearest ones."""
-    if name in INDICES:
-        return INDICES[name]
-    near = get_close_matches(name, INDICES, n=3, cutoff=0.5)
-    raise UnknownIndexError(
-        where="indices",
-        expected="one of " + ", ".join(INDICES),
-        found=repr(name),
-        remedy=f"Did you mean {' or '.join(near)}?" if near else "Choose one of these names.",
-    )
+"""Every index by its name in results, with the default of its parameter."""

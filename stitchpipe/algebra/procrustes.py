@@ -45,6 +45,15 @@ def procrustes_angle(X: Array, Y: Array) -> float:
     return procrustes_angle_from_moments(rotated_moments(X, Y))
 
 
+def nbs(X: Array, Y: Array) -> float:
+    """Return the normalised Bures similarity ‖X̃ᵀỸ‖_*/(‖X̃‖_F·‖Ỹ‖_F) ∈ [0, 1] of ``X [n, p]``, ``Y [n, q]``.
+
+    The cosine of `procrustes_angle` and 1 − `procrustes`/2: another scale of the same distance. As `procrustes`
+    otherwise. Tang et al. 2020; Harvey et al. 2024 (duality with shape distances).
+    """
+    return nuclear_cosine(rotated_moments(X, Y), index="nbs")
+
+
 def procrustes_from_moments(pair: PairMoments) -> float:
     """Return the squared distance from moments, as `procrustes`. Time O(p·q·min(p, q))."""
     return squared_distance(nuclear_cosine(pair, index="procrustes"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from stitchpipe.config.data import Count, Data, Seed
+from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
 from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
 from stitchpipe.config.store import Dump, Store
 
@@ -18,18 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-IndexName: TypeAlias = Literal[
-    "cka",
-    "cka_biased",
-    "cca",
-    "cca_sq",
-    "svcca",
-    "pwcca",
-    "procrustes",
-    "procrustes_angle",
-    "dm_r2",
-    "dm_struct",
-]
+LEAST_PERMUTATIONS = 19
 Init: TypeAlias = Literal["random", "identity", "dm"]
 
 
@@ -108,11 +98,14 @@ class Compare(Section):
 
     @model_validator(mode="after")
     def _independent_rows(self) -> Compare:
-        if self.view == "positions" and "cka" in self.indices:
+        _refuse_repeats("indices", self.indices)
+        refused = [name for name in self.indices if name.partition("(")[0] in ONE_ROW_PER_IMAGE]
+        if self.view == "positions" and refused:
             raise RefusalError(
-                expected="independent rows for debiased `cka`",
+                expected=f"independent rows for `{refused[0]}`",
                 found="view 'positions', where the rows of one image are not",
-                remedy="Ask for it under 'pooled' or 'flatten', or for `cka_biased` here.",
+                remedy="Ask for it under 'pooled' or 'flatten'"
+                + (", or for `cka_biased` here." if refused[0] == "cka" else "."),
             )
         return self
 
@@ -156,6 +149,29 @@ class Ood(Section):
     neighbours: Count = Field(default=10, description="k of the k-nearest-neighbour distance")
 
 
+class Certainty(Section):
+    """How sure the numbers of comparisons are."""
+
+    intervals: bool = Field(
+        default=True, description="95 % intervals, by leaving out one group of images at a time"
+    )
+    permutations: int = Field(
+        default=200,
+        description="of images, for p-values and calibrated scores; 0 for none, otherwise at least 19",
+    )
+
+    @field_validator("permutations")
+    @classmethod
+    def _enough(cls, count: int) -> int:
+        if count != 0 and count < LEAST_PERMUTATIONS:
+            raise RefusalError(
+                expected=f"0, or at least {LEAST_PERMUTATIONS}: fewer cannot reach p = .05",
+                found=str(count),
+                remedy="200 resolve p-values down to .005.",
+            )
+        return count
+
+
 class Run(Section):
     """Where the work is done. Results do not depend on it beyond the last digits of floating-point sums."""
 
@@ -173,9 +189,6 @@ class Run(Section):
     backend: Literal["numpy", "torch"] = Field(
         default="numpy",
         description="array library of these products; torch forms them on run.device, one local worker per GPU",
-    )
-    intervals: bool = Field(
-        default=True, description="95 % intervals by leaving out one group of images at a time"
     )
     torch_threads: Count = Field(
         default=1, description="of forward passes and training; no faster with two on two shared cores"
@@ -200,6 +213,7 @@ class Sweep(Section):
     compare: tuple[Compare, ...] = ()
     stitch: tuple[Stitch, ...] = ()
     ood: Ood = Ood()
+    certainty: Certainty = Certainty()
     run: Run = Run()
 
     @model_validator(mode="after")
@@ -342,7 +356,7 @@ def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
     """Return the keys that the table at `location` may have."""
     sections: dict[str, type[Section]] = {
         "data": Data, "models": Model, "train": Training, "dump": Dump,
-        "store": Store, "compare": Compare, "stitch": Stitch, "ood": Ood, "run": Run,
+        "store": Store, "compare": Compare, "stitch": Stitch, "ood": Ood, "certainty": Certainty, "run": Run,
     }  # fmt: skip
     names = [part for part in location if isinstance(part, str)]
     return tuple((sections[names[-1]] if names else Sweep).model_fields)

@@ -59,7 +59,7 @@ class ChunkPairs:
     def _shift(self, layer: int) -> npt.NDArray[np.float64]:
         shift = self._shifts[layer]
         if self.view == "flatten":
-            return np.repeat(shift, self._plan.width(self.view, layer) // len(shift))
+            return np.repeat(shift, (self._plan.width(self.view, layer) - 1) // len(shift))
         return shift
 
     def pair(self, pair: Pair) -> PairMoments:

@@ -40,8 +40,8 @@ WORKER_BYTES = 160 * 2**20
 """A worker's interpreter and libraries, before any work (seen: 120-150 MiB)."""
 BACKEND_BYTES: Final[dict[BackendName, int]] = {"numpy": 0, "torch": 512 * 2**20}
 """What an array library adds to that (torch with CUDA's libraries, seen: 390 MiB, or 500 that are shared)."""
-CHUNK_PAIRS = 96
-"""Pairs that are finalised as one task."""
+CHUNK_PAIRS = 128
+"""Pairs that are finalised as one task, at least, where a tile has as many."""
 
 
 class PlanError(ExplainedError, ValueError):
@@ -234,24 +234,25 @@ def _pass(layers: tuple[LayerShape, ...], pairs: Wanted) -> Pass:
 
 
 def _chunks(number: int, tile: Tile, wanted: frozenset[Pair]) -> list[Chunk]:
-    """Cut a tile into runs of targets with about `CHUNK_PAIRS` products each."""
-    step = max(1, CHUNK_PAIRS // len(tile.sources))
-    found = []
-    for start in range(0, len(tile.targets), step):
-        targets = tile.targets[start : start + step]
+    """Cut a tile into runs of adjacent targets with about `CHUNK_PAIRS` pairs each; runs without any are left out."""
+    found: list[Chunk] = []
+    place = {layer: position for position, layer in enumerate(tile.sources)}
+    start, pairs = 0, list[Pair]()
+    for stop, target in enumerate(tile.targets, 1):
         # Of a symmetric product the upper triangle holds every pair once.
-        sources = tile.sources[: start + len(targets)] if tile.symmetric else tile.sources
-        place = {layer: position for position, layer in enumerate(tile.sources)}
-        products = [
-            (source, target)
-            for target in targets
-            for source in sources
-            if not tile.symmetric or place[source] <= place[target]
-        ]
-        if tile.mutual:
-            products = [pair for s, t in products for pair in dict.fromkeys([(s, t), (t, s)])]
-        found.append(Chunk(number, sources, targets, tuple(pair for pair in products if pair in wanted)))
-    return [chunk for chunk in found if chunk.pairs]
+        sources = tile.sources[: place[target] + 1] if tile.symmetric else tile.sources
+        pairs += [pair for source in sources for pair in _directions(tile, source, target) if pair in wanted]
+        if len(pairs) >= CHUNK_PAIRS or (pairs and stop == len(tile.targets)):
+            found.append(Chunk(number, sources, tile.targets[start:stop], tuple(pairs)))
+            start, pairs = stop, []
+    return found
+
+
+def _directions(tile: Tile, source: int, target: int) -> tuple[Pair, ...]:
+    """Return the pairs that a product serves: both directions where neither side is resized."""
+    if tile.mutual and source != target:
+        return (source, target), (target, source)
+    return ((source, target),)
 
 
 def _spaces(

@@ -7,9 +7,12 @@ from math import isfinite, pi
 from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.indices import INDICES
+from stitchpipe.algebra.naming import find_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from stitchpipe.algebra.description import Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +25,6 @@ class Entry:
     facts: str = ""
 
 
-_INDICES = {
-    "cka": "Alignment of the two Gram matrices, with the unbiased estimator of each term: independent "
-    "representations score 0 on average however many features they have. Needs independent rows.",
-    "cka_biased": "Alignment of the two Gram matrices as they are. Rises with features per row even for independent "
-    "representations: read it with n and p.",
-    "cca": "Mean of the canonical correlations: the best correlations of linear combinations of either side.",
-    "cca_sq": "Mean of the squared canonical correlations.",
-    "svcca": "Mean canonical correlation after each side is reduced to the principal directions that hold 99 % of its "
-    "variance.",
-    "pwcca": "Canonical correlations weighted by how much of the source each direction accounts for.",
-    "procrustes": "Squared distance left after the best rotation, both sides centred and scaled to norm 1.",
-    "procrustes_angle": "The angle of the best rotation's fit: arccos of the nuclear norm of the cross-product.",
-    "dm_r2": "Share of the target's variance that the least-squares map from the source explains on held-out images.",
-    "dm_struct": "Squared error of the least-squares map on held-out images over the target's squared norm. "
-    "Comparable between sources of one target, not between targets.",
-}
 _WORDS = (
     Entry("Representation", "", "The activations of one layer of one network on one split of one data set."),
     Entry("View", "positions, pooled", "How a representation becomes rows and features. positions: every spatial "
@@ -60,6 +47,11 @@ _WORDS = (
           "the native variance. 0 is the same distribution."),
     Entry("Negative mass", "ood_negative_mass", "Share of the stitched activations' absolute mass below zero, behind "
           "a ReLU, where natively there is none."),
+    Entry("95 % interval", "low, high", "Jackknife over groups of images, one group left out at a time. A fitted map "
+          "is held fixed: the interval speaks of the scored images, not of the choice of the training images."),
+    Entry("p-value, calibrated score", "p_value, calibrated", "Against the same images in random order: the share of "
+          "permutations that reach the number, and where the number stands between the null's 95 % point (0) and the "
+          "largest possible value (1). Of at most 2,000 images, and per pair: many pairs want their own correction."),
     Entry("Rank, condition", "rank, condition", "Directions that a number rests on where something was inverted, and "
           "the ratio of the largest to the smallest of their scales."),
 )  # fmt: skip
@@ -67,12 +59,13 @@ _WORDS = (
 
 def glossary(indices: Iterable[str]) -> tuple[Entry, ...]:
     """Return the words of the page, then the named indices that the registry knows, in its order."""
-    wanted = set(indices)
-    return (*_WORDS, *(_entry(name) for name in INDICES if name in wanted))
+    order = list(INDICES)
+    known = {found.name: found for name in indices if (found := find_index(name))}
+    listed = sorted(known.values(), key=lambda index: (order.index(index.base), index.name))
+    return (*_WORDS, *map(_entry, listed))
 
 
-def _entry(name: str) -> Entry:
-    index = INDICES[name]
+def _entry(index: Index) -> Entry:
     low, high = (_bound(value) for value in index.range)
     facts = [
         f"{low} to {high}",
@@ -81,7 +74,7 @@ def _entry(name: str) -> Entry:
         "unchanged by " + ", ".join(sorted(index.invariances)) if index.invariances else "",
         index.literature,
     ]
-    return Entry(index.title, name, _INDICES.get(name, ""), " · ".join(filter(None, facts)))
+    return Entry(index.title, index.name, index.meaning, " · ".join(filter(None, facts)))
 
 
 def _bound(value: float) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stitchpipe.algebra.indices import INDICES
+from stitchpipe.algebra.naming import find_index
 from stitchpipe.studies.stitches import LayerOrder, matrices, place
 
 if TYPE_CHECKING:
@@ -61,8 +62,10 @@ class Matrix:
     ----------
     values
         ``(sources, targets)``, NaN where there is no number.
-    ranks, conditions
-        Beside the values, NaN where there is none.
+    ranks, conditions, lows, highs, p_values
+        Beside the values, NaN where there is none: what a number rests on, its interval, and its place in the null.
+    n_samples
+        Images, fewer than the view's for indices over samples.
     reasons
         Why a measured cell has no number, by (source, target).
     lowest, highest
@@ -77,6 +80,10 @@ class Matrix:
     values: npt.NDArray[np.float64]
     ranks: npt.NDArray[np.float64]
     conditions: npt.NDArray[np.float64]
+    lows: npt.NDArray[np.float64]
+    highs: npt.NDArray[np.float64]
+    p_values: npt.NDArray[np.float64]
+    n_samples: int
     reasons: dict[tuple[int, int], str]
     lowest: float
     highest: float
@@ -128,7 +135,8 @@ def boundaries(axis: Sequence[Layer]) -> list[int]:
 def _registered(matrix: Matrix) -> int:
     """Order matrices as the registry has the indices; unknown ones come last."""
     names = list(INDICES)
-    return names.index(matrix.index) if matrix.index in names else len(names)
+    base = matrix.index.partition("(")[0]
+    return names.index(base) if base in names else len(names)
 
 
 def _view(name: str, block: pd.DataFrame, size: int) -> View:
@@ -143,7 +151,7 @@ def _view(name: str, block: pd.DataFrame, size: int) -> View:
 def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
     at = (block["i"].to_numpy(), block["j"].to_numpy())
     planes = {}
-    for column in ("value", "rank", "condition"):
+    for column in ("value", "rank", "condition", "low", "high", "p_value"):
         planes[column] = np.full((size, size), np.nan)
         planes[column][at] = block[column].to_numpy(dtype=np.float64, na_value=np.nan)
     failed = block[block["status"] != "ok"]
@@ -151,7 +159,7 @@ def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
         (int(i), int(j)): f"{status}: {reason}" if isinstance(reason, str) and reason else str(status)
         for i, j, status, reason in failed[["i", "j", "status", "reason"]].itertuples(index=False)
     }
-    described = INDICES.get(index)
+    described = find_index(index)
     low, high = described.range if described else (-inf, inf)
     numbers = planes["value"][np.isfinite(planes["value"])]
     return Matrix(
@@ -161,6 +169,10 @@ def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
         values=planes["value"],
         ranks=planes["rank"],
         conditions=planes["condition"],
+        lows=planes["low"],
+        highs=planes["high"],
+        p_values=planes["p_value"],
+        n_samples=int(block["n_samples"].max()),
         reasons=reasons,
         lowest=0.0 if described else float(numbers.min(initial=0.0)),
         highest=high if isfinite(high) else 1.0 if low == 0.0 else float(numbers.max(initial=1.0)),

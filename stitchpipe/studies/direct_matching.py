@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pandas as pd
 from scipy.stats import spearmanr
 
-from stitchpipe.algebra.indices import INDICES
+from stitchpipe.algebra.naming import find_index
 from stitchpipe.studies.best_source import Standing, standing
 from stitchpipe.studies.finding import OUTCOME_RULE, SOURCE, Finding, Outcome, fraction, outcome_of, signed
 from stitchpipe.studies.stitches import PAIR, RELATIVE, LayerOrder, comparable
@@ -219,11 +219,13 @@ def _distances(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def _larger(index: str) -> bool:
-    return INDICES[index].larger_is_more_similar if index in INDICES else True
+    found = find_index(index)
+    return found.larger_is_more_similar if found else True
 
 
 def _title(index: str) -> str:
-    return INDICES[index].title if index in INDICES else index
+    found = find_index(index)
+    return found.title if found else index
 
 
 def _listed(keys: list[tuple[str, str]]) -> str:

@@ -91,7 +91,7 @@ def pair_keys(sweep: Sweep, ends: Ends, table: Compare) -> dict[tuple[LayerName,
         table.view,
         sweep.run.products,
         sweep.run.backend,
-        sweep.run.intervals,
+        sweep.certainty.model_dump(),
         ALGEBRA_VERSION,
     )
     sides = {name: (str(name), end.digests) for name, end in ends.items()}

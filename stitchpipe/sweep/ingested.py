@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.indices import INDICES
+from stitchpipe.algebra.naming import index_named
 from stitchpipe.config import ConfigError
 from stitchpipe.graph import LayerInfo
 from stitchpipe.sweep.folder import opened_store
@@ -106,7 +106,9 @@ def stored_splits(sweep: Sweep, store: Store) -> tuple[str, ...]:
 
 def demand_fitting_split(sweep: Sweep, folder: Folder | None) -> None:
     """Refuse maps and stitches where the store has no training split to fit them on."""
-    held_out = sorted({index for one in sweep.compare for index in one.indices if INDICES[index].held_out})
+    held_out = sorted(
+        {index for one in sweep.compare for index in one.indices if index_named(index).held_out}
+    )
     wanted = [*held_out, *(["stitches"] if sweep.stitch else [])]
     if sweep.data.kind != "store" or folder is None or not wanted:
         return

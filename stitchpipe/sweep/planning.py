@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stitchpipe.algebra.backends import open_backend
-from stitchpipe.algebra.indices import index_named
+from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.rates import measured_rates
 from stitchpipe.engine.shapes import LayerShape, SplitShape
@@ -200,7 +200,7 @@ def _plan(sweep: Sweep, shapes: list[LayerShape], sizes: list[SplitShape]) -> Pl
         splits=sizes if held_out else sizes[-1:],
         memory_limit_bytes=sweep.run.memory_limit_bytes,
         precision=sweep.run.products,
-        intervals=sweep.run.intervals,
+        intervals=sweep.certainty.intervals,
         backend=sweep.run.backend,
     )
 

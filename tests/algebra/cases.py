@@ -4,6 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from stitchpipe import algebra
+
+OF_MOMENTS = tuple(name for name, index in algebra.INDICES.items() if index.summary == "moments")
+CHOSEN = (
+    "svcca(0.9)",
+    "ridge_cca(0.1)",
+    "gulp(0.3)",
+    "dm_ridge_r2(0.1)",
+    "dm_ridge_struct(0.1)",
+    "dm_low_rank_r2(2)",
+    "dm_low_rank_struct(2)",
+)
+"""Indices with a parameter that is not the default."""
+ALL = (*OF_MOMENTS, *CHOSEN)
+
 EPS = 2.0**-52
 
 

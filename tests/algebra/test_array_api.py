@@ -9,7 +9,7 @@ import torch
 
 from stitchpipe import algebra
 from stitchpipe.algebra import CrossMoments, Moments, augment, pair_from_augmented
-from tests.algebra.cases import related
+from tests.algebra.cases import ALL, related
 
 X, Y = related(n=90, p=7, q=5)
 
@@ -25,7 +25,7 @@ def summarised(x, y):
     return pair_from_augmented(*merged, shift_x=shift_x, shift_y=shift_y)
 
 
-@pytest.mark.parametrize("name", algebra.INDICES)
+@pytest.mark.parametrize("name", ALL)
 def test_torch_agrees_with_numpy(name):
     tensors = torch.tensor(X), torch.tensor(Y)
     ours, theirs = summarised(X, Y), summarised(*tensors)

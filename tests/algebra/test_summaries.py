@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stitchpipe import algebra
 from stitchpipe.algebra import CrossMoments, Moments, MomentsError, PairMoments, augment, pair_from_augmented
-from tests.algebra.cases import EPS, conditioned, related
+from tests.algebra.cases import ALL, EPS, conditioned, related
 
 CUTS = st.lists(st.integers(1, 99), max_size=6, unique=True).map(sorted)
 
@@ -53,7 +53,7 @@ def test_chunking_and_merge_order_do_not_matter(cuts, seed, mean):
     for name in ("xx", "xy", "yy"):
         one, other = getattr(pair.norm_products, name), getattr(whole.norm_products, name)
         assert one == pytest.approx(other, rel=1e-10)
-    for name in algebra.INDICES:
+    for name in ALL:
         one = algebra.evaluate(name, pair, train=pair).value
         assert one == pytest.approx(algebra.evaluate(name, whole, train=whole).value, rel=1e-10, abs=1e-10)
 

@@ -10,8 +10,10 @@ import pytest
 from stitchpipe.config import load
 from stitchpipe.upkeep import seconds_of, share_of
 from stitchpipe.workspace import WorkspaceError
-from storage import open_store
+from storage import WORK, open_store
 from tests.cli.test_cli import refused, stitchpipe
+from tests.storage.small_dump import dumped
+from tests.storage.small_summary import CONTENT, arrays
 from tests.sweep.conftest import tiny  # noqa: F401 - the fixture
 
 
@@ -146,3 +148,26 @@ def test_help_teaches():
         ("evict", "brings it back"),
     ):
         assert word in " ".join(stitchpipe(command, "--help").stdout.split())
+
+
+def test_summaries_are_counted_mended_and_collected(tmp_path):
+    store = dumped(tmp_path / "s")
+    store.summaries.write("moments", "sound", arrays(), CONTENT)
+    store.summaries.write("moments", "bad", arrays(), CONTENT)
+    store.summaries.write(WORK, "begun", arrays(), CONTENT)
+    assert ", 2 summaries, " in stitchpipe("verify", store.url).stdout
+    path = Path(store.url, "commits", "summaries", "moments", "bad.summary")
+    path.write_bytes(path.read_bytes()[:-1])
+    done = stitchpipe("verify", store.url)
+    assert done.returncode == 1
+    assert "1 problems (12 shards, 2 summaries" in done.stdout
+    assert "moments/bad." in done.stdout
+    done = stitchpipe("repair", store.url)
+    assert done.returncode == 0
+    assert "1 damaged summaries removed" in done.stdout
+    assert not path.exists()
+    assert ", 1 summaries, " in stitchpipe("verify", store.url).stdout
+    done = stitchpipe("gc", store.url, "--older-than", "0s", "--yes")
+    assert "commits/summaries/" in done.stdout
+    assert " removed" in done.stdout
+    assert (store.summaries.keys(WORK), store.summaries.keys("moments")) == ([], ["sound"])

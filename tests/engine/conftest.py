@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,20 @@ SHAPES = {
     "constant": (3, 2, 2),
     "duplicate": (4, 4, 4),
 }
+
+SPLIT = SplitShape("data", "test", tuple((start, min(start + 7, 61)) for start in range(0, 61, 7)))
+
+
+def layers_of(shapes, itemsize=4, splits=1):
+    """Return layers of some shapes, for plans of which nothing is read."""
+    return [
+        LayerShape("m", f"layer{number}", tuple(f"{number}-{split}" for split in range(splits)), shape, itemsize)
+        for number, shape in enumerate(shapes)
+    ]
+
+
+def all_pairs(layers):
+    return frozenset(itertools.product(range(len(layers)), repeat=2))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """What every place promises, whatever it lies on."""
 
+import os
 import pickle
+from pathlib import Path
 
 import pytest
 
-from storage import NotFoundError
+from storage import NotFoundError, files
 from storage.files import Files
 from storage.place import PARTIAL, QUARANTINE, Entry
 from tests.storage.object_server import new_objects
@@ -201,3 +203,57 @@ def test_room_is_a_number_or_unknown(place):
 def test_a_key_is_named_below_the_place(place):
     assert place.path("a/b") == f"{place.url}/a/b"
     assert place.path("") == place.url
+
+
+def test_a_file_of_another_writer_is_made_durable(place):
+    assert place.make_durable("a/b") is False
+    place.create("a/b", b"x")
+    assert place.make_durable("a/b") is True
+    assert place.read("a/b") == b"x"
+
+
+def test_what_need_not_last_is_created_once_too(place):
+    for data, made in ((b"first", True), (b"second", False)):
+        with place.stage("a/b") as staged:
+            staged.write(memoryview(data))
+            assert staged.commit(durable=False) is made
+    assert place.read("a/b") == b"first"
+
+
+def test_ranges_longer_than_one_call_gives(tmp_path, monkeypatch):
+    place = Files(str(tmp_path.resolve()))
+    place.create("a", bytes(range(100)))
+    monkeypatch.setattr(files, "_PREAD_BYTES", 7)
+    assert place.read_ranges("a", [(3, 50), (90, 120), (5, 5)]) == [
+        bytes(range(3, 50)),
+        bytes(range(90, 100)),
+        b"",
+    ]
+
+
+def test_removing_the_last_file_beside_another_remover(tmp_path, monkeypatch):
+    """The directory is gone before it can be flushed."""
+    place, unlink = Files(str(tmp_path.resolve())), os.unlink
+    place.create("a/b/c", b"x")
+
+    def unlinked(path):
+        unlink(path)
+        Path(path).parent.rmdir()
+
+    monkeypatch.setattr(os, "unlink", unlinked)
+    place.remove("a/b/c")
+    assert place.size("a/b/c") is None
+
+
+def test_a_directory_that_goes_while_a_file_is_linked_into_it_is_made_again(tmp_path, monkeypatch):
+    place, link, left = Files(str(tmp_path.resolve())), os.link, [3]
+
+    def linked(source, target):
+        if left[0]:
+            left[0] -= 1
+            Path(target).parent.rmdir()
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", linked)
+    assert place.create("a/b/c", b"x")
+    assert place.read("a/b/c") == b"x"

@@ -21,6 +21,9 @@ Float64: TypeAlias = npt.NDArray[np.float64]
 
 name = "numpy"
 
+_MIRRORED = 64
+"""Rows that are mirrored at a time."""
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -113,9 +116,12 @@ def add_symmetric(total: Float64, x: Rows) -> None:
 
 
 def mirror(total: Float64) -> None:
-    """Copy the upper triangle of ``total [p, p]`` to the lower one."""
-    lower = np.tril_indices(len(total), -1)
-    total[lower] = total.T[lower]
+    """Copy the upper triangle of ``total [p, p]`` to the lower one. Memory O(p)."""
+    for start in range(0, len(total), _MIRRORED):
+        stop = min(start + _MIRRORED, len(total))
+        total[stop:, start:stop] = total[start:stop, stop:].T
+        square = total[start:stop, start:stop]
+        square[:] = np.triu(square) + np.triu(square, 1).T
 
 
 def _demand_in_place(done: Float64, total: Float64) -> None:

@@ -1,0 +1,114 @@
+"""Representations held in memory as rows, each summarised once on every grid it is compared on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import array_api_compat as api
+import numpy as np
+import numpy.typing as npt
+
+from stitchpipe.algebra import (
+    CrossMoments,
+    Moments,
+    PairMoments,
+    RowsError,
+    augment,
+    pair_from_augmented,
+    stored_spacing,
+)
+from stitchpipe.rows import Grid, View, ViewError, grid_of, result_grid, to_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Label: TypeAlias = View | Literal["as_given"]
+Samples: TypeAlias = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """One representation as rows on one grid, augmented by their squared norm, and its own moments."""
+
+    augmented: npt.NDArray[np.float64]
+    shift: npt.NDArray[np.float64]
+    moments: Moments
+
+
+class ArraySummaries:
+    """Own moments of each representation on each grid, formed once, and pairs assembled from them."""
+
+    def __init__(self, arrays: Mapping[str, Any], view: View | None, *, where: str) -> None:
+        self.samples = {name: _samples(name, array) for name, array in arrays.items()}
+        self.spacing = {name: stored_spacing(array) for name, array in arrays.items()}
+        _same_count(self.samples, where)
+        self.view = _view_label(self.samples, view)
+        self._rows: dict[tuple[str, Grid], _Rows] = {}
+
+    def grid(self, target: str) -> Grid:
+        """Return the grid on which a comparison into `target` is made."""
+        return () if self.view == "as_given" else result_grid(self.view, self.samples[target].shape[1:])
+
+    def pair(self, source: str, target: str) -> PairMoments:
+        """Return the moments of an ordered pair: one product, and none for a representation with itself."""
+        grid = self.grid(target)
+        x, y = self._on_grid(source, grid), self._on_grid(target, grid)
+        own = x.moments
+        if x is y:
+            cross = CrossMoments(own.n, own.mean, own.mean, own.comoment)
+        else:
+            cross = CrossMoments.from_block(x.augmented, y.augmented)
+        return pair_from_augmented(x.moments, y.moments, cross, shift_x=x.shift, shift_y=y.shift)
+
+    def _on_grid(self, name: str, grid: Grid) -> _Rows:
+        if (name, grid) not in self._rows:
+            block = self.samples[name]
+            rows = block.astype(np.float64) if self.view == "as_given" else to_rows(block, self.view, grid)
+            shift = rows.mean(axis=0)
+            augmented = augment(rows, shift)
+            self._rows[name, grid] = _Rows(augmented, shift, Moments.from_block(augmented))
+        return self._rows[name, grid]
+
+
+def _samples(name: str, array: Any) -> Samples:
+    """Return an array of samples as floating-point NumPy, refusing what is not finite numbers."""
+    if api.is_torch_array(array):
+        array = array.detach().cpu()
+        array = array.float() if array.element_size() < 4 else array
+    block = np.asarray(array)
+    numbers = block.ndim >= 2 and block.size > 0 and block.dtype.kind in "fiub"
+    if not (numbers and bool(np.isfinite(block).all())):
+        raise RowsError(
+            where=f"representation {name!r}",
+            expected="finite real numbers, first axis = samples, at least one more axis",
+            found=f"{block.dtype} of shape {block.shape}"
+            + (" with NaN or infinite entries" if numbers else ""),
+            remedy="Find the layer and sample that produced them; a single feature is (n, 1).",
+        )
+    return block if block.dtype.kind == "f" else block.astype(np.float64)
+
+
+def _same_count(samples: Mapping[str, Samples], where: str) -> None:
+    counts = {name: len(block) for name, block in samples.items()}
+    if len(set(counts.values())) != 1:
+        raise RowsError(
+            where=where,
+            expected="at least one array, all of the same samples in the same order",
+            found=f"sample counts {counts}",
+            remedy="Pass representations of the same inputs.",
+        )
+
+
+def _view_label(samples: Mapping[str, Samples], view: View | None) -> Label:
+    if view is not None:
+        return view
+    spatial = [name for name, block in samples.items() if grid_of(block.shape[1:])]
+    if not spatial:
+        return "as_given"
+    raise ViewError(
+        where=f"representation {spatial[0]!r}",
+        expected="a view, because its samples have positions",
+        found=f"shape {samples[spatial[0]].shape} and no view",
+        remedy="Pass view='pooled', 'positions' or 'flatten'; indices differ between them.",
+    )

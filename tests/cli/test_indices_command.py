@@ -1,0 +1,120 @@
+"""`stitchpipe indices`: every index with all that is promised of it, readable in 80 columns, whole as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from stitchpipe import cli
+from stitchpipe.algebra import INDICES, index_named
+from stitchpipe.index_listing import IndexNameError, as_json, described, details, listing
+from tests.cli.test_cli import refused
+
+
+def printed(view, width=80):
+    written = io.StringIO()
+    Console(width=width, file=written).print(view)
+    return written.getvalue()
+
+
+def cells(name, width=200):
+    """The lines of one index in the table, as wide as they want to be."""
+    lines = printed(listing(described([name])), width).splitlines()
+    start = next(number for number, line in enumerate(lines) if line.split() and line.split()[0] == name)
+    return lines[start : start + 3]
+
+
+def test_the_table_names_every_index_and_fits_into_80_columns():
+    text = printed(listing(described([])))
+    assert all(len(line) <= 80 for line in text.splitlines())
+    words = text.split()
+    for name, index in INDICES.items():
+        assert name in words
+        assert index.literature.split()[0] in text
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "cka",
+            [
+                "symmetric, 1 row",
+                "↑ −1 … 1",
+                "TSR· | TSR·",
+                "Linear CKA, debiased",
+                "moments; O(p·q)",
+                "2019",
+            ],
+        ),
+        ("pwcca", ["directed", "TS·· | TSRL", "Morcos et al. 2018"]),
+        ("procrustes_angle", ["symmetric, metric", "↓ 0 … π/2"]),
+        ("dm_struct", ["directed, held out", "↓ 0 … ∞", "TSRL | ·SR·"]),
+        ("mutual_knn", ["samples", "·SR· | ·SR·", "2,000 images"]),
+        ("agreement", ["logits", "···· | ····"]),
+    ],
+)
+def test_a_row_says_what_the_registry_says(name, expected):
+    row = "\n".join(cells(name))
+    for part in expected:
+        assert part in row
+
+
+def test_names_give_the_whole_of_it():
+    (index,) = described(["gulp(0.1)"])
+    text = " ".join(printed(details(index), 300).split())
+    for part in (
+        "gulp(0.1)",
+        "GULP, λ = 0.1",
+        index.meaning,
+        "smaller is more similar",
+        "translation, scaling, rotation",
+        "units of the total variance",
+        "λ > 0, here 0.1",
+        "Boix-Adserà et al. 2022",
+    ):
+        assert part in text
+    assert "same as cka_biased" in " ".join(printed(details(index_named("rv")), 300).split())
+    assert "family low_rank" in printed(details(index_named("dm_low_rank_r2")), 300)
+    with pytest.raises(IndexNameError, match="Did you mean gulp"):
+        described(["gullp"])
+
+
+def test_json_holds_the_registry():
+    records = json.loads(as_json(described([])))
+    assert [record["name"] for record in records] == list(INDICES)
+    for record, index in zip(records, INDICES.values(), strict=True):
+        for key in (
+            "title",
+            "meaning",
+            "symmetric",
+            "metric",
+            "larger_is_more_similar",
+            "summary",
+            "cost",
+            "literature",
+        ):
+            assert record[key] == getattr(index, key)
+        for side in ("source", "target"):
+            assert set(record[f"{side}_invariances"]) == getattr(index, f"{side}_invariances")
+        assert (record["parameter"] is None) == (index.parameter is None)
+    assert next(record for record in records if record["name"] == "dm_r2")["range"] == [None, 1.0]
+
+
+def test_the_command(capsys):
+    cli.indices((), json=False)
+    assert "procrustes_angle" in capsys.readouterr().out
+    cli.indices(("svcca(0.9)",), json=True)
+    (record,) = json.loads(capsys.readouterr().out)
+    assert record["parameter"]["value"] == 0.9
+    cli.app.help_print(["indices"])
+    text = capsys.readouterr().out
+    for part in ("unchanged by", "gulp(0.1)", "Which to begin with", "--json"):
+        assert part in text
+
+
+def test_a_wrong_name_is_one_message():
+    assert "Did you mean gulp" in refused("indices", "gullp")
