@@ -24,8 +24,8 @@ from stitchpipe.rows import grid_of, rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import ModuleType
 
+    from stitchpipe.algebra.backends import Backend
     from stitchpipe.rows import Grid, View
 
 Stored: TypeAlias = npt.NDArray[Any]
@@ -82,7 +82,7 @@ class PassSums:
     shifts
         By layer of the pass.
     backend
-        The array library that multiplies: a module of `stitchpipe.algebra.backends`.
+        The array library that multiplies; rows and sums are its arrays until `state`.
 
     Notes
     -----
@@ -90,15 +90,16 @@ class PassSums:
     """
 
     def __init__(
-        self, plan: Plan, step: int, shifts: Mapping[int, Shift], backend: ModuleType = numpy_backend
+        self, plan: Plan, step: int, shifts: Mapping[int, Shift], backend: Backend = numpy_backend
     ) -> None:
         self._plan, self._work, self._shifts, self._backend = plan, plan.passes[step], shifts, backend
+        self._channels = {index: backend.load(shifts[index].channels) for index in self._work.layers}
         self._n = 0
         self._by_position = {
             index: backend.zeros((len(shifts[index].channels), *grid_of(plan.layers[index].shape)))
             for index in self._work.layers
         }
-        self._norm_sums: dict[tuple[View, int], float] = {}
+        self._norm_sums: dict[tuple[View, int], Any] = {}
         self._panels = [_Panel(plan, space, backend) for space in self._work.spaces]
         self._tiles = [
             _TileSum(self._panel(tile.view, tile.work), tile, plan, backend) for tile in self._work.tiles
@@ -122,14 +123,13 @@ class PassSums:
 
     def _add_layer(self, index: int, values: Any, size: int) -> None:
         """Write all operands that one layer gives into their panels."""
-        shift = self._shifts[index].channels
         homes = [panel for panel in self._panels if panel.holds(Operand(index, "native"))]
         home = next((panel for panel in homes if panel.space.view == "positions"), None)
         if home is None:
             rows = self._backend.empty(tuple(values.shape), self._plan.precision)
         else:
             rows = home.slot(Operand(index, "native"), size, grid_of(self._plan.layers[index].shape))
-        self._backend.fill(rows, values, shift)
+        self._backend.fill(rows, values, self._channels[index])
         self._by_position[index] += self._backend.sum_samples(rows)
         for panel in self._panels:
             if panel.space.view == "positions":
@@ -149,7 +149,7 @@ class PassSums:
         norms = self._backend.squared_norms(slot[:-1]) - self._shifts[index].norms[view]
         slot[-1] = norms
         key = (view, index)
-        self._norm_sums[key] = self._norm_sums.get(key, 0.0) + float(norms.sum())
+        self._norm_sums[key] = self._norm_sums.get(key, 0.0) + norms.sum()
 
     def _flush(self, panel: _Panel) -> None:
         """Add the products of the rows that a panel holds to their sums, and empty it."""
@@ -189,13 +189,13 @@ class PassSums:
                 flat = flat * position_weights(native, own.grid).ravel()
             return np.asarray(flat.sum(axis=1) / (self._n * prod(own.grid)))
         features = flat.mean(axis=1) if own.view == "pooled" else flat.ravel()
-        return np.append(features, self._norm_sums[own.view, own.layer]) / self._n
+        return np.append(features, float(self._norm_sums[own.view, own.layer])) / self._n
 
 
 class _Panel:
     """The rows of a space: ``[columns, capacity·positions]``, filled from the left."""
 
-    def __init__(self, plan: Plan, space: Space, backend: ModuleType) -> None:
+    def __init__(self, plan: Plan, space: Space, backend: Backend) -> None:
         self.space, self.held = space, 0
         self._plan, self._backend = plan, backend
         self.capacity = panel_samples(space, plan.blocks)
@@ -234,7 +234,7 @@ class _Panel:
         adjacent = all(a.stop == b.start for a, b in itertools.pairwise(slices))
         if adjacent:
             return self._rows[slices[0].start : slices[-1].stop, :stop]
-        return np.concatenate([self._rows[one, :stop] for one in slices])
+        return self._backend.join([self._rows[one, :stop] for one in slices])
 
     def positions(self, rows: Any) -> Any:
         """Return an operand's rows with their positions apart, ``(columns, held, *work)``."""
@@ -248,7 +248,7 @@ class _Panel:
 class _TileSum:
     """The sum of a tile's products."""
 
-    def __init__(self, panel: _Panel, tile: Tile, plan: Plan, backend: ModuleType) -> None:
+    def __init__(self, panel: _Panel, tile: Tile, plan: Plan, backend: Backend) -> None:
         self.panel, self._tile, self._backend = panel, tile, backend
         self._x = [operand(plan.layers, tile, index, "source") for index in tile.sources]
         self._y = [operand(plan.layers, tile, index, "target") for index in tile.targets]
@@ -273,8 +273,8 @@ class _TileSum:
 class _OwnSum:
     """The sum of a layer's own products on a grid, where no tile forms it."""
 
-    def __init__(self, panel: _Panel, own: Own, plan: Plan, backend: ModuleType) -> None:
-        self.panel, self.own, self._backend = panel, own, backend
+    def __init__(self, panel: _Panel, own: Own, plan: Plan, backend: Backend) -> None:
+        self.panel, self.own, self._backend, self._precision = panel, own, backend, plan.precision
         work, self._member = own_operand(plan.layers, own)
         # An upsampled layer's own products are formed at home: ‖Us‖ = ‖(UᵀU)^½ s‖.
         self._upsampled = self._member.kind == "native" and work != own.grid
@@ -286,7 +286,7 @@ class _OwnSum:
         x = self.panel.columns([self._member])
         if self._upsampled:
             rows = self.panel.positions(x)
-            raised = self._backend.empty(tuple(rows.shape), str(x.dtype).removeprefix("torch."))
+            raised = self._backend.empty(tuple(rows.shape), self._precision)
             self._backend.resize(rows, gram_root_axes(self.panel.space.work, self.own.grid), raised)
             x = raised.reshape(x.shape[0], -1)
         self._backend.add_symmetric(self._total, x)
