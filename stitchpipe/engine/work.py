@@ -136,8 +136,8 @@ def accumulate(place: Workplace, plan: Plan, step: int, split: int, leaf: int, k
     if not is_there(place, name):
         work, where = plan.passes[step], plan.splits[split]
         readers = {index: _reader(place, plan, index, split) for index in work.layers}
-        row_groups = [where.row_groups[row_group] for row_group in where.leaves()[leaf]]
-        form_leaf(place, plan, step, name, shifts, _blocks(readers, row_groups, plan.blocks.samples))
+        blocks = _blocks(readers, where.leaves()[leaf], where.row_groups, plan.blocks.samples)
+        form_leaf(place, plan, step, name, shifts, blocks)
     return name
 
 
@@ -244,10 +244,30 @@ def _reader(place: Workplace, plan: Plan, index: int, split: int) -> Representat
 
 
 def _blocks(
-    readers: Mapping[int, Representation], row_groups: Sequence[tuple[int, int]], samples: int
+    readers: Mapping[int, Representation],
+    leaf: Sequence[int],
+    bounds: Sequence[tuple[int, int]],
+    samples: int,
 ) -> Iterator[tuple[int, Iterator[tuple[int, Stored]]]]:
-    """Yield row groups block by block; of a block each layer is read when it is asked for."""
-    for begin, end in row_groups:
-        for start in range(begin, end, samples):
-            stop = min(start + samples, end)
-            yield stop - start, ((index, r.read_rows(np.arange(start, stop))) for index, r in readers.items())
+    """Yield the row groups of a leaf block by block; of a block each layer is read when it is asked for."""
+    for row_group in leaf:
+        start, stop = bounds[row_group]
+        pieces = {index: _exact(r.blocks(row_group, samples), samples) for index, r in readers.items()}
+        for size in (min(samples, stop - at) for at in range(start, stop, samples)):
+            yield size, ((index, next(blocks)) for index, blocks in pieces.items())
+
+
+def _exact(blocks: Iterator[Stored], samples: int) -> Iterator[Stored]:
+    """Yield blocks of exactly `samples`, but for the last: stored chunks need not have as many rows."""
+    held: list[Stored] = []
+    for block in blocks:
+        rest = block
+        while sum(map(len, held)) + len(rest) >= samples:
+            taken = samples - sum(map(len, held))
+            held.append(rest[:taken])
+            yield held[0] if len(held) == 1 else np.concatenate(held)
+            held, rest = [], rest[taken:]
+        if len(rest):
+            held.append(rest)
+    if held:
+        yield held[0] if len(held) == 1 else np.concatenate(held)
