@@ -2,9 +2,10 @@
 
 from stitchpipe.capture.collect import collect, collect_together
 from stitchpipe.capture.determinism import CaptureError
-from stitchpipe.capture.dump import CAPTURE_VERSION, DumpRecord, dump, identity
+from stitchpipe.capture.dump import DumpRecord, dump
 from stitchpipe.capture.provenance import provenance
 from stitchpipe.capture.settings import Precision, Settings, planned_peak_bytes
+from stitchpipe.capture.source import CAPTURE_VERSION, Source, identity
 from stitchpipe.capture.views import StoredView
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "DumpRecord",
     "Precision",
     "Settings",
+    "Source",
     "StoredView",
     "collect",
     "collect_together",
