@@ -1,5 +1,6 @@
 """From images to stored activations: one forward pass for all layers."""
 
+from stitchpipe.capture.blocks import Block, stored_blocks
 from stitchpipe.capture.collect import collect, collect_together
 from stitchpipe.capture.determinism import CaptureError
 from stitchpipe.capture.dump import DumpRecord, dump
@@ -10,6 +11,7 @@ from stitchpipe.capture.views import StoredView
 
 __all__ = [
     "CAPTURE_VERSION",
+    "Block",
     "CaptureError",
     "DumpRecord",
     "Precision",
@@ -22,4 +24,5 @@ __all__ = [
     "identity",
     "planned_peak_bytes",
     "provenance",
+    "stored_blocks",
 ]
