@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stitchpipe.rows import Grid, View
 
 Stored: TypeAlias = npt.NDArray[Any]
+Float64: TypeAlias = npt.NDArray[np.float64]
 
 SHIFT_SAMPLES = 32
 """Samples whose mean is the shift."""
@@ -42,29 +43,42 @@ class Shift:
     ----------
     channels
         ``[p]``.
+    positions
+        ``[p, *grid]``, where the layer is flattened: its features have means of their own. Otherwise empty.
     norms
         From the squared norms of shifted rows, by view: where a row is an image.
     """
 
-    channels: npt.NDArray[np.float64]
+    channels: Float64
+    positions: Float64
     norms: Mapping[View, float]
 
     @classmethod
-    def of(cls, samples: Stored) -> Shift:
+    def of(cls, samples: Stored, *, flattened: bool) -> Shift:
         """Return the shift of a layer from its first samples ``(n, *shape)``."""
         rows = features_first(samples).astype(np.float64)
-        channels = rows.mean(axis=tuple(range(1, rows.ndim)))
-        # In float32 the shift must be the same number.
-        channels = channels.astype(np.float32).astype(np.float64)
-        rows -= channels.reshape(-1, *[1] * (rows.ndim - 1))
-        flat = rows.reshape(*rows.shape[:2], -1)
-        return cls(
-            channels,
-            {
-                "pooled": float((flat.mean(axis=2) ** 2).sum(axis=0).mean()),
-                "flatten": float((flat**2).sum(axis=(0, 2)).mean()),
-            },
-        )
+        channels = _single(rows.mean(axis=tuple(range(1, rows.ndim))))
+        flat = (rows - channels.reshape(-1, *[1] * (rows.ndim - 1))).reshape(*rows.shape[:2], -1)
+        norms: dict[View, float] = {"pooled": _mean_norm(flat.mean(axis=2))}
+        if not flattened:
+            return cls(channels, np.empty(0), norms)
+        positions = _single(rows.mean(axis=1))
+        norms["flatten"] = _mean_norm(rows - positions[:, None])
+        return cls(channels, positions, norms)
+
+    def features(self, view: View) -> Float64:
+        """Return what is subtracted from each feature of a view."""
+        return self.positions.ravel() if view == "flatten" else self.channels
+
+
+def _single(means: Float64) -> Float64:
+    """Return a shift as float32 holds it: in either precision it must be the same number."""
+    return means.astype(np.float32).astype(np.float64)
+
+
+def _mean_norm(rows: Float64) -> float:
+    """Return the mean over samples of the squared norms of ``rows [p, n, …]``."""
+    return float((rows**2).sum() / rows.shape[1])
 
 
 def features_first(samples: Stored) -> Stored:
@@ -94,11 +108,7 @@ class PassSums:
     ) -> None:
         self._plan, self._work, self._shifts, self._backend = plan, plan.passes[step], shifts, backend
         self._n = 0
-        self._by_position = {
-            index: backend.zeros((len(shifts[index].channels), *grid_of(plan.layers[index].shape)))
-            for index in self._work.layers
-        }
-        self._norm_sums: dict[tuple[View, int], float] = {}
+        self._sums = {(own.view, own.layer): backend.zeros(_summed(plan, own)) for own in self._work.owns}
         self._panels = [_Panel(plan, space, backend) for space in self._work.spaces]
         self._tiles = [
             _TileSum(self._panel(tile.view, tile.work), tile, plan, backend) for tile in self._work.tiles
@@ -130,26 +140,28 @@ class PassSums:
         else:
             rows = home.slot(Operand(index, "native"), size, grid_of(self._plan.layers[index].shape))
         self._backend.fill(rows, values, shift)
-        self._by_position[index] += self._backend.sum_samples(rows)
+        if ("positions", index) in self._sums:
+            self._sums["positions", index] += self._backend.sum_samples(rows)
         for panel in self._panels:
             if panel.space.view == "positions":
                 panel.add_resized(index, rows, size)
-            elif panel.holds(Operand(index, "native")):
-                self._add_images(panel, index, rows, size)
+        for panel in self._panels:
+            if panel.space.view == "pooled" and panel.holds(Operand(index, "native")):
+                self._add_images(panel, index, self._backend.mean_positions(rows))
+        for panel in self._panels:
+            if panel.space.view == "flatten" and panel.holds(Operand(index, "native")):
+                if home is not None:
+                    rows = self._backend.empty(tuple(values.shape), self._plan.precision)
+                self._backend.fill(rows, values, self._shifts[index].positions)
+                flat = rows.reshape(rows.shape[0], size, -1)
+                self._add_images(panel, index, flat.swapaxes(1, 2).reshape(-1, size))
 
-    def _add_images(self, panel: _Panel, index: int, rows: Any, size: int) -> None:
-        """Write the one row that an image has under `pooled` or `flatten`, its squared norm last."""
-        view = panel.space.view
-        slot = panel.slot(Operand(index, "native"), size, ())
-        if view == "pooled":
-            slot[:-1] = self._backend.mean_positions(rows)
-        else:
-            positions = rows.reshape(rows.shape[0], size, -1)
-            slot[:-1] = positions.swapaxes(1, 2).reshape(-1, size)
-        norms = self._backend.squared_norms(slot[:-1]) - self._shifts[index].norms[view]
-        slot[-1] = norms
-        key = (view, index)
-        self._norm_sums[key] = self._norm_sums.get(key, 0.0) + float(norms.sum())
+    def _add_images(self, panel: _Panel, index: int, rows: Any) -> None:
+        """Write the one row ``[p, size]`` that an image has under `pooled` or `flatten`, its squared norm last."""
+        slot = panel.slot(Operand(index, "native"), rows.shape[1], ())
+        slot[:-1] = rows
+        slot[-1] = self._backend.squared_norms(slot[:-1]) - self._shifts[index].norms[panel.space.view]
+        self._sums[panel.space.view, index] += self._backend.sum_samples(slot)
 
     def _flush(self, panel: _Panel) -> None:
         """Add the products of the rows that a panel holds to their sums, and empty it."""
@@ -179,17 +191,22 @@ class PassSums:
         comoments = {part.own: part.finished() for part in self._owns}
         return LeafState.from_sums(self._plan, self._work, self._n, means, products, comoments)
 
-    def _mean(self, own: Own) -> npt.NDArray[np.float64]:
-        """Return a layer's mean on a grid, about its shift, from its sums by position."""
-        sums = self._backend.fetch(self._by_position[own.layer])
+    def _mean(self, own: Own) -> Float64:
+        """Return a layer's mean on a grid, about its shift."""
+        sums = self._backend.fetch(self._sums[own.view, own.layer])
+        if own.view != "positions":
+            return np.asarray(sums / self._n)
         flat = sums.reshape(len(sums), -1)
         native = native_grid(self._plan.layers[own.layer], own.view)
-        if own.view == "positions":
-            if native != own.grid:
-                flat = flat * position_weights(native, own.grid).ravel()
-            return np.asarray(flat.sum(axis=1) / (self._n * prod(own.grid)))
-        features = flat.mean(axis=1) if own.view == "pooled" else flat.ravel()
-        return np.append(features, self._norm_sums[own.view, own.layer]) / self._n
+        if native != own.grid:
+            flat = flat * position_weights(native, own.grid).ravel()
+        return np.asarray(flat.sum(axis=1) / (self._n * prod(own.grid)))
+
+
+def _summed(plan: Plan, own: Own) -> tuple[int, ...]:
+    """Return the shape of a layer's sums under a view: one for each feature, and for each position of a row."""
+    layer = plan.layers[own.layer]
+    return (plan.width(own.view, own.layer), *(grid_of(layer.shape) if own.view == "positions" else ()))
 
 
 class _Panel:
@@ -263,7 +280,7 @@ class _TileSum:
         else:
             self._backend.add_product(self._total, x, self.panel.columns(self._y))
 
-    def finished(self) -> npt.NDArray[np.float64]:
+    def finished(self) -> Float64:
         """Return the sum, both triangles of a symmetric one."""
         if self._tile.symmetric:
             self._backend.mirror(self._total)
@@ -291,7 +308,7 @@ class _OwnSum:
             x = raised.reshape(x.shape[0], -1)
         self._backend.add_symmetric(self._total, x)
 
-    def finished(self) -> npt.NDArray[np.float64]:
+    def finished(self) -> Float64:
         """Return the sum."""
         self._backend.mirror(self._total)
         return np.asarray(self._backend.fetch(self._total))

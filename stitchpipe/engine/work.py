@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from stitchpipe.engine.accumulate import SHIFT_SAMPLES, PassSums, Shift
 from stitchpipe.engine.finalise import SplitMoments, finalise
 from stitchpipe.engine.leaf import ChunkMoments, LeafState, names_of_chunk
+from stitchpipe.rows import VIEWS
 from storage import Address, Representation, Store
 from storage.summaries import WORK, Summaries
 
@@ -73,13 +74,14 @@ def find_shifts(place: Workplace, plan: Plan, step: int, split: int, key: str) -
     name = shift_key(key, split)
     if place.summaries.read_or_none(WORK, name) is None:
         arrays: dict[str, npt.NDArray[np.float64]] = {}
+        flattened = {own.layer for own in plan.passes[step].owns if own.view == "flatten"}
         for index in plan.passes[step].layers:
             reader = _reader(place.store, plan, index, split)
-            shift = Shift.of(
-                reader.read_rows(np.arange(min(SHIFT_SAMPLES, plan.splits[split].row_groups[0][1])))
-            )
+            first = reader.read_rows(slice(0, min(SHIFT_SAMPLES, plan.splits[split].row_groups[0][1])))
+            shift = Shift.of(first, flattened=index in flattened)
             arrays[f"channels{index}"] = shift.channels
-            arrays[f"norms{index}"] = np.array([shift.norms["pooled"], shift.norms["flatten"]])
+            arrays[f"positions{index}"] = shift.positions
+            arrays[f"norms{index}"] = np.array([shift.norms.get(view, 0.0) for view in VIEWS])
         place.summaries.write(WORK, name, arrays, {}, durable=False)
     return name
 
@@ -133,13 +135,13 @@ def _split_moments(
     summaries: Summaries, plan: Plan, step: int, number: int, shifts: str, leaves: Sequence[str]
 ) -> SplitMoments:
     work = plan.passes[step]
-    names = names_of_chunk(work, number)
+    names, view = names_of_chunk(work, number), work.tiles[work.chunks[number].tile].view
     heads = [summaries.read(WORK, leaf, []).content for leaf in leaves]
     found = _shifts(summaries.read(WORK, shifts).arrays, work)
     return SplitMoments(
         leaves=[partial(_load, summaries, plan, step, number, leaf, names) for leaf in leaves],
         samples=[head["n_samples"] for head in heads],
-        shifts={index: shift.channels for index, shift in found.items()},
+        shifts={index: shift.features(view) for index, shift in found.items()},
     )
 
 
@@ -156,7 +158,8 @@ def _shifts(arrays: Mapping[str, npt.NDArray[Any]], work: Pass) -> dict[int, Shi
     return {
         index: Shift(
             arrays[f"channels{index}"],
-            dict(zip(("pooled", "flatten"), map(float, arrays[f"norms{index}"]), strict=True)),
+            arrays[f"positions{index}"],
+            dict(zip(VIEWS, map(float, arrays[f"norms{index}"]), strict=True)),
         )
         for index in work.layers
     }
@@ -178,4 +181,4 @@ def _stream(
     """Add a row group, block by block; of one layer at a time a block is held."""
     for start in range(*bounds, samples):
         size = min(samples, bounds[1] - start)
-        sums.add(size, ((index, r.read_rows(np.arange(start, start + size))) for index, r in readers.items()))
+        sums.add(size, ((index, one.read_rows(slice(start, start + size))) for index, one in readers.items()))
