@@ -200,11 +200,7 @@ def _both_directions(pair: _Pair) -> dict[tuple[str, str], list[dict[str, object
         return found
     shared = pair.scored.grid(pair.source) == pair.scored.grid(pair.target)
     back = forth.swap() if shared else pair.swap().analysis()
-    here = {}
-    for index in pair.indices:
-        known = there[index.name]
-        same = shared and index.symmetric and known[1] == "ok"
-        here[index.name] = known if same else _outcome(index, back, rows)
+    here = {index.name: _outcome(index, back, rows) for index in pair.indices}
     return found | {(pair.target, pair.source): pair.swap().records(here, back.pair)}
 
 

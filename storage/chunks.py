@@ -71,10 +71,10 @@ class ShardReader:
         except UndecodableError as error:
             raise self._corrupt(f"digest {self.seal.digest[:16]}…", str(error), file=key) from error
 
-    def read(self, rows: npt.NDArray[np.int64] | slice, into: npt.NDArray[Any]) -> None:
+    def read(self, rows: npt.NDArray[np.int64], into: npt.NDArray[Any]) -> None:
         """Fill `into` ``(len(rows), *shape)`` with rows of this shard, counted from its first.
 
-        `rows` are ascending positions, or a slice with step 1; each chunk that holds one is read and decoded once.
+        `rows` are ascending positions; each chunk that holds one is read and decoded once.
 
         Raises
         ------
@@ -83,15 +83,16 @@ class ShardReader:
         """
         layout = arrays.describe(self.record.metadata.encode())
         size = layout.chunk_rows
-        positions = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-        wanted = np.unique(positions // size).tolist()
-        scratch = np.empty((size, *layout.shape[1:]), dtype=layout.dtype)
+        wanted = np.unique(rows // size).tolist()
+        scratch: npt.NDArray[Any] | None = None
         for chunk, data in zip(wanted, self._checked(wanted), strict=True):
-            low, high = np.searchsorted(positions, (chunk * size, (chunk + 1) * size))
-            inside, target = positions[low:high] - chunk * size, into[low:high]
+            low, high = np.searchsorted(rows, (chunk * size, (chunk + 1) * size))
+            inside, target = rows[low:high] - chunk * size, into[low:high]
             if np.array_equal(inside, np.arange(size)):
                 self._decode(data, target, layout, chunk)
             else:
+                if scratch is None:
+                    scratch = np.empty((size, *layout.shape[1:]), dtype=layout.dtype)
                 self._decode(data, scratch, layout, chunk)
                 np.take(scratch, inside, axis=0, out=target)
 

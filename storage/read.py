@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from storage import arrays
 from storage.batches import shuffled_batches
 from storage.chunks import ShardReader
 from storage.errors import CorruptError, LayoutError
@@ -99,6 +100,11 @@ class Representation:
         return np.dtype(self.record.dtype)
 
     @property
+    def chunk_rows(self) -> int:
+        """Samples of an inner chunk, the least that is read and decoded; divides every row group but the last."""
+        return arrays.describe(self.record.metadata.encode()).chunk_rows
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of all shards on the disk."""
         return sum(shard.n_bytes for shard in self.record.shards)
@@ -138,9 +144,53 @@ class Representation:
         Reads one shard once; every chunk is held against its digest before it is decoded.
         """
         start, stop = self._bounds(row_group)
-        result = np.empty((stop - start, *self.record.shape), dtype=self.dtype)
-        self._shard(row_group).read(slice(0, stop - start), result)
-        return result
+        return self._block(self._shard(row_group), 0, stop - start)
+
+    def blocks(self, row_group: int, samples: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield one row group as blocks of consecutive samples ``(rows, …)``, in order, in the storage dtype.
+
+        Parameters
+        ----------
+        row_group
+            Its number.
+        samples
+            How many samples a block should have. It has that many rounded down to a multiple of `chunk_rows`, but at
+            least `chunk_rows`; the last block has what is left.
+
+        Raises
+        ------
+        LayoutError
+            There is no such row group, or `samples` is below 1.
+        CorruptError
+            When a block is reached: the shard is missing, cut, changed or another one.
+
+        Notes
+        -----
+        Reads, checks and decodes each inner chunk once. Memory: a block and, while it is filled, its compressed bytes;
+        every block is an array of its own, so a caller that keeps the last one has two. On a disk blocks of 1 MiB are
+        as fast as `read`, of 4 MiB up to twice as fast; in a bucket each block is two requests.
+        """
+        start, stop = self._bounds(row_group)
+        if samples < 1:
+            raise LayoutError(
+                where=f"blocks of {self.address}",
+                expected="at least 1 sample",
+                found=str(samples),
+                remedy="Raise it.",
+            )
+        size = max(samples // self.chunk_rows, 1) * self.chunk_rows
+        return self._blocks(self._shard(row_group), stop - start, size)
+
+    def _blocks(self, shard: ShardReader, n_rows: int, size: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield the blocks of a shard of `n_rows` samples, `size` of them each."""
+        for first in range(0, n_rows, size):
+            yield self._block(shard, first, min(first + size, n_rows))
+
+    def _block(self, shard: ShardReader, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return consecutive samples of a shard."""
+        block = np.empty((stop - start, *self.record.shape), dtype=self.dtype)
+        shard.read(np.arange(start, stop), block)
+        return block
 
     def read_rows(self, rows: slice | npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return rows ``(len(rows), …)``, in the order asked for, in the storage dtype.

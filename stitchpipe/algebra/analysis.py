@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import acos
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from stitchpipe.algebra.cca import SVCCA_VARIANCE, CanonicalCorrelations, canonical_correlations, ridge_cca_of
 from stitchpipe.algebra.cka import cka_from_moments
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.maps import AffineMap, Residual
     from stitchpipe.algebra.summaries import PairMoments
 
+_Found = TypeVar("_Found")
+
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
     """One pair of representations, and every index of it that is a function of moments, by name.
 
     Canonical correlations, the nuclear norm, penalised cross-products, fitted maps and their residuals are computed
-    when first needed and kept; a side's spectrum is kept with its `Moments`, for all pairs that share it.
+    when first needed and kept, the first three for both directions (`swap`); a side's spectrum is kept with its
+    `Moments`, for all pairs that share it.
 
     Attributes
     ----------
@@ -49,6 +52,10 @@ class Analysis:
     _maps: dict[tuple[str, float | None], AffineMap] = field(default_factory=dict, init=False, repr=False)
     _residuals: dict[tuple[str, float | None], Residual] = field(default_factory=dict, init=False, repr=False)
     _penalised: dict[float, PenalisedCross] = field(default_factory=dict, init=False, repr=False)
+    _correlations: dict[float | None, CanonicalCorrelations] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _mirror: Analysis | None = field(default=None, repr=False)
 
     def value(self, name: str) -> IndexValue:
         """Return the value of the index `name`, for example ``"cka"`` or ``"gulp(0.1)"``.
@@ -84,28 +91,49 @@ class Analysis:
         return other
 
     def swap(self) -> Analysis:
-        """Return the analysis of the same pair with source and target exchanged."""
+        """Return the analysis of the same pair with source and target exchanged.
+
+        It takes the decompositions of this one; only maps and their residuals are its own.
+        """
         train = None if self.train is None else self.train.swap()
         eps_x, eps_y = by_side(self.storage_eps)
-        return Analysis(self.pair.swap(), train, (eps_y, eps_x))
+        return Analysis(self.pair.swap(), train, (eps_y, eps_x), _mirror=self)
 
-    @cached_property
-    def correlations(self) -> CanonicalCorrelations:
-        """All canonical correlations. Raises UndefinedIndexError."""
-        return canonical_correlations(self.pair, storage_eps=self.storage_eps)
+    def correlations(self, variance: float | None = None) -> CanonicalCorrelations:
+        """Return all canonical correlations, of the directions that explain that share of `variance` if one is given.
+
+        Raises UndefinedIndexError.
+        """
+        if variance not in self._correlations:
+            seen = self._from_mirror(lambda mirror: mirror.correlations(variance).swap())
+            self._correlations[variance] = seen or canonical_correlations(
+                self.pair, variance=variance, storage_eps=self.storage_eps
+            )
+        return self._correlations[variance]
 
     @cached_property
     def nuclear_cosine(self) -> float:
         """‖X̃ᵀỸ‖_*/(‖X̃‖_F·‖Ỹ‖_F). Raises UndefinedIndexError."""
-        return nuclear_cosine(self.pair)
+        seen = self._from_mirror(lambda mirror: mirror.nuclear_cosine)
+        return nuclear_cosine(self.pair) if seen is None else seen
 
     def penalised(self, ridge: float) -> PenalisedCross:
         """Return the cross-products under a penalty λ = `ridge`. Raises UndefinedIndexError."""
         if ridge not in self._penalised:
-            self._penalised[ridge] = penalised_cross(
+            seen = self._from_mirror(lambda mirror: mirror.penalised(ridge).swap())
+            self._penalised[ridge] = seen or penalised_cross(
                 self.pair, ridge=ridge, storage_eps=self.storage_eps, index="penalty"
             )
         return self._penalised[ridge]
+
+    def _from_mirror(self, get: Callable[[Analysis], _Found]) -> _Found | None:
+        """Return what the other direction has, or None: also where it has no value and would name the wrong side."""
+        if self._mirror is None:
+            return None
+        try:
+            return get(self._mirror)
+        except UndefinedIndexError:
+            return None
 
     def fitted(self, family: str = "affine", parameter: float | None = None) -> AffineMap:
         """Return the map of a family (`fit_map`) fitted on the rows of `train`.
@@ -155,7 +183,7 @@ def _held_out(analysis: Analysis, index: Index) -> IndexValue:
 
 def _of_correlations(average: Callable[[CanonicalCorrelations], float]) -> _Formula:
     def value(analysis: Analysis, _: Index) -> IndexValue:
-        found = analysis.correlations
+        found = analysis.correlations()
         return IndexValue(average(found), found.rank, found.condition)
 
     return value
@@ -171,7 +199,7 @@ def _of_penalised(formula: Callable[[PenalisedCross], float]) -> _Formula:
 
 def _svcca(analysis: Analysis, index: Index) -> IndexValue:
     share = index.parameter.value if index.parameter else SVCCA_VARIANCE
-    found = canonical_correlations(analysis.pair, variance=share, storage_eps=analysis.storage_eps)
+    found = analysis.correlations(share)
     return IndexValue(found.mean, found.rank, found.condition)
 
 

@@ -25,16 +25,23 @@ class CanonicalCorrelations:
     ----------
     values
         ρ ``[r]``, descending, in [0, 1]; r is the smaller of the two retained ranks.
-    rotation
-        ``[rank_x, r]``: canonical variates of X are the whitened rows of X times this.
+    rotation_x, rotation_y
+        ``[rank, r]``: the canonical variates of a side are its whitened rows times this.
     directions_x, directions_y
         The retained directions of either side.
     """
 
     values: Array
-    rotation: Array
+    rotation_x: Array
+    rotation_y: Array
     directions_x: Spectrum
     directions_y: Spectrum
+
+    def swap(self) -> CanonicalCorrelations:
+        """Return those of the pair with source and target exchanged."""
+        return CanonicalCorrelations(
+            self.values, self.rotation_y, self.rotation_x, self.directions_y, self.directions_x
+        )
 
     @property
     def rank(self) -> int:
@@ -60,11 +67,11 @@ class CanonicalCorrelations:
     def projection_weighted(self) -> float:
         """Σ wᵢρᵢ with wᵢ ∝ Σⱼ|⟨zᵢ, x̃ⱼ⟩|, Σw = 1: zᵢ the canonical variates, x̃ⱼ the centred neurons of X.
 
-        With X̃ = Z̃ Λ^½ Vᵀ on the retained directions, ⟨zᵢ, x̃ⱼ⟩ = (rotationᵀ Λ^½ Vᵀ)ᵢⱼ.
+        With X̃ = Z̃ Λ^½ Vᵀ on the retained directions, ⟨zᵢ, x̃ⱼ⟩ = (rotation_xᵀ Λ^½ Vᵀ)ᵢⱼ.
         """
         xp = namespace(self.values)
         x = self.directions_x
-        loadings = self.rotation.T @ (xp.sqrt(x.values)[:, None] * x.vectors.T)
+        loadings = self.rotation_x.T @ (xp.sqrt(x.values)[:, None] * x.vectors.T)
         weights = xp.sum(xp.abs(loadings), axis=1)
         return min(1.0, float(weights @ self.values) / float(xp.sum(weights)))
 
@@ -96,9 +103,11 @@ def canonical_correlations(
             remedy="Use more rows or a narrower view; correlations of 1 are forced here.",
         )
     xp = namespace(pair.xy)
-    rotation, values, _ = xp.linalg.svd(x.whitening().T @ pair.xy @ y.whitening(), full_matrices=False)
+    rotation_x, values, rotation_y = xp.linalg.svd(
+        x.whitening().T @ pair.xy @ y.whitening(), full_matrices=False
+    )
     # ρ ≤ 1 by Cauchy–Schwarz; whitening leaves eps·cond² above it.
-    return CanonicalCorrelations(xp.clip(values, 0.0, 1.0), rotation, x, y)
+    return CanonicalCorrelations(xp.clip(values, 0.0, 1.0), rotation_x, rotation_y.T, x, y)
 
 
 def cca(X: Array, Y: Array) -> float:

@@ -29,6 +29,10 @@ class MomentsError(AlgebraError):
     """Moments do not fit each other, have overflowed, or lack what an index needs."""
 
 
+class BackendError(AlgebraError):
+    """An array library cannot compute where it was asked to."""
+
+
 class UnknownIndexError(AlgebraError):
     """There is no index of that name."""
 

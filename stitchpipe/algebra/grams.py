@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from math import sqrt
 
 from stitchpipe.algebra.errors import MomentsError, RowsError
-from stitchpipe.algebra.guards import total_variation
+from stitchpipe.algebra.guards import variation
 from stitchpipe.algebra.inputs import Array, as_rows, namespace
-from stitchpipe.algebra.summaries import centre
+from stitchpipe.algebra.summaries import Moments, centre
 
 MOST_IMAGES = 2000
 """How many images the indices over samples are worked on unless more are asked for: memory is 8·n² bytes a layer."""
@@ -178,4 +178,4 @@ class SampleGram:
         xp = namespace(self.products)
         mean_norm = sqrt(self.scatter + self.width * self.mean**2)
         mean = xp.full((1,), mean_norm, dtype=self.products.dtype, device=self.products.device)
-        return total_variation(self.n, mean, self.products, index=index, side="layer")
+        return variation(Moments(self.n, mean, self.products), index=index, side="layer")

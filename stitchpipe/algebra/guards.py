@@ -6,7 +6,7 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
-from stitchpipe.algebra.inputs import namespace
+from stitchpipe.algebra.inputs import Array, namespace
 from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps, by_side
 
 if TYPE_CHECKING:
@@ -21,21 +21,30 @@ def variation(rows: Moments, *, index: str, side: str) -> float:
     UndefinedIndexError
         ``too_few_rows`` for a single row, ``constant`` where all rows are the same.
     """
-    if rows.n < 2:
+    return _spread(rows.n, rows.mean, rows.total, index, side)
+
+
+def total_variation(n: int, mean: Array, comoment: Array, *, index: str, side: str) -> float:
+    """Return ‖X̃‖_F from its parts, as `variation`; `comoment` is any matrix with the trace of XX."""
+    return _spread(n, mean, float(namespace(comoment).linalg.trace(comoment)), index, side)
+
+
+def _spread(n: int, mean: Array, total: float, index: str, side: str) -> float:
+    if n < 2:
         raise UndefinedIndexError(
             status="too_few_rows",
             where=index,
             expected="at least 2 rows",
-            found=f"n = {rows.n}",
+            found=f"n = {n}",
             remedy="Compare on more samples.",
         )
-    spread = sqrt(max(0.0, rows.total))
-    if spread <= 8.0 * EPS64 * sqrt(rows.n) * float(namespace(rows.mean).linalg.vector_norm(rows.mean)):
+    spread = sqrt(max(0.0, total))
+    if spread <= 8.0 * EPS64 * sqrt(n) * float(namespace(mean).linalg.vector_norm(mean)):
         raise UndefinedIndexError(
             status="constant",
             where=index,
             expected=f"a {side} that varies from row to row",
-            found=f"{rows.n} equal rows",
+            found=f"{n} equal rows",
             remedy="Leave this layer out, or look for dead units.",
         )
     return spread

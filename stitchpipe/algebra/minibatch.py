@@ -65,17 +65,19 @@ class MinibatchHSIC:
         MomentsError
             Fourth powers overflow.
         """
-        rows = [as_rows(layer, f"layer {place}") for place, layer in enumerate(layers)]
-        _check_same_rows([layer.shape[0] for layer in rows])
-        xp = namespace(*rows)
-        kernels, kernel_squares, mean_squares = [], [], []
-        for layer in rows:
-            mean, centred = centre(layer)
+        kernels, kernel_squares, mean_squares, sizes = [], [], [], []
+        for place in range(len(layers)):
+            rows = as_rows(layers[place], f"layer {place}")  # one at a time: a caller may read them now
+            sizes.append(rows.shape[0])
+            xp = namespace(rows)
+            mean, centred = centre(rows)
             kernel = centred @ centred.T
             kernels.append(xp.reshape(u_centred(kernel, index="cka_minibatch"), (-1,)))
             kernel_squares.append(xp.sum(kernel * kernel))
             mean_squares.append(xp.sum(mean * mean) ** 2)
-        b = rows[0].shape[0]
+        _check_same_rows(sizes)
+        b = sizes[0]
+        xp = namespace(*kernels)
         flat = xp.stack(kernels)
         hsic = (flat @ flat.T) / (b - 3)
         if not bool(xp.all(xp.isfinite(hsic))):

@@ -60,6 +60,10 @@ class PenalisedCross:
     x: PenalisedSide
     y: PenalisedSide
 
+    def swap(self) -> PenalisedCross:
+        """Return that of the pair with source and target exchanged."""
+        return PenalisedCross(self.values.T, self.y, self.x)
+
     @property
     def rank(self) -> int:
         """The smaller number of retained directions."""

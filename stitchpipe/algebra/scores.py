@@ -11,10 +11,10 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.guards import total_variation
+from stitchpipe.algebra.guards import variation
 from stitchpipe.algebra.inputs import Array, as_rows, namespace, stored_spacing
 from stitchpipe.algebra.spectrum import EPS64, Spectrum
-from stitchpipe.algebra.summaries import centre
+from stitchpipe.algebra.summaries import Moments, centre
 from stitchpipe.algebra.wide import narrow
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class PrincipalScores:
         narrowed = narrow(X)
         mean, centred = centre(X) if narrowed is None else (narrowed.mean, narrowed.coordinates)
         comoment = centred.T @ centred
-        spread = total_variation(X.shape[0], mean, comoment, index="permutation null", side="layer")
+        spread = variation(Moments(X.shape[0], mean, comoment), index="permutation null", side="layer")
         directions = Spectrum.of(comoment)
         rank = directions.retained(n=X.shape[0], mean=mean, storage_eps=storage_eps).rank
         return cls._scaled((centred / spread) @ directions.vectors, rank)

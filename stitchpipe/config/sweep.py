@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+LEAST_PERMUTATIONS = 19
 Init: TypeAlias = Literal["random", "identity", "dm"]
 
 
@@ -148,6 +149,29 @@ class Ood(Section):
     neighbours: Count = Field(default=10, description="k of the k-nearest-neighbour distance")
 
 
+class Certainty(Section):
+    """How sure the numbers of comparisons are."""
+
+    intervals: bool = Field(
+        default=True, description="95 % intervals, by leaving out one group of images at a time"
+    )
+    permutations: int = Field(
+        default=200,
+        description="of images, for p-values and calibrated scores; 0 for none, otherwise at least 19",
+    )
+
+    @field_validator("permutations")
+    @classmethod
+    def _enough(cls, count: int) -> int:
+        if count != 0 and count < LEAST_PERMUTATIONS:
+            raise RefusalError(
+                expected=f"0, or at least {LEAST_PERMUTATIONS}: fewer cannot reach p = .05",
+                found=str(count),
+                remedy="200 resolve p-values down to .005.",
+            )
+        return count
+
+
 class Run(Section):
     """Where the work is done. Results do not depend on it beyond the last digits of floating-point sums."""
 
@@ -161,9 +185,6 @@ class Run(Section):
         default="float64",
         description="precision in which blocks of rows are multiplied; sums are float64. float32 is about twice as "
         "fast and right to about 6 digits",
-    )
-    intervals: bool = Field(
-        default=True, description="95 % intervals by leaving out one group of images at a time"
     )
     torch_threads: Count = Field(
         default=1, description="of forward passes and training; no faster with two on two shared cores"
@@ -188,6 +209,7 @@ class Sweep(Section):
     compare: tuple[Compare, ...] = ()
     stitch: tuple[Stitch, ...] = ()
     ood: Ood = Ood()
+    certainty: Certainty = Certainty()
     run: Run = Run()
 
     @model_validator(mode="after")
@@ -330,7 +352,7 @@ def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
     """Return the keys that the table at `location` may have."""
     sections: dict[str, type[Section]] = {
         "data": Data, "models": Model, "train": Training, "dump": Dump,
-        "store": Store, "compare": Compare, "stitch": Stitch, "ood": Ood, "run": Run,
+        "store": Store, "compare": Compare, "stitch": Stitch, "ood": Ood, "certainty": Certainty, "run": Run,
     }  # fmt: skip
     names = [part for part in location if isinstance(part, str)]
     return tuple((sections[names[-1]] if names else Sweep).model_fields)

@@ -2,88 +2,31 @@
 
 Rows lie features-first, ``[p, n·positions]``: activations are stored as samples of ``(C, H, W)``, so that this
 takes copies of whole positions, and products run along contiguous memory. All values are taken about a fixed shift
-per channel, the same for all leaves of a split, which keeps the sums small next to what varies.
+per feature, the same for all leaves of a split, which keeps the sums small next to what varies.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.engine.leaf import LeafState
 from stitchpipe.engine.plan import Operand, Plan, Space, operand, own_operand, panel_samples
+from stitchpipe.engine.shift import features_first
 from stitchpipe.engine.tiles import Own, Tile, native_grid, on_diagonal
 from stitchpipe.resizing import adjoint_axes, gram_root_axes, position_weights, resize_axes
 from stitchpipe.rows import grid_of, rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import ModuleType
 
+    from stitchpipe.algebra.backends import Backend
+    from stitchpipe.engine.shift import Float64, Shift, Stored
     from stitchpipe.rows import Grid, View
-
-Stored: TypeAlias = npt.NDArray[Any]
-Float64: TypeAlias = npt.NDArray[np.float64]
-
-SHIFT_SAMPLES = 32
-"""Samples whose mean is the shift."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Shift:
-    """What is subtracted from a layer before anything is summed: close to the mean, and constant.
-
-    Attributes
-    ----------
-    channels
-        ``[p]``.
-    positions
-        ``[p, *grid]``, where the layer is flattened: its features have means of their own. Otherwise empty.
-    norms
-        From the squared norms of shifted rows, by view: where a row is an image.
-    """
-
-    channels: Float64
-    positions: Float64
-    norms: Mapping[View, float]
-
-    @classmethod
-    def of(cls, samples: Stored, *, flattened: bool) -> Shift:
-        """Return the shift of a layer from its first samples ``(n, *shape)``."""
-        rows = features_first(samples).astype(np.float64)
-        channels = _single(rows.mean(axis=tuple(range(1, rows.ndim))))
-        flat = (rows - channels.reshape(-1, *[1] * (rows.ndim - 1))).reshape(*rows.shape[:2], -1)
-        norms: dict[View, float] = {"pooled": _mean_norm(flat.mean(axis=2))}
-        if not flattened:
-            return cls(channels, np.empty(0), norms)
-        positions = _single(rows.mean(axis=1))
-        norms["flatten"] = _mean_norm(rows - positions[:, None])
-        return cls(channels, positions, norms)
-
-    def features(self, view: View) -> Float64:
-        """Return what is subtracted from each feature of a view."""
-        return self.positions.ravel() if view == "flatten" else self.channels
-
-
-def _single(means: Float64) -> Float64:
-    """Return a shift as float32 holds it: in either precision it must be the same number."""
-    return means.astype(np.float32).astype(np.float64)
-
-
-def _mean_norm(rows: Float64) -> float:
-    """Return the mean over samples of the squared norms of ``rows [p, n, …]``."""
-    return float((rows**2).sum() / rows.shape[1])
-
-
-def features_first(samples: Stored) -> Stored:
-    """Return ``(n, C, H, W)``, ``(n, T, D)`` or ``(n, D)`` as a view ``(p, n, *grid)``."""
-    return np.moveaxis(samples, 1 if samples.ndim == 4 else -1, 0)
 
 
 class PassSums:
@@ -96,7 +39,7 @@ class PassSums:
     shifts
         By layer of the pass.
     backend
-        The array library that multiplies: a module of `stitchpipe.algebra.backends`.
+        The array library that multiplies; rows and sums are its arrays until `state`.
 
     Notes
     -----
@@ -104,9 +47,11 @@ class PassSums:
     """
 
     def __init__(
-        self, plan: Plan, step: int, shifts: Mapping[int, Shift], backend: ModuleType = numpy_backend
+        self, plan: Plan, step: int, shifts: Mapping[int, Shift], backend: Backend = numpy_backend
     ) -> None:
         self._plan, self._work, self._shifts, self._backend = plan, plan.passes[step], shifts, backend
+        self._channels = {index: backend.load(shift.channels) for index, shift in shifts.items()}
+        self._positions = {index: backend.load(shift.positions) for index, shift in shifts.items()}
         self._n = 0
         self._sums = {(own.view, own.layer): backend.zeros(_summed(plan, own)) for own in self._work.owns}
         self._panels = [_Panel(plan, space, backend) for space in self._work.spaces]
@@ -132,14 +77,13 @@ class PassSums:
 
     def _add_layer(self, index: int, values: Any, size: int) -> None:
         """Write all operands that one layer gives into their panels."""
-        shift = self._shifts[index].channels
         homes = [panel for panel in self._panels if panel.holds(Operand(index, "native"))]
         home = next((panel for panel in homes if panel.space.view == "positions"), None)
         if home is None:
             rows = self._backend.empty(tuple(values.shape), self._plan.precision)
         else:
             rows = home.slot(Operand(index, "native"), size, grid_of(self._plan.layers[index].shape))
-        self._backend.fill(rows, values, shift)
+        self._backend.fill(rows, values, self._channels[index])
         if ("positions", index) in self._sums:
             self._sums["positions", index] += self._backend.sum_samples(rows)
         for panel in self._panels:
@@ -152,7 +96,7 @@ class PassSums:
             if panel.space.view == "flatten" and panel.holds(Operand(index, "native")):
                 if home is not None:
                     rows = self._backend.empty(tuple(values.shape), self._plan.precision)
-                self._backend.fill(rows, values, self._shifts[index].positions)
+                self._backend.fill(rows, values, self._positions[index])
                 flat = rows.reshape(rows.shape[0], size, -1)
                 self._add_images(panel, index, flat.swapaxes(1, 2).reshape(-1, size))
 
@@ -212,7 +156,7 @@ def _summed(plan: Plan, own: Own) -> tuple[int, ...]:
 class _Panel:
     """The rows of a space: ``[columns, capacity·positions]``, filled from the left."""
 
-    def __init__(self, plan: Plan, space: Space, backend: ModuleType) -> None:
+    def __init__(self, plan: Plan, space: Space, backend: Backend) -> None:
         self.space, self.held = space, 0
         self._plan, self._backend = plan, backend
         self.capacity = panel_samples(space, plan.blocks)
@@ -251,7 +195,7 @@ class _Panel:
         adjacent = all(a.stop == b.start for a, b in itertools.pairwise(slices))
         if adjacent:
             return self._rows[slices[0].start : slices[-1].stop, :stop]
-        return np.concatenate([self._rows[one, :stop] for one in slices])
+        return self._backend.join([self._rows[one, :stop] for one in slices])
 
     def positions(self, rows: Any) -> Any:
         """Return an operand's rows with their positions apart, ``(columns, held, *work)``."""
@@ -265,7 +209,7 @@ class _Panel:
 class _TileSum:
     """The sum of a tile's products."""
 
-    def __init__(self, panel: _Panel, tile: Tile, plan: Plan, backend: ModuleType) -> None:
+    def __init__(self, panel: _Panel, tile: Tile, plan: Plan, backend: Backend) -> None:
         self.panel, self._tile, self._backend = panel, tile, backend
         self._x = [operand(plan.layers, tile, index, "source") for index in tile.sources]
         self._y = [operand(plan.layers, tile, index, "target") for index in tile.targets]
@@ -290,8 +234,8 @@ class _TileSum:
 class _OwnSum:
     """The sum of a layer's own products on a grid, where no tile forms it."""
 
-    def __init__(self, panel: _Panel, own: Own, plan: Plan, backend: ModuleType) -> None:
-        self.panel, self.own, self._backend = panel, own, backend
+    def __init__(self, panel: _Panel, own: Own, plan: Plan, backend: Backend) -> None:
+        self.panel, self.own, self._backend, self._precision = panel, own, backend, plan.precision
         work, self._member = own_operand(plan.layers, own)
         # An upsampled layer's own products are formed at home: ‖Us‖ = ‖(UᵀU)^½ s‖.
         self._upsampled = self._member.kind == "native" and work != own.grid
@@ -303,7 +247,7 @@ class _OwnSum:
         x = self.panel.columns([self._member])
         if self._upsampled:
             rows = self.panel.positions(x)
-            raised = self._backend.empty(tuple(rows.shape), str(x.dtype).removeprefix("torch."))
+            raised = self._backend.empty(tuple(rows.shape), self._precision)
             self._backend.resize(rows, gram_root_axes(self.panel.space.work, self.own.grid), raised)
             x = raised.reshape(x.shape[0], -1)
         self._backend.add_symmetric(self._total, x)

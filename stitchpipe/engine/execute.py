@@ -10,21 +10,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from stitchpipe.engine import work
+from stitchpipe.engine.images import (
+    BLOCK_LAYERS,
+    compare_images,
+    keep_images,
+    minibatch_outcomes,
+    minibatches,
+)
 from stitchpipe.errors import ExplainedError
 from storage.summaries import WORK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stitchpipe.algebra.minibatch import MinibatchHSIC
     from stitchpipe.engine.finalise import Request
+    from stitchpipe.engine.images import ImagesJob, Named, Outcome
     from stitchpipe.engine.plan import Chunk, Plan
+    from stitchpipe.engine.tiles import Pair
     from stitchpipe.engine.work import Workplace
     from stitchpipe.rows import View
 
 Report: TypeAlias = Callable[[int, int], None]
+_Given = TypeVar("_Given")
 
 
 PATIENCE_S = 10
@@ -151,7 +165,55 @@ def execute(
             place[future.key].taken(future.key, job.place)
 
 
-def _given(job: Job) -> Job:
+def execute_images(
+    client: Client, job: ImagesJob, pairs: Mapping[View, frozenset[Pair]], *, report: Report
+) -> dict[Named, Outcome]:
+    """Return the indices over images of all `pairs`, and the nulls of those of moments.
+
+    Each layer's images are kept first, then blocks of layers are compared; all of these indices are symmetric.
+    `report` is called with (done, total) layers, leaves and blocks.
+    """
+    given = client.submit(_given, job, pure=False)
+    kept: dict[tuple[View, int], Future[None]] = {}
+    blocks: list[Future[dict[Named, Outcome]]] = []
+    batches: dict[View, list[Future[MinibatchHSIC | None]]] = {}
+    for view, of_view in pairs.items():
+        layers = sorted({index for pair in of_view for index in pair})
+        if any(name != "cka_minibatch" for name in job.indices[view]):
+            kept |= {(view, one): client.submit(_keep, given, one, view, pure=False) for one in layers}
+            runs = [layers[at : at + BLOCK_LAYERS] for at in range(0, len(layers), BLOCK_LAYERS)]
+            for sides in combinations_with_replacement(runs, 2):
+                needed = [kept[view, one] for one in {*sides[0], *sides[1]}]
+                blocks.append(client.submit(_compare, given, view, *sides, needed, pure=False))
+        if "cka_minibatch" in job.indices[view]:
+            leaves = range(len(job.split.leaves()))
+            batches[view] = [client.submit(_batches, given, view, leaf, pure=False) for leaf in leaves]
+    waiting = [*kept.values(), *blocks, *(one for of_view in batches.values() for one in of_view)]
+    for done, _ in enumerate(as_completed(waiting, loop=client.loop), 1):
+        report(done, len(waiting))
+    found = {named: outcome for block in blocks for named, outcome in block.result().items()}
+    for view, parts in batches.items():
+        found |= minibatch_outcomes(job, view, [part.result() for part in parts])
+    # Blocks beside the diagonal hold both directions of a pair, under other permutations: one of them counts.
+    once = {named: outcome for named, outcome in found.items() if named[1][0] <= named[1][1]}
+    return once | {(view, (t, s), name): outcome for (view, (s, t), name), outcome in once.items()}
+
+
+def _keep(job: ImagesJob, index: int, view: View) -> None:
+    keep_images(job, index, view)
+
+
+def _compare(
+    job: ImagesJob, view: View, sources: list[int], targets: list[int], _kept: list[None]
+) -> dict[Named, Outcome]:
+    return compare_images(job, view, sources, targets)
+
+
+def _batches(job: ImagesJob, view: View, leaf: int) -> MinibatchHSIC | None:
+    return minibatches(job, view, leaf)
+
+
+def _given(job: _Given) -> _Given:
     """Return the job: as a task's result it reaches each worker once, and is made again if a worker dies."""
     return job
 

@@ -11,13 +11,15 @@ from threadpoolctl import threadpool_limits
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.naming import index_named
 from stitchpipe.algebra.jackknife import Interval, jackknife
+from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs
+from stitchpipe.engine.shapes import STORAGE_EPS
+from stitchpipe.engine.tiles import native_grid
 from stitchpipe.mapfile import write_map
 from stitchpipe.result import Result
-from stitchpipe.rows import View, grid_label
+from stitchpipe.rows import View, grid_label, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     from stitchpipe.engine.leaf import ChunkMoments
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.tiles import Pair
-
-STORAGE_EPS = {4: 2.0**-23, 2: 2.0**-10, 8: 2.0**-52}
-"""Relative spacing of stored numbers by item size: directions below it are rounding, not representation."""
 
 Named: TypeAlias = tuple["Pair", str]
 """An index of a pair."""
@@ -128,6 +127,26 @@ def finalise(
     ]
 
 
+def without_grid(plan: Plan, request: Request) -> list[dict[str, Any]]:
+    """Return the records of the pairs that no resize puts on one grid: a status and a reason, no number."""
+    found = []
+    for view, pair in plan.incomparable:
+        shapes = [plan.layers[index].shape for index in pair]
+        undefined = UndefinedIndexError(
+            status="no_common_grid",
+            where=f"view '{view}'",
+            expected="two layers of images, or with the same positions",
+            found=f"samples of shapes {shapes[0]} and {shapes[1]}",
+            remedy="Compare them under the view 'pooled'.",
+        )
+        grid = grid_label(native_grid(plan.layers[pair[1]], view))
+        found += [
+            asdict(_result(plan, request, None, (pair, name), undefined, (view, grid), None))
+            for name in request.indices[view]
+        ]
+    return found
+
+
 def _eps(plan: Plan, pair: Pair) -> tuple[float, float]:
     source, target = (STORAGE_EPS[plan.layers[index].itemsize] for index in pair)
     return source, target
@@ -186,7 +205,7 @@ def _interval(
 def _result(
     plan: Plan,
     request: Request,
-    analysis: Analysis,
+    analysis: Analysis | None,
     named: Named,
     value: IndexValue | UndefinedIndexError,
     place: tuple[View, str],
@@ -209,9 +228,9 @@ def _result(
         fit_split=plan.splits[0].name if index_named(name).held_out else None,
         split=split.name,
         n_samples=split.n_samples,
-        n_rows=analysis.pair.n,
-        p=len(analysis.pair.mean_x),
-        q=len(analysis.pair.mean_y),
+        n_rows=0 if analysis is None else analysis.pair.n,
+        p=width_of(x.shape, place[0]),
+        q=width_of(y.shape, place[0]),
         rank=defined.rank if defined else None,
         condition=defined.condition if defined else None,
         low=interval.low if interval else None,

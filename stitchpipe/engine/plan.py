@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from stitchpipe.engine.passes import Wanted, assignments, passes_of
 from stitchpipe.engine.tiles import (
@@ -24,6 +24,7 @@ from stitchpipe.rows import Grid, View, rows_per_sample
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stitchpipe.algebra.backends import BackendName
     from stitchpipe.engine.shapes import LayerShape, SplitShape
 
 Precision = Literal["float64", "float32"]
@@ -37,6 +38,8 @@ PRODUCT_ROWS = 2048
 """Rows of a product, where memory allows: with fewer, reading and writing the sums would bound it."""
 WORKER_BYTES = 160 * 2**20
 """A worker's interpreter and libraries, before any work (seen: 120-150 MiB)."""
+BACKEND_BYTES: Final[dict[BackendName, int]] = {"numpy": 0, "torch": 512 * 2**20}
+"""What an array library adds to that (torch with CUDA's libraries, seen: 390 MiB, or 500 that are shared)."""
 CHUNK_PAIRS = 128
 """Pairs that are finalised as one task, at least, where a tile has as many."""
 
@@ -144,6 +147,8 @@ class Plan:
     ----------
     incomparable
         Pairs that no resize puts on one grid, by view; they become results without a value.
+    precision, backend
+        Of the products of a block of rows, and the array library that forms them.
     """
 
     layers: tuple[LayerShape, ...]
@@ -153,6 +158,7 @@ class Plan:
     blocks: Blocks
     precision: Precision
     cost: Cost = field(compare=False)
+    backend: BackendName = "numpy"
 
     def width(self, view: View, layer: int) -> int:
         """Return the columns of a layer, its norm column included."""
@@ -167,6 +173,7 @@ def make_plan(
     memory_limit_bytes: int,
     precision: Precision = "float64",
     intervals: bool = False,
+    backend: BackendName = "numpy",
 ) -> Plan:
     """Plan the comparison of the `wanted` pairs.
 
@@ -178,6 +185,8 @@ def make_plan(
         Of the products of a block of rows; sums are float64.
     intervals
         Whether each pair is finalised once more for every group of the jackknife.
+    backend
+        The array library that forms the products.
 
     Raises
     ------
@@ -201,14 +210,17 @@ def make_plan(
     weights = [max((width(layer, view) for view in wanted), default=0) for layer in layers]
     largest = max(split.n_samples for split in splits)
     evaluations = 1 + (len(splits[-1].leaves()) if intervals else 0)
+    library = BACKEND_BYTES[backend]
     for least_rows in (LEAST_ROWS, 1):  # rather read more than multiply slivers, rather that than give up
         for assignment in assignments(weights, possible):
             passes = tuple(_pass(layers, pairs) for pairs in passes_of(assignment, possible))
-            blocks = _blocks(passes, layers, memory_limit_bytes, precision, Blocks(largest, least_rows))
+            room = memory_limit_bytes - library
+            blocks = _blocks(passes, layers, room, precision, Blocks(largest, least_rows))
             if blocks is not None:
                 cost = _cost(passes, layers, splits, blocks, precision, evaluations)
-                return Plan(layers, tuple(splits), passes, incomparable, blocks, precision, cost)
-    raise _cannot_fit(passes, layers, memory_limit_bytes, precision)
+                cost = replace(cost, peak_bytes=cost.peak_bytes + library)
+                return Plan(layers, tuple(splits), passes, incomparable, blocks, precision, cost, backend)
+    raise _cannot_fit(passes, layers, memory_limit_bytes, precision, library)
 
 
 def _pass(layers: tuple[LayerShape, ...], pairs: Wanted) -> Pass:
@@ -392,11 +404,11 @@ def _finalisation_flops(layers: Sequence[LayerShape], work: Pass) -> int:
 
 
 def _cannot_fit(
-    passes: Sequence[Pass], layers: Sequence[LayerShape], limit: int, precision: Precision
+    passes: Sequence[Pass], layers: Sequence[LayerShape], limit: int, precision: Precision, library: int
 ) -> PlanError:
     """Return the refusal of the pass that needs most, once passes are as small as they can be."""
     worst = max(passes, key=lambda work: _peak_bytes(layers, work, Blocks(1, 1), precision))
-    needed = _peak_bytes(layers, worst, Blocks(1, 1), precision)
+    needed = _peak_bytes(layers, worst, Blocks(1, 1), precision) + library
     chunk = worst.chunks[0]
     source, target = (layers[index] for index in chunk.pairs[0])
     view = worst.tiles[chunk.tile].view

@@ -9,6 +9,9 @@ from math import prod
 LEAVES = 20
 """Leaves of the merge tree per split at most, and groups of the jackknife: workers and memory never change them."""
 
+STORAGE_EPS = {4: 2.0**-23, 2: 2.0**-10, 8: 2.0**-52}
+"""Relative spacing of stored numbers by item size: directions below it are rounding, not representation."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:

@@ -9,33 +9,52 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from stitchpipe.engine.accumulate import SHIFT_SAMPLES, PassSums, Shift
+from stitchpipe.algebra.backends import open_backend
+from stitchpipe.engine.accumulate import PassSums
 from stitchpipe.engine.finalise import SplitMoments, finalise
 from stitchpipe.engine.leaf import ChunkMoments, LeafState, names_of_chunk
+from stitchpipe.engine.shift import SHIFT_SAMPLES, Shift
+from stitchpipe.errors import ExplainedError
 from stitchpipe.rows import VIEWS
 from storage import Address, Representation, Store
 from storage.summaries import WORK, Summaries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from stitchpipe.algebra.backends import DeviceName
     from stitchpipe.engine.finalise import Request
     from stitchpipe.engine.plan import Pass, Plan
+    from stitchpipe.engine.shift import Stored
 
 ACCUMULATION_VERSION = 1
 """Raised when the same leaf would hold other sums."""
 
 
+class LeafLostError(ExplainedError, RuntimeError):
+    """Sums that were formed while networks ran are gone, and no store has the activations."""
+
+
 @dataclass(frozen=True)
 class Workplace:
-    """What a task needs beside the plan: the activations, and the folder where leaves are left. Picklable."""
+    """What a task needs beside the plan. Picklable.
 
-    store: Store
+    Attributes
+    ----------
+    store
+        The activations; None where they were never kept, and whoever ran the networks left the leaves.
+    summaries
+        The folder where leaves are left.
+    device
+        Where the plan's array library computes; part of no key.
+    """
+
+    store: Store | None
     summaries: Summaries
+    device: DeviceName = "auto"
 
 
 def pass_key(plan: Plan, step: int) -> str:
@@ -48,6 +67,7 @@ def pass_key(plan: Plan, step: int) -> str:
         [asdict(split) for split in plan.splits],
         plan.blocks,
         plan.precision,
+        plan.backend,
         ACCUMULATION_VERSION,
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
@@ -63,6 +83,11 @@ def leaf_key(key: str, split: int, leaf: int) -> str:
     return f"{key}-{split}-leaf{leaf}"
 
 
+def shift_samples(plan: Plan, split: int) -> int:
+    """Return of how many samples, the first of a split, the shifts are the mean."""
+    return min(SHIFT_SAMPLES, plan.splits[split].row_groups[0][1])
+
+
 def find_shifts(place: Workplace, plan: Plan, step: int, split: int, key: str) -> str:
     """Keep the shifts of a pass's layers on a split, the mean of its first samples; return their key.
 
@@ -72,24 +97,35 @@ def find_shifts(place: Workplace, plan: Plan, step: int, split: int, key: str) -
         A representation is missing or damaged.
     """
     name = shift_key(key, split)
-    if place.summaries.read_or_none(WORK, name) is None:
-        arrays: dict[str, npt.NDArray[np.float64]] = {}
-        flattened = {own.layer for own in plan.passes[step].owns if own.view == "flatten"}
-        for index in plan.passes[step].layers:
-            reader = _reader(place.store, plan, index, split)
-            first = reader.read_rows(slice(0, min(SHIFT_SAMPLES, plan.splits[split].row_groups[0][1])))
-            shift = Shift.of(first, flattened=index in flattened)
-            arrays[f"channels{index}"] = shift.channels
-            arrays[f"positions{index}"] = shift.positions
-            arrays[f"norms{index}"] = np.array([shift.norms.get(view, 0.0) for view in VIEWS])
-        place.summaries.write(WORK, name, arrays, {}, durable=False)
+    if not is_there(place, name):
+        first = slice(0, shift_samples(plan, split))
+        keep_shifts(
+            place, plan, step, name, lambda index: _reader(place, plan, index, split).read_rows(first)
+        )
     return name
+
+
+def keep_shifts(place: Workplace, plan: Plan, step: int, name: str, first: Callable[[int], Stored]) -> None:
+    """Keep the shifts of a pass's layers under a name; `first` gives the first samples of a layer."""
+    arrays: dict[str, npt.NDArray[np.float64]] = {}
+    flattened = {own.layer for own in plan.passes[step].owns if own.view == "flatten"}
+    for index in plan.passes[step].layers:
+        shift = Shift.of(first(index), flattened=index in flattened)
+        arrays[f"channels{index}"] = shift.channels
+        arrays[f"positions{index}"] = shift.positions
+        arrays[f"norms{index}"] = np.array([shift.norms.get(view, 0.0) for view in VIEWS])
+    place.summaries.write(WORK, name, arrays, {}, durable=False)
+
+
+def is_there(place: Workplace, name: str) -> bool:
+    """Return whether shifts, or a leaf, of that name were kept."""
+    return place.summaries.read_or_none(WORK, name, []) is not None
 
 
 def accumulate(place: Workplace, plan: Plan, step: int, split: int, leaf: int, key: str, shifts: str) -> str:
     """Keep the state of one leaf of a pass; return its key. One that is there already is not formed again.
 
-    The row groups of the leaf are streamed in order, with one BLAS thread.
+    The row groups of the leaf are read in order, of one layer at a time a block.
 
     Raises
     ------
@@ -97,19 +133,53 @@ def accumulate(place: Workplace, plan: Plan, step: int, split: int, leaf: int, k
         A representation is missing, or a shard does not match its manifest.
     MomentsError
         Sums overflowed.
+    LeafLostError
+        The leaf was removed, and there is no store to form it from.
     """
     name = leaf_key(key, split, leaf)
-    if place.summaries.read_or_none(WORK, name, []) is not None:
-        return name
-    work, where = plan.passes[step], plan.splits[split]
-    with threadpool_limits(limits=1):
-        readers = {index: _reader(place.store, plan, index, split) for index in work.layers}
-        sums = PassSums(plan, step, _shifts(place.summaries.read(WORK, shifts).arrays, work))
-        for row_group in where.leaves()[leaf]:
-            _stream(sums, readers, row_group, where.row_groups[row_group], plan.blocks.samples)
+    if not is_there(place, name):
+        work, where = plan.passes[step], plan.splits[split]
+        readers = {index: _reader(place, plan, index, split) for index in work.layers}
+        blocks = _blocks(readers, where.leaves()[leaf], where.row_groups, plan.blocks.samples)
+        form_leaf(place, plan, step, name, shifts, blocks)
+    return name
+
+
+def form_leaf(
+    place: Workplace,
+    plan: Plan,
+    step: int,
+    name: str,
+    shifts: str,
+    blocks: Iterable[tuple[int, Iterable[tuple[int, Stored]]]],
+) -> None:
+    """Keep the state of one leaf of a pass under a name; products in one thread.
+
+    Parameters
+    ----------
+    shifts
+        The name of the shifts.
+    blocks
+        Of all samples of the leaf's row groups in order, each cut into blocks of ``plan.blocks.samples`` from its
+        start: size, and ``(size, *shape)`` by layer of the pass. The cut decides over the last bits of the sums.
+
+    Raises
+    ------
+    MomentsError
+        Sums overflowed.
+    BackendError
+        The plan's array library has no such device here.
+    """
+    backend = open_backend(plan.backend, place.device)
+    sums = PassSums(
+        plan, step, _shifts(place.summaries.read(WORK, shifts).arrays, plan.passes[step]), backend
+    )
+    for size, block in blocks:
+        with backend.one_thread():
+            sums.add(size, block)
+    with backend.one_thread():
         state = sums.state()
     place.summaries.write(WORK, name, state.arrays, {"n_samples": state.n_samples}, durable=False)
-    return name
 
 
 def finish(
@@ -165,20 +235,44 @@ def _shifts(arrays: Mapping[str, npt.NDArray[Any]], work: Pass) -> dict[int, Shi
     }
 
 
-def _reader(store: Store, plan: Plan, index: int, split: int) -> Representation:
+def _reader(place: Workplace, plan: Plan, index: int, split: int) -> Representation:
     layer, where = plan.layers[index], plan.splits[split]
     address = Address(where.dataset, where.name, layer.model, layer.layer)
-    return store.representation(address, fingerprint=layer.fingerprints[split])
+    if place.store is None:
+        raise LeafLostError(
+            where=str(address),
+            expected=f"sums in {place.summaries.url}, formed while the networks ran",
+            found="none, and activations that were not kept",
+            remedy="Compare again: the networks run over what is missing.",
+        )
+    return place.store.representation(address, fingerprint=layer.fingerprints[split])
 
 
-def _stream(
-    sums: PassSums,
+def _blocks(
     readers: Mapping[int, Representation],
-    row_group: int,
-    bounds: tuple[int, int],
+    leaf: Sequence[int],
+    bounds: Sequence[tuple[int, int]],
     samples: int,
-) -> None:
-    """Add a row group, block by block; of one layer at a time a block is held."""
-    for start in range(*bounds, samples):
-        size = min(samples, bounds[1] - start)
-        sums.add(size, ((index, one.read_rows(slice(start, start + size))) for index, one in readers.items()))
+) -> Iterator[tuple[int, Iterator[tuple[int, Stored]]]]:
+    """Yield the row groups of a leaf block by block; of a block each layer is read when it is asked for."""
+    for row_group in leaf:
+        start, stop = bounds[row_group]
+        pieces = {index: _exact(r.blocks(row_group, samples), samples) for index, r in readers.items()}
+        for size in (min(samples, stop - at) for at in range(start, stop, samples)):
+            yield size, ((index, next(blocks)) for index, blocks in pieces.items())
+
+
+def _exact(blocks: Iterator[Stored], samples: int) -> Iterator[Stored]:
+    """Yield blocks of exactly `samples`, but for the last: stored chunks need not have as many rows."""
+    held: list[Stored] = []
+    for block in blocks:
+        rest = block
+        while sum(map(len, held)) + len(rest) >= samples:
+            taken = samples - sum(map(len, held))
+            held.append(rest[:taken])
+            yield held[0] if len(held) == 1 else np.concatenate(held)
+            held, rest = [], rest[taken:]
+        if len(rest):
+            held.append(rest)
+    if held:
+        yield held[0] if len(held) == 1 else np.concatenate(held)

@@ -47,6 +47,11 @@ _WORDS = (
           "the native variance. 0 is the same distribution."),
     Entry("Negative mass", "ood_negative_mass", "Share of the stitched activations' absolute mass below zero, behind "
           "a ReLU, where natively there is none."),
+    Entry("95 % interval", "low, high", "Jackknife over groups of images, one group left out at a time. A fitted map "
+          "is held fixed: the interval speaks of the scored images, not of the choice of the training images."),
+    Entry("p-value, calibrated score", "p_value, calibrated", "Against the same images in random order: the share of "
+          "permutations that reach the number, and where the number stands between the null's 95 % point (0) and the "
+          "largest possible value (1). Of at most 2,000 images, and per pair: many pairs want their own correction."),
     Entry("Rank, condition", "rank, condition", "Directions that a number rests on where something was inverted, and "
           "the ratio of the largest to the smallest of their scales."),
 )  # fmt: skip

@@ -62,8 +62,10 @@ class Matrix:
     ----------
     values
         ``(sources, targets)``, NaN where there is no number.
-    ranks, conditions
-        Beside the values, NaN where there is none.
+    ranks, conditions, lows, highs, p_values
+        Beside the values, NaN where there is none: what a number rests on, its interval, and its place in the null.
+    n_samples
+        Images, fewer than the view's for indices over samples.
     reasons
         Why a measured cell has no number, by (source, target).
     lowest, highest
@@ -78,6 +80,10 @@ class Matrix:
     values: npt.NDArray[np.float64]
     ranks: npt.NDArray[np.float64]
     conditions: npt.NDArray[np.float64]
+    lows: npt.NDArray[np.float64]
+    highs: npt.NDArray[np.float64]
+    p_values: npt.NDArray[np.float64]
+    n_samples: int
     reasons: dict[tuple[int, int], str]
     lowest: float
     highest: float
@@ -145,7 +151,7 @@ def _view(name: str, block: pd.DataFrame, size: int) -> View:
 def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
     at = (block["i"].to_numpy(), block["j"].to_numpy())
     planes = {}
-    for column in ("value", "rank", "condition"):
+    for column in ("value", "rank", "condition", "low", "high", "p_value"):
         planes[column] = np.full((size, size), np.nan)
         planes[column][at] = block[column].to_numpy(dtype=np.float64, na_value=np.nan)
     failed = block[block["status"] != "ok"]
@@ -163,6 +169,10 @@ def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
         values=planes["value"],
         ranks=planes["rank"],
         conditions=planes["condition"],
+        lows=planes["low"],
+        highs=planes["high"],
+        p_values=planes["p_value"],
+        n_samples=int(block["n_samples"].max()),
         reasons=reasons,
         lowest=0.0 if described else float(numbers.min(initial=0.0)),
         highest=high if isfinite(high) else 1.0 if low == 0.0 else float(numbers.max(initial=1.0)),

@@ -90,7 +90,7 @@ def pair_keys(sweep: Sweep, ends: Ends, table: Compare) -> dict[tuple[LayerName,
         first.test.sample_digest,
         table.view,
         sweep.run.products,
-        sweep.run.intervals,
+        sweep.certainty.model_dump(),
         ALGEBRA_VERSION,
     )
     sides = {name: (str(name), end.digests) for name, end in ends.items()}

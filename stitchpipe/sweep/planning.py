@@ -199,7 +199,7 @@ def _plan(sweep: Sweep, shapes: list[LayerShape], sizes: list[SplitShape]) -> Pl
         splits=sizes if held_out else sizes[-1:],
         memory_limit_bytes=sweep.run.memory_limit_bytes,
         precision=sweep.run.products,
-        intervals=sweep.run.intervals,
+        intervals=sweep.certainty.intervals,
     )
 
 

@@ -64,6 +64,29 @@ def test_all_indices_of_a_pair_share_their_decompositions(counted):
     assert counted == {"eigh": 3, "svd": 2, "svdvals": 2}  # the low-rank map; ridge CCA
 
 
+def test_the_other_direction_takes_the_decompositions_of_this_one(counted):
+    forth = Analysis(fresh(TEST), fresh(TRAIN))
+    back = forth.swap()
+    for name in ("pwcca", "svcca", "procrustes", "gulp", "ridge_cca"):
+        back.value(name)
+        forth.value(name)
+    assert counted == {
+        "eigh": 2,
+        "svd": 2,
+        "svdvals": 3,
+    }  # CCA, SVCCA; Procrustes; ridge CCA of either direction
+
+
+def test_the_other_direction_names_its_own_sides():
+    constant = np.full((100, 2), 0.5)
+    forth = Analysis(PairMoments.from_rows(X[:100], constant))
+    for name in ("cca", "procrustes", "gulp"):
+        with pytest.raises(algebra.UndefinedIndexError, match=f"{name}: expected a target that varies"):
+            forth.value(name)
+        with pytest.raises(algebra.UndefinedIndexError, match=f"{name}: expected a source that varies"):
+            forth.swap().value(name)
+
+
 def test_pairs_of_one_layer_share_its_spectrum(counted):
     layers = [algebra.Moments.from_block(rows) for rows in (X, Y, X[:, :3])]
     rows = [X, Y, X[:, :3]]
@@ -112,11 +135,11 @@ def test_each_side_is_cut_off_at_its_own_precision():
     rough = np.column_stack([base, base[:, 0] + 1e-5 * rng.standard_normal(400)])
     pair = PairMoments.from_rows(rough, rough + 0.0)
     half, double = 2.0**-10, 2.0**-52
-    assert Analysis(pair, storage_eps=(half, double)).correlations.directions_x.rank == 3
-    assert Analysis(pair, storage_eps=(half, double)).correlations.directions_y.rank == 4
+    assert Analysis(pair, storage_eps=(half, double)).correlations().directions_x.rank == 3
+    assert Analysis(pair, storage_eps=(half, double)).correlations().directions_y.rank == 4
     assert Analysis(pair, pair, (half, double)).fitted().rank == 3
     assert Analysis(pair, pair, (double, half)).fitted().rank == 4
-    assert Analysis(pair, storage_eps=half).correlations.rank == 3
+    assert Analysis(pair, storage_eps=half).correlations().rank == 3
 
 
 def test_residuals_far_above_their_floor_take_no_decomposition(counted):

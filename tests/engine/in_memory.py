@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from stitchpipe.algebra.backends import numpy_backend
-from stitchpipe.engine.accumulate import SHIFT_SAMPLES, PassSums, Shift
+from stitchpipe.engine.accumulate import PassSums
 from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs
 from stitchpipe.engine.plan import WORKER_BYTES, Blocks, make_plan
 from stitchpipe.engine.shapes import SplitShape
+from stitchpipe.engine.shift import SHIFT_SAMPLES, Shift
 from stitchpipe.rows import result_grid, to_rows
 from tests.engine.conftest import layers_of
 

@@ -17,15 +17,16 @@ from tests.engine.in_memory import Case
 TIGHT = 1e-12
 
 
-def noise(n, *shapes, seed=0, mean=0.0, dtype=np.float32):
-    """Layers that share a part, so that no index is near its end."""
+def noise(n, *shapes, seed=0, mean=0.0, scale=1.0, edge=0.0, dtype=np.float32):
+    """Layers that share a part, so that no index is near its end; the first of each row of positions lie `edge` above."""
     rng = np.random.default_rng(seed)
     hidden = rng.standard_normal((n, 5))
     blocks = []
     for shape in shapes:
         mixed = hidden @ rng.standard_normal((5, int(np.prod(shape))))
-        values = mixed + 2.0 * rng.standard_normal(mixed.shape) + mean
+        values = scale * (mixed + 2.0 * rng.standard_normal(mixed.shape)) + mean
         blocks.append(values.reshape(n, *shape).astype(dtype))
+        blocks[-1][..., 0] += np.dtype(dtype).type(edge)
     return blocks
 
 
@@ -155,20 +156,14 @@ def test_a_large_mean_costs_no_digits(view, ratio):
     What products are taken about differs from the mean by at most 2⁻²⁴·mean + σ, so that sums lose
     (1 + 2⁻²⁴·mean/σ)² at most; means are right to their own last digits.
     """
-    blocks = noise(200, (3, 4, 4), (4, 2, 3))
-    for block in blocks:
-        block *= np.float32(0.25)  # σ is about 1
-        block += np.float32(ratio)
+    blocks = noise(200, (3, 4, 4), (4, 2, 3), mean=ratio, scale=0.25)  # σ is about 1
     case = Case(blocks, {view: all_pairs(blocks)}, offset=ratio)
     assert worst(case, case.plan()) <= 16 * EPS * (1 + 2.0**-24 * ratio) ** 2
 
 
 @pytest.mark.parametrize("ratio", [1e3, 1e6])
 def test_means_that_differ_by_position_cost_flattened_rows_no_digits(ratio):
-    blocks = noise(200, (3, 2, 2), (2, 3, 2), (4, 3))
-    for block in blocks:
-        block *= np.float32(0.25)
-        block[..., 0] += np.float32(ratio)
+    blocks = noise(200, (3, 2, 2), (2, 3, 2), (4, 3), edge=ratio, scale=0.25)
     case = Case(blocks, {"flatten": all_pairs(blocks)})
     assert worst(case, case.plan()) <= 32 * EPS * (1 + 2.0**-24 * ratio) ** 2
 
@@ -176,9 +171,7 @@ def test_means_that_differ_by_position_cost_flattened_rows_no_digits(ratio):
 @pytest.mark.parametrize("ratio", [1e2, 1e3])
 def test_means_that_differ_by_position_are_variance_of_positions_and_cancel_in_pooled_rows(ratio):
     """Averages over positions d apart are right to eps·d/σ."""
-    blocks = noise(200, (3, 2, 2), (2, 3, 2))
-    for block in blocks:
-        block[..., 0] += np.float32(ratio)
+    blocks = noise(200, (3, 2, 2), (2, 3, 2), edge=ratio)
     case = Case(blocks, {"positions": all_pairs(blocks), "pooled": all_pairs(blocks)})
     assert worst(case, case.plan()) <= 16 * EPS * ratio
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import storage
-from storage import SampleIdError, open_store
+from storage import CorruptError, Encoding, LayoutError, SampleIdError, chunks, open_store
+from storage.codecs import ChunkCodec
+from storage.files import Files
 from tests.storage.small_dump import (
     IDS,
     LABELS,
@@ -99,6 +102,84 @@ def test_only_the_rows_that_xarray_selects_are_read(store, monkeypatch):
 
 def by_label_rows(store):
     return np.flatnonzero(LABELS[store.split("digits", "test").original_index] == 3)
+
+
+@pytest.fixture(scope="module")
+def chunked(tmp_path_factory):
+    """A representation of row groups of 8, 8, 8 and 5 samples, in inner chunks of 2 or fewer."""
+    store = dumped(tmp_path_factory.mktemp("chunked") / "s", encoding=Encoding(chunk_bytes=2 * 48 * 4))
+    return store.representation(address("layer1.0"))
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 4, 7, 8, 1000])
+def test_blocks_are_a_row_group_in_order(chunked, samples):
+    assert chunked.chunk_rows == 2
+    wanted = truth_of(chunked)
+    for group, (start, stop) in enumerate(chunked.row_groups):
+        blocks = list(chunked.blocks(group, samples))
+        np.testing.assert_array_equal(np.concatenate(blocks), wanted[start:stop])
+        size = max(samples // 2 * 2, 2)
+        assert {len(block) for block in blocks[:-1]} <= {size}
+        assert 0 < len(blocks[-1]) <= size
+        assert {block.dtype for block in blocks} == {chunked.dtype}
+
+
+def truth_of(found):
+    return activations("layer1.0")[found.split.original_index]
+
+
+def test_blocks_read_check_and_decode_each_chunk_once(chunked, monkeypatch):
+    asked, decoded, checked = [], [], []
+    read, decode, digest = Files.read_ranges, ChunkCodec.decode, chunks.chunk_digest
+    monkeypatch.setattr(
+        Files, "read_ranges", lambda place, key, ranges: asked.extend(ranges) or read(place, key, ranges)
+    )
+    monkeypatch.setattr(
+        ChunkCodec,
+        "decode",
+        lambda *found, check: decoded.append(found[2].shape) or decode(*found, check=check),
+    )
+    monkeypatch.setattr(chunks, "chunk_digest", lambda *found: checked.append(found[1]) or digest(*found))
+    blocks = chunked.blocks(1, 4)
+    assert asked == []
+    next(blocks)
+    assert (len(asked), len(decoded)) == (1, 2)
+    list(blocks)
+    assert checked == [0, 1, 2, 3]
+    assert decoded == [(2, *chunked.shape[1:])] * 4
+    assert [low for low, _ in asked[1:]] == [high for _, high in asked[:-1]]
+
+
+def test_blocks_hold_a_block_and_its_compressed_bytes(tmp_path, monkeypatch):
+    monkeypatch.setitem(SHAPES, "wide", (64, 32, 32))
+    store = new_store(tmp_path / "s", row_groups=1)
+    finish(begin(store, ["wide"], encoding=Encoding(codec="none")))
+    found = store.representation(address("wide"))
+    block = found.chunk_rows * 64 * 32 * 32 * 4
+    list(found.blocks(0, 1))
+    tracemalloc.start()
+    for values in found.blocks(0, 1):
+        assert values.nbytes == block
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3.5 * block < 29 * block
+
+
+def test_blocks_that_are_asked_for_wrongly_or_damaged_are_refused(tmp_path):
+    store = dumped(tmp_path / "s", encoding=Encoding(chunk_bytes=2 * 48 * 4))
+    found = store.representation(address("layer1.0"))
+    with pytest.raises(LayoutError, match="at least 1 sample"):
+        found.blocks(0, 0)
+    with pytest.raises(LayoutError, match="row group from 0 to 3"):
+        found.blocks(4, 1)
+    path = tmp_path / "s" / found.shard_file(1)
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1  # in the third of four chunks
+    path.write_bytes(data)
+    blocks = found.blocks(1, 4)
+    np.testing.assert_array_equal(next(blocks), truth_of(found)[8:12])
+    with pytest.raises(CorruptError, match="others in chunk 2"):
+        next(blocks)
 
 
 def test_where_gives_the_same_rows(store):

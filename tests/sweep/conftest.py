@@ -38,7 +38,7 @@ view = "positions"
 indices = ["cka_biased", "cca", "cca_sq", "svcca", "pwcca", "procrustes", "procrustes_angle", "dm_r2", "dm_struct"]
 [[compare]]
 view = "pooled"
-indices = ["cka", "procrustes"]
+indices = ["cka", "procrustes", "cka_rbf", "mutual_knn", "rsa", "cka_minibatch"]
 [[stitch]]
 method = "dm"
 sources = ["A/*", "org/B/*"]

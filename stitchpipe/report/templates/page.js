@@ -158,10 +158,16 @@
     const reason = matrix.reasons[`${i},${j}`];
     const rank = at(matrix.ranks);
     const condition = at(matrix.conditions);
+    const [low, high, pValue] = [at(matrix.lows), at(matrix.highs), at(matrix.pValues)];
+    const certainty = [
+      low === null ? "" : `95 % interval ${shown(low)} to ${shown(high)}`,
+      pValue === null ? "" : `p-value ${short(pValue)}`,
+    ].filter(Boolean).join("; ");
     return lines(
       `${escaped(models[i])} <b>${escaped(layers[i])}</b> → ${escaped(models[j])} <b>${escaped(layers[j])}</b>`,
       value === null ? (reason ? `no number: ${escaped(reason)}` : "not in this run") : `${escaped(matrix.title)} <b>${shown(value)}</b>`,
-      value === null && !reason ? "" : `n ${view.samples} images, ${shown(view.rows[j])} rows; p ${shown(view.widths[i])}, q ${shown(view.widths[j])}; grid ${escaped(view.grids[j])}`,
+      value === null && !reason ? "" : `n ${matrix.samples} images, ${shown((view.rows[j] / view.samples) * matrix.samples)} rows; p ${shown(view.widths[i])}, q ${shown(view.widths[j])}; grid ${escaped(view.grids[j])}`,
+      certainty,
       rank === null ? "" : `rank ${rank}${condition === null ? "" : `, condition ${short(condition)}`}`,
     );
   }
