@@ -10,7 +10,7 @@ from storage.chunks import ShardReader
 from storage.codecs import UndecodableError
 from storage.errors import CorruptError, NotFoundError
 from storage.groups import group_files, layer_files, sealed_flag
-from storage.layout import COMMITS, marker_name
+from storage.layout import DUMP_RECORD, marker_key
 from storage.names import encode_name
 from storage.records import create_record, read_record, record_bytes
 from storage.schema import MARKER, Encoding, ShardRecord, digest_of, digest_of_bytes, digest_of_ids
@@ -60,7 +60,7 @@ def _settle_beside(bench: Bench, dump: DumpIdentity, split: Split, claim: Claim)
     if not claim.live:
         return set()
     about = {"model": dump.model, "fingerprint": dump.fingerprint, "identity": dump.identity}
-    made = {**group_files(dump), f"{COMMITS}/dump.json": record_bytes("dump", about)}
+    made = {**group_files(dump), DUMP_RECORD: record_bytes("dump", about)}
     whole = bench.settle_all(dump.key, claim.manifest.files, made, label=dump.label())
     again = set() if whole else set(claim.live)
     for name in claim.live:
@@ -122,7 +122,7 @@ def _settle_marker(
     bench: Bench, dump: DumpIdentity, split: Split, manifest: Manifest, row_group: int, layers: set[str]
 ) -> set[str] | None:
     """Rebuild a damaged marker from sound shards; return the layers it now vouches for, or None if it was sound."""
-    key = f"{dump.key}/{COMMITS}/{manifest.pass_name}/{marker_name(row_group)}"
+    key = marker_key(dump.key, manifest.pass_name, row_group)
     found = "the record of other shards"
     try:
         shards = read_record(bench.place, key, kind=MARKER)["shards"]
