@@ -2,22 +2,21 @@
 
 Rows lie features-first, ``[p, n·positions]``: activations are stored as samples of ``(C, H, W)``, so that this
 takes copies of whole positions, and products run along contiguous memory. All values are taken about a fixed shift
-per channel, the same for all leaves of a split, which keeps the sums small next to what varies.
+per feature, the same for all leaves of a split, which keeps the sums small next to what varies.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.engine.leaf import LeafState
 from stitchpipe.engine.plan import Operand, Plan, Space, operand, own_operand, panel_samples
+from stitchpipe.engine.shift import features_first
 from stitchpipe.engine.tiles import Own, Tile, native_grid, on_diagonal
 from stitchpipe.resizing import adjoint_axes, gram_root_axes, position_weights, resize_axes
 from stitchpipe.rows import grid_of, rows_per_sample
@@ -26,50 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from stitchpipe.algebra.backends import Backend
+    from stitchpipe.engine.shift import Float64, Shift, Stored
     from stitchpipe.rows import Grid, View
-
-Stored: TypeAlias = npt.NDArray[Any]
-
-SHIFT_SAMPLES = 32
-"""Samples whose mean is the shift."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Shift:
-    """What is subtracted from a layer before anything is summed: close to the mean, and constant.
-
-    Attributes
-    ----------
-    channels
-        ``[p]``.
-    norms
-        From the squared norms of shifted rows, by view: where a row is an image.
-    """
-
-    channels: npt.NDArray[np.float64]
-    norms: Mapping[View, float]
-
-    @classmethod
-    def of(cls, samples: Stored) -> Shift:
-        """Return the shift of a layer from its first samples ``(n, *shape)``."""
-        rows = features_first(samples).astype(np.float64)
-        channels = rows.mean(axis=tuple(range(1, rows.ndim)))
-        # In float32 the shift must be the same number.
-        channels = channels.astype(np.float32).astype(np.float64)
-        rows -= channels.reshape(-1, *[1] * (rows.ndim - 1))
-        flat = rows.reshape(*rows.shape[:2], -1)
-        return cls(
-            channels,
-            {
-                "pooled": float((flat.mean(axis=2) ** 2).sum(axis=0).mean()),
-                "flatten": float((flat**2).sum(axis=(0, 2)).mean()),
-            },
-        )
-
-
-def features_first(samples: Stored) -> Stored:
-    """Return ``(n, C, H, W)``, ``(n, T, D)`` or ``(n, D)`` as a view ``(p, n, *grid)``."""
-    return np.moveaxis(samples, 1 if samples.ndim == 4 else -1, 0)
 
 
 class PassSums:
@@ -93,13 +50,10 @@ class PassSums:
         self, plan: Plan, step: int, shifts: Mapping[int, Shift], backend: Backend = numpy_backend
     ) -> None:
         self._plan, self._work, self._shifts, self._backend = plan, plan.passes[step], shifts, backend
-        self._channels = {index: backend.load(shifts[index].channels) for index in self._work.layers}
+        self._channels = {index: backend.load(shift.channels) for index, shift in shifts.items()}
+        self._positions = {index: backend.load(shift.positions) for index, shift in shifts.items()}
         self._n = 0
-        self._by_position = {
-            index: backend.zeros((len(shifts[index].channels), *grid_of(plan.layers[index].shape)))
-            for index in self._work.layers
-        }
-        self._norm_sums: dict[tuple[View, int], Any] = {}
+        self._sums = {(own.view, own.layer): backend.zeros(_summed(plan, own)) for own in self._work.owns}
         self._panels = [_Panel(plan, space, backend) for space in self._work.spaces]
         self._tiles = [
             _TileSum(self._panel(tile.view, tile.work), tile, plan, backend) for tile in self._work.tiles
@@ -130,26 +84,28 @@ class PassSums:
         else:
             rows = home.slot(Operand(index, "native"), size, grid_of(self._plan.layers[index].shape))
         self._backend.fill(rows, values, self._channels[index])
-        self._by_position[index] += self._backend.sum_samples(rows)
+        if ("positions", index) in self._sums:
+            self._sums["positions", index] += self._backend.sum_samples(rows)
         for panel in self._panels:
             if panel.space.view == "positions":
                 panel.add_resized(index, rows, size)
-            elif panel.holds(Operand(index, "native")):
-                self._add_images(panel, index, rows, size)
+        for panel in self._panels:
+            if panel.space.view == "pooled" and panel.holds(Operand(index, "native")):
+                self._add_images(panel, index, self._backend.mean_positions(rows))
+        for panel in self._panels:
+            if panel.space.view == "flatten" and panel.holds(Operand(index, "native")):
+                if home is not None:
+                    rows = self._backend.empty(tuple(values.shape), self._plan.precision)
+                self._backend.fill(rows, values, self._positions[index])
+                flat = rows.reshape(rows.shape[0], size, -1)
+                self._add_images(panel, index, flat.swapaxes(1, 2).reshape(-1, size))
 
-    def _add_images(self, panel: _Panel, index: int, rows: Any, size: int) -> None:
-        """Write the one row that an image has under `pooled` or `flatten`, its squared norm last."""
-        view = panel.space.view
-        slot = panel.slot(Operand(index, "native"), size, ())
-        if view == "pooled":
-            slot[:-1] = self._backend.mean_positions(rows)
-        else:
-            positions = rows.reshape(rows.shape[0], size, -1)
-            slot[:-1] = positions.swapaxes(1, 2).reshape(-1, size)
-        norms = self._backend.squared_norms(slot[:-1]) - self._shifts[index].norms[view]
-        slot[-1] = norms
-        key = (view, index)
-        self._norm_sums[key] = self._norm_sums.get(key, 0.0) + norms.sum()
+    def _add_images(self, panel: _Panel, index: int, rows: Any) -> None:
+        """Write the one row ``[p, size]`` that an image has under `pooled` or `flatten`, its squared norm last."""
+        slot = panel.slot(Operand(index, "native"), rows.shape[1], ())
+        slot[:-1] = rows
+        slot[-1] = self._backend.squared_norms(slot[:-1]) - self._shifts[index].norms[panel.space.view]
+        self._sums[panel.space.view, index] += self._backend.sum_samples(slot)
 
     def _flush(self, panel: _Panel) -> None:
         """Add the products of the rows that a panel holds to their sums, and empty it."""
@@ -179,17 +135,22 @@ class PassSums:
         comoments = {part.own: part.finished() for part in self._owns}
         return LeafState.from_sums(self._plan, self._work, self._n, means, products, comoments)
 
-    def _mean(self, own: Own) -> npt.NDArray[np.float64]:
-        """Return a layer's mean on a grid, about its shift, from its sums by position."""
-        sums = self._backend.fetch(self._by_position[own.layer])
+    def _mean(self, own: Own) -> Float64:
+        """Return a layer's mean on a grid, about its shift."""
+        sums = self._backend.fetch(self._sums[own.view, own.layer])
+        if own.view != "positions":
+            return np.asarray(sums / self._n)
         flat = sums.reshape(len(sums), -1)
         native = native_grid(self._plan.layers[own.layer], own.view)
-        if own.view == "positions":
-            if native != own.grid:
-                flat = flat * position_weights(native, own.grid).ravel()
-            return np.asarray(flat.sum(axis=1) / (self._n * prod(own.grid)))
-        features = flat.mean(axis=1) if own.view == "pooled" else flat.ravel()
-        return np.append(features, float(self._norm_sums[own.view, own.layer])) / self._n
+        if native != own.grid:
+            flat = flat * position_weights(native, own.grid).ravel()
+        return np.asarray(flat.sum(axis=1) / (self._n * prod(own.grid)))
+
+
+def _summed(plan: Plan, own: Own) -> tuple[int, ...]:
+    """Return the shape of a layer's sums under a view: one for each feature, and for each position of a row."""
+    layer = plan.layers[own.layer]
+    return (plan.width(own.view, own.layer), *(grid_of(layer.shape) if own.view == "positions" else ()))
 
 
 class _Panel:
@@ -263,7 +224,7 @@ class _TileSum:
         else:
             self._backend.add_product(self._total, x, self.panel.columns(self._y))
 
-    def finished(self) -> npt.NDArray[np.float64]:
+    def finished(self) -> Float64:
         """Return the sum, both triangles of a symmetric one."""
         if self._tile.symmetric:
             self._backend.mirror(self._total)
@@ -291,7 +252,7 @@ class _OwnSum:
             x = raised.reshape(x.shape[0], -1)
         self._backend.add_symmetric(self._total, x)
 
-    def finished(self) -> npt.NDArray[np.float64]:
+    def finished(self) -> Float64:
         """Return the sum."""
         self._backend.mirror(self._total)
         return np.asarray(self._backend.fetch(self._total))

@@ -25,7 +25,7 @@ class ChunkPairs:
     Parameters
     ----------
     shifts
-        What the moments' means are about, by layer.
+        What the moments' means are about, by layer: of each feature of the chunk's view.
     """
 
     def __init__(
@@ -39,28 +39,18 @@ class ChunkPairs:
         work = plan.passes[step]
         self.chunk = work.chunks[number]
         self.tile = work.tiles[self.chunk.tile]
-        self._plan, self._cross, self._shifts = plan, moments.cross, shifts
-        self._own = {layer: self._absolute(layer, own) for layer, own in moments.own.items()}
+        self._plan, self._cross, self._about_shift = plan, moments.cross, moments.own
+        self._own = {layer: self._absolute(own, shifts[layer]) for layer, own in moments.own.items()}
 
     @property
     def view(self) -> View:
         """Return the view of the rows."""
         return self.tile.view
 
-    @property
-    def _augmented(self) -> bool:
-        return self.view != "positions"
-
-    def _absolute(self, layer: int, own: Moments) -> Moments:
-        """Return a layer's moments with its mean about the origin."""
-        shift = self._shift(layer)
-        return Moments(own.n, own.mean + (np.append(shift, 0.0) if self._augmented else shift), own.comoment)
-
-    def _shift(self, layer: int) -> npt.NDArray[np.float64]:
-        shift = self._shifts[layer]
-        if self.view == "flatten":
-            return np.repeat(shift, (self._plan.width(self.view, layer) - 1) // len(shift))
-        return shift
+    def _absolute(self, own: Moments, shift: npt.NDArray[np.float64]) -> Moments:
+        """Return a layer's moments without its norm's, and its mean about the origin."""
+        features = own if self.view == "positions" else own.unaugmented
+        return Moments(own.n, features.mean + shift, features.comoment)
 
     def pair(self, pair: Pair) -> PairMoments:
         """Return the moments of one directed pair."""
@@ -74,6 +64,11 @@ class ChunkPairs:
         )
         cut = cut.swap() if turned else cut
         x, y = self._own[source], self._own[target]
-        if not self._augmented:
+        if self.view == "positions":
             return PairMoments(x, y, cut.comoment)
-        return pair_from_augmented(x, y, cut, shift_x=self._shift(source), shift_y=self._shift(target))
+        # About the shifts, next to which the means are small: their norms lose no digits to a large mean.
+        origin_x, origin_y = np.zeros(len(x.mean)), np.zeros(len(y.mean))
+        about_shift = pair_from_augmented(
+            self._about_shift[source], self._about_shift[target], cut, shift_x=origin_x, shift_y=origin_y
+        )
+        return PairMoments(x, y, about_shift.xy, about_shift.norm_products)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stitchpipe.algebra.backends import open_backend
-from stitchpipe.engine.accumulate import SHIFT_SAMPLES, PassSums, Shift
+from stitchpipe.engine.accumulate import PassSums
 from stitchpipe.engine.finalise import SplitMoments, finalise
 from stitchpipe.engine.leaf import ChunkMoments, LeafState, names_of_chunk
 from stitchpipe.engine.opening import open_layer
+from stitchpipe.engine.shift import SHIFT_SAMPLES, Shift
+from stitchpipe.rows import VIEWS
 from storage import Address, Representation, Store
 from storage.summaries import WORK, Summaries
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.algebra.backends import DeviceName
-    from stitchpipe.engine.accumulate import Stored
     from stitchpipe.engine.finalise import Request
     from stitchpipe.engine.plan import Pass, Plan
+    from stitchpipe.engine.shift import Stored
 
 ACCUMULATION_VERSION = 1
 """Raised when the same leaf would hold other sums."""
@@ -92,7 +94,7 @@ def find_shifts(place: Workplace, plan: Plan, step: int, split: int, key: str) -
     """
     name = shift_key(key, split)
     if not is_there(place, name):
-        first = np.arange(shift_samples(plan, split))
+        first = slice(0, shift_samples(plan, split))
         keep_shifts(
             place, plan, step, name, lambda index: _reader(place, plan, index, split).read_rows(first)
         )
@@ -102,10 +104,12 @@ def find_shifts(place: Workplace, plan: Plan, step: int, split: int, key: str) -
 def keep_shifts(place: Workplace, plan: Plan, step: int, name: str, first: Callable[[int], Stored]) -> None:
     """Keep the shifts of a pass's layers under a name; `first` gives the first samples of a layer."""
     arrays: dict[str, npt.NDArray[np.float64]] = {}
+    flattened = {own.layer for own in plan.passes[step].owns if own.view == "flatten"}
     for index in plan.passes[step].layers:
-        shift = Shift.of(first(index))
+        shift = Shift.of(first(index), flattened=index in flattened)
         arrays[f"channels{index}"] = shift.channels
-        arrays[f"norms{index}"] = np.array([shift.norms["pooled"], shift.norms["flatten"]])
+        arrays[f"positions{index}"] = shift.positions
+        arrays[f"norms{index}"] = np.array([shift.norms.get(view, 0.0) for view in VIEWS])
     place.summaries.write(WORK, name, arrays, {}, durable=False)
 
 
@@ -197,13 +201,13 @@ def _split_moments(
     summaries: Summaries, plan: Plan, step: int, number: int, shifts: str, leaves: Sequence[str]
 ) -> SplitMoments:
     work = plan.passes[step]
-    names = names_of_chunk(work, number)
+    names, view = names_of_chunk(work, number), work.tiles[work.chunks[number].tile].view
     heads = [summaries.read(WORK, leaf, []).content for leaf in leaves]
     found = _shifts(summaries.read(WORK, shifts).arrays, work)
     return SplitMoments(
         leaves=[partial(_load, summaries, plan, step, number, leaf, names) for leaf in leaves],
         samples=[head["n_samples"] for head in heads],
-        shifts={index: shift.channels for index, shift in found.items()},
+        shifts={index: shift.features(view) for index, shift in found.items()},
     )
 
 
@@ -220,7 +224,8 @@ def _shifts(arrays: Mapping[str, npt.NDArray[Any]], work: Pass) -> dict[int, Shi
     return {
         index: Shift(
             arrays[f"channels{index}"],
-            dict(zip(("pooled", "flatten"), map(float, arrays[f"norms{index}"]), strict=True)),
+            arrays[f"positions{index}"],
+            dict(zip(VIEWS, map(float, arrays[f"norms{index}"]), strict=True)),
         )
         for index in work.layers
     }

@@ -30,7 +30,9 @@ SPLIT = SplitShape("data", "test", tuple((start, min(start + 7, 61)) for start i
 def layers_of(shapes, itemsize=4, splits=1):
     """Return layers of some shapes, for plans of which nothing is read."""
     return [
-        LayerShape("m", f"layer{number}", tuple(f"{number}-{split}" for split in range(splits)), shape, itemsize)
+        LayerShape(
+            "m", f"layer{number}", tuple(f"{number}-{split}" for split in range(splits)), shape, itemsize
+        )
         for number, shape in enumerate(shapes)
     ]
 

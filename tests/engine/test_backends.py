@@ -14,10 +14,11 @@ import torch
 from stitchpipe.algebra.backends import numpy_backend, open_backend
 from stitchpipe.algebra.errors import BackendError
 from stitchpipe.engine import work
-from stitchpipe.engine.accumulate import PassSums, Shift
+from stitchpipe.engine.accumulate import PassSums
 from stitchpipe.engine.gpus import VISIBLE, OneGpuEach, deal_gpus
 from stitchpipe.engine.plan import BACKEND_BYTES, PlanError, make_plan
 from stitchpipe.engine.shapes import LayerShape, SplitShape
+from stitchpipe.engine.shift import Shift
 from stitchpipe.rows import VIEWS
 from tests.engine.test_execute import compared, planned
 
@@ -53,7 +54,7 @@ def blocks_of(dtype=np.float32):
 
 
 def moments(plan, blocks, backend):
-    shifts = {index: Shift.of(block[:32]) for index, block in enumerate(blocks)}
+    shifts = {index: Shift.of(block[:32], flattened=True) for index, block in enumerate(blocks)}
     sums = PassSums(plan, 0, shifts, backend)
     for start, stop in ((0, 32), (32, 40), (40, SAMPLES)):
         sums.add(stop - start, ((index, block[start:stop]) for index, block in enumerate(blocks)))
@@ -78,7 +79,7 @@ def test_both_libraries_give_the_same_moments(view, precision, dtype, device):
         if name.startswith("mean") and view != "positions":
             # The last column is a difference of squared norms: right to the digits of what is subtracted.
             own = plan.passes[0].owns[int(name.removeprefix("mean"))]
-            scale = max(scale, Shift.of(blocks[own.layer][:32]).norms[view])
+            scale = max(scale, Shift.of(blocks[own.layer][:32], flattened=True).norms[view])
         np.testing.assert_allclose(found.arrays[name], values, rtol=0, atol=TOLERANCE[precision] * scale)
 
 

@@ -100,9 +100,7 @@ def test_the_bytes_are_those_of_the_layers_of_each_pass(wish, room):
         return
     per_sample = 0
     for work in plan.passes:
-        needed = {
-            index for tile in work.tiles for index in (*tile.sources, *tile.targets)
-        }
+        needed = {index for tile in work.tiles for index in (*tile.sources, *tile.targets)}
         assert set(work.layers) == needed
         assert len(work.layers) == len(needed)
         per_sample += sum(layers[index].sample_bytes for index in work.layers)
@@ -171,7 +169,9 @@ def test_what_cannot_fit_is_refused_with_the_memory_that_makes_it_fit(wish, room
 
 def test_a_refusal_names_the_pair_and_offers_pooling_only_where_that_helps():
     wide = layers_of([(64, 24, 24)])
-    with pytest.raises(PlanError, match=r"m/layer0 into m/layer0, view 'flatten'.*or compare under the view 'pooled'"):
+    with pytest.raises(
+        PlanError, match=r"m/layer0 into m/layer0, view 'flatten'.*or compare under the view 'pooled'"
+    ):
         planned(wide, {"flatten": all_pairs(wide)}, 2**30)
     planned(wide, {"pooled": all_pairs(wide)}, 2**30)
     vectors = layers_of([(30_000,)])

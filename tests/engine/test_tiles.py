@@ -37,10 +37,7 @@ def wishes(draw, least=1, most=9):
 def products_of(tile):
     """Return each product of a tile as the directed pairs that it serves."""
     if tile.symmetric:
-        return [
-            {(s, t), (t, s)}
-            for s, t in itertools.combinations_with_replacement(tile.sources, 2)
-        ]
+        return [{(s, t), (t, s)} for s, t in itertools.combinations_with_replacement(tile.sources, 2)]
     back = tile.mutual
     return [{(s, t), (t, s)} if back else {(s, t)} for s in tile.sources for t in tile.targets]
 

@@ -64,9 +64,13 @@ def join(parts: Sequence[Rows]) -> Rows:
 
 
 def fill(into: Rows, values: Rows, shift: Rows) -> None:
-    """Set ``into [p, n, …]`` to ``values − shift``, both converted to its dtype first; values must be finite."""
+    """Set ``into [p, n, …]`` to ``values − shift``, both converted to its dtype first; values must be finite.
+
+    `shift` is of features ``[p]``, or of features and positions ``[p, …]``.
+    """
     into[...] = widen(values) if values.dtype == np.float16 else values
-    into -= shift.astype(into.dtype).reshape(-1, *[1] * (into.ndim - 1))
+    by_position = shift.shape[1:] or [1] * (into.ndim - 2)
+    into -= shift.astype(into.dtype).reshape(-1, 1, *by_position)
 
 
 def resize(rows: Rows, axes: tuple[Float64, Float64], into: Rows) -> None:

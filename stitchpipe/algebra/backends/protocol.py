@@ -48,7 +48,10 @@ class Backend(Protocol):
         """Return rows of several operands, one behind the other along the first axis."""
 
     def fill(self, into: Any, values: Any, shift: Any) -> None:
-        """Set ``into [p, n, …]`` to ``values − shift [p]``, both converted to its dtype first; values are finite."""
+        """Set ``into [p, n, …]`` to ``values − shift``, both converted to its dtype first; values are finite.
+
+        `shift` is of features ``[p]``, or of features and positions ``[p, …]``.
+        """
 
     def resize(self, rows: Any, axes: tuple[Any, Any], into: Any) -> None:
         """Set ``into [p, n, H', W']`` to ``rows [p, n, H, W]``, mapped by ``[H', H]`` and ``[W', W]``."""

@@ -98,9 +98,10 @@ class TorchBackend:
         return torch.cat(list(parts))
 
     def fill(self, into: Tensor, values: Tensor, shift: Tensor) -> None:
-        """Set ``into [p, n, …]`` to ``values − shift``, both converted to its dtype first."""
+        """Set ``into [p, n, …]`` to ``values − shift``, of ``[p]`` or ``[p, …]``, both converted to its dtype first."""
         into.copy_(values)
-        into.sub_(shift.to(into.dtype).reshape(-1, *[1] * (into.ndim - 1)))
+        by_position = shift.shape[1:] or [1] * (into.ndim - 2)
+        into.sub_(shift.to(into.dtype).reshape(-1, 1, *by_position))
 
     def resize(self, rows: Tensor, axes: tuple[Float64, Float64], into: Tensor) -> None:
         """Set ``into [p, n, H', W']`` to ``rows [p, n, H, W]``, mapped by ``[H', H]`` and ``[W', W]``."""
