@@ -10,6 +10,7 @@ import numpy as np
 
 from stitchpipe.capture.determinism import CaptureError, check_deterministic
 from stitchpipe.capture.kept import is_finite, kept
+from stitchpipe.capture.precision import precision
 from stitchpipe.graph import extractor
 from stitchpipe.models import weights_digest
 
@@ -113,7 +114,8 @@ class Source:
     def probe(self) -> None:
         """Check the network on the split's first images in storage order, two at least."""
         positions = self.split.original_index[: max(self.settings.batch_size, 2)].tolist()
-        check_deterministic(self.in_full, self.images.batch(positions).to(self.device))
+        with precision(self.settings.precision, self.device):
+            check_deterministic(self.in_full, self.images.batch(positions).to(self.device))
 
 
 def _check_same_images(images: ImageSplit, split: Split) -> None:

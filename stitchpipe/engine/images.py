@@ -131,16 +131,10 @@ class ImagesJob:
         parts = (layer.fingerprints[-1], layer.model, layer.layer, view, self.n_images, IMAGES_VERSION)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
-    def batches_key(self, view: View, leaf: int) -> str:
-        """Return the key of the sums over the batches of one leaf, where they are kept."""
-        parts = (
-            [asdict(layer) for layer in self.layers],
-            asdict(self.split),
-            view,
-            BATCH_ROWS,
-            IMAGES_VERSION,
-        )
-        return f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]}-batches{leaf}"
+    def work_key(self, view: View, what: str, leaf: int) -> str:
+        """Return the key under which work in progress on a leaf's images is kept."""
+        parts = ([asdict(layer) for layer in self.layers], asdict(self.split), view, what, IMAGES_VERSION)
+        return f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]}-{what}{leaf}"
 
 
 def keep_images(job: ImagesJob, index: int, view: View) -> None:
@@ -297,7 +291,7 @@ def _undefined(job: ImagesJob, undefined: UndefinedIndexError, name: str) -> Out
 
 def minibatches(job: ImagesJob, view: View, leaf: int) -> MinibatchHSIC | None:
     """Return the HSIC of all layers over the batches of one leaf; None where it has no batch of 4 images."""
-    key = job.batches_key(view, leaf)
+    key = job.work_key(view, "batches", leaf)
     if has_batches(job.summaries, key):
         return read_batches(job.summaries, key)
     total: MinibatchHSIC | None = None
