@@ -90,7 +90,7 @@ def compare(
         keys=keys,
     )
     written = 0
-    for results in _carry_out(sweep, folder, ends, wanted, scheduler, report):
+    for results in filter(None, _carry_out(sweep, folder, ends, wanted, scheduler, report)):
         part = key_of([(result.key, result.index) for result in results])
         folder.catalogue.write(COMPARED + part, results)
         written += len(results)
