@@ -17,7 +17,7 @@ from storage import Address, LayerSpec, open_store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stitchpipe.engine.plan import Precision
+    from stitchpipe.engine.memory import Precision
 
 WIDTH, ROWS = 512, 2048
 DECOMPOSED = 256
