@@ -12,7 +12,7 @@ from storage import arrays
 from storage.codecs import UndecodableError
 from storage.confirmed import asked_again
 from storage.errors import CorruptError, NotFoundError, SymlinkError
-from storage.layout import COMMITS, marker_name
+from storage.layout import marker_key
 from storage.records import read_record
 from storage.schema import MARKER, ShardRecord, digest_of
 from storage.shard_format import chunk_digest, shard_index
@@ -62,7 +62,7 @@ class ShardReader:
         CorruptError
             The marker is missing, damaged or another one.
         """
-        key = f"{self.dump}/{COMMITS}/{self.pass_name}/{marker_name(self.row_group)}"
+        key = marker_key(self.dump, self.pass_name, self.row_group)
         try:
             return _shard_record(self.place, key, self.record.layer, self.seal.digest)
         except (NotFoundError, KeyError) as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import StoreError
 from storage.evict import out_of_sight
-from storage.layout import COMMITS
+from storage.layout import COMMITS, DUMP_RECORD, MANIFEST_NAME
 from storage.names import encode_name
 from storage.place import PARTIAL, QUARANTINE
 from storage.records import read_record
@@ -151,7 +151,7 @@ def find_garbage(place: Place, *, older_than_s: float = LEASE_S, now_s: float | 
             by_dump["/".join(parts[:3])].append(entry)
     abandoned: list[DumpGarbage] = []
     in_use: list[tuple[str, float]] = []
-    held = {entry.key.split("/", 3)[3] for entry in quarantined if entry.key.endswith("/manifest.json")}
+    held = {entry.key.split("/", 3)[3] for entry in quarantined if entry.key.endswith(f"/{MANIFEST_NAME}")}
     for dump, entries in sorted(by_dump.items()):
         leftovers = _leftovers(place, dump, entries, held)
         newest = max(entry.modified_s for entry in entries)
@@ -212,7 +212,7 @@ def _judge(key: str, claims: _Claims) -> tuple[int, str] | None:
     if len(below) == 2 and below[0] == "activations" and below[1].startswith("c."):
         return None if key in claims.shards else (_SHARDS, "a shard that no manifest names")
     if not claims.passes:
-        return (_IDENTITY if key == f"{COMMITS}/dump.json" else _REST), "a dump without any manifest"
+        return (_IDENTITY if key == DUMP_RECORD else _REST), "a dump without any manifest"
     if top != COMMITS and below and top not in claims.layers:
         return _REST, "a layer without any manifest"
     return None
@@ -243,7 +243,7 @@ def _new_records(place: Place, garbage: DumpGarbage) -> Iterator[str]:
 def _demand_shards_of(place: Place, marker: str, removed: set[str]) -> None:
     """Remove a new marker that vouches for a shard that was removed a moment before, unless it is sealed."""
     home, _, name = marker.rpartition("/")
-    if not name.startswith("row-group-") or place.size(f"{home}/manifest.json") is not None:
+    if not name.startswith("row-group-") or place.size(f"{home}/{MANIFEST_NAME}") is not None:
         return
     shards = read_record(place, marker, kind=MARKER)["shards"]
     if any(shard["key"] in removed for shard in shards.values()):

@@ -11,7 +11,7 @@ from storage import arrays
 from storage.codecs import UndecodableError
 from storage.confirmed import read_confirmed
 from storage.errors import ConflictError, CorruptError
-from storage.layout import COMMITS, chunk_rows
+from storage.layout import COMMITS, DUMP_RECORD, chunk_rows
 from storage.names import encode_name
 from storage.schema import FileRecord
 from storage.splits import commits_array, sample_coordinates
@@ -65,7 +65,7 @@ def sealed_flag() -> Mapping[str, bytes]:
 
 def group_records(place: Place, dump: DumpIdentity) -> tuple[FileRecord, ...]:
     """Return size and digest of the files of a dump's own group, as they lie on the disk."""
-    wanted = {**group_files(dump), f"{COMMITS}/dump.json": None}
+    wanted = {**group_files(dump), DUMP_RECORD: None}
     return tuple(
         FileRecord.of(name, read_confirmed(place, f"{dump.key}/{name}", wanted=data))
         for name, data in wanted.items()

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 COMMITS = "commits"
 """Name of the scalar arrays below which records lie: Zarr lists what is inside groups, never inside arrays."""
 
+DUMP_RECORD = f"{COMMITS}/dump.json"
+"""Where in its group the record lies of which dump it is."""
+
+MANIFEST_NAME = "manifest.json"
+
 CHUNK_BYTES = 1 << 18
 """What an inner chunk may hold, uncompressed, unless the user says: the least a reader of single rows decodes."""
 
@@ -173,9 +178,29 @@ def dump_key(dataset: str, split: str, model: str, fingerprint: str) -> str:
     return f"{split_key(dataset, split)}/{encode_name(model)}~{fingerprint[:12]}"
 
 
-def marker_name(row_group: int) -> str:
-    """Return the file name of a row group's marker."""
-    return f"row-group-{row_group:05d}.json"
+def split_record_key(split: str) -> str:
+    """Return the key of the record that commits the split whose group is `split`."""
+    return f"{split}/{COMMITS}/split.json"
+
+
+def dump_record_key(dump: str) -> str:
+    """Return the key of the record of which dump the group `dump` is."""
+    return f"{dump}/{DUMP_RECORD}"
+
+
+def pass_key(dump: str, pass_name: str) -> str:
+    """Return the key below which the records of one pass of a dump lie."""
+    return f"{dump}/{COMMITS}/{pass_name}"
+
+
+def marker_key(dump: str, pass_name: str, row_group: int) -> str:
+    """Return the key of the marker of a row group in one pass of a dump."""
+    return f"{pass_key(dump, pass_name)}/row-group-{row_group:05d}.json"
+
+
+def manifest_key(dump: str, pass_name: str) -> str:
+    """Return the key of the manifest that seals one pass of a dump."""
+    return f"{pass_key(dump, pass_name)}/{MANIFEST_NAME}"
 
 
 def _check_ids(sample_ids: Sequence[str]) -> None:

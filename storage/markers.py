@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import CorruptError
-from storage.layout import COMMITS, marker_name
+from storage.layout import marker_key
 from storage.records import create_record, read_record
 from storage.schema import MARKER, digest_of_bytes, digest_of_ids
 
@@ -30,7 +30,7 @@ class Markers:
 
     def key(self, row_group: int) -> str:
         """Return the key of a row group's marker."""
-        return f"{self.dump.key}/{COMMITS}/{self.pass_name}/{marker_name(row_group)}"
+        return marker_key(self.dump.key, self.pass_name, row_group)
 
     def exists(self, row_group: int) -> bool:
         """Return whether a row group has its marker, from whichever writer."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from storage.errors import AmbiguousError, ConflictError, CorruptError, EvictedError, NotFoundError
-from storage.layout import COMMITS, dump_key
+from storage.layout import COMMITS, dump_key, manifest_key
 from storage.names import encode_name
 from storage.records import read_record
 from storage.retired import latest_of, retired_since, retirements
@@ -76,7 +76,7 @@ def all_manifests(place: Place, dump: str) -> Iterator[Manifest]:
 
 def manifest_of(place: Place, dump: str, pass_name: str) -> Manifest | None:
     """Return the manifest of one pass whole, or None where it was not sealed; errors as `all_manifests`."""
-    key = f"{dump}/{COMMITS}/{pass_name}/manifest.json"
+    key = manifest_key(dump, pass_name)
     version = place.version(key)
     return None if version is None else _read_version(place, dump, pass_name, key, version)
 

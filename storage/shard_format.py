@@ -77,7 +77,25 @@ def shard_index(table: ChunkTable, n_chunks: int) -> bytes:
     return data + crc.to_bytes(4, "little")
 
 
-def read_index(data: bytes, n_chunks: int) -> Iterator[tuple[int, int]]:
+def read_table(data: bytes | memoryview, n_chunks: int, address: str) -> ChunkTable:
+    """Return the chunk table of a whole shard out of its bytes; `address` is what its digests are bound to.
+
+    Raises
+    ------
+    UndecodableError
+        The shard is not chunks one behind the other and their index.
+    """
+    ranges = list(read_index(data, n_chunks))
+    table = ChunkTable(
+        tuple(stop - start for start, stop in ranges),
+        tuple(chunk_digest(address, i, memoryview(data)[a:b]) for i, (a, b) in enumerate(ranges)),
+    )
+    if data[sum(table.n_bytes) :] != shard_index(table, n_chunks):
+        raise UndecodableError("chunks that do not lie one behind the other")
+    return table
+
+
+def read_index(data: bytes | memoryview, n_chunks: int) -> Iterator[tuple[int, int]]:
     """Yield ``(start, stop)`` of each chunk of a whole shard; absent ones are left out.
 
     Raises

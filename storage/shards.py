@@ -13,7 +13,7 @@ from storage.codecs import UndecodableError
 from storage.errors import CorruptError
 from storage.layout import shard_key
 from storage.schema import ShardRecord
-from storage.shard_format import ChunkTable, chunk_digest, read_index, shard_index
+from storage.shard_format import ChunkTable, chunk_digest, read_table, shard_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,19 +183,13 @@ def shard_of_bytes(slot: ShardSlot, data: bytes) -> tuple[ShardRecord, npt.NDArr
     )
     view = memoryview(data)
     try:
-        ranges = list(read_index(data, layout.n_chunks))
-        if len(ranges) * layout.chunk_rows != len(values):
-            raise UndecodableError(f"{len(ranges)} chunks for {n_rows} rows")
-        for chunk, (start, stop) in enumerate(ranges):
+        table = read_table(data, layout.n_chunks, slot.digest_address)
+        if len(table) * layout.chunk_rows != len(values):
+            raise UndecodableError(f"{len(table)} chunks for {n_rows} rows")
+        for chunk, (start, length) in enumerate(zip(table.starts, table.n_bytes, strict=True)):
             rows = slice(chunk * layout.chunk_rows, (chunk + 1) * layout.chunk_rows)
-            layout.codec.decode(view[start:stop], values[rows], check=True)
+            layout.codec.decode(view[start : start + length], values[rows], check=True)
     except UndecodableError as error:
         raise slot.corrupt("a whole shard", str(error)) from error
-    table = ChunkTable(
-        tuple(stop - start for start, stop in ranges),
-        tuple(chunk_digest(slot.digest_address, i, view[a:b]) for i, (a, b) in enumerate(ranges)),
-    )
     rows_there = values[:n_rows]
-    if ranges != [(a, a + n) for a, n in zip(table.starts, table.n_bytes, strict=True)]:
-        raise slot.corrupt("chunks one behind the other", "another order")
     return ShardRecord(slot.key, len(data), n_rows, absmax(rows_there), table), rows_there

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from storage import arrays
 from storage.confirmed import read_confirmed
 from storage.errors import ConflictError, NotFoundError, SampleIdError
-from storage.layout import COMMITS, plan_split, row_group_bounds, split_key
+from storage.layout import COMMITS, plan_split, row_group_bounds, split_key, split_record_key
 from storage.names import encode_name
 from storage.records import create_record, read_record
 from storage.schema import FORMAT, FileRecord, digest_of_ids, plain
@@ -118,7 +118,7 @@ def add_split(place: Place, split: Split) -> Split:
     """
     beside = arrays_beside(place, split)
     content = {**_content(split), "files": [asdict(FileRecord.of(key, data)) for key, data in beside.items()]}
-    key = f"{split_key(split.dataset, split.name)}/{COMMITS}/split.json"
+    key = split_record_key(split_key(split.dataset, split.name))
     if not create_record(place, key, kind=SPLIT, content=content):
         stored = read_record(place, key, kind=SPLIT)
         _demand_same(stored, content, where=f"{split.dataset}/{split.name}")
@@ -180,7 +180,7 @@ def load_split(place: Place, dataset: str, name: str) -> Split:
     CorruptError
         Its record was damaged.
     """
-    key = f"{split_key(dataset, name)}/{COMMITS}/split.json"
+    key = split_record_key(split_key(dataset, name))
     version = place.version(key)
     if version is None:
         raise NotFoundError(

@@ -8,7 +8,7 @@ from storage.errors import LayoutError, ReadOnlyError
 from storage.evict import evict, evicted
 from storage.garbage import LEASE_S, find_garbage
 from storage.groups import flag_sealed
-from storage.layout import COMMITS
+from storage.layout import dump_record_key, split_record_key
 from storage.read import Representation
 from storage.records import read_cached, settle_record
 from storage.repair import repair
@@ -131,7 +131,7 @@ class Store:
         """Return ``(data set, split)`` of every split, sorted."""
         found = []
         for key in split_keys(self._place):
-            content = read_cached(self._place, f"{key}/{COMMITS}/split.json", kind=SPLIT)
+            content = read_cached(self._place, split_record_key(key), kind=SPLIT)
             if content is not None:
                 found.append((str(content["dataset"]), str(content["split"])))
         return sorted(found)
@@ -191,7 +191,7 @@ class Store:
             sample_digest=samples.sample_digest,
         )
         about = {"model": model, "fingerprint": dump.fingerprint, "identity": dump.identity}
-        settle_record(self._place, f"{dump.key}/{COMMITS}/dump.json", kind="dump", content=about)
+        settle_record(self._place, dump_record_key(dump.key), kind="dump", content=about)
         sealed = sealed_specs(self._place, dump.key)
         demand_same_specs(dump, layers, sealed)
         flag_sealed(self._place, dump, sealed)

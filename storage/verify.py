@@ -10,7 +10,7 @@ import numpy as np
 from storage.chunks import ShardReader
 from storage.errors import REMEDY, CorruptError, StoreError
 from storage.groups import sealed_flag
-from storage.layout import COMMITS, marker_name
+from storage.layout import marker_key, split_record_key
 from storage.names import encode_name
 from storage.records import read_record
 from storage.retired import retirement_key, retirements
@@ -87,7 +87,7 @@ def verify(
     used = {key.rpartition("/")[0] for key, passes in sealed.items() if passes}
     yield from _problems_of_record(place, STORE_RECORD, STORE, label="store", complete=bool(used))
     for key in split_keys(place, dataset=dataset, split=split):
-        record = f"{key}/{COMMITS}/split.json"
+        record = split_record_key(key)
         yield from _problems_of_record(place, record, SPLIT, label=key, complete=key in used)
     for key, passes in sealed.items():
         for manifest in passes:
@@ -205,7 +205,7 @@ def _problems_beside(place: Place, dump: str, manifest: Manifest) -> Iterator[Pr
             yield Problem(
                 representation=dump,
                 row_group=None,
-                file=place.path(f"{dump.rpartition('/')[0]}/{COMMITS}/split.json"),
+                file=place.path(split_record_key(dump.rpartition("/")[0])),
                 expected=f"samples with the digest {manifest.sample_digest[:12]}",
                 found=stored[:12],
                 remedy=REMEDY,
@@ -215,7 +215,7 @@ def _problems_beside(place: Place, dump: str, manifest: Manifest) -> Iterator[Pr
     for file in manifest.files:
         yield from _problems_of_file(place, dump, file, label=dump)
     for row_group in range(len(manifest.row_groups)):
-        key = f"{dump}/{COMMITS}/{manifest.pass_name}/{marker_name(row_group)}"
+        key = marker_key(dump, manifest.pass_name, row_group)
         yield from _problems_of_record(place, key, MARKER, label=dump, complete=True)
     for name, layer in manifest.layers.items():
         label = _Shards(place, dump, manifest, name).label

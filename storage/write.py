@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.errors import LayoutError, UnfinishedError
 from storage.groups import flag_sealed, group_records, layer_records, set_up_layers
-from storage.layout import COMMITS, marker_name, part_of
+from storage.layout import manifest_key, marker_key, part_of
 from storage.markers import Markers
 from storage.records import read_record, settle_record
 from storage.row_groups import RowGroupWriter
@@ -244,7 +244,7 @@ class Dump:
 
     @property
     def _manifest_key(self) -> str:
-        return f"{self.identity.key}/{COMMITS}/{self._pass_name}/manifest.json"
+        return manifest_key(self.identity.key, self._pass_name)
 
     def _keep_sound_row_groups(self) -> None:
         """Take over the row groups that a retirement of these layers said are sound: mark them in this pass too."""
@@ -256,7 +256,7 @@ class Dump:
             records = {}
             provenance = self.provenance
             for name, layer in self._retired.items():
-                key = f"{self.identity.key}/{COMMITS}/{layer.pass_name}/{marker_name(row_group)}"
+                key = marker_key(self.identity.key, layer.pass_name, row_group)
                 old = read_record(self._place, key, kind=MARKER)
                 records[name], provenance = ShardRecord.from_json(old["shards"][name]), old["provenance"]
             self._set_up()

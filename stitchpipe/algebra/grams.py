@@ -141,11 +141,15 @@ class SampleGram:
             scatter=max(0.0, self.scatter + 2.0 * d_projection + d_squared - self.width * d_mean**2),
         )
 
+    @property
+    def squared_mean(self) -> float:
+        """‖μ‖²."""
+        return self.scatter + self.width * self.mean**2
+
     def origin_products(self) -> Array:
         """Return xᵢ·xⱼ of the rows as they came, ``[n, n]``. Time and memory O(n²)."""
         with_mean = self.projections + self.mean * self.sums
-        squared_mean = self.scatter + self.width * self.mean**2
-        return self.products + with_mean[:, None] + with_mean[None, :] + squared_mean
+        return self.products + with_mean[:, None] + with_mean[None, :] + self.squared_mean
 
     def feature_comoments(self) -> Array:
         """Return Σₖ(xᵢₖ − x̄ᵢ)(xⱼₖ − x̄ⱼ), each sample centred over its features, ``[n, n]``. Time O(n²)."""
@@ -176,6 +180,5 @@ class SampleGram:
             ``too_few_rows`` for a single sample, ``constant`` where all samples are the same.
         """
         xp = namespace(self.products)
-        mean_norm = sqrt(self.scatter + self.width * self.mean**2)
-        mean = xp.full((1,), mean_norm, dtype=self.products.dtype, device=self.products.device)
+        mean = xp.full((1,), sqrt(self.squared_mean), dtype=self.products.dtype, device=self.products.device)
         return variation(Moments(self.n, mean, self.products), index=index, side="layer")

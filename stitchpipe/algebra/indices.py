@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING
 from stitchpipe.algebra.cca import SVCCA_VARIANCE
 from stitchpipe.algebra.description import ISOTROPIC, LINEAR, Index, Parameter, Transformation
 from stitchpipe.algebra.image_indices import IMAGE_INDICES
-from stitchpipe.algebra.least_squares import LOW_RANK
-from stitchpipe.algebra.penalty import RIDGE
+from stitchpipe.algebra.map_indices import MAP_INDICES
+from stitchpipe.algebra.penalty import ridge_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CCA_COST = "O(p·q·min(p, q)), and O(p³) once per side"
-_MAP_COSTS = {
-    "affine": "O(p²·q), and O(p³) once per source",
-    "ridge": "O(p²·q), and O(p³) once per source",
-    "orthogonal": "O(p·q·(p + q)), and O(p³) once per side",
-    "low_rank": "O(p·q·(p + q)), and O(p³) once per source",
-}
 
 
 def _similarity(  # noqa: PLR0913 - one argument per thing to know
@@ -82,62 +76,6 @@ def _distance(  # noqa: PLR0913 - one argument per thing to know
         literature=literature,
         parameter=parameter,
     )
-
-
-def _ridge(of: str) -> Parameter:
-    return Parameter(
-        symbol="λ",
-        meaning=f"the penalty, in units of the total variance of {of}",
-        value=RIDGE,
-        largest=inf,
-        label="λ = {:g}",
-    )
-
-
-def _matching(
-    family: str,
-    label: str,
-    source: frozenset[Transformation],
-    *,
-    map_is: str,
-    literature: str,
-    parameter: Parameter | None = None,
-) -> tuple[Index, Index]:
-    """Describe both held-out figures of one family of maps."""
-    prefix = "dm" if family == "affine" else f"dm_{family}"
-    r2 = Index(
-        name=f"{prefix}_r2",
-        label=f"{label}, R²",
-        meaning=f"Share of the target's variance that {map_is} explains on held-out images. Below 0 where the map "
-        "does worse than the mean.",
-        symmetric=False,
-        metric=False,
-        larger_is_more_similar=True,
-        range=(-inf, 1.0),
-        source_invariances=source,
-        target_invariances=ISOTROPIC,
-        cost=_MAP_COSTS[family],
-        literature=literature,
-        family=family,
-        parameter=parameter,
-    )
-    struct = Index(
-        name=f"{prefix}_struct",
-        label=f"{label}, structural error",
-        meaning=f"Squared error on held-out images of {map_is}, over the target's squared norm. Comparable between "
-        "sources of one target, not between targets.",
-        symmetric=False,
-        metric=False,
-        larger_is_more_similar=False,
-        range=(0.0, inf),
-        source_invariances=source,
-        target_invariances=frozenset({"scaling", "rotation"}),
-        cost=_MAP_COSTS[family],
-        literature=literature,
-        family=family,
-        parameter=parameter,
-    )
-    return r2, struct
 
 
 _ALIGNMENTS = (
@@ -226,7 +164,7 @@ _CORRELATIONS = (
         "geometric mean of the effective dimensions. Defined where CCA is not, and 1 for a layer with itself.",
         cost=_CCA_COST,
         literature="Vinod 1976; Williams et al. 2021",
-        parameter=_ridge("each side"),
+        parameter=ridge_parameter("each side"),
     ),
 )
 _SHAPE_COST = "O(p·q·min(p, q))"
@@ -268,50 +206,10 @@ _SHAPES = (
         largest=inf,
         cost="O(p·q·(p + q)), and O(p³) once per side",
         literature="Boix-Adserà et al. 2022",
-        parameter=_ridge("each side"),
+        parameter=ridge_parameter("each side"),
     ),
 )
-_MATCHINGS = (
-    *_matching(
-        "affine",
-        "Direct matching",
-        LINEAR,
-        map_is="the affine least-squares map from the source",
-        literature="Balogh and Jelasity 2025",
-    ),
-    *_matching(
-        "ridge",
-        "Ridge matching",
-        ISOTROPIC,
-        map_is="the affine map from the source fitted with a ridge penalty",
-        literature="Hoerl and Kennard 1970",
-        parameter=_ridge("the source"),
-    ),
-    *_matching(
-        "orthogonal",
-        "Orthogonal matching",
-        ISOTROPIC,
-        map_is="the Procrustes rotation of the source (a partial isometry where widths differ), scaled and shifted,",
-        literature="Schönemann 1966; Schönemann and Carroll 1970",
-    ),
-    *_matching(
-        "low_rank",
-        "Low-rank matching",
-        LINEAR,
-        map_is="the best affine map of at most the given rank from the source",
-        literature="Izenman 1975",
-        parameter=Parameter(
-            symbol="r",
-            meaning="the largest rank of the map",
-            value=LOW_RANK,
-            largest=inf,
-            label="rank {:g}",
-            whole=True,
-        ),
-    ),
-)
-
 INDICES: Mapping[str, Index] = MappingProxyType(
-    {index.name: index for index in (*_ALIGNMENTS, *_CORRELATIONS, *_SHAPES, *_MATCHINGS, *IMAGE_INDICES)}
+    {index.name: index for index in (*_ALIGNMENTS, *_CORRELATIONS, *_SHAPES, *MAP_INDICES, *IMAGE_INDICES)}
 )
 """Every index by its name in results, with the default of its parameter."""

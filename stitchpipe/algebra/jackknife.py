@@ -1,22 +1,164 @@
-"""stub."""
+"""Delete-a-group jackknife: intervals from what a statistic is without each group of images."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
+from scipy.special import stdtrit
+
+from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FEWEST_GROUPS = 5
+"""With fewer the t quantile says more about the number of groups than the groups say about the statistic."""
+
+Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
 
-@dataclass(frozen=True)
+class Mergeable(Protocol):
+    """A summary of some samples that can be merged with that of other samples."""
+
+    def merge(self, other: Any, /) -> Any:
+        """Return the summary of the samples of both."""
+
+
+Summary = TypeVar("Summary", bound=Mergeable)
+
+
+@dataclass(frozen=True, eq=False)
 class Interval:
-    low: float
-    high: float
-    standard_error: float
+    """Confidence limits of statistics, arrays of one shape.
+
+    Attributes
+    ----------
+    low, high
+        estimate ∓ t·standard_error, t of groups − 1 degrees of freedom. Not cut to the range of the statistic.
+    estimate
+        The value less its bias.
+    standard_error
+        Jackknife standard error.
+    bias
+        Jackknife estimate of the bias of the value. Where it exceeds the standard error the value is one of its
+        sample size, and the limits are only as good as the correction.
+    groups
+        Their number.
+    level
+        Nominal coverage.
+    """
+
+    low: Floats
+    high: Floats
+    estimate: Floats
+    standard_error: Floats
+    bias: Floats
     groups: int
+    level: float
 
 
-def jackknife(value, leave_one_out, group_sizes, level=0.95):
-    loo = np.asarray(leave_one_out)
-    G = len(loo)
-    h = np.sum(group_sizes) / np.asarray(group_sizes)
-    ps = h * value - (h - 1) * loo
-    se = np.sqrt(np.mean((ps - ps.mean()) ** 2 / (h - 1)))
-    return Interval(float(value - 2.09 * se), float(value + 2.09 * se), float(se), G)
+def jackknife(value: Any, leave_one_out: Any, group_sizes: Any, *, level: float = 0.95) -> Interval:
+    """Return confidence limits of statistics from their values without each of G groups.
+
+    With m_j samples in group j, n = Σm_j, h_j = n/m_j, θ the value and θ₍ⱼ₎ that without group j, the estimate is
+    θ_J = Gθ − Σ(1 − m_j/n)θ₍ⱼ₎ and its variance Σ(h_jθ − (h_j − 1)θ₍ⱼ₎ − θ_J)²/(h_j − 1)/G. For equal groups it is
+    the usual (G − 1)/G·Σ(θ₍ⱼ₎ − mean)². The limits are about θ_J: they are for the value that infinitely many
+    samples would have, not for the mean of values at n, from which the plain value of a biased index does not
+    differ.
+
+    Parameters
+    ----------
+    value
+        ``[...]``, the statistics of all samples.
+    leave_one_out
+        ``[G, ...]``, those without each group.
+    group_sizes
+        ``[G]``, how many images are in each group. The image is the unit: all rows of one image belong to one group,
+        and images must fall into groups by chance, not by class.
+    level
+        Nominal coverage, in (0, 1).
+
+    Raises
+    ------
+    RowsError
+        Shapes that do not belong together, groups without images, a level outside (0, 1).
+    UndefinedIndexError
+        ``too_few_groups`` (G < 5); ``undefined_without_a_group``: a statistic is not finite. Leave out the columns
+        of what is undefined before calling, and give those the status of the statistic itself.
+
+    Notes
+    -----
+    Time and memory O(G) for each statistic. Coverage seen in simulations stands in ``DESIGN.md``. Quenouille 1956;
+    Busing, Meijer and van der Leeden 1999 (unequal groups).
+    """
+    whole, without = np.asarray(value, dtype=np.float64), np.asarray(leave_one_out, dtype=np.float64)
+    sizes = np.asarray(group_sizes, dtype=np.float64)
+    _check(whole, without, sizes, level)
+    groups = len(sizes)
+    h = (sizes.sum() / sizes).reshape(-1, *([1] * whole.ndim))
+    # written with differences from the value, so that nothing cancels where groups hardly matter
+    moved = (h - 1.0) * (whole - without)
+    bias = -(moved / h).sum(axis=0)
+    squares = (moved + bias) ** 2 / (h - 1.0)
+    error = np.sqrt(squares.sum(axis=0) / groups)
+    half = float(stdtrit(groups - 1, 0.5 + 0.5 * level)) * error
+    estimate = whole - bias
+    return Interval(estimate - half, estimate + half, estimate, error, bias, groups, level)
+
+
+def leave_one_out(parts: Sequence[Summary]) -> list[Summary]:
+    """Return the summary of all parts but one, for each part; nothing is subtracted, so no digits are lost.
+
+    Prefixes and suffixes are merged once each: 3G merges for G ≥ 2 parts.
+    """
+    if len(parts) < 2:
+        raise UndefinedIndexError(
+            status="too_few_groups",
+            where="jackknife",
+            expected="at least 2 groups, so that something is left without one",
+            found=f"{len(parts)}",
+            remedy="Cut the samples into more groups.",
+        )
+    before, after = [parts[0]], [parts[-1]]
+    for part, other in zip(parts[1:-1], reversed(parts[1:-1]), strict=True):
+        before.append(before[-1].merge(part))
+        after.append(after[-1].merge(other))
+    after.reverse()
+    between = [one.merge(other) for one, other in zip(before[:-1], after[1:], strict=True)]
+    return [after[0], *between, before[-1]]
+
+
+def _check(value: Floats, without: Floats, sizes: Floats, level: float) -> None:
+    if sizes.ndim != 1 or without.shape != (*sizes.shape, *value.shape):
+        raise RowsError(
+            where="jackknife",
+            expected=f"leave-one-out values of shape (G, *{value.shape}) and G group sizes",
+            found=f"shapes {without.shape} and {sizes.shape}",
+            remedy="Put the groups first, in the order of their sizes.",
+        )
+    if not (sizes > 0).all() or not 0.0 < level < 1.0:
+        raise RowsError(
+            where="jackknife",
+            expected="groups of at least 1 image and a level between 0 and 1",
+            found=f"a smallest group of {sizes.min(initial=0):g} and level {level!r}",
+            remedy="Leave empty groups out.",
+        )
+    if len(sizes) < FEWEST_GROUPS:
+        raise UndefinedIndexError(
+            status="too_few_groups",
+            where="jackknife",
+            expected=f"at least {FEWEST_GROUPS} groups",
+            found=f"{len(sizes)}",
+            remedy="Cut the samples into more groups; twenty are usual.",
+        )
+    finite = np.isfinite(without).all(axis=0) & np.isfinite(value)
+    if not finite.all():
+        raise UndefinedIndexError(
+            status="undefined_without_a_group",
+            where="jackknife",
+            expected="statistics that are defined with and without each group",
+            found=f"{int((~finite).sum())} that are not",
+            remedy="Use larger groups, or leave these statistics without an interval.",
+        )

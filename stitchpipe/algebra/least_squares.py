@@ -36,7 +36,7 @@ def fit_direct_matching(pair: PairMoments, *, storage_eps: float = EPS64) -> Aff
     Notes
     -----
     Defined for any input: a constant source gives W = 0 with rank 0. Time O(p²·q), and O(p³) once per source;
-    memory O(p² + p·q). The error of W is about eps·cond²: 1e-9 at cond 1e4, 1e-5 at 1e6.
+    memory O(p² + p·q). The error of W is about eps·cond²: 1e-8 at cond 1e4, 1e-4 at 1e6.
     Balogh and Jelasity 2025, arXiv 2412.11299 (direct matching).
     """
     x = pair.x.retained(storage_eps)

@@ -108,7 +108,9 @@ def mutual_knn(X: Array, Y: Array, *, k: int = NEIGHBOURS) -> float:
 def mutual_neighbours(sources: Sequence[NeighbourSets], targets: Sequence[NeighbourSets]) -> Array:
     """Return `mutual_knn` of every source with every target, ``[L_x, L_y]``.
 
-    Time O(n·k·L_x·L_y), memory 8·n² bytes for each target, up to half a GiB. Raises RowsError where samples or k differ.
+    Time O(n·k·L_x·L_y), memory 8·n² bytes for each target, up to half a GiB.
+
+    Raises RowsError where samples or k differ.
     """
     check_same_neighbourhoods(sources, targets)
     xp, n = namespace(sources[0].weights), sources[0].n

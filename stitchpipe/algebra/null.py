@@ -61,7 +61,7 @@ class PermutationNull:
     undefined: Mapping[tuple[int, int], UndefinedIndexError] = field(default_factory=dict)
 
     def calibrated(self, *, level: float = 0.05) -> Calibration:
-        """Return thresholds, scores and p for all pairs (`calibrate`); look into `undefined` before using one."""
+        """Return thresholds, scores and p of all pairs (`calibrate`); consult `undefined` before using one."""
         return calibrate(self.observed, self.null, level=level)
 
     def of_pair(self, x: int, y: int) -> tuple[float, Array]:

@@ -7,9 +7,10 @@ The scale of a layer and its dead channels then do not matter, and one λ means 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from typing import TYPE_CHECKING
 
+from stitchpipe.algebra.description import Parameter
 from stitchpipe.algebra.guards import directions_of
 from stitchpipe.algebra.inputs import Array, namespace
 from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 
 RIDGE = 1e-2
 """The λ of figure 1 of Boix-Adserà et al. (2022): directions with less than 1 % of the variance are muted."""
+
+
+def ridge_parameter(of: str) -> Parameter:
+    """Describe λ as the parameter of an index that penalises `of`."""
+    return Parameter(
+        symbol="λ",
+        meaning=f"the penalty, in units of the total variance of {of}",
+        value=RIDGE,
+        largest=inf,
+        label="λ = {:g}",
+    )
 
 
 @dataclass(frozen=True, eq=False)

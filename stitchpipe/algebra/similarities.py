@@ -23,8 +23,7 @@ def cosines(gram: SampleGram, *, index: str) -> Array:
     UndefinedIndexError
         ``degenerate``: a sample is zero.
     """
-    products = gram.origin_products()
-    return _normalised(products, products, index=index, fault="zero")
+    return _normalised(gram, gram.origin_products(), index=index, fault="zero")
 
 
 def correlations(gram: SampleGram, *, index: str) -> Array:
@@ -37,14 +36,15 @@ def correlations(gram: SampleGram, *, index: str) -> Array:
     UndefinedIndexError
         ``degenerate``: a sample is constant over its features.
     """
-    return _normalised(gram.feature_comoments(), gram.origin_products(), index=index, fault="constant")
+    return _normalised(gram, gram.feature_comoments(), index=index, fault="constant")
 
 
-def _normalised(products: Array, origin: Array, *, index: str, fault: str) -> Array:
-    """Return products over their norms; a norm must exceed the rounding of the row it was computed from."""
+def _normalised(gram: SampleGram, products: Array, *, index: str, fault: str) -> Array:
+    """Return products over their norms, which must exceed the rounding of ‖x̃ᵢ‖² + ‖μ‖² that they came from."""
     xp = namespace(products)
     squared = xp.linalg.diagonal(products)
-    flat = squared <= 64.0 * EPS64 * xp.linalg.diagonal(origin)
+    terms = xp.linalg.diagonal(gram.products) + gram.squared_mean
+    flat = squared <= 64.0 * EPS64 * terms
     count = int(xp.sum(xp.astype(flat, xp.int64)))
     if count:
         raise UndefinedIndexError(

@@ -186,6 +186,10 @@ class Run(Section):
         description="precision in which blocks of rows are multiplied; sums are float64. float32 is about twice as "
         "fast and right to about 6 digits",
     )
+    backend: Literal["numpy", "torch"] = Field(
+        default="numpy",
+        description="array library of these products; torch forms them on run.device, one local worker per GPU",
+    )
     torch_threads: Count = Field(
         default=1, description="of forward passes and training; no faster with two on two shared cores"
     )
@@ -194,7 +198,7 @@ class Run(Section):
     )
     queue_mib: Count = Field(default=128, description="what of a dump may wait to be written")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="for forward passes and training"
+        default="auto", description="for forward passes and training, and for products by torch"
     )
 
 

@@ -233,8 +233,8 @@ def _result(
         q=width_of(y.shape, place[0]),
         rank=defined.rank if defined else None,
         condition=defined.condition if defined else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
+        low=float(interval.low) if interval else None,
+        high=float(interval.high) if interval else None,
         source_digest=request.digests[source],
         target_digest=request.digests[target],
     )

@@ -103,7 +103,7 @@ class ImagesJob:
         Of the null, and 0 for none.
     """
 
-    store: Store
+    store: Store | None
     summaries: Summaries
     layers: tuple[LayerShape, ...]
     split: SplitShape
@@ -117,6 +117,8 @@ class ImagesJob:
 
     def reader(self, index: int) -> Representation:
         """Open a layer on the scored split."""
+        if self.store is None:
+            raise ValueError("no store, and the images of a layer are not kept")
         layer = self.layers[index]
         address = Address(self.split.dataset, self.split.name, layer.model, layer.layer)
         return self.store.representation(address, fingerprint=layer.fingerprints[-1])

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
+from stitchpipe.algebra.backends import numpy_backend
 from storage import Address, LayerSpec, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stitchpipe.algebra.backends import Backend
     from stitchpipe.engine.memory import Precision
 
 WIDTH, ROWS = 512, 2048
@@ -44,11 +45,11 @@ class Rates:
     read_bytes_per_s: float
 
 
-def measured_rates(precision: Precision) -> Rates:
+def measured_rates(precision: Precision, backend: Backend = numpy_backend) -> Rates:
     """Return this machine's rates, the best of a few trials of each. Writes 16 MiB to a temporary folder."""
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), backend.one_thread():
         return Rates(
-            2 * WIDTH * WIDTH * ROWS / _best(_product(precision)),
+            2 * WIDTH * WIDTH * ROWS / _best(_product(precision, backend)),
             40 * DECOMPOSED**3 / _best(_decomposition()),
             _read_rate(),
         )
@@ -64,10 +65,16 @@ def _best(work: Callable[[], object]) -> float:
     return min(found)
 
 
-def _product(precision: Precision) -> Callable[[], object]:
-    rows = np.random.default_rng(0).standard_normal((WIDTH, ROWS)).astype(precision)
-    multiply = blas.dgemm if precision == "float64" else blas.sgemm
-    return lambda: multiply(1.0, rows.T, rows.T, trans_a=1)
+def _product(precision: Precision, backend: Backend) -> Callable[[], object]:
+    """Return a product as the engine forms it; the corner that is fetched waits for a GPU to finish."""
+    rows = backend.load(np.random.default_rng(0).standard_normal((WIDTH, ROWS)).astype(precision))
+    total = backend.zeros((WIDTH, WIDTH))
+
+    def multiply() -> object:
+        backend.add_product(total, rows, rows)
+        return backend.fetch(total[:1, :1])
+
+    return multiply
 
 
 def _decomposition() -> Callable[[], object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from stitchpipe.catalogue import COMPARED
 from stitchpipe.config import ConfigError, Sweep
 from stitchpipe.engine.execute import Job, cluster, execute, execute_images
 from stitchpipe.engine.finalise import Request, without_grid
+from stitchpipe.engine.gpus import deal_gpus
 from stitchpipe.engine.images import LINEAR, ImagesJob, indices_of_images
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.shapes import LayerShape, SplitShape
@@ -20,7 +22,7 @@ from stitchpipe.rows import grid_label, width_of
 from stitchpipe.sweep.ends import STITCH_VIEW, Ends, map_key, open_ends, pair_keys
 from stitchpipe.sweep.folder import key_of, opened_store, writable_summaries
 from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
-from stitchpipe.sweep.networks import layer_table
+from stitchpipe.sweep.networks import gpus, layer_table
 from stitchpipe.sweep.progress import Report, silent
 from stitchpipe.sweep.unfinished import Unfinished
 
@@ -88,7 +90,7 @@ def compare(
         keys=keys,
     )
     written = 0
-    for results in _carry_out(sweep, folder, ends, wanted, scheduler, report):
+    for results in filter(None, _carry_out(sweep, folder, ends, wanted, scheduler, report)):
         part = key_of([(result.key, result.index) for result in results])
         folder.catalogue.write(COMPARED + part, results)
         written += len(results)
@@ -170,11 +172,22 @@ def _carry_out(
         return
     shapes, splits = _shapes(ends, wanted)
     work = _Work(sweep, folder, ends, wanted, shapes, splits)
-    run = sweep.run
-    with cluster(scheduler, workers=run.workers, memory_limit_bytes=run.memory_limit_bytes) as client:
+    with _cluster(sweep, scheduler) as client:
         outcomes = work.compare_images(client, report)
         yield work.image_results(outcomes)
         yield from work.compare_moments(client, outcomes, report)
+
+
+@contextmanager
+def _cluster(sweep: Sweep, scheduler: str | None) -> Iterator[Client]:
+    """Connect to the Dask cluster at an address, or start one: where products are formed on GPUs, a worker for each."""
+    run = sweep.run
+    count = gpus(sweep) if run.backend == "torch" and scheduler is None else 0
+    workers = min(run.workers, count) if count else run.workers
+    with cluster(scheduler, workers=workers, memory_limit_bytes=run.memory_limit_bytes) as client:
+        if count:
+            deal_gpus(client, count)
+        yield client
 
 
 def _shapes(ends: Ends, wanted: _Wanted) -> tuple[tuple[LayerShape, ...], tuple[SplitShape, ...]]:
@@ -214,7 +227,9 @@ class _Work:
         self._digests = tuple(end.test.digest for end in ends.values())
         self._names = list(ends)
         self._place = {name: number for number, name in enumerate(ends)}
-        self._workplace = Workplace(opened_store(sweep, folder), writable_summaries(sweep, folder))
+        self._workplace = Workplace(
+            opened_store(sweep, folder), writable_summaries(sweep, folder), sweep.run.device
+        )
         images = min(MOST_IMAGES, splits[-1].n_samples)
         self._of_images = {
             view: indices_of_images(view, names, shapes, images) for view, names in wanted.indices.items()
@@ -309,6 +324,7 @@ class _Work:
             memory_limit_bytes=run.memory_limit_bytes,
             precision=run.products,
             intervals=self._sweep.certainty.intervals,
+            backend=run.backend,
         )
         request = Request(
             indices={view: indices.get(view, ()) for view in unfinished.planned},

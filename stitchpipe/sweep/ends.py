@@ -90,6 +90,7 @@ def pair_keys(sweep: Sweep, ends: Ends, table: Compare) -> dict[tuple[LayerName,
         first.test.sample_digest,
         table.view,
         sweep.run.products,
+        sweep.run.backend,
         sweep.certainty.model_dump(),
         ALGEBRA_VERSION,
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.sweep.folder import Folder
 
-__all__ = ["SPLITS", "TEST", "TRAIN", "device_of", "fix_threads", "layer_table", "network", "splits"]
+__all__ = ["SPLITS", "TEST", "TRAIN", "device_of", "fix_threads", "gpus", "layer_table", "network", "splits"]
 
 
 def splits(data: Data) -> Mapping[str, ImageSplit]:
@@ -115,6 +115,11 @@ def device_of(sweep: Sweep) -> torch.device:
         )
     use_gpu = sweep.run.device != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if use_gpu else "cpu")
+
+
+def gpus(sweep: Sweep) -> int:
+    """Return how many GPUs the sweep may use on this machine."""
+    return torch.cuda.device_count() if device_of(sweep).type == "cuda" else 0
 
 
 def fix_threads(sweep: Sweep) -> None:

@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from stitchpipe.algebra.backends import open_backend
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.rates import measured_rates
@@ -200,12 +201,14 @@ def _plan(sweep: Sweep, shapes: list[LayerShape], sizes: list[SplitShape]) -> Pl
         memory_limit_bytes=sweep.run.memory_limit_bytes,
         precision=sweep.run.products,
         intervals=sweep.certainty.intervals,
+        backend=sweep.run.backend,
     )
 
 
 def _comparison_rows(sweep: Sweep, cost: Cost, passes: int) -> list[tuple[str, str]]:
     """Return what comparing costs, and the least time that this machine's rates allow."""
-    rates = measured_rates(sweep.run.products)
+    run = sweep.run
+    rates = measured_rates(run.products, open_backend(run.backend, run.device))
     seconds = {
         "products": cost.flops / rates.flops_per_s,
         "finalisation": cost.finalisation_flops / rates.finalisation_flops_per_s,

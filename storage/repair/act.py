@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import CorruptError, NotFoundError, SymlinkError
 from storage.evict import out_of_sight
-from storage.layout import COMMITS, marker_name
+from storage.layout import dump_record_key, marker_key, split_record_key
 from storage.place import QUARANTINE
 from storage.records import read_record
 from storage.repair.bench import Bench, Quarantined
@@ -148,7 +148,7 @@ def _repair_root(bench: Bench) -> None:
 
 def _is_store(place: Place) -> bool:
     """Return whether a place without a store's record was a store."""
-    return any(entry.key.endswith(f"/{COMMITS}/split.json") for entry in place.entries())
+    return any(entry.key.endswith(split_record_key("")) for entry in place.entries())
 
 
 def _repair_dump(
@@ -162,7 +162,7 @@ def _repair_dump(
         return []
     identity = repair_dump(bench, dump, split, on_shard)
     if identity is None:
-        where = f"{dump}/{COMMITS}/dump.json"
+        where = dump_record_key(dump)
         remedy = "Dump the model again: shards that are there are adopted."
         found = Problem(dump, None, bench.place.path(where), "a record of which dump this is", "none", remedy)
         bench.left += [found] if _was_touched(bench.place, dump) else []
@@ -185,8 +185,10 @@ def _interrupted(bench: Bench, dump: DumpIdentity, split: Split) -> Iterator[Red
     if not _was_touched(place, dump.key):
         return
     groups = set(range(len(split.row_groups)))
-    homes = [f"{dump.key}/{COMMITS}/{name}" for name in unsealed_passes(place, dump.key)]
-    missing = [{g for g in groups if place.size(f"{home}/{marker_name(g)}") is None} for home in homes]
+    missing = [
+        {group for group in groups if place.size(marker_key(dump.key, name, group)) is None}
+        for name in unsealed_passes(place, dump.key)
+    ]
     fewest = min(missing, key=len, default=groups)
     lost = layers_of_lost_passes(bench, dump)
     for name in dict.fromkeys([*unsealed_layers(bench, dump), *lost]):

@@ -10,11 +10,11 @@ from storage.chunks import ShardReader
 from storage.codecs import UndecodableError
 from storage.errors import CorruptError, NotFoundError
 from storage.groups import group_files, layer_files, sealed_flag
-from storage.layout import COMMITS, marker_name
+from storage.layout import DUMP_RECORD, marker_key
 from storage.names import encode_name
 from storage.records import create_record, read_record, record_bytes
 from storage.schema import MARKER, Encoding, ShardRecord, digest_of, digest_of_bytes, digest_of_ids
-from storage.shard_format import ChunkTable, chunk_digest, read_index, shard_index
+from storage.shard_format import read_table
 from storage.shards import digest_address
 from storage.verify import Problem, problem_of
 
@@ -60,7 +60,7 @@ def _settle_beside(bench: Bench, dump: DumpIdentity, split: Split, claim: Claim)
     if not claim.live:
         return set()
     about = {"model": dump.model, "fingerprint": dump.fingerprint, "identity": dump.identity}
-    made = {**group_files(dump), f"{COMMITS}/dump.json": record_bytes("dump", about)}
+    made = {**group_files(dump), DUMP_RECORD: record_bytes("dump", about)}
     whole = bench.settle_all(dump.key, claim.manifest.files, made, label=dump.label())
     again = set() if whole else set(claim.live)
     for name in claim.live:
@@ -122,7 +122,7 @@ def _settle_marker(
     bench: Bench, dump: DumpIdentity, split: Split, manifest: Manifest, row_group: int, layers: set[str]
 ) -> set[str] | None:
     """Rebuild a damaged marker from sound shards; return the layers it now vouches for, or None if it was sound."""
-    key = f"{dump.key}/{COMMITS}/{manifest.pass_name}/{marker_name(row_group)}"
+    key = marker_key(dump.key, manifest.pass_name, row_group)
     found = "the record of other shards"
     try:
         shards = read_record(bench.place, key, kind=MARKER)["shards"]
@@ -178,15 +178,9 @@ def _record_of_shard(
     seal = layer.shards[row_group]
     layout = arrays.describe(layer.metadata.encode())
     try:
-        data = memoryview(place.read(f"{dump.key}/{seal.key}"))
-        ranges = list(read_index(bytes(data), layout.n_chunks))
+        data = place.read(f"{dump.key}/{seal.key}")
+        table = read_table(data, layout.n_chunks, digest_address(dump.fingerprint, seal.key))
     except (CorruptError, NotFoundError, UndecodableError):
         return None
-    address = digest_address(dump.fingerprint, seal.key)
-    table = ChunkTable(
-        tuple(stop - start for start, stop in ranges),
-        tuple(chunk_digest(address, i, data[start:stop]) for i, (start, stop) in enumerate(ranges)),
-    )
     record = ShardRecord(seal.key, len(data), seal.n_rows, seal.absmax, table)
-    whole = data[sum(table.n_bytes) :] == shard_index(table, layout.n_chunks)
-    return record if whole and _is_record(record.to_json(), layer, row_group) else None
+    return record if _is_record(record.to_json(), layer, row_group) else None

@@ -9,7 +9,7 @@ from storage import arrays
 from storage.errors import CorruptError, NotFoundError, StoreError
 from storage.evict import out_of_sight
 from storage.groups import group_files
-from storage.layout import COMMITS
+from storage.layout import COMMITS, dump_record_key, manifest_key
 from storage.records import read_cached, read_record, record_bytes
 from storage.repair.claims import Claim, repair_claim
 from storage.repair.unsealed import lost_manifests, rebuild_manifest, repair_unsealed, settle_layers
@@ -69,7 +69,7 @@ def _take_out_manifests(bench: Bench, dump: str) -> None:
         try:
             manifest_of(bench.place, dump, name)
         except CorruptError as error:
-            bench.take_out(f"{dump}/{COMMITS}/{name}/manifest.json", problem_of(error, label=dump))
+            bench.take_out(manifest_key(dump, name), problem_of(error, label=dump))
 
 
 def _mend_history(bench: Bench, dump: str) -> None:
@@ -111,7 +111,7 @@ def _number(key: str) -> int:
 def _settle_identity(bench: Bench, dump: str, split: Split) -> DumpIdentity | None:
     """Return which dump this is, from a manifest, its own record or its group; restore the record if it was lost."""
     place = bench.place
-    key = f"{dump}/{COMMITS}/dump.json"
+    key = dump_record_key(dump)
     sealed = next(iter(all_manifests(place, dump)), None)
     if sealed is not None:
         return DumpIdentity(split.dataset, split.name, sealed.model, sealed.identity, sealed.sample_digest)

@@ -9,7 +9,7 @@ import numpy as np
 from storage import arrays
 from storage.codecs import UndecodableError
 from storage.errors import CorruptError, NotFoundError
-from storage.layout import COMMITS, row_group_bounds
+from storage.layout import row_group_bounds, split_record_key
 from storage.records import read_record
 from storage.schema import FileRecord, digest_of_ids
 from storage.sealed import all_manifests
@@ -29,7 +29,7 @@ _REMEDY = (
 def repair_split(bench: Bench, key: str) -> Split | None:
     """Repair the split under `key`; return it, or None where there is none that could be relied on."""
     place = bench.place
-    record = f"{key}/{COMMITS}/split.json"
+    record = split_record_key(key)
     sealed = _sealed_over(place, key)
     wanted = None if sealed is None else sealed.sample_digest
     problem, split, files = None, None, []
@@ -60,7 +60,7 @@ def _settle_files(bench: Bench, key: str, split: Split, files: list[FileRecord],
     present = [file for file in files if complete or bench.place.size(file.key) is not None]
     if bench.settle_all("", present, made, label=key):
         return
-    record = f"{key}/{COMMITS}/split.json"
+    record = split_record_key(key)
     expected = "a record of the files beside it"
     bench.take_out(record, Problem(key, None, bench.place.path(record), expected, "one of older files", ""))
     _commit(bench, key, split)
@@ -75,7 +75,7 @@ def arrays_made(place: Place, split: Split) -> dict[str, bytes]:
 
 def _rebuilt(bench: Bench, key: str, problem: Problem, sealed: Manifest | None) -> Split | None:
     """Make a split's record again from the arrays beside it, or say that it cannot be done."""
-    record = f"{key}/{COMMITS}/split.json"
+    record = split_record_key(key)
     split = _from_arrays(bench.place, key, sealed)
     bench.take_out(record, problem)
     if split is None:
@@ -92,7 +92,7 @@ def _commit(bench: Bench, key: str, split: Split) -> None:
     for name, data in arrays_made(bench.place, split).items():
         bench.demand(name, data, label=key)
     add_split(bench.place, split)
-    bench.restored.append(f"{key}/{COMMITS}/split.json")
+    bench.restored.append(split_record_key(key))
 
 
 def _sealed_over(place: Place, key: str) -> Manifest | None:

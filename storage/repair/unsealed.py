@@ -12,7 +12,7 @@ from storage import arrays
 from storage.codecs import UndecodableError
 from storage.errors import CorruptError, NotFoundError, StoreError
 from storage.groups import layer_files
-from storage.layout import COMMITS, marker_name
+from storage.layout import COMMITS, MANIFEST_NAME, manifest_key, marker_key, pass_key
 from storage.names import decode_name, encode_name
 from storage.place import QUARANTINE
 from storage.records import read_record
@@ -39,7 +39,7 @@ def repair_unsealed(bench: Bench, dump: DumpIdentity, split: Split, claimed: set
     marked: set[str] = set()
     for pass_name in unsealed_passes(bench.place, dump.key):
         for row_group in range(len(split.row_groups)):
-            key = f"{dump.key}/{COMMITS}/{pass_name}/{marker_name(row_group)}"
+            key = marker_key(dump.key, pass_name, row_group)
             if bench.place.size(key) is not None and not _is_stale(bench.place, dump, pass_name, key):
                 marked |= _repair_marker(bench, dump, key, row_group, claimed)
     for name in bench.place.directories(dump.key):
@@ -75,16 +75,14 @@ def rebuild_manifest(bench: Bench, dump: DumpIdentity, split: Split, pass_name: 
     """Seal a pass again whose manifest was lost, if all its markers are sound; return whether it was done."""
     place = bench.place
     try:
-        keys = [
-            f"{dump.key}/{COMMITS}/{pass_name}/{marker_name(group)}" for group in range(len(split.row_groups))
-        ]
-        specs = _specs(place, dump, read_record(place, keys[0], kind=MARKER)["metadata"])
+        first = read_record(place, marker_key(dump.key, pass_name, 0), kind=MARKER)
+        specs = _specs(place, dump, first["metadata"])
         history = retirements(place, dump.key)
         for generation in range(len(history) + 1):
             if pass_digest(specs, generation) == pass_name:
                 gone = frozenset(name for past in history[generation:] for name in past.layers)
                 Dump.taken_up(place, dump, split, layers=specs, generation=generation, gone=gone).seal()
-                bench.restored.append(f"{dump.key}/{COMMITS}/{pass_name}/manifest.json")
+                bench.restored.append(manifest_key(dump.key, pass_name))
                 return True
     except (StoreError, UndecodableError, KeyError):
         pass
@@ -108,7 +106,7 @@ def layers_of_lost_passes(bench: Bench, dump: DumpIdentity) -> list[str]:
     live = {name for manifest in manifests(place, dump.key) for name in manifest.layers}
     named: dict[str, None] = {}
     for pass_name in lost_manifests(place, dump.key):
-        for entry in place.entries(f"{dump.key}/{COMMITS}/{pass_name}"):
+        for entry in place.entries(pass_key(dump.key, pass_name)):
             with suppress(StoreError, KeyError):
                 named |= dict.fromkeys(read_record(place, entry.key, kind=MARKER)["metadata"])
     return [name for name in named if name not in live]
@@ -120,7 +118,7 @@ def lost_manifests(place: Place, dump: str) -> list[str]:
     for entry in place.entries(QUARANTINE):
         _, _, rest = entry.key.removeprefix(f"{QUARANTINE}/").partition(f"/{dump}/{COMMITS}/")
         pass_name, _, name = rest.partition("/")
-        if name == "manifest.json" and manifest_of(place, dump, pass_name) is None:
+        if name == MANIFEST_NAME and manifest_of(place, dump, pass_name) is None:
             found.add(pass_name)
     return sorted(found)
 

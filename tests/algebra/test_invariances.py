@@ -10,7 +10,7 @@ from tests.algebra.cases import ALL, EPS, OF_MOMENTS, orthogonal, related
 
 TRANSFORMATIONS = ("translation", "scaling", "rotation", "invertible")
 SEEDS = st.integers(0, 10_000)
-FEW = settings(max_examples=12, deadline=None)
+FEW = settings(max_examples=6, deadline=None)
 CONDITION = 30.0  # of the invertible map: enough for SVCCA to drop directions; related() has 5 itself
 
 

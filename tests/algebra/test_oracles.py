@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import oracles
+from tests import oracles, oracles_samples
 
 
-def test_oracles_import_numpy_and_nothing_of_ours():
-    tree = ast.parse(Path(oracles.__file__).read_text())
+@pytest.mark.parametrize("module", [oracles, oracles_samples])
+def test_oracles_import_numpy_and_nothing_of_ours(module):
+    tree = ast.parse(Path(module.__file__).read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert names == {"numpy", "__future__"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from storage import CorruptError, Encoding, StoreError, chunks, open_store, records, sealed, splits
-from storage.shards import read_index
+from storage.shard_format import read_index
 from tests.storage.small_dump import address, begin, new_store, tree
 
 KINDS = ("shards", "markers", "manifests", "other")

@@ -3,10 +3,13 @@ import os
 import shutil
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 
 from storage import CorruptError, StoreError, SymlinkError, open_store
+from storage.codecs import UndecodableError
+from storage.shard_format import ChunkTable, chunk_digest, read_table, shard_index
 from tests.storage.small_dump import SHAPES, address, begin, blocks_of, dumped, finish, new_store, tree, truth
 
 
@@ -372,3 +375,20 @@ def test_reads_that_are_not_checked_say_so_and_still_compare_the_checksum(store)
     flip(one, 40)
     with pytest.raises(CorruptError, match="CRC-32C"):
         unchecked.read(0)
+
+
+def test_a_shard_is_chunks_one_behind_the_other_and_their_index():
+    chunks, address = [b"one", b"second", b"3"], "fingerprint/layer/c.0"
+    digests = tuple(chunk_digest(address, i, data) for i, data in enumerate(chunks))
+    table = ChunkTable(tuple(map(len, chunks)), digests)
+    whole = b"".join(chunks) + shard_index(table, 5)
+    assert read_table(whole, 5, address) == table
+    gap = b"".join(chunks) + b"\0" + shard_index(table, 5)
+    index = np.frombuffer(shard_index(table, 5)[:-4], "<u8").reshape(5, 2)[[1, 0, 2, 3, 4]].tobytes()
+    other_order = b"".join(chunks) + index + google_crc32c.value(index).to_bytes(4, "little")
+    for data in (gap, other_order):
+        with pytest.raises(UndecodableError, match="one behind the other"):
+            read_table(data, 5, address)
+    for data, n_chunks in ((whole, 4), (whole[:-1], 5), (b"", 5)):
+        with pytest.raises(UndecodableError, match="no index"):
+            read_table(data, n_chunks, address)
