@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import Compare
     from stitchpipe.engine.images import Named, Outcome
-    from stitchpipe.engine.plan import Chunk
+    from stitchpipe.engine.steps import Chunk
     from stitchpipe.rows import View
     from stitchpipe.sweep.folder import Folder
 
