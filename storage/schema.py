@@ -43,6 +43,10 @@ class Address:
         """Return the address as people write it."""
         return f"{self.dataset}/{self.split}/{self.model}/{self.layer}"
 
+    def label(self, fingerprint: str) -> str:
+        """Return how people tell the representations of this name apart: with the first digits of the fingerprint."""
+        return f"{self} ({fingerprint[:12]})"
+
 
 @dataclass(frozen=True)
 class LayerSpec:
@@ -110,7 +114,7 @@ class DumpIdentity:
 
     def label(self, layer: str = "*") -> str:
         """Return how errors name a representation of this dump."""
-        return f"{Address(self.dataset, self.split, self.model, layer)} ({self.fingerprint[:12]})"
+        return Address(self.dataset, self.split, self.model, layer).label(self.fingerprint)
 
 
 @dataclass(frozen=True)

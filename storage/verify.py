@@ -147,7 +147,7 @@ class _Shards:
     def label(self) -> str:
         """How problems name the representation."""
         m = self.manifest
-        return f"{Address(m.dataset, m.split, m.model, self.layer)} ({m.fingerprint[:12]})"
+        return Address(m.dataset, m.split, m.model, self.layer).label(m.fingerprint)
 
     def problems(self, row_group: int, sample: _Sample) -> Iterator[Problem]:
         """Yield what is wrong with one shard; the first damaged chunk speaks for all."""
