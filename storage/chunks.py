@@ -11,10 +11,11 @@ import numpy as np
 from storage import arrays
 from storage.codecs import UndecodableError
 from storage.confirmed import asked_again
+from storage.digests import digest_of
 from storage.errors import CorruptError, NotFoundError, SymlinkError
 from storage.layout import marker_key
 from storage.recent_markers import RECENT_MARKERS
-from storage.schema import ShardRecord, digest_of
+from storage.schema import ShardRecord
 from storage.shard_format import chunk_digest, shard_index
 from storage.shards import digest_address
 

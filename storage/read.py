@@ -11,9 +11,9 @@ import numpy as np
 from storage import arrays
 from storage.batches import shuffled_batches
 from storage.chunks import ShardReader
+from storage.digests import digest_of
 from storage.errors import CorruptError, LayoutError
 from storage.layout import dump_key
-from storage.schema import digest_of
 from storage.selection import positions
 from storage.splits import load_split
 

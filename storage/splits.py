@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from storage import arrays
 from storage.confirmed import read_confirmed
+from storage.digests import digest_of_ids, plain
 from storage.errors import ConflictError, NotFoundError, SampleIdError
 from storage.layout import COMMITS, plan_split, row_group_bounds, split_key, split_record_key
 from storage.names import encode_name
 from storage.records import create_record, read_record
-from storage.schema import FORMAT, FileRecord, digest_of_ids, plain
+from storage.schema import FORMAT, FileRecord
 from storage.selection import mask_of_labels, positions_of_samples
 
 if TYPE_CHECKING:

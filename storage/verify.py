@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storage.chunks import ShardReader
+from storage.digests import digest_of_bytes
 from storage.errors import REMEDY, CorruptError, StoreError
 from storage.groups import sealed_flag
 from storage.layout import marker_key, split_record_key
@@ -15,7 +16,7 @@ from storage.names import encode_name
 from storage.records import read_record
 from storage.retired import retirement_key, retirements
 from storage.root import STORE, STORE_RECORD
-from storage.schema import MARKER, Address, FileRecord, digest_of_bytes
+from storage.schema import MARKER, Address, FileRecord
 from storage.sealed import dump_keys, manifests, split_keys
 from storage.splits import SPLIT, load_split
 from storage.summaries import SUMMARIES, Summaries

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from storage import arrays
 from storage.chunks import ShardReader
 from storage.codecs import UndecodableError
+from storage.digests import digest_of
 from storage.errors import CorruptError, NotFoundError
 from storage.groups import group_files, layer_files, sealed_flag
 from storage.layout import DUMP_RECORD
 from storage.markers import Markers
 from storage.names import encode_name
 from storage.records import read_record, record_bytes
-from storage.schema import MARKER, Encoding, ShardRecord, digest_of
+from storage.schema import MARKER, Encoding, ShardRecord
 from storage.shard_format import read_table
 from storage.shards import digest_address
 from storage.verify import Problem, problem_of
