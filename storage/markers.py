@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from storage.digests import digest_of_bytes, digest_of_ids
 from storage.errors import CorruptError
 from storage.layout import marker_key
 from storage.records import create_record, read_record
-from storage.schema import MARKER, digest_of_bytes, digest_of_ids
+from storage.schema import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

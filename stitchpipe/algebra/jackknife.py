@@ -111,7 +111,7 @@ def jackknife(value: Any, leave_one_out: Any, group_sizes: Any, *, level: float 
 def leave_one_out(parts: Sequence[Summary]) -> list[Summary]:
     """Return the summary of all parts but one, for each part; nothing is subtracted, so no digits are lost.
 
-    Prefixes and suffixes are merged once each: 3G merges for G ≥ 2 parts.
+    Prefixes and suffixes are merged once each: 3(G − 2) merges for G ≥ 2 parts.
     """
     if len(parts) < 2:
         raise UndefinedIndexError(

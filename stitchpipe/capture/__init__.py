@@ -1,6 +1,6 @@
 """From images to stored activations: one forward pass for all layers."""
 
-from stitchpipe.capture.blocks import Block, stored_blocks
+from stitchpipe.capture.blocks import Block, planned_block_bytes, stored_blocks
 from stitchpipe.capture.collect import collect, collect_together
 from stitchpipe.capture.determinism import CaptureError
 from stitchpipe.capture.dump import DumpRecord, dump
@@ -22,6 +22,7 @@ __all__ = [
     "collect_together",
     "dump",
     "identity",
+    "planned_block_bytes",
     "planned_peak_bytes",
     "provenance",
     "stored_blocks",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from stitchpipe.capture.precision import precision
+from stitchpipe.capture.settings import FLOAT32_BYTES
 from stitchpipe.capture.write_behind import as_array
 from storage import LayerSpec
 from storage.checks import checked_rows
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from stitchpipe.capture.settings import Settings
     from stitchpipe.capture.source import Source
 
 Name: TypeAlias = tuple[str, str]
@@ -62,13 +65,22 @@ def stored_blocks(sources: Mapping[str, Source], row_group: int, *, samples: int
 
     Notes
     -----
-    Holds one batch of all layers, and of the one before it less than a block.
+    Memory: `planned_block_bytes`.
     """
     start = next(iter(sources.values())).split.row_groups[row_group][0]
     for values in _cut(_batches(sources, row_group), samples):
         size = _size(values)
         yield Block(start, size, values)
         start += size
+
+
+def planned_block_bytes(shapes: Sequence[tuple[int, ...]], settings: Settings, *, samples: int) -> int:
+    """Return the most that `stored_blocks` holds of layers of these shapes, beside networks and forward passes.
+
+    Two batches (the next one is computed before the last one is given up), and a block that spans them, twice while
+    it is put together.
+    """
+    return (2 * settings.batch_size + 2 * samples) * FLOAT32_BYTES * sum(map(prod, shapes))
 
 
 def _batches(sources: Mapping[str, Source], row_group: int) -> Iterator[Values]:

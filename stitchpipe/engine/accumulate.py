@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stitchpipe.algebra.backends import numpy_backend
-from stitchpipe.engine.leaf import LeafState
-from stitchpipe.engine.plan import Operand, Plan, Space, operand, own_operand, panel_samples
+from stitchpipe.engine.leaf import LeafState, columns_of
 from stitchpipe.engine.shift import features_first
-from stitchpipe.engine.tiles import Own, Tile, native_grid, on_diagonal
+from stitchpipe.engine.steps import Operand, Space, operand, own_operand, panel_samples
+from stitchpipe.engine.tiles import Own, native_grid, on_diagonal
 from stitchpipe.resizing import adjoint_axes, gram_root_axes, position_weights, resize_axes
 from stitchpipe.rows import grid_of, rows_per_sample
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from stitchpipe.algebra.backends import Backend
+    from stitchpipe.engine.leaf import Sums
+    from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.shift import Float64, Shift, Stored
+    from stitchpipe.engine.steps import Pass
     from stitchpipe.rows import Grid, View
 
 
@@ -56,7 +59,8 @@ class PassSums:
         self._sums = {(own.view, own.layer): backend.zeros(_summed(plan, own)) for own in self._work.owns}
         self._panels = [_Panel(plan, space, backend) for space in self._work.spaces]
         self._tiles = [
-            _TileSum(self._panel(tile.view, tile.work), tile, plan, backend) for tile in self._work.tiles
+            _TileSum(self._panel(tile.view, tile.work), number, plan, self._work, backend)
+            for number, tile in enumerate(self._work.tiles)
         ]
         self._owns = [
             _OwnSum(self._panel(own.view, own_operand(plan.layers, own)[0]), own, plan, backend)
@@ -131,7 +135,7 @@ class PassSums:
             self._flush(panel)
             panel.release()
         means = {own: self._mean(own) for own in self._work.owns}
-        products = [part.finished() for part in self._tiles]
+        products = [band for part in self._tiles for band in part.finished()]
         comoments = {part.own: part.finished() for part in self._owns}
         return LeafState.from_sums(self._plan, self._work, self._n, means, products, comoments)
 
@@ -207,28 +211,43 @@ class _Panel:
 
 
 class _TileSum:
-    """The sum of a tile's products."""
+    """The sums of a tile's products, band by band."""
 
-    def __init__(self, panel: _Panel, tile: Tile, plan: Plan, backend: Backend) -> None:
-        self.panel, self._tile, self._backend = panel, tile, backend
-        self._x = [operand(plan.layers, tile, index, "source") for index in tile.sources]
-        self._y = [operand(plan.layers, tile, index, "target") for index in tile.targets]
-        width = [sum(plan.width(tile.view, one.layer) for one in side) for side in (self._x, self._y)]
-        self._total = backend.zeros((width[0], width[1]))
+    def __init__(self, panel: _Panel, number: int, plan: Plan, work: Pass, backend: Backend) -> None:
+        self.panel, self._tile, self._backend = panel, work.tiles[number], backend
+        self._x = [operand(plan.layers, self._tile, index, "source") for index in self._tile.sources]
+        self._y = [operand(plan.layers, self._tile, index, "target") for index in self._tile.targets]
+        self._bands: list[tuple[slice, slice]] = []
+        self._totals: list[tuple[Any, Any]] = []
+        for band in work.bands:
+            if band.tile == number:
+                p, q = (columns_of(plan, self._tile, side) for side in (band.sources, band.targets))
+                start = self._bands[-1][1].stop if self._bands else 0
+                self._bands.append((slice(0, p), slice(start, start + q)))
+                square = backend.zeros((q, q)) if self._tile.symmetric else None
+                self._totals.append((backend.zeros((q, p)), square))
 
     def add(self) -> None:
         """Add the products of the rows that the panel holds."""
-        x = self.panel.columns(self._x)
-        if self._tile.symmetric:
-            self._backend.add_symmetric(self._total, x)
-        else:
-            self._backend.add_product(self._total, x, self.panel.columns(self._y))
+        y = self.panel.columns(self._y)
+        x = y if self._tile.symmetric else self.panel.columns(self._x)
+        for (sources, targets), (across, square) in zip(self._bands, self._totals, strict=True):
+            if sources.stop:
+                self._backend.add_product(across, y[targets], x[sources])
+            if square is not None:
+                self._backend.add_symmetric(square, y[targets])
 
-    def finished(self) -> Float64:
-        """Return the sum, both triangles of a symmetric one."""
-        if self._tile.symmetric:
-            self._backend.mirror(self._total)
-        return np.asarray(self._backend.fetch(self._total))
+    def finished(self) -> list[Sums]:
+        """Return the sums of each band, both triangles of a symmetric one; they are used up."""
+        found = []
+        while self._totals:
+            across, square = self._totals.pop(0)
+            if square is not None:
+                self._backend.mirror(square)
+            found.append(
+                (self._backend.fetch(across), None if square is None else self._backend.fetch(square))
+            )
+        return found
 
 
 class _OwnSum:
@@ -255,4 +274,4 @@ class _OwnSum:
     def finished(self) -> Float64:
         """Return the sum."""
         self._backend.mirror(self._total)
-        return np.asarray(self._backend.fetch(self._total))
+        return self._backend.fetch(self._total)

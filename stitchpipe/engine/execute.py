@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.minibatch import MinibatchHSIC
     from stitchpipe.engine.finalise import Request
     from stitchpipe.engine.images import ImagesJob, Named, Outcome
-    from stitchpipe.engine.plan import Chunk, Plan
+    from stitchpipe.engine.plan import Plan
+    from stitchpipe.engine.steps import Chunk
     from stitchpipe.engine.tiles import Pair
     from stitchpipe.engine.work import Workplace
     from stitchpipe.rows import View

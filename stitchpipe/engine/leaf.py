@@ -20,10 +20,16 @@ from stitchpipe.rows import rows_per_sample
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from stitchpipe.engine.plan import Chunk, Pass, Plan
+    from stitchpipe.engine.plan import Plan
+    from stitchpipe.engine.steps import Chunk, Pass
     from stitchpipe.engine.tiles import Tile
 
 Float64: TypeAlias = npt.NDArray[np.float64]
+Sums: TypeAlias = tuple[Float64, Float64 | None]
+"""Of a band: targets with the sources before them, and of a symmetric tile targets with themselves."""
+
+_CENTRED = 64
+"""Rows of sums that are centred at a time."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -35,7 +41,7 @@ class ChunkMoments:
     own
         Each layer's own moments on the chunk's grid.
     cross
-        All sources' columns with all targets' columns, in the chunk's order.
+        All targets' columns with all sources' columns, in the chunk's order.
     """
 
     own: Mapping[int, Moments]
@@ -66,17 +72,17 @@ class LeafState:
         work: Pass,
         n_samples: int,
         means: Mapping[Own, Float64],
-        products: Sequence[Float64],
+        products: Sequence[Sums],
         comoments: Mapping[Own, Float64],
     ) -> LeafState:
-        """Centre sums that were taken about the shifts.
+        """Centre sums that were taken about the shifts, in place: the state's arrays are parts of them.
 
         Parameters
         ----------
         means
             Of every layer on every grid, about its shift.
         products
-            Of each tile, ``[columns of sources, columns of targets]``; symmetric ones whole.
+            Of each band.
         comoments
             Own products that no tile holds.
 
@@ -86,25 +92,28 @@ class LeafState:
             A sum overflowed.
         """
         arrays: dict[str, Float64] = {}
-        for number, own in enumerate(work.owns):
-            rows = n_samples * rows_per_sample(own.view, own.grid)
-            raw = comoments[own] if own in comoments else _diagonal(plan, work, own, products)
-            arrays[f"mean{number}"] = means[own]
-            arrays[f"own{number}"] = raw - rows * np.outer(means[own], means[own])
-        for number, chunk in enumerate(work.chunks):
-            tile = work.tiles[chunk.tile]
+        for number, (band, sums) in enumerate(zip(work.bands, products, strict=True)):
+            tile = work.tiles[band.tile]
             rows = n_samples * rows_per_sample(tile.view, tile.grid)
-            x, y = (
-                np.concatenate([means[_own(tile, index)] for index in side])
-                for side in (chunk.sources, chunk.targets)
-            )
-            raw = products[chunk.tile][
-                _columns(plan, tile, tile.sources, chunk.sources),
-                _columns(plan, tile, tile.targets, chunk.targets),
-            ]
-            arrays[f"cross{number}"] = raw - rows * np.outer(x, y)
-        for name, values in arrays.items():
-            _demand_finite(name, values)
+            x, y = (_means(tile, side, means) for side in (band.sources, band.targets))
+            for kind, values, columns in (("across", sums[0], x), ("square", sums[1], y)):
+                if values is not None:
+                    _centre(f"{kind}{number}", values, rows * y, columns)
+        for number, chunk in enumerate(work.chunks):
+            place = _place(plan, work.tiles[chunk.tile], work.bands[chunk.band].targets, chunk.targets)
+            across, square = products[chunk.band]
+            if across.size:
+                arrays[f"across{number}"] = across[place]
+            if square is not None:
+                arrays[f"square{number}"] = square[place]
+        for number, own in enumerate(work.owns):
+            arrays[f"mean{number}"] = means[own]
+            if own in comoments:
+                rows = n_samples * rows_per_sample(own.view, own.grid)
+                _centre(f"own{number}", comoments[own], rows * means[own], means[own])
+                arrays[f"own{number}"] = comoments[own]
+            else:
+                arrays[f"own{number}"] = _diagonal(plan, work, own, products)
         return cls(n_samples, arrays)
 
     def chunk(self, work: Pass, number: int) -> ChunkMoments:
@@ -116,24 +125,29 @@ class LeafState:
             layer: Moments(rows, self.arrays[f"mean{place}"], self.arrays[f"own{place}"])
             for layer, place in owns_of_chunk(work, chunk).items()
         }
-        mean_x, mean_y = (
+        x, y = (
             np.concatenate([own[index].mean for index in side]) for side in (chunk.sources, chunk.targets)
         )
-        return ChunkMoments(own, CrossMoments(rows, mean_x, mean_y, self.arrays[f"cross{number}"]))
+        parts = [self.arrays[name] for name in (f"across{number}", f"square{number}") if name in self.arrays]
+        return ChunkMoments(own, CrossMoments(rows, y, x, parts[0] if len(parts) == 1 else np.hstack(parts)))
 
 
 def owns_of_chunk(work: Pass, chunk: Chunk) -> dict[int, int]:
     """Return where the own moments of a chunk's layers stand among the pass's, by layer."""
     tile = work.tiles[chunk.tile]
-    return {
-        index: work.owns.index(_own(tile, index)) for index in dict.fromkeys((*chunk.sources, *chunk.targets))
-    }
+    places = {own: place for place, own in enumerate(work.owns)}
+    return {index: places[_own(tile, index)] for index in dict.fromkeys((*chunk.sources, *chunk.targets))}
 
 
 def names_of_chunk(work: Pass, number: int) -> list[str]:
     """Return the names of the arrays that one chunk needs of a leaf."""
-    places = owns_of_chunk(work, work.chunks[number]).values()
-    return [f"cross{number}", *(f"{kind}{place}" for place in places for kind in ("mean", "own"))]
+    chunk = work.chunks[number]
+    places = owns_of_chunk(work, chunk).values()
+    return [
+        *([f"across{number}"] if work.bands[chunk.band].sources else []),
+        *([f"square{number}"] if work.tiles[chunk.tile].symmetric else []),
+        *(f"{kind}{place}" for place in places for kind in ("mean", "own")),
+    ]
 
 
 def merged(leaves: Sequence[Callable[[], ChunkMoments]]) -> ChunkMoments:
@@ -147,41 +161,55 @@ def merged(leaves: Sequence[Callable[[], ChunkMoments]]) -> ChunkMoments:
     return merged(leaves[:half]).merge(merged(leaves[half:]))
 
 
-def columns_of(plan: Plan, tile: Tile, members: Sequence[int], index: int) -> slice:
+def columns_of(plan: Plan, tile: Tile, members: Sequence[int]) -> int:
+    """Return how many columns layers have that stand side by side."""
+    return sum(plan.width(tile.view, member) for member in members)
+
+
+def place_of(plan: Plan, tile: Tile, members: Sequence[int], index: int) -> slice:
     """Return which columns belong to layer `index` where `members` stand side by side."""
-    before = members[: list(members).index(index)]
-    start = sum(plan.width(tile.view, member) for member in before)
-    return slice(start, start + plan.width(tile.view, index))
+    return _place(plan, tile, members, (index,))
 
 
-def _columns(plan: Plan, tile: Tile, members: Sequence[int], run: Sequence[int]) -> slice:
+def _place(plan: Plan, tile: Tile, members: Sequence[int], run: Sequence[int]) -> slice:
     """Return the columns of adjacent layers."""
-    return slice(columns_of(plan, tile, members, run[0]).start, columns_of(plan, tile, members, run[-1]).stop)
+    start = columns_of(plan, tile, members[: list(members).index(run[0])])
+    return slice(start, start + columns_of(plan, tile, run))
 
 
 def _own(tile: Tile, index: int) -> Own:
     return Own(tile.view, index, tile.grid)
 
 
-def _diagonal(plan: Plan, work: Pass, own: Own, products: Sequence[Float64]) -> Float64:
-    """Return a layer's own products out of the symmetric tile that formed them."""
+def _means(tile: Tile, members: Sequence[int], means: Mapping[Own, Float64]) -> Float64:
+    """Return the means of layers side by side."""
+    return np.concatenate([np.empty(0), *(means[_own(tile, index)] for index in members)])
+
+
+def _diagonal(plan: Plan, work: Pass, own: Own, products: Sequence[Sums]) -> Float64:
+    """Return a copy of a layer's own moments out of the symmetric tile that formed them."""
     number = on_diagonal(work.tiles, own)
-    if number is None:
-        raise MomentsError(
-            where="own moments",
-            expected="a tile that holds them",
-            found="none",
-            remedy="Plan the pass again.",
-        )
-    place = columns_of(plan, work.tiles[number], work.tiles[number].sources, own.layer)
-    return products[number][place, place]
+    for band, (_, square) in zip(work.bands, products, strict=True):
+        if band.tile == number and own.layer in band.targets and square is not None:
+            place = place_of(plan, work.tiles[band.tile], band.targets, own.layer)
+            return square[place, place].copy()
+    raise MomentsError(
+        where="own moments",
+        expected="a tile that holds them",
+        found="none",
+        remedy="Plan the pass again.",
+    )
 
 
-def _demand_finite(name: str, values: Float64) -> None:
-    if not np.isfinite(values).all():
-        raise MomentsError(
-            where=f"moments {name}",
-            expected="sums of products that fit into float64",
-            found="an overflow, or values that are not finite",
-            remedy="Verify the store; a layer with values beyond 1e75 must be rescaled.",
-        )
+def _centre(name: str, sums: Float64, total: Float64, mean: Float64) -> None:
+    """Subtract ``total [q] · meanᵀ [p]`` from sums of products ``[q, p]`` in place, and refuse what overflowed."""
+    for start in range(0, len(sums), _CENTRED):
+        rows = sums[start : start + _CENTRED]
+        rows -= np.outer(total[start : start + _CENTRED], mean)
+        if not np.isfinite(rows).all():
+            raise MomentsError(
+                where=f"moments {name}",
+                expected="sums of products that fit into float64",
+                found="an overflow, or values that are not finite",
+                remedy="Verify the store; a layer with values beyond 1e75 must be rescaled.",
+            )

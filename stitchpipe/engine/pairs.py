@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stitchpipe.algebra.summaries import Moments, PairMoments, pair_from_augmented
-from stitchpipe.engine.leaf import ChunkMoments, columns_of
+from stitchpipe.engine.leaf import ChunkMoments, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,13 +56,13 @@ class ChunkPairs:
         """Return the moments of one directed pair."""
         source, target = pair
         sources, targets = self.chunk.sources, self.chunk.targets
-        turned = not (source in sources and target in targets)
-        row, column = (target, source) if turned else (source, target)
+        # Rows of the chunk's sums are targets; a product that serves both directions stands there once.
+        there = source in sources and target in targets
+        row, column = (target, source) if there else (source, target)
         cut = self._cross.pick(
-            columns_of(self._plan, self.tile, sources, row),
-            columns_of(self._plan, self.tile, targets, column),
+            place_of(self._plan, self.tile, targets, row), place_of(self._plan, self.tile, sources, column)
         )
-        cut = cut.swap() if turned else cut
+        cut = cut.swap() if there else cut
         x, y = self._own[source], self._own[target]
         if self.view == "positions":
             return PairMoments(x, y, cut.comoment)

@@ -2,16 +2,23 @@
 
 With room for S numbers, n rows of P columns cost at least about n·P²/√(2S) reads for all pairs (Beaumont et al.
 2022). Square blocks of pairs cost √2 of that; *cliques* of layers reach it: cut the layers into q² blocks, take
-them as the points of the affine plane of prime order q, and let a pass be a line. A line has q points, two points
-lie on exactly one line, and so every pair of blocks meets in exactly one pass, each block being read q + 1 times
-where the bound says q.
+them as the points of the affine plane of order q, a prime power, and let a pass be a line. A line has q points, two
+points lie on exactly one line, and so every pair of blocks meets in exactly one pass, each block being read q + 1
+times where the bound says q.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from heapq import heapreplace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from stitchpipe.engine.fields import ORDERS, field_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,106 +26,175 @@ if TYPE_CHECKING:
     from stitchpipe.engine.tiles import Pair
     from stitchpipe.rows import View
 
-Wanted = Mapping["View", frozenset["Pair"]]
+Wanted: TypeAlias = Mapping["View", frozenset["Pair"]]
 """The pairs to compare, by view."""
-Assignment = Callable[["Pair"], int]
-"""Which pass a pair is formed in."""
+Numbers: TypeAlias = npt.NDArray[np.int64]
+Design: TypeAlias = Callable[[Numbers, Numbers], Numbers]
+"""From sources and targets of pairs ``[m]`` to the number of each one's pass ``[m]``."""
 
-PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Dealt:
+    """Pairs dealt out to passes: arrays of pairs ``[m, 2]`` and the numbers of their passes ``[m]``, by view."""
+
+    pairs: Mapping[View, Numbers]
+    numbers: Mapping[View, Numbers]
+
+    @classmethod
+    def by(cls, design: Design, pairs: Mapping[View, Numbers], *, together: bool) -> Dealt:
+        """Deal pairs out, each view to its own passes unless `together`."""
+        views = {} if together else {view: number for number, view in enumerate(pairs)}
+        numbers = {view: design(found[:, 0], found[:, 1]) for view, found in pairs.items()}
+        apart = len(pairs)
+        return cls(pairs, {view: found * apart + views.get(view, 0) for view, found in numbers.items()})
+
+    def bytes_read(self, sample_bytes: Numbers) -> int:
+        """Return the bytes that one sample costs: Σ over passes of the layers of each."""
+        count = len(sample_bytes)
+        seen = [self.numbers[view] * count + side for view, pairs in self.pairs.items() for side in pairs.T]
+        if not seen:
+            return 0
+        return int(sample_bytes[_distinct(np.concatenate(seen)) % count].sum())
+
+    def least_products(self, widths: Mapping[View, Numbers]) -> float:
+        """Return how many numbers the products of some pass are at least: one serves two pairs at most."""
+        if not self.pairs:
+            return 0.0
+        products = [widths[view][found].prod(axis=1) for view, found in self.pairs.items()]
+        sums = np.bincount(np.concatenate(list(self.numbers.values())), np.concatenate(products))
+        return float(sums.max()) / 2
+
+    def passes(self) -> Iterator[Wanted]:
+        """Yield the pairs of each pass, by view; passes without a pair are left out."""
+        found: dict[int, dict[View, frozenset[Pair]]] = defaultdict(dict)
+        for view, numbers in self.numbers.items():
+            order = np.argsort(numbers, kind="stable")
+            starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+            for chosen in np.split(order, starts[1:]) if len(starts) else ():
+                pairs = self.pairs[view][chosen].tolist()
+                found[int(numbers[chosen[0]])][view] = frozenset(map(tuple, pairs))
+        for number in sorted(found):
+            yield found.pop(number)
 
 
-def assignments(weights: Sequence[int], wanted: Wanted) -> Iterator[Assignment]:
-    """Yield ways to deal pairs out to passes, from the least reading to the least memory.
+def _distinct(numbers: Numbers) -> Numbers:
+    """Return the distinct ones of numbers that are not negative; small ones without sorting them."""
+    most = int(numbers.max()) + 1
+    if most > _MARKED:
+        return np.unique(numbers)
+    marks = np.zeros(most, np.bool_)
+    marks[numbers] = True
+    return np.flatnonzero(marks).astype(np.int64)
+
+
+_MARKED = 2**26
+"""Numbers below this are told apart by marks in an array."""
+
+
+def dealings(sample_bytes: Sequence[int], weights: Sequence[int], wanted: Wanted) -> Iterator[Dealt]:
+    """Yield ways to deal pairs out to passes, from the least reading to the most.
 
     Parameters
     ----------
+    sample_bytes
+        What reading one sample of each layer costs.
     weights
         The width of each layer: blocks are balanced by it.
     wanted
         The pairs.
+
+    Notes
+    -----
+    Time O(pairs · log pairs) for each of a few dozen.
     """
-    yield lambda _: 0
-    pairs = {pair for of_view in wanted.values() for pair in of_view}
-    layers = sorted({index for pair in pairs for index in pair})
+    pairs = {
+        view: np.array(sorted(of_view), np.int64).reshape(-1, 2)
+        for view, of_view in wanted.items()
+        if of_view
+    }
+    everything = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *pairs.values()]), axis=0)
+    sizes = np.array(sample_bytes, np.int64)
+    ways = [
+        (Dealt.by(design, pairs, together=together).bytes_read(sizes), number, design, together)
+        for number, design in enumerate(designs(weights, everything))
+        for together in ((True, False) if len(pairs) > 1 else (True,))
+    ]
+    for _, _, design, together in sorted(ways, key=lambda way: way[:2]):
+        yield Dealt.by(design, pairs, together=together)
+
+
+def designs(weights: Sequence[int], pairs: Numbers) -> Iterator[Design]:
+    """Yield designs for some pairs ``[m, 2]``: one pass, stripes of a hub, planes, and blocks two by two."""
+    yield lambda sources, _: np.zeros_like(sources)
+    layers = np.unique(pairs).tolist()
     hub = _hub(pairs, layers)
-    if hub is not None:
-        yield from _stripes(weights, layers, hub)
-    for order in PRIMES:
-        if order * order > len(layers):
-            break
-        yield _lines(order, _blocks(weights, layers, order * order))
-    count = 2
-    while count < len(layers):
+    if hub:
+        others = [layer for layer in layers if layer not in hub]
+        for count in _counts(len(others)):
+            yield _stripes(_blocks(weights, others, count))
+    for order in ORDERS:
+        if order * order <= len(layers):
+            yield _lines(order, _blocks(weights, layers, order * order))
+    for count in _counts(len(layers)):
         yield _couples(count, _blocks(weights, layers, count))
-        count *= 2
-    yield _couples(len(layers), {layer: number for number, layer in enumerate(layers)})
 
 
-def passes_of(assignment: Assignment, wanted: Wanted) -> list[dict[View, frozenset[Pair]]]:
-    """Return the pairs of each pass, by view; passes without a pair are left out."""
-    found: dict[int, dict[View, set[Pair]]] = defaultdict(lambda: defaultdict(set))
-    for view, pairs in wanted.items():
-        for pair in pairs:
-            found[assignment(pair)][view].add(pair)
-    return [{view: frozenset(pairs) for view, pairs in found[number].items()} for number in sorted(found)]
+def _counts(most: int) -> Iterator[int]:
+    """Yield 2, 3, 4, 6, 9, … and last `most`."""
+    count = 2
+    while count < most:
+        yield count
+        count += count // 2
+    yield most
 
 
-def _blocks(weights: Sequence[int], layers: Sequence[int], count: int) -> dict[int, int]:
+def _blocks(weights: Sequence[int], layers: Sequence[int], count: int) -> Numbers:
     """Cut layers into `count` blocks of about equal weight, heaviest layers first; return each layer's block."""
-    load = [0] * count
-    block: dict[int, int] = {}
+    load = [(0, number) for number in range(count)]
+    block = np.zeros(len(weights), np.int64)
     for layer in sorted(layers, key=lambda index: (-weights[index], index)):
-        lightest = min(range(count), key=load.__getitem__)
+        held, lightest = load[0]
         block[layer] = lightest
-        load[lightest] += weights[layer]
+        heapreplace(load, (held + weights[layer], lightest))
     return block
 
 
-def _lines(order: int, block: Mapping[int, int]) -> Assignment:
-    """Return the affine plane of a prime `order`: the pass of a pair is the line through its two blocks."""
+def _lines(order: int, block: Numbers) -> Design:
+    """Return the affine plane of an `order`: the pass of a pair is the line through its two blocks."""
+    field = field_of(order)
 
-    def line(pair: Pair) -> int:
-        (x, y), (u, v) = (divmod(block[index], order) for index in pair)
-        if (x, y) == (u, v):
-            slope = x  # spreads the pairs within blocks evenly over lines
-        elif x == u:
-            return order * order + x
-        else:
-            slope = (v - y) * pow(u - x, -1, order) % order
-        return slope * order + (y - slope * x) % order
+    def line(sources: Numbers, targets: Numbers) -> Numbers:
+        (x, y), (u, v) = (np.divmod(block[side], order) for side in (sources, targets))
+        slope = field.over[field.minus[v, y], field.minus[u, x]]
+        slope = np.where((x == u) & (y == v), x, slope)  # spreads the pairs within blocks evenly over lines
+        through = slope * order + field.minus[y, field.times[slope, x]]
+        return np.where((x == u) & (y != v), order * order + x, through)
 
     return line
 
 
-def _couples(count: int, block: Mapping[int, int]) -> Assignment:
+def _couples(count: int, block: Numbers) -> Design:
     """Return one pass for every two blocks: the least memory, and the most reading."""
 
-    def couple(pair: Pair) -> int:
-        low, high = sorted(block[index] for index in pair)
-        return low * count + high
+    def couple(sources: Numbers, targets: Numbers) -> Numbers:
+        one, other = block[sources], block[targets]
+        return np.minimum(one, other) * count + np.maximum(one, other)
 
     return couple
 
 
-def _hub(pairs: set[Pair], layers: Sequence[int]) -> frozenset[int] | None:
+def _stripes(part: Numbers) -> Design:
+    """Return passes that keep the hub and take the other layers part by part: the hub alone is read repeatedly."""
+    return lambda sources, targets: np.maximum(part[sources], part[targets])
+
+
+def _hub(pairs: Numbers, layers: Collection[int]) -> frozenset[int]:
     """Return the layers that are compared with all, if every pair holds one of them: a new model among old ones."""
     partners: dict[int, set[int]] = defaultdict(set)
-    for source, target in pairs:
+    for source, target in pairs.tolist():
         partners[source].add(target)
         partners[target].add(source)
     hub = frozenset(layer for layer in layers if len(partners[layer]) == len(layers))
     whole = len(hub) == len(layers)
-    return hub if hub and not whole and all(hub & set(pair) for pair in pairs) else None
-
-
-def _stripes(weights: Sequence[int], layers: Sequence[int], hub: frozenset[int]) -> Iterator[Assignment]:
-    """Yield passes that keep the hub and take the other layers part by part: the hub alone is read repeatedly."""
-    others = [layer for layer in layers if layer not in hub]
-    count = 2
-    while count <= len(others):
-        yield _stripe(_blocks(weights, others, count))
-        count *= 2
-
-
-def _stripe(part: Mapping[int, int]) -> Assignment:
-    return lambda pair: max(part.get(index, 0) for index in pair)
+    held = np.isin(pairs, list(hub)).any(axis=1).all()
+    return hub if held and not whole else frozenset()

@@ -15,13 +15,22 @@ STORAGE_EPS = {4: 2.0**-23, 2: 2.0**-10, 8: 2.0**-52}
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """A layer as the plan sees it; `fingerprints` are those of its dumps, one per split of the plan."""
+    """A layer as the plan sees it.
+
+    Attributes
+    ----------
+    fingerprints
+        Of its dumps, one per split of the plan.
+    chunk_samples
+        How many samples are stored, read and checked as one.
+    """
 
     model: str
     layer: str
     fingerprints: tuple[str, ...]
     shape: tuple[int, ...]
     itemsize: int
+    chunk_samples: int = 1
 
     @property
     def sample_bytes(self) -> int:

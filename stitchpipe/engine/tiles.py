@@ -121,7 +121,10 @@ def _cover(pairs: Collection[Pair]) -> list[tuple[tuple[int, ...], tuple[int, ..
 
 
 def _symmetric_cover(pairs: Collection[Pair]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Cover a symmetric relation: each class of layers with itself, and with each other class, once."""
+    """Cover a symmetric relation: each class of layers with itself, and with all later classes, once.
+
+    Partners are in the order of their classes, so that those of a later class are the last ones of an earlier class.
+    """
     classes = list(_partners(pairs).items())
     place = {layer: number for number, (_, members) in enumerate(classes) for layer in members}
     found = []
@@ -129,9 +132,9 @@ def _symmetric_cover(pairs: Collection[Pair]) -> list[tuple[tuple[int, ...], tup
         within = [layer for layer in partners if place[layer] == number]
         if within:
             found.append((members, members))
-        others = tuple(layer for layer in partners if place[layer] > number)
+        others = sorted((place[layer], layer) for layer in partners if place[layer] > number)
         if others:
-            found.append((members, others))
+            found.append((members, tuple(layer for _, layer in others)))
     return found
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.backends import DeviceName
     from stitchpipe.engine.finalise import Request
-    from stitchpipe.engine.plan import Pass, Plan
+    from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.shift import Stored
+    from stitchpipe.engine.steps import Pass
 
 ACCUMULATION_VERSION = 1
 """Raised when the same leaf would hold other sums."""
@@ -252,16 +254,22 @@ def _blocks(
 
 
 def _exact(blocks: Iterator[Stored], samples: int) -> Iterator[Stored]:
-    """Yield blocks of exactly `samples`, but for the last: stored chunks need not have as many rows."""
-    held: list[Stored] = []
-    for block in blocks:
-        rest = block
-        while sum(map(len, held)) + len(rest) >= samples:
-            taken = samples - sum(map(len, held))
-            held.append(rest[:taken])
-            yield held[0] if len(held) == 1 else np.concatenate(held)
-            held, rest = [], rest[taken:]
-        if len(rest):
-            held.append(rest)
-    if held:
-        yield held[0] if len(held) == 1 else np.concatenate(held)
+    """Yield blocks of exactly `samples`, but for the last: stored chunks need not have as many rows.
+
+    Holds what is left over of a chunk, and nothing of what was yielded.
+    """
+    held: list[Stored] = []  # one array at most
+    while True:
+        while not held or len(held[0]) < samples:
+            following = list(islice(blocks, 1))
+            if not following:
+                yield from held
+                return
+            held = [np.concatenate([*held, *following])] if held else following
+        if len(held[0]) == samples:
+            yield held.pop()
+        else:
+            taken, rest = [held[0][:samples]], held.pop()[samples:]
+            held = [rest if len(rest) >= samples else rest.copy()]
+            del rest
+            yield taken.pop()

@@ -17,7 +17,8 @@ from stitchpipe.sweep.folder import opened_store, read_record, write_record
 from stitchpipe.sweep.networks import TEST, TRAIN
 from stitchpipe.sweep.room import stored_shapes
 from storage import Address
-from storage.schema import DumpIdentity, digest_of, plain
+from storage.digests import digest_of, plain
+from storage.schema import DumpIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

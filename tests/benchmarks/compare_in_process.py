@@ -80,16 +80,20 @@ def main() -> None:
         numbers = sum(len(records) for records in execute(client, job, report=report))
         total = time.perf_counter() - begun
     shutil.rmtree(scratch)
-    print(json.dumps({
-        "accumulate_s": marks[leaves],
-        "total_s": total,
-        "numbers": numbers,
-        "peak_bytes": memory.total,
-        "worker_peak_bytes": memory.largest,
-        "planned_worker_bytes": plan.cost.peak_bytes,
-        "planned_bytes_read": plan.cost.bytes_read,
-        "flops": plan.cost.flops,
-    }))
+    print(
+        json.dumps(
+            {
+                "accumulate_s": marks[leaves],
+                "total_s": total,
+                "numbers": numbers,
+                "peak_bytes": memory.total,
+                "worker_peak_bytes": memory.largest,
+                "planned_worker_bytes": plan.cost.peak_bytes,
+                "planned_bytes_read": plan.cost.bytes_read,
+                "flops": plan.cost.flops,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

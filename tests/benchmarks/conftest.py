@@ -16,7 +16,9 @@ def pytest_addoption(parser):
         "--images-root", type=Path, help="folder of images, SPLIT/CLASS/*; default: random pixels"
     )
     group.addoption("--weights", type=Path, help="checkpoint of a CIFAR ResNet-20; default: random weights")
-    group.addoption("--weights-56", type=Path, help="checkpoint of a CIFAR ResNet-56; default: random weights")
+    group.addoption(
+        "--weights-56", type=Path, help="checkpoint of a CIFAR ResNet-56; default: random weights"
+    )
     group.addoption("--images", type=int, default=2000, help="number of images (default 2000)")
     group.addoption("--repeats", type=int, default=3, help="runs of each candidate, in turn; the best counts")
 

@@ -40,7 +40,9 @@ class Zoo:
 
     def network(self, model: str) -> torch.nn.Module:
         depth = DEPTHS[model]
-        net = build("cifar_resnet", {"num_classes": 10, "blocks": [depth] * 3, "widths": [16, 32, 64]}, seed=0)
+        net = build(
+            "cifar_resnet", {"num_classes": 10, "blocks": [depth] * 3, "widths": [16, 32, 64]}, seed=0
+        )
         path = self.weights[model]
         if path is not None:
             load_weights(net, path)
@@ -49,7 +51,9 @@ class Zoo:
     def dumped(self, root: Path, n_images: int) -> Store:
         """Dump every block of both networks on the first images, float16."""
         store = open_store(root, mode="a")
-        for split, (start, stop) in zip(SPLITS, ((0, n_images * 4 // 5), (n_images * 4 // 5, n_images)), strict=True):
+        for split, (start, stop) in zip(
+            SPLITS, ((0, n_images * 4 // 5), (n_images * 4 // 5, n_images)), strict=True
+        ):
             pixels = self.images.pixels[start:stop]
             ids = tuple(f"{position:06d}" for position in range(start, stop))
             store.add_split("benchmark", split, ids, row_groups=20)
@@ -80,7 +84,9 @@ def plan_of(store: Store, *, intervals: bool = False, **options) -> Plan:
             shape = ends[0].shape[1:]
             layers.append(LayerShape(model, layer, tuple(end.fingerprint for end in ends), shape, 2))
     splits = [
-        SplitShape("benchmark", split, store.representation(Address("benchmark", split, model, layer)).row_groups)
+        SplitShape(
+            "benchmark", split, store.representation(Address("benchmark", split, model, layer)).row_groups
+        )
         for split in SPLITS
     ]
     pairs = frozenset(product(range(len(layers)), repeat=2))

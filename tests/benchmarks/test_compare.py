@@ -82,7 +82,9 @@ def _one_pair(x, y) -> None:
     """What tools do for a pair: resize, convert, centre, three products; both views."""
     for view in ("positions", "pooled"):
         grid = result_grid(view, y.shape[1:])
-        rows = [to_rows(one, view, grid or None) if view == "positions" else to_rows(one, view) for one in (x, y)]
+        rows = [
+            to_rows(one, view, grid or None) if view == "positions" else to_rows(one, view) for one in (x, y)
+        ]
         rows = [one - one.mean(axis=0) for one in rows]
         for a, b in ((0, 0), (0, 1), (1, 1)):
             rows[a].T @ rows[b]
@@ -122,7 +124,9 @@ def test_all_pairs_against_one_after_the_other(measured, table):
     zoo = measured.zoo
     batches = list(zoo.images.pixels.split(BATCH))
     chosen = _stratified()
-    wanted = {model: sorted({layer for pair in chosen for m, layer in pair if m == model}) for model in DEPTHS}
+    wanted = {
+        model: sorted({layer for pair in chosen for m, layer in pair if m == model}) for model in DEPTHS
+    }
     torch.set_num_threads(2)
     forward = {}
     held = {}
@@ -142,8 +146,11 @@ def test_all_pairs_against_one_after_the_other(measured, table):
     share = {"resnet20": 9 / 36, "resnet56": 27 / 36}
     extract_s = 2 * sum(share[model] * forward[model] for model in DEPTHS)
     table.add(figure="seconds a pair, baseline", value=f"{pair_s:.2f}", target="")
-    table.add(figure="accumulation, finalisation (s)",
-              value=f"{ours.accumulate_s:.1f}, {ours.total_s - ours.accumulate_s:.1f}", target="")
+    table.add(
+        figure="accumulation, finalisation (s)",
+        value=f"{ours.accumulate_s:.1f}, {ours.total_s - ours.accumulate_s:.1f}",
+        target="",
+    )
     table.add(figure="× faster than per pair", value=f"{pair_s * count / ours.total_s:.1f}", target="≥ 30")
     table.add(
         figure="× faster than per pair with re-extraction, our dump included",
@@ -188,11 +195,21 @@ def test_accumulation_against_bare_products(measured, table, tmp_path, precision
         least = _bare_products_s(plan)
     rates = measured_rates(precision)
     bound = plan.cost.flops / rates.flops_per_s + plan.cost.bytes_read / rates.read_bytes_per_s
-    table.add(figure=f"accumulation's rate to that of bare products, {precision}", value=f"{least / seconds:.2f}",
-              target=target)
-    table.add(figure=f"the planner's bound to the time taken, {precision}", value=f"{bound / seconds:.2f}", target="")
-    table.add(figure=f"bytes read to planned, {precision}", value=f"{sum(handed_out) / plan.cost.bytes_read:.3f}",
-              target=".95-1.05")
+    table.add(
+        figure=f"accumulation's rate to that of bare products, {precision}",
+        value=f"{least / seconds:.2f}",
+        target=target,
+    )
+    table.add(
+        figure=f"the planner's bound to the time taken, {precision}",
+        value=f"{bound / seconds:.2f}",
+        target="",
+    )
+    table.add(
+        figure=f"bytes read to planned, {precision}",
+        value=f"{sum(handed_out) / plan.cost.bytes_read:.3f}",
+        target=".95-1.05",
+    )
 
 
 def _bare_products_s(plan) -> float:
@@ -219,20 +236,37 @@ def _bare_products_s(plan) -> float:
 def test_memory_and_growth(measured, table):
     """Peak memory of all processes, planned and seen, and how time grows with images."""
     whole, fifth = measured.two_workers, measured.compared(measured.fifth)
-    table.add(figure="peak of all processes, PSS (MiB)", value=f"{whole.peak_bytes / 2**20:.0f}", target="≤ 2048")
-    table.add(figure="planned to seen peak of a worker",
-              value=f"{whole.planned_worker_bytes / whole.worker_peak_bytes:.2f}", target="1-2")
-    table.add(figure="peak with all images to a fifth of them", value=f"{whole.peak_bytes / fifth.peak_bytes:.3f}",
-              target="≤ 1.05")
-    table.add(figure="accumulation with all images to a fifth of them",
-              value=f"{whole.accumulate_s / fifth.accumulate_s:.2f}", target="4.5-5.5")
+    table.add(
+        figure="peak of all processes, PSS (MiB)", value=f"{whole.peak_bytes / 2**20:.0f}", target="≤ 2048"
+    )
+    table.add(
+        figure="planned to seen peak of a worker",
+        value=f"{whole.planned_worker_bytes / whole.worker_peak_bytes:.2f}",
+        target="1-2",
+    )
+    table.add(
+        figure="peak with all images to a fifth of them",
+        value=f"{whole.peak_bytes / fifth.peak_bytes:.3f}",
+        target="≤ 1.05",
+    )
+    table.add(
+        figure="accumulation with all images to a fifth of them",
+        value=f"{whole.accumulate_s / fifth.accumulate_s:.2f}",
+        target="4.5-5.5",
+    )
 
 
 def test_two_workers_against_one(measured, table):
     """Two worker processes against one, one thread each"""
     one = measured.compared(measured.store, "--workers", "1")
     two = measured.two_workers
-    table.add(figure="accumulation, two workers to one (×)", value=f"{one.accumulate_s / two.accumulate_s:.2f}",
-              target="≥ 1.7")
-    table.add(figure="whole comparison, two workers to one (×)", value=f"{one.total_s / two.total_s:.2f}",
-              target="≥ 1.7")
+    table.add(
+        figure="accumulation, two workers to one (×)",
+        value=f"{one.accumulate_s / two.accumulate_s:.2f}",
+        target="≥ 1.7",
+    )
+    table.add(
+        figure="whole comparison, two workers to one (×)",
+        value=f"{one.total_s / two.total_s:.2f}",
+        target="≥ 1.7",
+    )

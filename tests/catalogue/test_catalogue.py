@@ -166,11 +166,11 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
 
 def test_a_part_with_another_column_is_read_beside_the_others(filled):
     table = pq.read_table(filled.directory / "k1.parquet")
-    newer = table.append_column("p_value", [[0.01] * len(table)])
+    newer = table.append_column("energy", [[0.01] * len(table)])
     pq.write_table(newer, filled.directory / "k3.parquet", write_page_checksum=True)
     frame = filled.read()
     assert len(frame) == 5
-    assert frame["p_value"].notna().sum() == 2
+    assert frame["energy"].notna().sum() == 2
 
 
 def test_select_with_and_describe_are_answered(filled):

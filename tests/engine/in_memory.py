@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.engine.accumulate import PassSums
 from stitchpipe.engine.leaf import merged
+from stitchpipe.engine.memory import WORKER_BYTES
 from stitchpipe.engine.pairs import ChunkPairs
-from stitchpipe.engine.plan import WORKER_BYTES, Blocks, make_plan
+from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.shapes import SplitShape
 from stitchpipe.engine.shift import SHIFT_SAMPLES, Shift
+from stitchpipe.engine.steps import Blocks
 from stitchpipe.rows import result_grid, to_rows
 from tests.engine.conftest import layers_of
 
@@ -46,9 +49,7 @@ class Case:
             precision=precision,
         )
         blocks = Blocks(samples or plan.blocks.samples, rows or plan.blocks.rows)
-        return type(plan)(
-            plan.layers, plan.splits, plan.passes, plan.incomparable, blocks, precision, plan.cost
-        )
+        return replace(plan, blocks=blocks)
 
     def shifts(self, work):
         return {index: Shift.of(self.blocks[index][:SHIFT_SAMPLES], flattened=True) for index in work.layers}
@@ -77,7 +78,7 @@ class Case:
             for number, chunk in enumerate(work.chunks):
                 view = work.tiles[chunk.tile].view
                 shifts = {index: shift.features(view) for index, shift in self.shifts(work).items()}
-                moments = merged([lambda s=state: s.chunk(work, number) for state in states])
+                moments = merged([partial(state.chunk, work, number) for state in states])
                 pairs = ChunkPairs(plan, step, number, moments, shifts)
                 for pair in chunk.pairs:
                     found[pairs.view, pair] = pairs.pair(pair)

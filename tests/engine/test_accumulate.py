@@ -18,7 +18,7 @@ TIGHT = 1e-12
 
 
 def noise(n, *shapes, seed=0, mean=0.0, scale=1.0, edge=0.0, dtype=np.float32):
-    """Layers that share a part, so that no index is near its end; the first of each row of positions lie `edge` above."""
+    """Layers that share a part, so that no index is near its end; the first position of each line lies `edge` above."""
     rng = np.random.default_rng(seed)
     hidden = rng.standard_normal((n, 5))
     blocks = []

@@ -16,7 +16,8 @@ from stitchpipe.algebra.errors import BackendError
 from stitchpipe.engine import work
 from stitchpipe.engine.accumulate import PassSums
 from stitchpipe.engine.gpus import VISIBLE, OneGpuEach, deal_gpus
-from stitchpipe.engine.plan import BACKEND_BYTES, PlanError, make_plan
+from stitchpipe.engine.memory import BACKEND_BYTES
+from stitchpipe.engine.plan import PlanError, make_plan
 from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.engine.shift import Shift
 from stitchpipe.rows import VIEWS

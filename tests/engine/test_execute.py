@@ -15,7 +15,8 @@ from stitchpipe.algebra import cca, cka, direct_matching, procrustes
 from stitchpipe.engine import work
 from stitchpipe.engine.execute import Job, SchedulerError, cluster, execute
 from stitchpipe.engine.finalise import Request
-from stitchpipe.engine.plan import WORKER_BYTES, make_plan
+from stitchpipe.engine.memory import WORKER_BYTES
+from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.work import Workplace
 from stitchpipe.mapfile import MapFileError, read_map
 from stitchpipe.rows import VIEWS, result_grid, to_rows

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.engine.plan import WORKER_BYTES, PlanError, make_plan
+from stitchpipe.engine.memory import WORKER_BYTES
+from stitchpipe.engine.plan import PlanError, make_plan
 from stitchpipe.engine.shapes import LEAVES, SplitShape
 from stitchpipe.engine.tiles import comparable, native_grid
 from stitchpipe.rows import rows_per_sample

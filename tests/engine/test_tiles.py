@@ -9,7 +9,8 @@ from math import prod
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitchpipe.engine.plan import make_plan, operand, own_operand
+from stitchpipe.engine.plan import make_plan
+from stitchpipe.engine.steps import operand, own_operand
 from stitchpipe.engine.tiles import Own, comparable, native_grid, on_diagonal, owns_of, tiles_of, width
 from stitchpipe.rows import VIEWS
 from tests.engine.conftest import SPLIT, all_pairs, layers_of

@@ -1,0 +1,215 @@
+"""One pass over layers in detail: whose rows share a panel, which sums are formed, what is finalised as one."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from stitchpipe.engine.tiles import Own, Pair, Tile, native_grid, on_diagonal, owns_of, tiles_of, width
+from stitchpipe.rows import Grid, View, rows_per_sample
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stitchpipe.engine.shapes import LayerShape
+
+CHUNK_PAIRS = 128
+"""Pairs that are finalised as one task, at least, where a tile has as many and their products are small."""
+CHUNK_PRODUCTS = 2**22
+"""Numbers of the products of such a task from which on no further target is added to it."""
+BAND_COLUMNS = 256
+"""Columns of targets that are multiplied at once, at least: narrower products would be bound by memory."""
+
+
+class Operand(NamedTuple):
+    """A layer as one side of a product: on its own grid, resized to a target's, or brought down by an adjoint."""
+
+    layer: int
+    kind: Literal["native", "resized", "adjoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """All operands whose rows live on one grid of one view; they share a panel of rows."""
+
+    view: View
+    work: Grid
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Adjacent targets of a tile with all the sources before them: sums ``[targets' columns, sources' columns]``.
+
+    Of a symmetric tile, `sources` are the layers before the band's targets, and these are multiplied with each other
+    besides: all bands together hold each product once, so that half of the tile is formed, and held.
+    """
+
+    tile: int
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Pairs of a band that are finalised as one: adjacent targets with all the band's sources.
+
+    Attributes
+    ----------
+    tile, band
+        Their numbers in the pass.
+    sources
+        The band's, and of a symmetric tile its targets.
+    targets
+        Whose rows of the band's sums are needed.
+    pairs
+        Directed pairs, those of both directions side by side.
+    """
+
+    tile: int
+    band: int
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+
+
+class Blocks(NamedTuple):
+    """How rows are formed.
+
+    Attributes
+    ----------
+    samples
+        How many become rows at a time.
+    rows
+        How many a product has at least, as long as there are more.
+    """
+
+    samples: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Tiles that are formed from one reading of their layers."""
+
+    tiles: tuple[Tile, ...]
+    bands: tuple[Band, ...]
+    chunks: tuple[Chunk, ...]
+    owns: tuple[Own, ...]
+    spaces: tuple[Space, ...]
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Return the layers that the pass reads, each once."""
+        return tuple(sorted({index for tile in self.tiles for index in (*tile.sources, *tile.targets)}))
+
+
+def pass_of(layers: Sequence[LayerShape], pairs: Mapping[View, frozenset[Pair]]) -> Pass:
+    """Return the tiles of some pairs and everything that follows from them. Time O(pairs)."""
+    tiles = tuple(tile for view, of_view in sorted(pairs.items()) for tile in tiles_of(layers, view, of_view))
+    bands: list[Band] = []
+    chunks: list[Chunk] = []
+    for number, tile in enumerate(tiles):
+        for group in _bands(layers, tile, _runs(layers, tile, pairs[tile.view])):
+            targets = tuple(target for run, _ in group for target in run)
+            before = tile.sources[: tile.sources.index(targets[0])] if tile.symmetric else tile.sources
+            with_targets = (*before, *targets) if tile.symmetric else before
+            chunks += [Chunk(number, len(bands), with_targets, run, of_run) for run, of_run in group]
+            bands.append(Band(number, before, targets))
+    owns = owns_of(tiles)
+    return Pass(tiles, tuple(bands), tuple(chunks), owns, _spaces(layers, tiles, owns))
+
+
+Run = tuple[tuple[int, ...], tuple[Pair, ...]]
+"""Adjacent targets, and the pairs of their chunk."""
+
+
+def _runs(layers: Sequence[LayerShape], tile: Tile, wanted: frozenset[Pair]) -> list[Run]:
+    """Cut a tile's targets into runs of about `CHUNK_PAIRS` pairs each."""
+    found: list[Run] = []
+    columns = sum(width(layers[source], tile.view) for source in tile.sources)
+    start, pairs, products = 0, list[Pair](), 0
+    for stop, target in enumerate(tile.targets, 1):
+        # Of a symmetric product the upper triangle holds every pair once.
+        sources = tile.sources[:stop] if tile.symmetric else tile.sources
+        pairs += [pair for source in sources for pair in _directions(tile, source, target) if pair in wanted]
+        products += columns * width(layers[target], tile.view)
+        if len(pairs) >= CHUNK_PAIRS or products >= CHUNK_PRODUCTS or stop == len(tile.targets):
+            found.append((tile.targets[start:stop], tuple(pairs)))
+            start, pairs, products = stop, [], 0
+    return found
+
+
+def _bands(layers: Sequence[LayerShape], tile: Tile, runs: Sequence[Run]) -> list[list[Run]]:
+    """Group runs until they have `BAND_COLUMNS` columns."""
+    found: list[list[Run]] = []
+    columns = BAND_COLUMNS
+    for run in runs:
+        if columns >= BAND_COLUMNS:
+            found.append([])
+            columns = 0
+        found[-1].append(run)
+        columns += sum(width(layers[target], tile.view) for target in run[0])
+    return found
+
+
+def _directions(tile: Tile, source: int, target: int) -> tuple[Pair, ...]:
+    """Return the pairs that a product serves: both directions where neither side is resized."""
+    if tile.mutual and source != target:
+        return (source, target), (target, source)
+    return ((source, target),)
+
+
+def _spaces(
+    layers: Sequence[LayerShape], tiles: tuple[Tile, ...], owns: tuple[Own, ...]
+) -> tuple[Space, ...]:
+    """Return the operands by grid, those of one side of a tile adjacent where that can be.
+
+    The rows of a side are then a slice of a panel, and are not copied together for every product.
+    """
+    members: dict[tuple[View, Grid], dict[Operand, None]] = {}
+    for tile in sorted(tiles, key=lambda tile: not tile.symmetric):
+        operands = members.setdefault((tile.view, tile.work), {})
+        operands |= dict.fromkeys(operand(layers, tile, index, "target") for index in tile.targets)
+        operands |= dict.fromkeys(operand(layers, tile, index, "source") for index in tile.sources)
+    for own in owns:
+        if on_diagonal(tiles, own) is None:
+            place, wanted = own_operand(layers, own)
+            members.setdefault((own.view, place), {})[wanted] = None
+    return tuple(Space(view, work, tuple(operands)) for (view, work), operands in members.items())
+
+
+def operand(
+    layers: Sequence[LayerShape], tile: Tile, index: int, side: Literal["source", "target"]
+) -> Operand:
+    """Return how a layer enters a tile's product."""
+    if native_grid(layers[index], tile.view) == tile.work:
+        return Operand(index, "native")
+    return Operand(index, "resized" if side == "source" else "adjoint")
+
+
+def own_operand(layers: Sequence[LayerShape], own: Own) -> tuple[Grid, Operand]:
+    """Return where a layer's own moments are formed, and from what: a downsampled layer there, others at home."""
+    native = native_grid(layers[own.layer], own.view)
+    if prod(native) >= prod(own.grid) and native != own.grid:
+        return own.grid, Operand(own.layer, "resized")
+    return native, Operand(own.layer, "native")
+
+
+def adjacent(space: Space, operands: Sequence[Operand]) -> bool:
+    """Return whether operands lie side by side, in this order, among those of a space."""
+    place = {member: number for number, member in enumerate(space.operands)}
+    return all(place[a] + 1 == place[b] for a, b in itertools.pairwise(operands))
+
+
+def space_width(layers: Sequence[LayerShape], space: Space) -> int:
+    """Return the columns of a space's panel."""
+    return sum(width(layers[operand.layer], space.view) for operand in space.operands)
+
+
+def panel_samples(space: Space, blocks: Blocks) -> int:
+    """Return how many samples a space's panel holds: whole blocks, enough for the rows of a product."""
+    count = -(-blocks.rows // (blocks.samples * rows_per_sample(space.view, space.work)))
+    return blocks.samples * max(1, count)

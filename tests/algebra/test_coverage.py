@@ -1,0 +1,58 @@
+"""Intervals hold the truth as often as they say, and permutation tests find nothing in independent layers.
+
+The bounds are those of `tests.algebra.coverage`'s tables in DESIGN.md, widened by the noise of the replications.
+"""
+
+import numpy as np
+import pytest
+
+from tests.algebra.coverage import INDICES, POPULATIONS, ROWS_PER_IMAGE, coverage, rejections
+
+REPLICATIONS = 400
+NOISE = 3 * 100 * np.sqrt(0.05 * 0.95 / REPLICATIONS)
+
+
+def within_target(found):
+    """93 to 97 %, up to noise."""
+    return (found >= 93 - NOISE) & (found <= 97 + NOISE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("per_image", [1, ROWS_PER_IMAGE])
+@pytest.mark.parametrize("images", [200, 500])
+def test_intervals_hold_the_population(images, per_image):
+    found = coverage(POPULATIONS["related, 8 and 6 wide"], images, per_image, REPLICATIONS)
+    smooth = np.array([index != "cca" for index in INDICES])
+    assert within_target(found.of_truth[smooth]).all(), found
+    assert found.of_truth[~smooth] >= 88 - NOISE
+
+
+@pytest.mark.slow
+def test_what_the_limits_are_for_where_the_bias_is_large():
+    """n = 200 for 40 and 30 columns: smooth indices are mended by the correction, the mean of ρ is not."""
+    found = dict(
+        zip(INDICES, coverage(POPULATIONS["related, 40 and 30 wide"], 200, 1, 200).of_truth, strict=True)
+    )
+    assert min(found["cka"], found["cka_biased"], found["dm_r2"]) >= 90
+    assert found["cca"] < 20
+    assert found["procrustes"] < 70
+
+
+@pytest.mark.slow
+def test_permutation_tests_find_nothing_in_independent_layers():
+    for index, rate in rejections(REPLICATIONS).items():
+        assert rate <= 5 + NOISE, index
+        assert rate >= 5 - NOISE, index
+
+
+@pytest.mark.slow
+def test_rows_of_one_image_passed_as_samples_are_found_wherever_nothing_is():
+    """Why the image is the unit."""
+    rates = rejections(40, images=10, per_image=ROWS_PER_IMAGE)
+    assert min(rates.values()) > 50
+
+
+def test_a_few_replications_run():
+    found = coverage(POPULATIONS["hardly related, 8 and 6 wide"], 100, 1, 2)
+    assert np.isfinite(found.truth).all()
+    assert rejections(2, permutations=19)["cka"] in {0.0, 50.0, 100.0}
