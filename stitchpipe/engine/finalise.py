@@ -45,7 +45,7 @@ class Request:
     indices
         Names by view: those that are computed from moments.
     maps
-        Where the fitted map of a pair is to be written.
+        Where the fitted map of a pair is to be written, by the view it is fitted under.
     digests
         Content digests of the layers on the scored split, for the results.
     intervals
@@ -53,7 +53,7 @@ class Request:
     """
 
     indices: Mapping[View, tuple[str, ...]]
-    maps: Mapping[Pair, str]
+    maps: Mapping[tuple[View, Pair], str]
     digests: tuple[str, ...]
     intervals: bool
 
@@ -110,8 +110,8 @@ def finalise(
             for pair in chunk.pairs
         }
         for pair in chunk.pairs:
-            if pair in request.maps:
-                write_map(Path(request.maps[pair]), analyses[pair].fitted())
+            if (view, pair) in request.maps:
+                write_map(Path(request.maps[view, pair]), analyses[pair].fitted())
         found = _values(analyses, request.indices[view])
         intervals: Mapping[Named, Interval | None] = {}
         if request.intervals and len(scored_on.leaves) > 1:

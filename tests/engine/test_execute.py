@@ -158,8 +158,15 @@ def test_a_leaf_holds_no_more_than_was_planned(synthetic):
 
 
 def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
-    wanted = {(0, 1): str(tmp_path / "maps" / "a.safetensors")}
-    compared(client, synthetic, planned(synthetic), indices=(), maps=wanted)
+    wanted = {("positions", (0, 1)): str(tmp_path / "maps" / "a.safetensors")}
+    pairs = frozenset({(0, 1)})
+    both = make_plan(
+        synthetic.layers,
+        {"positions": pairs, "pooled": pairs},  # a view of its own has another map of the same pair
+        splits=synthetic.splits,
+        memory_limit_bytes=2**30,
+    )
+    compared(client, synthetic, both, indices=(), maps=wanted)
     fitted = read_map(tmp_path / "maps" / "a.safetensors")
     grid = result_grid("positions", SHAPES["coarse"])
     rows = [to_rows(synthetic.blocks["train", name], "positions", grid) for name in ("wide", "coarse")]
