@@ -15,8 +15,8 @@ from stitchpipe.algebra.backends import open_backend
 from stitchpipe.engine.accumulate import PassSums
 from stitchpipe.engine.finalise import SplitMoments, finalise
 from stitchpipe.engine.leaf import ChunkMoments, LeafState, names_of_chunk
+from stitchpipe.engine.opening import open_layer
 from stitchpipe.engine.shift import SHIFT_SAMPLES, Shift
-from stitchpipe.errors import ExplainedError
 from stitchpipe.rows import VIEWS
 from storage import Address, Representation, Store
 from storage.summaries import WORK, Summaries
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 ACCUMULATION_VERSION = 1
 """Raised when the same leaf would hold other sums."""
-
-
-class LeafLostError(ExplainedError, RuntimeError):
-    """Sums that were formed while networks ran are gone, and no store has the activations."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,7 @@ def accumulate(place: Workplace, plan: Plan, step: int, split: int, leaf: int, k
         A representation is missing, or a shard does not match its manifest.
     MomentsError
         Sums overflowed.
-    LeafLostError
+    NotKeptError
         The leaf was removed, and there is no store to form it from.
     """
     name = leaf_key(key, split, leaf)
@@ -240,14 +236,7 @@ def _shifts(arrays: Mapping[str, npt.NDArray[Any]], work: Pass) -> dict[int, Shi
 def _reader(place: Workplace, plan: Plan, index: int, split: int) -> Representation:
     layer, where = plan.layers[index], plan.splits[split]
     address = Address(where.dataset, where.name, layer.model, layer.layer)
-    if place.store is None:
-        raise LeafLostError(
-            where=str(address),
-            expected=f"sums in {place.summaries.url}, formed while the networks ran",
-            found="none, and activations that were not kept",
-            remedy="Compare again: the networks run over what is missing.",
-        )
-    return place.store.representation(address, fingerprint=layer.fingerprints[split])
+    return open_layer(place.store, address, layer.fingerprints[split])
 
 
 def _blocks(
