@@ -350,7 +350,7 @@ def evict(
 
     chosen = upkeep.to_evict(place, address, split=split)
     for one in chosen:
-        _print(f"{one.address} ({one.fingerprint[:12]}): {size_of(one.n_bytes)}")
+        _print(f"{one.address.label(one.fingerprint)}: {size_of(one.n_bytes)}")
     total = size_of(sum(one.n_bytes for one in chosen))
     if yes:
         _print(f"{total}: {len(upkeep.evict(place, chosen))} representations evicted")

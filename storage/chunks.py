@@ -11,10 +11,11 @@ import numpy as np
 from storage import arrays
 from storage.codecs import UndecodableError
 from storage.confirmed import asked_again
+from storage.digests import digest_of
 from storage.errors import CorruptError, NotFoundError, SymlinkError
 from storage.layout import marker_key
-from storage.records import read_record
-from storage.schema import MARKER, ShardRecord, digest_of
+from storage.recent_markers import RECENT_MARKERS
+from storage.schema import ShardRecord
 from storage.shard_format import chunk_digest, shard_index
 from storage.shards import digest_address
 
@@ -193,7 +194,10 @@ class ShardReader:
 @lru_cache(maxsize=8192)
 def _shard_record(place: Place, marker: str, layer: str, digest: str) -> ShardRecord:
     """Return a shard's record; its digest makes it what it is, so that one process reads it once."""
-    record = read_record(place, marker, kind=MARKER)["shards"][layer]
+    record = RECENT_MARKERS.shards(place, marker).get(layer)
+    if record is None or digest_of(record) != digest:
+        RECENT_MARKERS.forget(place, marker)
+        record = RECENT_MARKERS.shards(place, marker)[layer]
     if digest_of(record) != digest:
         raise UndecodableError(f"{digest_of(record)[:16]}…")
     return ShardRecord.from_json(record)

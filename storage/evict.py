@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from storage.layout import COMMITS
 from storage.retired import RetiredLayer, latest_of, retire, retirements
 from storage.schema import Address
-from storage.sealed import all_manifests, dump_keys, manifests
+from storage.sealed import all_manifests, dump_keys, manifests, may_have
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def evict(
     chosen: list[EvictedLayer] = []
     n_bytes = 0
     for dump in dump_keys(place, dataset=dataset, split=split, model=model):
-        if not _fits(dump, fingerprint):
+        if not may_have(dump, fingerprint):
             continue
         live = {
             name: manifest.pass_name
@@ -110,7 +110,7 @@ def evicted(
     return sorted(
         found
         for dump in dump_keys(place, dataset=dataset, split=split, model=model)
-        if _fits(dump, fingerprint)
+        if may_have(dump, fingerprint)
         for found in _evicted(place, dump)
         if layer in (None, found.address.layer)
     )
@@ -171,8 +171,3 @@ def _remove_shards(place: Place, dump: str, layers: set[str], *, known: set[str]
 def _finished(place: Place, dump: str) -> set[str]:
     """Return the passes of a dump that are sealed: others may be those of a writer at work."""
     return {manifest.pass_name for manifest in all_manifests(place, dump)}
-
-
-def _fits(dump: str, fingerprint: str | None) -> bool:
-    """Return whether the key of a dump can be that of a fingerprint's first digits."""
-    return dump.rpartition("~")[2].startswith((fingerprint or "")[:12])

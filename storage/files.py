@@ -14,17 +14,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from storage import disk
 from storage.errors import CorruptError, NotFoundError, SymlinkError, WriteError
 from storage.layout import COMMITS
 from storage.place import PARTIAL, QUARANTINE, Entry
+from storage.staged import StagedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Self
-
 
 _PROBE = b"exclusive creation"
-_LINK_ATTEMPTS = 16
 _PREAD_BYTES = 1 << 30
 
 
@@ -67,12 +66,12 @@ class Files:
         SymlinkError
             It is reached through a symbolic link.
         """
-        with _unreadable(self.path(key)) as path, open(path, "rb", opener=_open_unfollowed) as file:
+        with _unreadable(self.path(key)) as path, open(path, "rb", opener=disk.open_unfollowed) as file:
             return file.read()
 
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return ranges of a file's bytes; see `Place.read_ranges`."""
-        with _unreadable(self.path(key)) as path, open(path, "rb", opener=_open_unfollowed) as file:
+        with _unreadable(self.path(key)) as path, open(path, "rb", opener=disk.open_unfollowed) as file:
             return [_pread(file.fileno(), start, stop) for start, stop in ranges]
 
     def stat(self, key: str) -> os.stat_result | None:
@@ -134,8 +133,8 @@ class Files:
         path = self.path(key)
         if os.path.lexists(path):
             # Somebody's link: make it durable before it is relied on, it may be a moment old.
-            with _refusals(path, len(data)):
-                _sync_directory(os.path.dirname(path))  # noqa: PTH120
+            with disk.refusals(path, len(data)):
+                disk.sync_directory(os.path.dirname(path))  # noqa: PTH120
             return False
         with self.stage(key) as staged:
             staged.write(data)
@@ -148,25 +147,25 @@ class Files:
     def make_durable(self, key: str) -> bool:
         """Flush a file that is there, and its name; see `Place.make_durable`."""
         path = self.path(key)
-        with _refusals(path, 0):
+        with disk.refusals(path, 0):
             try:
-                _sync_file(path)
+                disk.sync_file(path)
             except (FileNotFoundError, NotADirectoryError):
                 return False
             self.make_directory(os.path.dirname(path))  # noqa: PTH120
-            _sync_directory(os.path.dirname(path))  # noqa: PTH120
+            disk.sync_directory(os.path.dirname(path))  # noqa: PTH120
         return True
 
     def remove(self, key: str) -> None:
         """Remove a file durably, and directories that it leaves empty; nothing where there is none."""
         path = self.path(key)
-        with _refusals(path, 0):
+        with disk.refusals(path, 0):
             try:
                 os.unlink(path)  # noqa: PTH108
             except FileNotFoundError:
                 return
             with suppress(FileNotFoundError):  # somebody removed the last file beside it, and the directory
-                _sync_directory(os.path.dirname(path))  # noqa: PTH120
+                disk.sync_directory(os.path.dirname(path))  # noqa: PTH120
         if not key.startswith(f"{PARTIAL}/"):  # where writers come and go
             self._prune(os.path.dirname(path))  # noqa: PTH120
 
@@ -186,11 +185,11 @@ class Files:
         target = os.path.join(self.root, *away.split("/"))  # noqa: PTH118
         if not os.path.lexists(path):
             raise _absent(path)
-        with _refusals(target, 0):
+        with disk.refusals(target, 0):
             self.make_directory(os.path.dirname(target))  # noqa: PTH120
             os.rename(path, target)  # noqa: PTH104
-            _sync_directory(os.path.dirname(target))  # noqa: PTH120
-            _sync_directory(os.path.dirname(path))  # noqa: PTH120
+            disk.sync_directory(os.path.dirname(target))  # noqa: PTH120
+            disk.sync_directory(os.path.dirname(path))  # noqa: PTH120
         return away
 
     def preflight(self) -> None:
@@ -218,84 +217,13 @@ class Files:
         if path in self._durable and os.path.isdir(path):  # noqa: PTH112
             return
         if path == self.root:
-            _make_durable(path)
+            disk.make_durable(path)
         else:
             parent = os.path.dirname(path)  # noqa: PTH120
             self.make_directory(parent)
             os.makedirs(path, exist_ok=True)  # noqa: PTH103
-            _sync_directory(parent)
+            disk.sync_directory(parent)
         self._durable.add(path)
-
-
-class StagedFile:
-    """An unfinished file below `PARTIAL`, linked to its name when it is committed.
-
-    It is opened for every part: thousands of layers in the making hold no descriptors.
-    """
-
-    def __init__(self, files: Files, path: str) -> None:
-        self._files = files
-        self._path = path
-        self._partial = os.path.join(files.path(PARTIAL), uuid.uuid4().hex)  # noqa: PTH118
-        self._begun = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.discard()
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append bytes; see `Staged.write`."""
-        with _refusals(self._path, len(data)):
-            if not self._begun:
-                self._files.make_directory(os.path.dirname(self._partial))  # noqa: PTH120
-            new, self._begun = not self._begun, True
-            _append(self._partial, data, new=new)
-
-    def read(self) -> bytes:
-        """Return the bytes written so far; see `Staged.read`."""
-        with open(self._partial, "rb", opener=_open_unfollowed) as file:
-            return file.read()
-
-    def commit(self, *, durable: bool = True) -> bool:
-        """Flush the bytes, link them to their name, flush the directory; see `Staged.commit`."""
-        with _refusals(self._path, 0):
-            if not self._begun:
-                self.write(b"")
-            if durable:
-                _sync_file(self._partial)
-            made = self._linked()
-            if durable:
-                with suppress(FileNotFoundError):  # removed since, and the directory with it
-                    _sync_directory(os.path.dirname(self._path))  # noqa: PTH120
-        return made
-
-    def _linked(self) -> bool:
-        """Link the bytes to their name unless it is taken; return whether this call did."""
-        for attempts_left in reversed(range(_LINK_ATTEMPTS)):
-            try:
-                self._files.make_directory(os.path.dirname(self._path))  # noqa: PTH120
-                os.link(self._partial, self._path)
-            except FileExistsError:
-                return False
-            except FileNotFoundError:
-                # The directory went with the last file that somebody removed from it: it is made again.
-                if not attempts_left:
-                    raise
-            else:
-                return True
-        raise AssertionError
-
-    def discard(self) -> None:
-        """Remove the unfinished file, if there is one; what it was linked to stays."""
-        if self._begun and os.path.lexists(self._partial):
-            os.unlink(self._partial)  # noqa: PTH108
-
-
-def _open_unfollowed(path: str, flags: int) -> int:
-    """Open for reading, but neither a symbolic link nor, for ever, a pipe."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _pread(descriptor: int, start: int, stop: int) -> bytes:
@@ -308,60 +236,6 @@ def _pread(descriptor: int, start: int, stop: int) -> bytes:
         pieces.append(piece)
         start += len(piece)
     return b"".join(pieces)
-
-
-def _append(path: str, data: bytes | memoryview, *, new: bool) -> None:
-    """Append all bytes to a file, which is made where it is `new`."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if new else 0)
-    descriptor = os.open(path, flags, 0o666)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    finally:
-        os.close(descriptor)
-
-
-def _sync_file(path: str) -> None:
-    """Wait until a file's bytes are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_durable(path: str) -> None:
-    """Make a directory and those above it that are not there, each durable before one is made in it.
-
-    One that is there may be a moment old: its name is made durable too, where its parent may be opened.
-    """
-    parent = os.path.dirname(path)  # noqa: PTH120
-    if os.path.isdir(path):  # noqa: PTH112
-        with suppress(PermissionError):
-            _sync_directory(parent)
-        return
-    _make_durable(parent)
-    os.makedirs(path, exist_ok=True)  # noqa: PTH103
-    _sync_directory(parent)
-
-
-def _sync_directory(path: str) -> None:
-    """Wait until a directory's entries are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _refusals(path: str, n_bytes: int) -> Iterator[None]:
-    """Turn what the file system says into an error with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise WriteError(path=path, n_bytes=n_bytes, cause=error) from error
 
 
 @contextmanager

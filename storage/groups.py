@@ -14,7 +14,7 @@ from storage.errors import ConflictError, CorruptError
 from storage.layout import COMMITS, DUMP_RECORD, chunk_rows
 from storage.names import encode_name
 from storage.schema import FileRecord
-from storage.splits import commits_array, sample_coordinates
+from storage.split_arrays import commits_array, sample_coordinates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

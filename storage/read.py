@@ -11,9 +11,9 @@ import numpy as np
 from storage import arrays
 from storage.batches import shuffled_batches
 from storage.chunks import ShardReader
+from storage.digests import digest_of
 from storage.errors import CorruptError, LayoutError
 from storage.layout import dump_key
-from storage.schema import digest_of
 from storage.selection import positions
 from storage.splits import load_split
 
@@ -67,7 +67,7 @@ class Representation:
 
     def __repr__(self) -> str:
         """Return name, fingerprint, shape and dtype."""
-        return f"<Representation {self.address} ({self.fingerprint[:12]}): {self.shape} {self.dtype}>"
+        return f"<Representation {self.address.label(self.fingerprint)}: {self.shape} {self.dtype}>"
 
     def __dask_tokenize__(self) -> tuple[str, str, str]:
         """Return what tells this representation's values from any other's."""
@@ -304,7 +304,7 @@ class Representation:
             dump=dump_key(self.address.dataset, self.address.split, self.address.model, self.fingerprint),
             fingerprint=self.fingerprint,
             pass_name=self.pass_name,
-            label=f"{self.address} ({self.fingerprint[:12]})",
+            label=self.address.label(self.fingerprint),
             record=self.record,
             row_group=row_group,
             check=self.checked,

@@ -7,8 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from storage.confirmed import asked_again
+from storage.digests import canonical, digest_of_bytes
 from storage.errors import ConflictError, CorruptError, FormatError
-from storage.schema import FORMAT, canonical, digest_of_bytes
+from storage.schema import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

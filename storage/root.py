@@ -9,7 +9,7 @@ from storage import arrays
 from storage.layout import COMMITS
 from storage.records import create_record
 from storage.schema import FORMAT, FileRecord
-from storage.splits import commits_array
+from storage.split_arrays import commits_array
 
 if TYPE_CHECKING:
     from storage.place import Place

@@ -1,21 +1,20 @@
-"""What a store holds, as values: addresses, layer specifications, shards, and the digests that bind them."""
+"""What a store holds, as values: addresses, layer specifications, shards, manifests."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from storage.errors import LayoutError, SchemaError
+from storage.digests import digest_of, digest_of_bytes, plain
+from storage.errors import LayoutError
 from storage.layout import CHUNK_BYTES, dump_key, row_group_bounds
 from storage.shard_format import ChunkTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from storage.codecs import CodecName
 
@@ -42,6 +41,10 @@ class Address:
     def __str__(self) -> str:
         """Return the address as people write it."""
         return f"{self.dataset}/{self.split}/{self.model}/{self.layer}"
+
+    def label(self, fingerprint: str) -> str:
+        """Return how people tell the representations of this name apart: with the first digits of the fingerprint."""
+        return f"{self} ({fingerprint[:12]})"
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class DumpIdentity:
 
     def label(self, layer: str = "*") -> str:
         """Return how errors name a representation of this dump."""
-        return f"{Address(self.dataset, self.split, self.model, layer)} ({self.fingerprint[:12]})"
+        return Address(self.dataset, self.split, self.model, layer).label(self.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -262,63 +265,3 @@ def pass_digest(layers: Mapping[str, LayerSpec], generation: int) -> str:
     """Return the name of the pass that writes these layers: 12 digits of a digest of names, specs and generation."""
     specs = {name: [list(spec.shape), spec.dtype] for name, spec in layers.items()}
     return digest_of({"layers": specs, "generation": generation})[:12]
-
-
-def canonical(content: object) -> bytes:
-    """Return JSON with one spelling: sorted keys, no spaces, ASCII; NaN and infinity refused."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def plain(content: object, *, where: str) -> dict[str, Any]:
-    """Return `content` as it will read back from JSON.
-
-    Raises
-    ------
-    SchemaError
-        Something in it is not JSON: an array, NaN, a key that is not text.
-    """
-    _demand_text_keys(content, where)
-    try:
-        result: dict[str, Any] = json.loads(canonical(content))
-    except (TypeError, ValueError) as error:
-        raise SchemaError(
-            where=where,
-            expected="plain JSON: text, finite numbers, true, false, null, lists, mappings",
-            found=str(error),
-            remedy="Convert the entry to text or numbers before it is recorded.",
-        ) from error
-    return result
-
-
-def _demand_text_keys(content: object, where: str) -> None:
-    """Refuse keys that JSON would silently turn into text: 1 and "1" would become one identity."""
-    if isinstance(content, dict):
-        for key, value in content.items():
-            if not isinstance(key, str):
-                raise SchemaError(
-                    where=where, expected="text as keys", found=repr(key), remedy="Write the key as text."
-                )
-            _demand_text_keys(value, f"{where}.{key}")
-    elif isinstance(content, list | tuple):
-        for value in content:
-            _demand_text_keys(value, where)
-
-
-def digest_of(content: object) -> str:
-    """Return the SHA-256 of the canonical JSON of `content`, in hex."""
-    return hashlib.sha256(canonical(content)).hexdigest()
-
-
-def digest_of_ids(sample_ids: Iterable[str]) -> str:
-    """Return the SHA-256 of ids in order, in hex; lengths are part of it, so that no two lists collide."""
-    digest = hashlib.sha256()
-    for sample in sample_ids:
-        raw = sample.encode()
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
-    return digest.hexdigest()
-
-
-def digest_of_bytes(data: bytes) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    return hashlib.sha256(data).hexdigest()

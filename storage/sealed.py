@@ -32,6 +32,11 @@ def dump_keys(
                 yield f"{parent}/{name}"
 
 
+def may_have(dump: str, fingerprint: str | None) -> bool:
+    """Return whether a dump, by its key, may be one whose fingerprint begins with these digits, or any for None."""
+    return dump.rpartition("~")[2].startswith((fingerprint or "")[:12])
+
+
 def split_keys(place: Place, *, dataset: str | None = None, split: str | None = None) -> Iterator[str]:
     """Yield the keys of the splits' groups."""
     for first in place.directories() if dataset is None else [encode_name(dataset)]:
@@ -133,8 +138,9 @@ def _retired(
     place: Place, address: Address, fingerprint: str | None, dumps: list[str]
 ) -> NotFoundError | None:
     """Return the error for a representation that was there and is out of sight, or None where it never was."""
-    asked = [dump for dump in dumps if dump.rpartition("~")[2].startswith((fingerprint or "")[:12])]
-    past = [latest_of(retirements(place, dump), address.layer) for dump in asked]
+    past = [
+        latest_of(retirements(place, dump), address.layer) for dump in dumps if may_have(dump, fingerprint)
+    ]
     last = max((one for one in past if one is not None), key=lambda one: one.at_s, default=None)
     if last is None:
         return None

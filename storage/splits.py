@@ -1,26 +1,24 @@
 """Splits: which samples, in which stored order and row groups, with which labels.
 
-A split is committed by one record that holds all of it. The arrays beside it (``sample_id``, ``label``,
-``original_index``, ``row_group``) repeat it for readers of plain Zarr and can always be made again from it.
+A split is committed by one record that holds all of it; the arrays beside it (`storage.split_arrays`) follow from it.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from storage import arrays
-from storage.confirmed import read_confirmed
+from storage.digests import digest_of_ids, plain
 from storage.errors import ConflictError, NotFoundError, SampleIdError
-from storage.layout import COMMITS, plan_split, row_group_bounds, split_key, split_record_key
-from storage.names import encode_name
+from storage.layout import plan_split, row_group_bounds, split_key, split_record_key
 from storage.records import create_record, read_record
-from storage.schema import FORMAT, FileRecord, digest_of_ids, plain
+from storage.schema import FileRecord
 from storage.selection import mask_of_labels, positions_of_samples
+from storage.split_arrays import arrays_beside
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -213,54 +211,6 @@ def split_of(content: Mapping[str, Any]) -> Split:
         sample_digest=digest_of_ids(ids),
         provenance=content["provenance"],
     )
-
-
-@lru_cache(maxsize=8)
-def sample_coordinates(split: Split) -> Mapping[str, Mapping[str, bytes]]:
-    """Return the arrays that label rows, ``sample_id`` and where known ``label``, as files."""
-    ids = arrays.encode_vector(np.array(split.sample_ids, dtype=object), {})
-    made: dict[str, Mapping[str, bytes]] = {"sample_id": ids}
-    if split.labels is not None:
-        made["label"] = arrays.encode_vector(split.labels, {"class_names": list(split.class_names)})
-    return made
-
-
-@cache
-def commits_array() -> Mapping[str, bytes]:
-    """Return the scalar array below which records lie; its value is the format's version."""
-    return arrays.encode_vector(np.array(FORMAT), {"about": "records of the commit protocol lie below"})
-
-
-def arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
-    """Return key and bytes of every file beside a split's record; all follows from the split.
-
-    The group of the data set serves several splits: it is created here, and returned as it lies on the disk.
-    """
-    key = split_key(split.dataset, split.name)
-    above = f"{encode_name(split.dataset)}/zarr.json"
-    home = arrays.group_metadata({"dataset": split.dataset})
-    place.create(above, home)
-    about = {
-        "dataset": split.dataset,
-        "split": split.name,
-        "sample_digest": split.sample_digest,
-        "class_names": list(split.class_names),
-    }
-    group = np.repeat(np.arange(len(split.row_groups)), [stop - start for start, stop in split.row_groups])
-    made: dict[str, Mapping[str, bytes]] = {
-        **sample_coordinates(split),
-        "original_index": arrays.encode_vector(split.original_index, {}),
-        "row_group": arrays.encode_vector(group.astype(np.int64), {}),
-        COMMITS: commits_array(),
-    }
-    beside = {
-        f"{key}/{array}/{name}": data for array, content in made.items() for name, data in content.items()
-    }
-    return {
-        above: read_confirmed(place, above, wanted=home),
-        f"{key}/zarr.json": arrays.group_metadata(about),
-        **beside,
-    }
 
 
 def _content(split: Split) -> dict[str, Any]:

@@ -1,15 +1,27 @@
-"""Files in the making, in memory: S3 has no conditional completion in parts that all servers honour."""
+"""Files in the making: on a disk out of sight of readers, for an object store in memory.
+
+S3 has no conditional completion in parts that all servers honour.
+"""
 
 from __future__ import annotations
 
 import io
+import os
+import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from storage import disk
+from storage.place import PARTIAL
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from storage.files import Files
     from storage.place import Place
+
+_LINK_ATTEMPTS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,3 +56,69 @@ class StagedInMemory:
 
     def __exit__(self, *exception: object) -> None:
         self.discard()
+
+
+class StagedFile:
+    """An unfinished file below `PARTIAL`, linked to its name when it is committed.
+
+    It is opened for every part: thousands of layers in the making hold no descriptors.
+    """
+
+    def __init__(self, files: Files, path: str) -> None:
+        self._files = files
+        self._path = path
+        self._partial = os.path.join(files.path(PARTIAL), uuid.uuid4().hex)  # noqa: PTH118
+        self._begun = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.discard()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes; see `Staged.write`."""
+        with disk.refusals(self._path, len(data)):
+            if not self._begun:
+                self._files.make_directory(os.path.dirname(self._partial))  # noqa: PTH120
+            new, self._begun = not self._begun, True
+            disk.append(self._partial, data, new=new)
+
+    def read(self) -> bytes:
+        """Return the bytes written so far; see `Staged.read`."""
+        with open(self._partial, "rb", opener=disk.open_unfollowed) as file:
+            return file.read()
+
+    def commit(self, *, durable: bool = True) -> bool:
+        """Flush the bytes, link them to their name, flush the directory; see `Staged.commit`."""
+        with disk.refusals(self._path, 0):
+            if not self._begun:
+                self.write(b"")
+            if durable:
+                disk.sync_file(self._partial)
+            made = self._linked()
+            if durable:
+                with suppress(FileNotFoundError):  # removed since, and the directory with it
+                    disk.sync_directory(os.path.dirname(self._path))  # noqa: PTH120
+        return made
+
+    def _linked(self) -> bool:
+        """Link the bytes to their name unless it is taken; return whether this call did."""
+        for attempts_left in reversed(range(_LINK_ATTEMPTS)):
+            try:
+                self._files.make_directory(os.path.dirname(self._path))  # noqa: PTH120
+                os.link(self._partial, self._path)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                # The directory went with the last file that somebody removed from it: it is made again.
+                if not attempts_left:
+                    raise
+            else:
+                return True
+        raise AssertionError
+
+    def discard(self) -> None:
+        """Remove the unfinished file, if there is one; what it was linked to stays."""
+        if self._begun and os.path.lexists(self._partial):
+            os.unlink(self._partial)  # noqa: PTH108

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from storage.digests import plain
 from storage.errors import LayoutError, ReadOnlyError
 from storage.evict import evict, evicted
 from storage.garbage import LEASE_S, find_garbage
@@ -13,7 +14,7 @@ from storage.read import Representation
 from storage.records import read_cached, settle_record
 from storage.repair import repair
 from storage.retired import retirements
-from storage.schema import Address, DumpIdentity, Encoding, SealedLayer, plain
+from storage.schema import Address, DumpIdentity, Encoding, SealedLayer
 from storage.sealed import demand_same_specs, dump_keys, find, manifests, sealed_specs, split_keys
 from storage.splits import SPLIT, add_split, completed_split, load_split, planned_split
 from storage.summaries import SUMMARIES, Summaries

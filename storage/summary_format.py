@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
+from storage.digests import plain
 from storage.errors import CorruptError, LayoutError
 from storage.records import content_of, record_bytes
-from storage.schema import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

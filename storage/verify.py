@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storage.chunks import ShardReader
+from storage.digests import digest_of_bytes
 from storage.errors import REMEDY, CorruptError, StoreError
 from storage.groups import sealed_flag
 from storage.layout import marker_key, split_record_key
@@ -15,7 +16,7 @@ from storage.names import encode_name
 from storage.records import read_record
 from storage.retired import retirement_key, retirements
 from storage.root import STORE, STORE_RECORD
-from storage.schema import MARKER, Address, FileRecord, digest_of_bytes
+from storage.schema import MARKER, Address, FileRecord
 from storage.sealed import dump_keys, manifests, split_keys
 from storage.splits import SPLIT, load_split
 from storage.summaries import SUMMARIES, Summaries
@@ -147,7 +148,7 @@ class _Shards:
     def label(self) -> str:
         """How problems name the representation."""
         m = self.manifest
-        return f"{Address(m.dataset, m.split, m.model, self.layer)} ({m.fingerprint[:12]})"
+        return Address(m.dataset, m.split, m.model, self.layer).label(m.fingerprint)
 
     def problems(self, row_group: int, sample: _Sample) -> Iterator[Problem]:
         """Yield what is wrong with one shard; the first damaged chunk speaks for all."""

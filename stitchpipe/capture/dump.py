@@ -250,7 +250,7 @@ def _reprobe(source: _Source, store: Store, job: Dump) -> bool:
         found = np.concatenate([part[name] for part in parts]).astype(one.dtype, copy=False)
         if not same_but_for_rounding(one.read(row_group), found):
             raise CaptureError(
-                where=f"{one.address} ({job.fingerprint[:12]})",
+                where=one.address.label(job.fingerprint),
                 expected="the values that were dumped under other versions or in another precision",
                 found="others, by more than 1 % of the largest: "
                 + _differences(one.provenances[0], job.provenance),

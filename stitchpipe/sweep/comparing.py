@@ -23,11 +23,12 @@ from stitchpipe.sweep.ends import STITCH_VIEW, Ends, map_key, open_ends, pair_ke
 from stitchpipe.sweep.folder import key_of, opened_store, writable_summaries
 from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
 from stitchpipe.sweep.networks import gpus, layer_table
+from stitchpipe.sweep.predictions import AGREEMENT, compare_predictions
 from stitchpipe.sweep.progress import Report, silent
 from stitchpipe.sweep.unfinished import Unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from distributed import Client
 
@@ -71,7 +72,7 @@ def compare(
     held = folder.catalogue.held()
     missing = {
         table.view: {
-            pair: tuple(index for index in table.indices if index not in held.get(key, ()))
+            pair: tuple(i for i in table.indices if i != AGREEMENT and i not in held.get(key, ()))
             for pair, key in keys[table.view].items()
         }
         for table in tables
@@ -90,16 +91,24 @@ def compare(
         keys=keys,
     )
     written = 0
+    for table in tables:
+        if agreements := compare_predictions(sweep, folder, table, held):
+            written += _commit(folder, agreements)
     for results in filter(None, _carry_out(sweep, folder, ends, wanted, scheduler, report)):
-        part = key_of([(result.key, result.index) for result in results])
-        folder.catalogue.write(COMPARED + part, results)
-        written += len(results)
+        written += _commit(folder, results)
     return {
         "views": [table.view for table in tables],
         "pairs": sum(map(len, keys.values())),
         "computed": sum(map(len, wanted.pairs.values())),
         "numbers": written,
     }
+
+
+def _commit(folder: Folder, results: Sequence[Result]) -> int:
+    """Write a part of the results under a digest of what it holds; return how many there are."""
+    part = key_of([(result.key, result.index) for result in results])
+    folder.catalogue.write(COMPARED + part, results)
+    return len(results)
 
 
 def fit_maps(

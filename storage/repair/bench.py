@@ -6,8 +6,8 @@ import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from storage.digests import digest_of_bytes
 from storage.errors import CorruptError, NotFoundError, WriteError
-from storage.schema import digest_of_bytes
 from storage.verify import Problem, problem_of
 
 if TYPE_CHECKING:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from storage import arrays
 from storage.chunks import ShardReader
 from storage.codecs import UndecodableError
+from storage.digests import digest_of
 from storage.errors import CorruptError, NotFoundError
 from storage.groups import group_files, layer_files, sealed_flag
-from storage.layout import DUMP_RECORD, marker_key
+from storage.layout import DUMP_RECORD
+from storage.markers import Markers
 from storage.names import encode_name
-from storage.records import create_record, read_record, record_bytes
-from storage.schema import MARKER, Encoding, ShardRecord, digest_of, digest_of_bytes, digest_of_ids
+from storage.records import read_record, record_bytes
+from storage.schema import MARKER, Encoding, ShardRecord
 from storage.shard_format import read_table
 from storage.shards import digest_address
 from storage.verify import Problem, problem_of
@@ -122,7 +124,8 @@ def _settle_marker(
     bench: Bench, dump: DumpIdentity, split: Split, manifest: Manifest, row_group: int, layers: set[str]
 ) -> set[str] | None:
     """Rebuild a damaged marker from sound shards; return the layers it now vouches for, or None if it was sound."""
-    key = marker_key(dump.key, manifest.pass_name, row_group)
+    markers = Markers(bench.place, dump, split, manifest.pass_name)
+    key = markers.key(row_group)
     found = "the record of other shards"
     try:
         shards = read_record(bench.place, key, kind=MARKER)["shards"]
@@ -140,8 +143,8 @@ def _settle_marker(
     }
     bench.take_out(key, problem)
     if records:
-        content = _marker(dump, split, manifest, row_group, records)
-        create_record(bench.place, key, kind=MARKER, content=content)
+        metadata = {name: layer.metadata.encode() for name, layer in manifest.layers.items()}
+        markers.create(row_group, records, metadata=metadata, provenance=_provenance(manifest))
         bench.restored.append(key)
     return set(records)
 
@@ -151,24 +154,10 @@ def _is_record(record: Mapping[str, Any] | None, layer: LayerRecord, row_group: 
     return record is not None and digest_of(record) == layer.shards[row_group].digest
 
 
-def _marker(
-    dump: DumpIdentity, split: Split, manifest: Manifest, row_group: int, records: Mapping[str, ShardRecord]
-) -> dict[str, Any]:
-    """Return the content of a marker that vouches for shards found sound."""
-    start, stop = split.row_groups[row_group]
+def _provenance(manifest: Manifest) -> Mapping[str, Any]:
+    """Return what a marker that is made again says of the runs that wrote its shards."""
     runs = manifest.provenance
-    rebuilt = {"rebuilt": "by a repair, out of several runs", "runs": list(runs)}
-    return {
-        "fingerprint": dump.fingerprint,
-        "row_group": row_group,
-        "rows": [start, stop],
-        "sample_digest": digest_of_ids(split.sample_ids[start:stop]),
-        "metadata": {
-            name: digest_of_bytes(layer.metadata.encode()) for name, layer in manifest.layers.items()
-        },
-        "shards": {name: record.to_json() for name, record in records.items()},
-        "provenance": runs[0] if len(runs) == 1 else rebuilt,
-    }
+    return runs[0] if len(runs) == 1 else {"rebuilt": "by a repair, out of several runs", "runs": list(runs)}
 
 
 def _record_of_shard(

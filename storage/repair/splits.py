@@ -8,12 +8,14 @@ import numpy as np
 
 from storage import arrays
 from storage.codecs import UndecodableError
+from storage.digests import digest_of_ids
 from storage.errors import CorruptError, NotFoundError
 from storage.layout import row_group_bounds, split_record_key
 from storage.records import read_record
-from storage.schema import FileRecord, digest_of_ids
+from storage.schema import FileRecord
 from storage.sealed import all_manifests
-from storage.splits import SPLIT, Split, add_split, arrays_beside, split_of
+from storage.split_arrays import arrays_beside
+from storage.splits import SPLIT, Split, add_split, split_of
 from storage.verify import Problem, problem_of
 
 if TYPE_CHECKING:

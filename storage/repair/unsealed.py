@@ -10,6 +10,7 @@ import numpy as np
 
 from storage import arrays
 from storage.codecs import UndecodableError
+from storage.digests import digest_of_bytes
 from storage.errors import CorruptError, NotFoundError, StoreError
 from storage.groups import layer_files
 from storage.layout import COMMITS, MANIFEST_NAME, manifest_key, marker_key, pass_key
@@ -17,7 +18,7 @@ from storage.names import decode_name, encode_name
 from storage.place import QUARANTINE
 from storage.records import read_record
 from storage.retired import retirements
-from storage.schema import MARKER, Encoding, LayerSpec, ShardRecord, digest_of_bytes, pass_digest
+from storage.schema import MARKER, Encoding, LayerSpec, ShardRecord, pass_digest
 from storage.sealed import all_manifests, manifest_of, manifests
 from storage.shard_format import chunk_digest, read_index, shard_index
 from storage.shards import digest_address

@@ -81,7 +81,7 @@ def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):  # noqa: F811
     done = stitchpipe("plan", tiny.path, "--out", tmp_path / "run")
     assert done.returncode == 0
     assert "batch_size = 64" in done.stdout
-    assert "36 directed pairs" in done.stdout
+    assert "72 directed pairs" in done.stdout
     declaration = done.stdout[: done.stdout.index("What it would do")]
     assert parse(declaration, where="plan", folder=tmp_path) == tiny.sweep
     assert not (tmp_path / "run").exists()

@@ -65,7 +65,7 @@ def files_of(url, kind):
 def as_a_new_process():
     """Forget what this process read."""
     caches = (records._read_version, sealed._read_version, splits._load_version, chunks._shard_record)
-    for cache in caches:
+    for cache in (*caches, chunks.RECENT_MARKERS):
         cache.cache_clear()
 
 

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from storage import files, open_store
+from storage import disk as flushes
+from storage import open_store
 from storage.errors import NotFoundError, StoreError
 from tests.storage.power_loss import Disk, PowerCut
 from tests.storage.small_dump import begin, blocks_of, finish, new_store, tree
@@ -159,8 +160,8 @@ def test_many_power_cuts_at_every_operation_and_after_kills(campaign, n_operatio
     assert [problems for problems in found if problems] == []
 
 
-@pytest.mark.parametrize("flush", ["_sync_file", "_sync_directory"])
+@pytest.mark.parametrize("flush", ["sync_file", "sync_directory"])
 def test_without_a_flush_power_cuts_do_harm(campaign, n_operations, monkeypatch, flush):
-    monkeypatch.setattr(files, flush, lambda path: None)
+    monkeypatch.setattr(flushes, flush, lambda path: None)
     found = campaign(range(40, n_operations, 6))
     assert sum(map(bool, found)) > len(found) // 10

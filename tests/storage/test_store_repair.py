@@ -19,8 +19,9 @@ from storage import (
     open_store,
     repair,
 )
+from storage.digests import digest_of_bytes
 from storage.records import record_bytes
-from storage.schema import FORMAT, digest_of_bytes
+from storage.schema import FORMAT
 from tests.storage.crashing import crash_in
 from tests.storage.small_dump import (
     IDS,
