@@ -33,13 +33,6 @@ def prediction_keys(sweep: Sweep, folder: Folder, table: Compare) -> dict[tuple[
     """Return the key of each pair of models that have logits; none where a table does not ask for agreement."""
     if AGREEMENT not in table.indices:
         return {}
-    if not sweep.dump.keep:
-        raise ConfigError(
-            where=f"compare, view '{table.view}'",
-            expected="stored logits for `agreement`",
-            found="dump.keep = false",
-            remedy="Leave `agreement` out, or keep the dumps.",
-        )
     found = _logits(sweep, folder)
     sides = {model: (model, one.digest, one.sample_digest) for model, one in found.items()}
     rest = (table.view, AGREEMENT, ALGEBRA_VERSION)
@@ -55,8 +48,6 @@ def compare_predictions(
 
     Raises
     ------
-    ConfigError
-        The sweep keeps no dumps.
     storage.StoreError
         Logits are damaged.
     """
