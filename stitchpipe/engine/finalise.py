@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.jackknife import Interval, jackknife
+from stitchpipe.algebra.jackknife import Centre, Interval, jackknife
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from stitchpipe.engine.leaf import ChunkMoments
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.tiles import Pair
+
+ABOUT_THE_VALUE = frozenset({"cca", "svcca", "pwcca", "procrustes", "procrustes_angle", "nbs"})
+"""Sums of singular values: not smooth where these are near 0, so that the jackknife's correction of their bias fails.
+
+Their intervals are for what images in this number give; all others' are for what ever more images would tend to.
+Coverage of both was simulated: see the design of `algebra`.
+"""
 
 Named: TypeAlias = tuple["Pair", str]
 """An index of a pair."""
@@ -186,21 +193,22 @@ def _intervals(
         for named, value in others.items():
             without[named].append(value)
     return {
-        named: _interval(value, without[named], samples)
+        named: _interval(named[1], value, without[named], samples)
         for named, value in found.items()
         if isinstance(value, IndexValue)
     }
 
 
 def _interval(
-    value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
+    name: str, value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
 ) -> Interval | None:
     """Return a number's interval; None where the number has no value without one of the groups."""
     defined = [one.value for one in without if isinstance(one, IndexValue)]
     if len(defined) < len(without):
         return None
     try:
-        return jackknife(value.value, defined, samples)
+        centre: Centre = "value" if index_named(name).base in ABOUT_THE_VALUE else "estimate"
+        return jackknife(value.value, defined, samples, about=centre)
     except UndefinedIndexError:
         return None
 
