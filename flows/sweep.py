@@ -112,7 +112,7 @@ class _Plan:
             case "dump":
                 return [tasks.dump(*place, model, split, self.part) for model, split in units.dumps]
             case "compare":
-                return [tasks.compare(*place, view, self.scheduler) for view in units.views]
+                return [tasks.compare(*place, self.scheduler)] if units.views else []
             case "stitch":
                 return [tasks.fit_maps(*place, self.scheduler), *self._stitch()]
             case _:

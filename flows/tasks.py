@@ -36,11 +36,11 @@ def dump(sweep: str, out: str, model: str, split: str, part: str) -> Record:
     return pipeline.dump(*_opened(sweep, out), model, split, part=pipeline.parse_part(part), report=report)
 
 
-@task(task_run_name="compare {view}", cache_policy=NO_CACHE, persist_result=False)
-def compare(sweep: str, out: str, view: str, scheduler: str | None) -> Record:
-    """Compute all pairs of layers under one view, on Dask."""
-    report = reporter(f"compare {view}")
-    return pipeline.compare(*_opened(sweep, out), view, scheduler=scheduler, report=report)
+@task(task_run_name="compare", cache_policy=NO_CACHE, persist_result=False)
+def compare(sweep: str, out: str, scheduler: str | None) -> Record:
+    """Compute all pairs of layers under all views, on Dask."""
+    report = reporter("compare")
+    return pipeline.compare(*_opened(sweep, out), scheduler=scheduler, report=report)
 
 
 @task(task_run_name="fit maps", cache_policy=NO_CACHE, persist_result=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.digests import digest_of_bytes, digest_of_ids
 from storage.errors import CorruptError
-from storage.layout import marker_key
+from storage.layout import manifest_key, marker_key
 from storage.records import create_record, read_record
 from storage.schema import MARKER
 
@@ -32,6 +32,11 @@ class Markers:
     def key(self, row_group: int) -> str:
         """Return the key of a row group's marker."""
         return marker_key(self.dump.key, self.pass_name, row_group)
+
+    @property
+    def manifest_key(self) -> str:
+        """Key of the manifest that seals the pass."""
+        return manifest_key(self.dump.key, self.pass_name)
 
     def exists(self, row_group: int) -> bool:
         """Return whether a row group has its marker, from whichever writer."""

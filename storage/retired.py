@@ -10,8 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from storage.layout import COMMITS
-from storage.records import create_record, read_cached
+from storage.layout import COMMITS, marker_key
+from storage.records import create_record, read_cached, read_record
+from storage.schema import MARKER, ShardRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,6 +89,23 @@ def retire(
     while not create_record(place, retirement_key(dump, wanted), kind=RETIRED, content=content):
         wanted += 1
     return Retirement(wanted, reason, layers, at_s)
+
+
+def kept_shards(
+    place: Place, dump: str, layers: Mapping[str, RetiredLayer], row_group: int
+) -> tuple[dict[str, ShardRecord], dict[str, Any]]:
+    """Return the records of a row group's shards that stay valid, and the provenance of the run that wrote the last.
+
+    Raises
+    ------
+    NotFoundError, CorruptError
+        The marker of a pass that had sealed them is gone or damaged.
+    """
+    records, provenance = {}, {}
+    for name, layer in layers.items():
+        marker = read_record(place, marker_key(dump, layer.pass_name, row_group), kind=MARKER)
+        records[name], provenance = ShardRecord.from_json(marker["shards"][name]), marker["provenance"]
+    return records, provenance
 
 
 def latest_of(history: Iterable[Retirement], layer: str) -> Retirement | None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from storage.confirmed import asked_again
 from storage.errors import (
     ArrayNotFoundError,
-    ConflictError,
     CorruptError,
     LayoutError,
     NotFoundError,
@@ -25,7 +24,7 @@ from storage.errors import (
 from storage.layout import COMMITS
 from storage.names import decode_name, encode_name
 from storage.summary_file import SUFFIX, SummaryFile
-from storage.summary_format import Header, bytes_of, padding, stored_arrays
+from storage.summary_format import Header, stored_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -134,7 +133,7 @@ class Summaries:
         header = Header.of(kind, key, stored, content)
         file = self._file(kind, key)
         for _ in range(_ATTEMPTS):
-            if self.place.size(file.key) is None and self._create(file, header, stored, durable=durable):
+            if self.place.size(file.key) is None and file.create(header, stored, durable=durable):
                 return
             if self._is_there(file, header) and (not durable or self.place.make_durable(file.key)):
                 return
@@ -265,18 +264,6 @@ class Summaries:
         """Return the file of a summary."""
         return SummaryFile(self.place, self._below(f"{encode_name(kind)}/{encode_name(key)}{SUFFIX}"))
 
-    def _create(
-        self, file: SummaryFile, header: Header, stored: Mapping[str, npt.NDArray[Any]], *, durable: bool
-    ) -> bool:
-        """Create a file unless there is one; return whether this call made it."""
-        with self.place.stage(file.key) as staged:
-            staged.write(header.head)
-            for values in stored.values():
-                staged.write(bytes_of(values))
-                if behind := padding(values.nbytes):
-                    staged.write(bytes(behind))
-            return staged.commit(durable=durable)
-
     def _is_there(self, file: SummaryFile, wanted: Header) -> bool:
         """Return whether a summary is there as it is wanted; takes a damaged one of kind `WORK` away.
 
@@ -286,9 +273,7 @@ class Summaries:
             See `write`.
         """
         try:
-            if wanted.kind == WORK:
-                asked_again(partial(file.verify, range))
-            found = asked_again(file.header)
+            asked_again(partial(file.demand_same, wanted, whole=wanted.kind == WORK))
         except NotFoundError:
             return False
         except SymlinkError:
@@ -298,14 +283,6 @@ class Summaries:
                 raise
             self.place.remove(file.key)
             return False
-        differing = found.differences(wanted)
-        if differing:
-            raise ConflictError(
-                where=file.path,
-                expected="the same summary as now, or none",
-                found=f"another one: it differs in {', '.join(differing)}",
-                remedy="Name what differs in the key, or delete the one that is there.",
-            )
         return True
 
     def _demand_writable(self, action: str) -> None:

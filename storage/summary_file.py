@@ -1,4 +1,4 @@
-"""Reading the file of one summary: the header, and the arrays asked for, each held against its digest."""
+"""The file of one summary: written whole; read by header and ranges, each held against its digest."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
-from storage.errors import ArrayNotFoundError
+from storage.errors import ArrayNotFoundError, ConflictError
 from storage.names import encode_name
-from storage.summary_format import Header, damaged, padding, record_stop
+from storage.summary_format import Header, bytes_of, damaged, padding, record_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +40,43 @@ class SummaryFile:
     def path(self) -> str:
         """How people name it."""
         return self.place.path(self.key)
+
+    def create(self, header: Header, stored: Mapping[str, npt.NDArray[Any]], *, durable: bool) -> bool:
+        """Create the file out of arrays as `stored_arrays` gives them, unless there is one; return whether it was made.
+
+        Raises
+        ------
+        WriteError, UnreachableError
+            The place refused.
+        """
+        with self.place.stage(self.key) as staged:
+            staged.write(header.head)
+            for values in stored.values():
+                staged.write(bytes_of(values))
+                if behind := padding(values.nbytes):
+                    staged.write(bytes(behind))
+            return staged.commit(durable=durable)
+
+    def demand_same(self, wanted: Header, *, whole: bool) -> None:
+        """Refuse a file of other content or other arrays, not of other values; `whole` checks its arrays too.
+
+        Raises
+        ------
+        ConflictError
+            It is another summary.
+        NotFoundError, CorruptError
+            See `header`, `verify`.
+        """
+        if whole:
+            self.verify(range)
+        differing = self.header().differences(wanted)
+        if differing:
+            raise ConflictError(
+                where=self.path,
+                expected="the same summary as now, or none",
+                found=f"another one: it differs in {', '.join(differing)}",
+                remedy="Name what differs in the key, or delete the one that is there.",
+            )
 
     def header(self) -> Header:
         """Return the header, found to be whole, and that of this file.

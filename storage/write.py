@@ -10,21 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import LayoutError, UnfinishedError
-from storage.groups import flag_sealed, group_records, layer_records, set_up_layers
-from storage.layout import manifest_key, marker_key, part_of
+from storage.groups import flag_sealed, set_up_layers
+from storage.layout import part_of
 from storage.markers import Markers
-from storage.records import read_record, settle_record
+from storage.records import settle_record
+from storage.retired import kept_shards
 from storage.row_groups import RowGroupWriter
-from storage.schema import (
-    MANIFEST,
-    MARKER,
-    Encoding,
-    LayerRecord,
-    LayerSpec,
-    Manifest,
-    ShardRecord,
-    pass_digest,
-)
+from storage.schema import MANIFEST, Encoding, LayerSpec, ShardRecord, pass_digest
+from storage.sealing import manifest_of_pass
 from storage.shards import ShardSlot
 
 if TYPE_CHECKING:
@@ -79,8 +72,7 @@ class Dump:
         self._encoding = encoding
         self._generation = generation
         self._retired = dict(retired)
-        self._pass_name = pass_digest(layers, generation)
-        self._markers = Markers(place, identity, split, self._pass_name, gone)
+        self._markers = Markers(place, identity, split, pass_digest(layers, generation), gone)
         self._sealed = not layers
         self._metadata: dict[str, bytes] = {}
         self._marked: set[int] = set()
@@ -237,14 +229,16 @@ class Dump:
         for row_group, marker in enumerate(found):
             if marker is not None and row_group not in self._marked:
                 self._markers.make_durable(row_group, marker)
-        manifest = self._manifest([marker for marker in found if marker is not None])
-        settle_record(self._place, self._manifest_key, kind=MANIFEST, content=manifest.to_json())
+        manifest = manifest_of_pass(
+            self._markers,
+            [marker for marker in found if marker is not None],
+            layers=self.layers,
+            metadata=self._metadata,
+            generation=self._generation,
+        )
+        settle_record(self._place, self._markers.manifest_key, kind=MANIFEST, content=manifest.to_json())
         flag_sealed(self._place, self.identity, self.layers)
         self._sealed = True
-
-    @property
-    def _manifest_key(self) -> str:
-        return manifest_key(self.identity.key, self._pass_name)
 
     def _keep_sound_row_groups(self) -> None:
         """Take over the row groups that a retirement of these layers said are sound: mark them in this pass too."""
@@ -253,12 +247,7 @@ class Dump:
         for row_group in sorted(set.intersection(*(set(layer.kept) for layer in self._retired.values()))):
             if self._markers.exists(row_group):
                 continue
-            records = {}
-            provenance = self.provenance
-            for name, layer in self._retired.items():
-                key = marker_key(self.identity.key, layer.pass_name, row_group)
-                old = read_record(self._place, key, kind=MARKER)
-                records[name], provenance = ShardRecord.from_json(old["shards"][name]), old["provenance"]
+            records, provenance = kept_shards(self._place, self.identity.key, self._retired, row_group)
             self._set_up()
             self._mark(row_group, records, provenance=provenance)
 
@@ -325,40 +314,3 @@ class Dump:
             self._metadata = set_up_layers(
                 self._place, self.identity, self.split, self.layers, encoding=self._encoding
             )
-
-    def _manifest(self, markers: list[dict[str, Any]]) -> Manifest:
-        """Return the manifest that follows from all markers."""
-        runs: list[dict[str, Any]] = []
-        for marker in markers:
-            if marker["provenance"] not in runs:
-                runs.append(marker["provenance"])
-        layers = {name: self._layer_record(name, spec, markers) for name, spec in self.layers.items()}
-        start, stop = self.split.row_groups[0]
-        return Manifest(
-            dataset=self.split.dataset,
-            split=self.split.name,
-            model=self.identity.model,
-            fingerprint=self.fingerprint,
-            identity=self.identity.identity,
-            provenance=tuple(runs),
-            sample_digest=self.split.sample_digest,
-            n_samples=self.split.n_samples,
-            rows_per_group=stop - start,
-            generation=self._generation,
-            pass_name=self._pass_name,
-            layers=layers,
-            files=group_records(self._place, self.identity),
-        )
-
-    def _layer_record(self, layer: str, spec: LayerSpec, markers: list[dict[str, Any]]) -> LayerRecord:
-        """Return one layer's entry in the manifest."""
-        return LayerRecord(
-            layer=layer,
-            shape=spec.shape,
-            dtype=spec.dtype,
-            metadata=self._metadata[layer].decode(),
-            shards=tuple(ShardRecord.from_json(marker["shards"][layer]).seal() for marker in markers),
-            files=layer_records(
-                self._place, self.identity, self.split, layer, metadata=self._metadata[layer]
-            ),
-        )

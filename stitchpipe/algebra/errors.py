@@ -41,7 +41,9 @@ class UndefinedIndexError(AlgebraError):
     """The index has no value for these data. ``status`` says why in one word, ``reason`` in a sentence.
 
     Statuses: ``constant`` (no variation), ``too_few_rows`` (dimension counting forces the value, or the
-    estimator does not exist), ``degenerate`` (the denominator vanishes although the rows vary).
+    estimator does not exist), ``degenerate`` (the denominator vanishes although the rows vary),
+    ``different_classes`` (predictions over unlike classes); for an interval ``too_few_groups``,
+    ``undefined_without_a_group``.
     """
 
     def __init__(self, *, status: str, where: str, expected: str, found: str, remedy: str) -> None:

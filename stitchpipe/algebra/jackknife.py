@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from scipy.special import stdtrit
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FEWEST_GROUPS = 5
 """With fewer the t quantile says more about the number of groups than the groups say about the statistic."""
+
+Centre: TypeAlias = Literal["estimate", "value"]
 
 Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
@@ -36,14 +38,15 @@ class Interval:
     Attributes
     ----------
     low, high
-        estimate ∓ t·standard_error, t of groups − 1 degrees of freedom. Not cut to the range of the statistic.
+        Centre ∓ t·standard_error, t of groups − 1 degrees of freedom, the centre being the estimate or the value.
+        Not cut to the range of the statistic.
     estimate
         The value less its bias.
     standard_error
         Jackknife standard error.
     bias
-        Jackknife estimate of the bias of the value. Where it exceeds the standard error the value is one of its
-        sample size, and the limits are only as good as the correction.
+        How much of the value is owed to the number of samples, as the jackknife estimates it. Where it exceeds the
+        standard error, limits about the estimate are only as good as this correction.
     groups
         Their number.
     level
@@ -59,14 +62,14 @@ class Interval:
     level: float
 
 
-def jackknife(value: Any, leave_one_out: Any, group_sizes: Any, *, level: float = 0.95) -> Interval:
+def jackknife(
+    value: Any, leave_one_out: Any, group_sizes: Any, *, level: float = 0.95, about: Centre = "estimate"
+) -> Interval:
     """Return confidence limits of statistics from their values without each of G groups.
 
     With m_j samples in group j, n = Σm_j, h_j = n/m_j, θ the value and θ₍ⱼ₎ that without group j, the estimate is
     θ_J = Gθ − Σ(1 − m_j/n)θ₍ⱼ₎ and its variance Σ(h_jθ − (h_j − 1)θ₍ⱼ₎ − θ_J)²/(h_j − 1)/G. For equal groups it is
-    the usual (G − 1)/G·Σ(θ₍ⱼ₎ − mean)². The limits are about θ_J: they are for the value that infinitely many
-    samples would have, not for the mean of values at n, from which the plain value of a biased index does not
-    differ.
+    the usual (G − 1)/G·Σ(θ₍ⱼ₎ − mean)².
 
     Parameters
     ----------
@@ -79,6 +82,10 @@ def jackknife(value: Any, leave_one_out: Any, group_sizes: Any, *, level: float 
         and images must fall into groups by chance, not by class.
     level
         Nominal coverage, in (0, 1).
+    about
+        ``"estimate"``: limits about θ_J, for the value that ever more samples would tend to. ``"value"``: limits
+        about θ, for the mean of the values that samples of this size have; for statistics without such a limit
+        (mutual k-NN with k fixed), or not smooth in it (mean CCA, Procrustes, where correlations are near 0).
 
     Raises
     ------
@@ -105,7 +112,8 @@ def jackknife(value: Any, leave_one_out: Any, group_sizes: Any, *, level: float 
     error = np.sqrt(squares.sum(axis=0) / groups)
     half = float(stdtrit(groups - 1, 0.5 + 0.5 * level)) * error
     estimate = whole - bias
-    return Interval(estimate - half, estimate + half, estimate, error, bias, groups, level)
+    centre = estimate if about == "estimate" else whole
+    return Interval(centre - half, centre + half, estimate, error, bias, groups, level)
 
 
 def leave_one_out(parts: Sequence[Summary]) -> list[Summary]:

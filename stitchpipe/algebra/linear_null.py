@@ -20,8 +20,8 @@ LINEAR_INDICES = ("cka", "cka_biased", "cca_sq")
 
 Route: TypeAlias = Literal["features", "grams"]
 
-_THIN = 2.0  # a product of L_x by L_y runs at half the rate of one of P_x by P_y
-_GATHER = 50.0  # floating-point operations in the time of gathering one number
+_THIN = 2.5  # how much slower a product of L_x by L_y runs than one of P_x by P_y; measured, see DESIGN.md
+_GATHER = 70.0  # floating-point operations in the time of gathering one number
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def linear_null_cost(
 
     Features: 2·n·P_x·P_y for each permutation, P the total widths, whatever the number of indices. Grams: n²·L_x·L_y
     and a gather of n²/2 entries of each layer of the shorter side, for each of `kernels` (one for both forms of CKA,
-    one for CCA), after 2·n² for each feature. Grams are cheaper where layers are wider than about √(n/2).
+    one for CCA), after 2·n² for each feature. Grams are cheaper where layers are wider than about 1.5·√n.
     """
     p, q = sum(widths_x), sum(widths_y)
     layers = len(widths_x) * len(widths_y)
@@ -159,27 +159,26 @@ def _by_grams(task: _Task, kernels: Sequence[str]) -> dict[str, Array]:
     xp = namespace(task.orders)
     found = {}
     for kernel in kernels:
-        matrices, norms = [], []
-        for side in (task.sources, task.targets):
-            weights = [_KERNELS[kernel](layer) for layer in side]
-            matrices.append(
-                [
-                    SampleMatrix.of((layer.scores * weight[None, :]) @ layer.scores.T, index=kernel)
-                    for layer, weight in zip(side, weights, strict=True)
-                ]
-            )
-            # the columns of T are orthogonal, so the norm that packing divided by is that of wλ
-            norms.append(
-                xp.stack(
-                    [
-                        xp.linalg.vector_norm(weight * layer.variances)
-                        for layer, weight in zip(side, weights, strict=True)
-                    ]
-                )
-            )
-        products = permuted_products(matrices[0], matrices[1], task.orders)
-        found[kernel] = products * norms[0][None, :, None] * norms[1][None, None, :]
+        once = {id(layer): _packed(layer, kernel) for layer in [*task.sources, *task.targets]}
+        sources, targets = ([once[id(layer)] for layer in side] for side in (task.sources, task.targets))
+        products = permuted_products([x.matrix for x in sources], [y.matrix for y in targets], task.orders)
+        norms_x, norms_y = xp.stack([x.norm for x in sources]), xp.stack([y.norm for y in targets])
+        found[kernel] = products * norms_x[None, :, None] * norms_y[None, None, :]
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Packed:
+    """T diag(w) Tᵀ scaled to norm 1, and its norm: that of wλ, since T has orthogonal columns."""
+
+    matrix: SampleMatrix
+    norm: Array
+
+
+def _packed(layer: PrincipalScores, kernel: str) -> _Packed:
+    weights = _KERNELS[kernel](layer)
+    matrix = SampleMatrix.of((layer.scores * weights[None, :]) @ layer.scores.T, index=kernel)
+    return _Packed(matrix, namespace(weights).linalg.vector_norm(weights * layer.variances))
 
 
 def _block_columns(layers: Sequence[PrincipalScores], weights: Callable[[PrincipalScores], Array]) -> Array:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.jackknife import Interval, jackknife
+from stitchpipe.algebra.jackknife import Centre, Interval, jackknife
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.tiles import Pair
 
+ABOUT_THE_VALUE = frozenset({"cca", "svcca", "pwcca", "procrustes", "procrustes_angle", "nbs"})
+"""Sums of singular values: not smooth where these are near 0, so that the jackknife's correction of their bias fails.
+
+Their intervals are for what images in this number give; all others' are for what ever more images would tend to.
+Coverage of both was simulated: see the design of `algebra`.
+"""
+
 Named: TypeAlias = tuple["Pair", str]
 """An index of a pair."""
 Found: TypeAlias = dict[Named, IndexValue | UndefinedIndexError]
@@ -45,7 +52,7 @@ class Request:
     indices
         Names by view: those that are computed from moments.
     maps
-        Where the fitted map of a pair is to be written.
+        Where the fitted map of a pair is to be written, by the view it is fitted under.
     digests
         Content digests of the layers on the scored split, for the results.
     intervals
@@ -53,7 +60,7 @@ class Request:
     """
 
     indices: Mapping[View, tuple[str, ...]]
-    maps: Mapping[Pair, str]
+    maps: Mapping[tuple[View, Pair], str]
     digests: tuple[str, ...]
     intervals: bool
 
@@ -105,24 +112,25 @@ def finalise(
             train = ChunkPairs(plan, step, number, merged(fitted_on.leaves), fitted_on.shifts)
         total = merged(scored_on.leaves)
         scored = ChunkPairs(plan, step, number, total, scored_on.shifts)
-        analyses = {
-            pair: Analysis(scored.pair(pair), None if train is None else train.pair(pair), _eps(plan, pair))
-            for pair in chunk.pairs
-        }
+        found: Found = {}
+        kept: dict[Pair, Analysis] = {}
         for pair in chunk.pairs:
-            if pair in request.maps:
-                write_map(Path(request.maps[pair]), analyses[pair].fitted())
-        found = _values(analyses, request.indices[view])
+            fit = None if train is None else train.pair(pair)
+            analysis = Analysis(scored.pair(pair), fit, _eps(plan, pair))
+            if (view, pair) in request.maps:
+                write_map(Path(request.maps[view, pair]), analysis.fitted())
+            _evaluate(found, pair, analysis, request.indices[view])
+            kept[pair] = analysis.rescored(analysis.pair)  # its maps; whatever else was computed goes
         intervals: Mapping[Named, Interval | None] = {}
         if request.intervals and len(scored_on.leaves) > 1:
             left_out = (
                 ChunkPairs(plan, step, number, total.without(leaf()), scored_on.shifts)
                 for leaf in scored_on.leaves
             )
-            intervals = _intervals(analyses, found, request.indices[view], left_out, scored_on.samples)
+            intervals = _intervals(kept, found, request.indices[view], left_out, scored_on.samples)
     grid = grid_label(work.tiles[chunk.tile].grid)
     return [
-        asdict(_result(plan, request, analyses[named[0]], named, value, (view, grid), intervals.get(named)))
+        asdict(_result(plan, request, kept[named[0]], named, value, (view, grid), intervals.get(named)))
         for named, value in found.items()
     ]
 
@@ -152,14 +160,14 @@ def _eps(plan: Plan, pair: Pair) -> tuple[float, float]:
     return source, target
 
 
-def _values(analyses: Mapping[Pair, Analysis], names: Sequence[str]) -> Found:
-    """Return every index of every pair; what is symmetric is computed once for both directions."""
-    found: Found = {}
-    for pair, analysis in analyses.items():
-        for name in names:
-            back = found.get((pair[::-1], name)) if index_named(name).symmetric else None
-            found[pair, name] = _value(analysis, name) if back is None else back
-    return found
+def _evaluate(found: Found, pair: Pair, analysis: Analysis, names: Sequence[str]) -> None:
+    """Add every index of a pair to those found; a symmetric one is taken from the pair's other direction.
+
+    A refusal is not: it says which side is at fault.
+    """
+    for name in names:
+        back = found.get((pair[::-1], name)) if index_named(name).symmetric else None
+        found[pair, name] = back if isinstance(back, IndexValue) else _value(analysis, name)
 
 
 def _value(analysis: Analysis, name: str) -> IndexValue | UndefinedIndexError:
@@ -179,25 +187,28 @@ def _intervals(
     """Return the interval of every number there is; one leaf at a time is left out of all of them."""
     without: dict[Named, list[IndexValue | UndefinedIndexError]] = {named: [] for named in found}
     for rest in left_out:
-        others = {pair: analysis.rescored(rest.pair(pair)) for pair, analysis in analyses.items()}
-        for named, value in _values(others, names).items():
+        others: Found = {}
+        for pair, analysis in analyses.items():
+            _evaluate(others, pair, analysis.rescored(rest.pair(pair)), names)
+        for named, value in others.items():
             without[named].append(value)
     return {
-        named: _interval(value, without[named], samples)
+        named: _interval(named[1], value, without[named], samples)
         for named, value in found.items()
         if isinstance(value, IndexValue)
     }
 
 
 def _interval(
-    value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
+    name: str, value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
 ) -> Interval | None:
     """Return a number's interval; None where the number has no value without one of the groups."""
     defined = [one.value for one in without if isinstance(one, IndexValue)]
     if len(defined) < len(without):
         return None
     try:
-        return jackknife(value.value, defined, samples)
+        centre: Centre = "value" if index_named(name).base in ABOUT_THE_VALUE else "estimate"
+        return jackknife(value.value, defined, samples, about=centre)
     except UndefinedIndexError:
         return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Final, Literal
 
+from stitchpipe.algebra.backends.numpy_backend import COPIED
 from stitchpipe.engine.steps import adjacent, operand, own_operand, panel_samples, space_width
 from stitchpipe.engine.tiles import on_diagonal, width
 from stitchpipe.rows import grid_of, rows_per_sample
@@ -97,8 +98,11 @@ class Held:
                 [operand(layers, tile, index, "source") for index in tile.sources],
                 [operand(layers, tile, index, "target") for index in tile.targets],
             ]
-            apart = [side for side in sides[tile.symmetric :] if not adjacent(space, side)]
-            found.append(sum(rows * width(layers[one.layer], tile.view) for side in apart for one in side))
+            columns = [sum(width(layers[one.layer], tile.view) for one in side) for side in sides]
+            apart = [not adjacent(space, side) for side in sides]
+            copied = min(rows, COPIED) if self.precision == "float64" else 0
+            joined = columns[1] * apart[1] + (0 if tile.symmetric else columns[0] * apart[0])
+            found.append(rows * joined + copied * sum(columns))
         for own in work.owns:
             place, _ = own_operand(layers, own)
             if on_diagonal(work.tiles, own) is None and place != own.grid:

@@ -12,11 +12,15 @@ from stitchpipe.sweep.engine_run import EngineRun, Wanted, carry_out
 from stitchpipe.sweep.folder import key_of
 from stitchpipe.sweep.jobs import all_layers, jobs
 from stitchpipe.sweep.networks import layer_table
+from stitchpipe.sweep.predictions import AGREEMENT, compare_predictions
 from stitchpipe.sweep.progress import Report, silent
 from stitchpipe.sweep.unkept import contents
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stitchpipe.config import Compare
+    from stitchpipe.result import Result
     from stitchpipe.sweep.engine_run import Pair
     from stitchpipe.sweep.folder import Folder
 
@@ -55,7 +59,7 @@ def compare(
     held = folder.catalogue.held()
     missing = {
         table.view: {
-            pair: tuple(index for index in table.indices if index not in held.get(key, ()))
+            pair: tuple(i for i in table.indices if i != AGREEMENT and i not in held.get(key, ()))
             for pair, key in keys[table.view].items()
         }
         for table in tables
@@ -73,19 +77,23 @@ def compare(
         maps=_missing_maps(sweep, folder, ends) if STITCH_VIEW in keys else {},
         keys=keys,
     )
-    written = 0
-    for results in filter(
-        None, carry_out(EngineRun(sweep, folder, ends, wanted, networks), scheduler, report)
-    ):
-        part = key_of([(result.key, result.index) for result in results])
-        folder.catalogue.write(COMPARED + part, results)
-        written += len(results)
+    written = sum(_commit(folder, compare_predictions(sweep, folder, table, held)) for table in tables)
+    for results in carry_out(EngineRun(sweep, folder, ends, wanted, networks), scheduler, report):
+        written += _commit(folder, results)
     return {
         "views": [table.view for table in tables],
         "pairs": sum(map(len, keys.values())),
         "computed": sum(map(len, wanted.pairs.values())),
         "numbers": written,
     }
+
+
+def _commit(folder: Folder, results: Sequence[Result]) -> int:
+    """Write a part of the results under a digest of what it holds; return how many there are."""
+    if results:
+        part = key_of([(result.key, result.index) for result in results])
+        folder.catalogue.write(COMPARED + part, results)
+    return len(results)
 
 
 def fit_maps(

@@ -303,7 +303,10 @@ class EngineRun:
         )
         request = Request(
             indices={view: indices.get(view, ()) for view in unfinished.planned},
-            maps={(self._place[s], self._place[t]): path for (s, t), path in self._wanted.maps.items()},
+            maps={
+                (STITCH_VIEW, (self._place[source], self._place[target])): path
+                for (source, target), path in self._wanted.maps.items()
+            },
             digests=self._digests,
             intervals=self.sweep.certainty.intervals,
         )

@@ -15,6 +15,7 @@ from stitchpipe.sweep.folder import Folder, opened_store, read_record, write_rec
 from stitchpipe.sweep.ingested import stored_splits
 from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
 from stitchpipe.sweep.networks import TEST, layer_table
+from stitchpipe.sweep.predictions import AGREEMENT, prediction_keys
 from stitchpipe.sweep.unkept import content, contents
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
         for one in sweep.compare
         for key in pair_keys(sweep, ordered, one).values()
     }
+    pairs |= {
+        key: frozenset({AGREEMENT})
+        for one in sweep.compare
+        for key in prediction_keys(sweep, folder, one).values()
+    }
     compared = folder.catalogue.compared(pairs)
     stitches = [stitch_key(sweep, job, ends) for job in declared]
     stitched = folder.catalogue.read([key for key in stitches if folder.catalogue.has(key)])
@@ -54,7 +60,8 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
             found="none",
             remedy="Run `stitchpipe compare` or `stitchpipe stitch` with it first.",
         )
-    order = {model: [info.name for info in infos] for model, infos in table.items()}
+    predicted = [LOGITS] if any(AGREEMENT in one.indices for one in sweep.compare) else []
+    order = {model: [info.name for info in infos] + predicted for model, infos in table.items()}
     found = findings(results, order)
     write_report(
         folder.report,

@@ -15,12 +15,20 @@ import numpy as np
 
 from stitchpipe import algebra
 from stitchpipe.algebra import Moments, augment, evaluate, pair_from_augmented
+from stitchpipe.algebra.grams import SampleGram
 from stitchpipe.algebra.jackknife import jackknife, leave_one_out
+from stitchpipe.algebra.kernels import linear_kernel, rbf_kernel
+from stitchpipe.algebra.neighbours import NeighbourSets, mutual_neighbours
 from stitchpipe.algebra.permutation_test import TESTABLE, permutation_test
+from stitchpipe.algebra.rdm import ranked_dissimilarities
+from stitchpipe.algebra.sample_matrix import alignment
 
 INDICES = ("cka", "cka_biased", "cca", "cca_sq", "procrustes", "dm_r2")
+SAMPLE_INDICES = ("cka", "cka_rbf", "rsa", "mutual_knn")
 GROUPS = 20
 ROWS_PER_IMAGE = 6
+TRUTH_BLOCKS = 40  # of 50,000 independent rows
+TRUTH_IMAGES = 2000  # in each of six n×n Grams
 WITHIN_IMAGE = 0.7  # correlation of the latent variables at two positions of one image
 
 
@@ -71,7 +79,7 @@ def reference(population):
     rng = np.random.default_rng(1)
     X, Y = population.rows(rng, 2_000)
     shifts, fitted = (X.mean(axis=0), Y.mean(axis=0)), algebra.direct_matching(X, Y)
-    blocks = (summary(shifts, *population.rows(rng, 50_000)) for _ in range(40))
+    blocks = (summary(shifts, *population.rows(rng, 50_000)) for _ in range(TRUTH_BLOCKS))
     return shifts, fitted, values(shifts, fitted, reduce(Moments.merge, blocks))
 
 
@@ -115,9 +123,46 @@ def coverage(population, images, per_image, replications, seed=0):
         without = leave_one_out(parts)
         found.append(values(shifts, fitted, without[0].merge(parts[0])))
         intervals.append(jackknife(found[-1], [values(shifts, fitted, part) for part in without], sizes))
+    return held(truth, np.array(found), intervals)
+
+
+def sample_values(x, y):
+    """`SAMPLE_INDICES` of two Grams."""
+    matrices = (
+        [kernel(gram) for kernel in (linear_kernel, rbf_kernel, ranked_dissimilarities)] for gram in (x, y)
+    )
+    neighbours = ([NeighbourSets.of(gram)] for gram in (x, y))
+    products = [alignment(*pair) for pair in zip(*matrices, strict=True)]
+    return np.array([*products, float(mutual_neighbours(*neighbours)[0, 0])])
+
+
+def sample_coverage(population, images, replications, *, seed=0):
+    """As `coverage`, for the indices that are worked from n×n Grams, groups left out by selecting samples."""
+    rng, sizes = np.random.default_rng(seed), group_sizes(images)
+
+    def grams(n):
+        """A little noise, lest a row be zero after ReLU and have no cosine."""
+        return [
+            SampleGram.from_block(rows + 0.2 * rng.standard_normal(rows.shape))
+            for rows in population.rows(rng, n)
+        ]
+
+    truth = np.mean([sample_values(*grams(TRUTH_IMAGES)) for _ in range(6)], axis=0)
+    groups = np.split(np.arange(images), np.cumsum(sizes)[:-1])
+    found, intervals = [], []
+    for _ in range(replications):
+        x, y = grams(images)
+        kept = [np.setdiff1d(np.arange(images), group) for group in groups]
+        found.append(sample_values(x, y))
+        without = [sample_values(x.select(samples), y.select(samples)) for samples in kept]
+        intervals.append(jackknife(found[-1], without, sizes))
+    return held(truth, np.array(found), intervals)
+
+
+def held(truth, found, intervals):
+    """Count the limits that hold what they are for; those about the value lie higher by the bias."""
     low, high = np.array([one.low for one in intervals]), np.array([one.high for one in intervals])
-    bias = np.array([one.bias for one in intervals])
-    mean = np.mean(found, axis=0)
+    bias, mean = np.array([one.bias for one in intervals]), found.mean(axis=0)
     return Coverage(
         truth,
         mean,
@@ -140,6 +185,12 @@ def rejections(replications, *, images=50, per_image=1, permutations=199, seed=0
     return {index: 100 * count / replications for index, count in counts.items()}
 
 
+def cells(found):
+    return "".join(
+        f"{truth:7.1f}/{mean:5.1f}" for truth, mean in zip(found.of_truth, found.of_mean, strict=True)
+    )
+
+
 def main(replications):
     print("coverage of nominal 95 % intervals: of the population's value / of the mean of values at this n")
     print(f"{'population':30s}{'images':>7s}{'rows':>6s}" + "".join(f"{index:>13s}" for index in INDICES))
@@ -147,9 +198,14 @@ def main(replications):
         for images in (200, 500, 2000):
             for per_image in (1, ROWS_PER_IMAGE):
                 found = coverage(population, images, per_image, replications)
-                cells = zip(found.of_truth, found.of_mean, strict=True)
-                row = "".join(f"{truth:7.1f}/{mean:5.1f}" for truth, mean in cells)
-                print(f"{name:30s}{images:7d}{images * per_image:6d}{row}", flush=True)
+                print(f"{name:30s}{images:7d}{images * per_image:6d}{cells(found)}", flush=True)
+    print("the same from Grams, groups left out by selecting samples, independent rows")
+    print(
+        f"{'population':30s}{'images':>7s}{'rows':>6s}" + "".join(f"{index:>13s}" for index in SAMPLE_INDICES)
+    )
+    for name, population in POPULATIONS.items():
+        found = sample_coverage(population, 200, max(1, replications // 4))
+        print(f"{name:30s}{200:7d}{200:6d}{cells(found)}", flush=True)
     print("rejections at a nominal 5 %, independent layers")
     for label, per_image, images in (
         ("50 images", 1, 50),

@@ -49,6 +49,16 @@ def test_against_pseudo_values(value, moves, seed):
     assert (found.groups, found.level) == (groups, 0.95)
 
 
+def test_limits_about_the_value_are_those_about_the_estimate_moved_by_the_bias():
+    value, without, sizes = 0.4, 0.4 + 0.1 * rng.uniform(size=9), [3] * 9
+    one, other = jackknife(value, without, sizes), jackknife(value, without, sizes, about="value")
+    assert one.bias > 0.1
+    for field in ("estimate", "standard_error", "bias"):
+        assert getattr(one, field) == getattr(other, field)
+    assert 0.5 * (other.low + other.high) == pytest.approx(0.4, rel=1e-13)
+    assert other.high - one.high == pytest.approx(one.bias, rel=1e-12)
+
+
 def test_equal_groups_are_the_usual_formula():
     value, without = 1.3, 1.3 + 0.1 * rng.standard_normal(20)
     found = jackknife(value, without, [7] * 20, level=0.9)

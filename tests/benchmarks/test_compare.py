@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 
 from stitchpipe.capture import collect
 from stitchpipe.engine import work
-from stitchpipe.engine.plan import _sides
 from stitchpipe.engine.rates import measured_rates
 from stitchpipe.engine.work import Workplace
 from stitchpipe.rows import result_grid, rows_per_sample, to_rows
@@ -217,7 +216,7 @@ def _bare_products_s(plan) -> float:
     samples = sum(split.n_samples for split in plan.splits)
     total = 0.0
     for tile in plan.passes[0].tiles:
-        p, q = _sides(plan.layers, tile)
+        p, q = (sum(plan.width(tile.view, index) for index in side) for side in (tile.sources, tile.targets))
         rows = rows_per_sample(tile.view, tile.work)
         held = max(2048, 32 * rows)
         rng = np.random.default_rng(0)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stitchpipe.engine.execute import cluster
+from stitchpipe.engine.execute import Job, cluster
+from stitchpipe.engine.finalise import Request
+from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.shapes import LayerShape, SplitShape
-from storage import LayerSpec, Store, open_store
+from stitchpipe.engine.work import Workplace
+from storage import Address, Encoding, LayerSpec, Store, open_store, open_summaries
 
-if TYPE_CHECKING:
-    from pathlib import Path
+INDICES = ("cka_biased", "cca", "procrustes", "dm_r2", "dm_struct")
 
 SHAPES = {
     "wide": (6, 4, 4),
@@ -43,52 +45,85 @@ def all_pairs(layers):
 
 @dataclass(frozen=True)
 class Synthetic:
-    """A store with one model's layers on two splits, and what a plan needs to know of them."""
+    """A store with one model's layers on some splits, and what a plan needs to know of them."""
 
     store: Store
     layers: tuple[LayerShape, ...]
     splits: tuple[SplitShape, ...]
     blocks: dict[tuple[str, str], np.ndarray]
 
-    def place(self, name: str) -> int:
-        return list(SHAPES).index(name)
+    def plan(self, wanted=None, *, memory=2**30, **options):
+        """Return the plan for some pairs by view, of all positions unless they are given."""
+        wanted = wanted or {"positions": all_pairs(self.layers)}
+        return make_plan(self.layers, wanted, splits=self.splits, memory_limit_bytes=memory, **options)
+
+    def place(self, folder=None) -> Workplace:
+        """Return where tasks find layers and leave leaves."""
+        folder = Path(self.store.url).parent / "summaries" if folder is None else folder
+        return Workplace(self.store, open_summaries(folder))
+
+    def job(self, plan, indices=INDICES, maps=None, *, intervals=False, folder=None) -> Job:
+        digests = tuple(f"digest-{number}" for number in range(len(plan.layers)))
+        views = {tile.view for work in plan.passes for tile in work.tiles}
+        of_view = {
+            view: tuple(one for one in indices if view != "positions" or one != "cka") for view in views
+        }
+        return Job(self.place(folder), plan, Request(of_view, maps or {}, digests, intervals))
+
+
+def written(
+    root: Path, splits: dict[str, dict[str, np.ndarray]], *, row_groups: int, chunk=None
+) -> Synthetic:
+    """Write the layers of some splits, as they are in order of the samples; `chunk` in bytes."""
+    store = open_store(root, mode="a")
+    blocks, shapes, layers = {}, [], {}
+    for split, of_split in splits.items():
+        n = len(next(iter(of_split.values())))
+        held = store.add_split("data", split, [f"{split}-{k}" for k in range(n)], row_groups=row_groups)
+        dump = store.begin_dump(
+            dataset="data",
+            split=split,
+            model="m",
+            layers={
+                name: LayerSpec(block.shape[1:], dtype=block.dtype.name) for name, block in of_split.items()
+            },
+            identity={"weights": "w", "data": split},
+            provenance={},
+            **({} if chunk is None else {"encoding": Encoding(chunk_bytes=chunk)}),
+        )
+        for row_group, (start, stop) in enumerate(held.row_groups):
+            at = held.original_index[start:stop]
+            dump.write(row_group, {name: block[at] for name, block in of_split.items()})
+        dump.seal()
+        shapes.append(SplitShape("data", split, held.row_groups))
+        for name, block in of_split.items():
+            blocks[split, name] = block[held.original_index]
+            layers.setdefault(name, []).append(dump.fingerprint)
+    last = list(splits)[-1]
+    found = [
+        LayerShape("m", name, tuple(fingerprints), block.shape[1:], block.itemsize, _chunk(store, last, name))
+        for (name, fingerprints), block in zip(layers.items(), splits[last].values(), strict=True)
+    ]
+    return Synthetic(open_store(root), tuple(found), tuple(shapes), blocks)
+
+
+def _chunk(store, split, name):
+    return store.representation(Address("data", split, "m", name)).chunk_rows
 
 
 def build(root: Path, *, row_groups: int = 10, samples: tuple[int, int] = (90, 61)) -> Synthetic:
-    """Write correlated layers; `samples` of train and test."""
+    """Write correlated layers, some of them degenerate; `samples` of train and test."""
     rng = np.random.default_rng(5)
     mixing = {name: rng.normal(size=(12, np.prod(shape))) for name, shape in SHAPES.items()}
-    store = open_store(root, mode="a")
-    blocks, shapes = {}, []
-    fingerprints: dict[str, list[str]] = {name: [] for name in SHAPES}
+    splits = {}
     for split, n in zip(("train", "test"), samples, strict=True):
-        ids = [f"{split}-{number}" for number in range(n)]
-        held = store.add_split("data", split, ids, row_groups=row_groups)
         hidden = np.random.default_rng(len(split)).normal(size=(n, 12))
         raw = {name: (hidden @ mixing[name]).reshape(n, *shape) + 3 for name, shape in SHAPES.items()}
         raw["dead"][:, 2] = 0.0
         raw["constant"][:] = 1.5
         raw["duplicate"][:, 3] = raw["duplicate"][:, 1]
-        raw = {name: block.astype(np.float32)[held.original_index] for name, block in raw.items()}
-        dump = store.begin_dump(
-            dataset="data",
-            split=split,
-            model="m",
-            layers={name: LayerSpec(shape) for name, shape in SHAPES.items()},
-            identity={"weights": "w", "data": split},
-            provenance={},
-        )
-        for row_group, (start, stop) in enumerate(held.row_groups):
-            dump.write(row_group, {name: block[start:stop] for name, block in raw.items()})
-        dump.seal()
-        blocks |= {(split, name): block for name, block in raw.items()}
-        shapes.append(SplitShape("data", split, held.row_groups))
-        for name in SHAPES:
-            fingerprints[name].append(dump.fingerprint)
-    layers = tuple(
-        LayerShape("m", name, tuple(fingerprints[name]), shape, 4) for name, shape in SHAPES.items()
-    )
-    return Synthetic(open_store(root), layers, tuple(shapes), blocks)
+        splits[split] = {name: block.astype(np.float32) for name, block in raw.items()}
+    return written(root, splits, row_groups=row_groups)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from stitchpipe.engine.plan import PlanError, make_plan
 from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.engine.shift import Shift
 from stitchpipe.rows import VIEWS
-from tests.engine.test_execute import compared, planned
+from tests.engine.test_execute import compared
 
 SHAPES = [(6, 4, 4), (9, 2, 2), (40, 3, 5), (5, 4, 4)]
 SAMPLES = 70
@@ -172,8 +172,8 @@ def test_a_plan_counts_the_library():
 
 def test_a_whole_comparison_on_torch(client, synthetic):
     indices = ("cka_biased", "cca", "dm_r2")
-    expected = compared(client, synthetic, planned(synthetic), indices=indices)
-    found = compared(client, synthetic, planned(synthetic, backend="torch"), indices=indices)
+    expected = compared(client, synthetic, synthetic.plan(), indices=indices)
+    found = compared(client, synthetic, synthetic.plan(backend="torch"), indices=indices)
     assert found.keys() == expected.keys()
     for key, record in found.items():
         assert record["status"] == expected[key]["status"]
@@ -186,12 +186,11 @@ import sys
 from pathlib import Path
 from stitchpipe.engine import work
 from tests.engine.conftest import build
-from tests.engine.test_execute import job_of, planned
 
 synthetic = build(Path(sys.argv[1]) / "store.zarr", row_groups=1, samples=(30, 30))
 for backend in ("numpy", "torch"):
-    plan = planned(synthetic, backend=backend)
-    job = job_of(synthetic, plan)
+    plan = synthetic.plan(backend=backend)
+    job = synthetic.job(plan)
     key = work.pass_key(plan, 0)
     sides = []
     for split in (0, 1):

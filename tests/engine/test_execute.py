@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
-import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stitchpipe.algebra import cca, cka, direct_matching, procrustes
-from stitchpipe.engine import work
-from stitchpipe.engine.execute import Job, SchedulerError, cluster, execute
-from stitchpipe.engine.finalise import Request
+from stitchpipe.engine.execute import SchedulerError, cluster, execute
 from stitchpipe.engine.memory import WORKER_BYTES
-from stitchpipe.engine.plan import make_plan
-from stitchpipe.engine.work import Workplace
 from stitchpipe.mapfile import MapFileError, read_map
-from stitchpipe.rows import VIEWS, result_grid, to_rows
-from storage import WORK, open_summaries
-from tests.engine.conftest import SHAPES, build
+from stitchpipe.rows import result_grid, to_rows
+from tests.engine.conftest import SHAPES, all_pairs, build
 
-INDICES = ("cka_biased", "cca", "procrustes", "dm_r2", "dm_struct")
 NAMES = list(SHAPES)
-
-
-def planned(synthetic, view="positions", memory=2**30, **options):
-    pairs = frozenset(itertools.product(range(len(synthetic.layers)), repeat=2))
-    return make_plan(
-        synthetic.layers, {view: pairs}, splits=synthetic.splits, memory_limit_bytes=memory, **options
-    )
-
-
-def job_of(synthetic, plan, indices=INDICES, maps=None, intervals=False):
-    digests = tuple(f"digest-{number}" for number in range(len(plan.layers)))
-    request = Request(dict.fromkeys(VIEWS, indices), maps or {}, digests, intervals)
-    summaries = open_summaries(Path(synthetic.store.url).parent / "summaries")
-    return Job(Workplace(synthetic.store, summaries), plan, request)
 
 
 def compared(client, synthetic, plan, **options):
     """Return (source, target, index) → record."""
     heard = []
-    parts = execute(client, job_of(synthetic, plan, **options), report=lambda *at: heard.append(at))
+    parts = execute(client, synthetic.job(plan, **options), report=lambda *at: heard.append(at))
     records = [record for part in parts for record in part]
     assert heard[0][0] == 0
     assert heard[-1][0] == heard[-1][1]
@@ -53,7 +30,7 @@ def compared(client, synthetic, plan, **options):
 
 @pytest.fixture(scope="module")
 def records(client, synthetic):
-    return compared(client, synthetic, planned(synthetic))
+    return compared(client, synthetic, synthetic.plan())
 
 
 @pytest.mark.parametrize("source", ["wide", "coarse", "dead", "duplicate"])
@@ -95,22 +72,22 @@ def test_what_has_no_value_says_why(records):
 
 def test_too_few_rows_are_refused_not_answered(tmp_path, client):
     few = build(tmp_path / "few.zarr", row_groups=3, samples=(7, 6))
-    records = compared(client, few, planned(few, view="pooled"), indices=("cca", "cka"))
+    records = compared(client, few, few.plan({"pooled": all_pairs(few.layers)}), indices=("cca", "cka"))
     assert records["wide", "coarse", "cca"]["status"] == "too_few_rows"
     assert records["wide", "coarse", "cka"]["status"] == "ok"
 
 
 def test_the_number_of_workers_changes_no_bit(records, synthetic):
     with cluster(None, workers=1, memory_limit_bytes=2**30) as alone:
-        assert compared(alone, synthetic, planned(synthetic)) == records
+        assert compared(alone, synthetic, synthetic.plan()) == records
 
 
 def test_a_worker_that_dies_changes_no_bit(records, synthetic):
     with cluster(None, workers=2, memory_limit_bytes=2**30) as fragile:
         victims = list(fragile.run(os.getpid).values())
-        plan = planned(synthetic)
+        plan = synthetic.plan()
         parts, killed = [], []
-        for part in execute(fragile, job_of(synthetic, plan), report=lambda *_: _kill_once(victims, killed)):
+        for part in execute(fragile, synthetic.job(plan), report=lambda *_: _kill_once(victims, killed)):
             parts += part
     assert killed
     assert {(r["source_layer"], r["target_layer"], r["index"]): r for r in parts} == records
@@ -123,7 +100,7 @@ def _kill_once(victims, killed):
 
 
 def test_little_memory_means_more_passes_and_the_same_numbers(client, records, synthetic):
-    tight = planned(synthetic, memory=WORKER_BYTES + 16_000)
+    tight = synthetic.plan(memory=WORKER_BYTES + 16_000)
     assert len(tight.passes) > 1
     assert tight.blocks.samples < 10
     found = compared(client, synthetic, tight)
@@ -136,30 +113,17 @@ def test_little_memory_means_more_passes_and_the_same_numbers(client, records, s
 
 def test_another_cut_into_row_groups_gives_the_same_numbers(client, records, tmp_path):
     other = build(tmp_path / "other.zarr", row_groups=4)
-    found = compared(client, other, planned(other))
+    found = compared(client, other, other.plan())
     for key, record in found.items():
         if record["value"] is not None:
             assert record["value"] == pytest.approx(records[key]["value"], rel=1e-9, abs=1e-10)
 
 
-def test_a_leaf_holds_no_more_than_was_planned(synthetic):
-    for memory in (2**30, WORKER_BYTES + 300_000):
-        plan = planned(synthetic, memory=memory)
-        place = job_of(synthetic, plan).place
-        key = work.pass_key(plan, 0)
-        shifts = work.find_shifts(place, plan, 0, 0, key)
-        work.accumulate(place, plan, 0, 0, 0, key, shifts)  # imports and caches are not the leaf's
-        tracemalloc.start()
-        work.accumulate(place, plan, 0, 0, 1, key, shifts)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        place.summaries.delete(WORK, place.summaries.keys(WORK))
-        assert peak <= plan.cost.peak_bytes - WORKER_BYTES + 2**20  # a file's bytes and Python's own objects
-
-
 def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
-    wanted = {(0, 1): str(tmp_path / "maps" / "a.safetensors")}
-    compared(client, synthetic, planned(synthetic), indices=(), maps=wanted)
+    wanted = {("positions", (0, 1)): str(tmp_path / "maps" / "a.safetensors")}
+    pairs = frozenset({(0, 1)})
+    both = synthetic.plan({"positions": pairs, "pooled": pairs})  # another view has another map of the same pair
+    compared(client, synthetic, both, indices=(), maps=wanted)
     fitted = read_map(tmp_path / "maps" / "a.safetensors")
     grid = result_grid("positions", SHAPES["coarse"])
     rows = [to_rows(synthetic.blocks["train", name], "positions", grid) for name in ("wide", "coarse")]
@@ -178,7 +142,7 @@ def test_a_damaged_map_is_one_message(tmp_path):
 
 def test_a_running_cluster_can_be_named(client, records, synthetic):
     with cluster(client.scheduler.address, workers=9, memory_limit_bytes=1) as other:
-        assert compared(other, synthetic, planned(synthetic)) == records
+        assert compared(other, synthetic, synthetic.plan()) == records
 
 
 def test_a_scheduler_that_is_not_there_is_one_message(monkeypatch):
@@ -199,6 +163,6 @@ def test_only_names_and_numbers_enter_the_graph(monkeypatch, client, synthetic):
         return submit(self, function, *arguments, **options)
 
     monkeypatch.setattr(type(client), "submit", noted)
-    compared(client, synthetic, planned(synthetic), indices=("cka_biased",))
+    compared(client, synthetic, synthetic.plan(), indices=("cka_biased",))
     assert sent
     assert not [one for one in sent if isinstance(one, np.ndarray)]

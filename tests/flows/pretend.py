@@ -53,8 +53,8 @@ class Pretend:
         assert part == (0, 1)
         return self._unit(folder, "dump", f"{model} {split}", report)
 
-    def compare(self, sweep, folder, view, *, scheduler, report):
-        return self._unit(folder, "compare", view, report) | {"scheduler": scheduler}
+    def compare(self, sweep, folder, *, scheduler, report):
+        return self._unit(folder, "compare", "all", report) | {"scheduler": scheduler}
 
     def fit_maps(self, sweep, folder, *, scheduler, report):
         return self._unit(folder, "fit maps", "all", report)

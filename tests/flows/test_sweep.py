@@ -16,8 +16,7 @@ IN_ORDER = [
     ("dump", "a test"),
     ("dump", "b train"),
     ("dump", "b test"),
-    ("compare", "positions"),
-    ("compare", "pooled"),
+    ("compare", "all"),
     ("fit maps", "all"),
 ]
 STITCHES = [("stitch", f"a layer{block}") for block in ("1.0", "1.1", "2.0", "2.1")]

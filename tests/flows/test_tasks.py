@@ -12,7 +12,7 @@ from flows import tasks
 UNITS = {
     "train": (("s", "OUT", "a"), ("train", "a")),
     "dump": (("s", "OUT", "a", "test", "1/1"), ("dump", "a test")),
-    "compare": (("s", "OUT", "pooled", "tcp://host:1"), ("compare", "pooled")),
+    "compare": (("s", "OUT", "tcp://host:1"), ("compare", "all")),
     "fit_maps": (("s", "OUT", None), ("fit maps", "all")),
     "stitch": (("s", "OUT", "a", "layer1.0"), ("stitch", "a layer1.0")),
     "report": (("s", "OUT"), ("report", "s")),
@@ -29,7 +29,7 @@ def test_a_task_calls_one_function_and_returns_its_small_record(name, pretend, t
 
 
 def test_compare_passes_the_scheduler_on(pretend, tmp_path):
-    assert tasks.compare.fn("s", str(tmp_path), "pooled", "tcp://host:1")["scheduler"] == "tcp://host:1"
+    assert tasks.compare.fn("s", str(tmp_path), "tcp://host:1")["scheduler"] == "tcp://host:1"
 
 
 @pytest.mark.parametrize("name", UNITS)

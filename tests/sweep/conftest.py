@@ -38,7 +38,7 @@ view = "positions"
 indices = ["cka_biased", "cca", "cca_sq", "svcca", "pwcca", "procrustes", "procrustes_angle", "dm_r2", "dm_struct"]
 [[compare]]
 view = "pooled"
-indices = ["cka", "procrustes", "cka_rbf", "mutual_knn", "rsa", "cka_minibatch"]
+indices = ["cka", "procrustes", "cka_rbf", "mutual_knn", "rsa", "cka_minibatch", "agreement"]
 [[stitch]]
 method = "dm"
 sources = ["A/*", "org/B/*"]
@@ -78,8 +78,7 @@ def run_steps(sweep: Sweep, folder: steps.Folder) -> None:
         steps.train(sweep, folder, model)
     for model, split in units.dumps:
         steps.dump(sweep, folder, model, split)
-    for view in units.views:
-        steps.compare(sweep, folder, view)
+    steps.compare(sweep, folder)
     steps.fit_maps(sweep, folder)
     for model, layer in units.targets:
         steps.stitch(sweep, folder, model, layer)

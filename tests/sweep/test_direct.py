@@ -21,7 +21,7 @@ from stitchpipe.sweep.unkept import contents
 from storage import open_store
 from tests.sweep.conftest import TINY
 
-COMPARED = TINY[: TINY.index("[[stitch]]")]
+COMPARED = TINY[: TINY.index("[[stitch]]")].replace(', "agreement"', "")  # of stored logits
 UNKEPT = COMPARED.replace("[dump]", "[dump]\nkeep = false")
 ORDER = ["view", "index", "source_model", "source_layer", "target_model", "target_layer"]
 OF_THE_STORE = ["key", "source_digest", "target_digest"]

@@ -50,7 +50,7 @@ def results(tiny):
 
 def test_every_directed_pair_has_one_number_per_index(results):
     compared = results[results["method"].isna()]
-    assert len(compared) == 6 * 6 * (9 + 6)
+    assert len(compared) == 6 * 6 * (9 + 6) + 2 * 2  # agreement is one of models
     assert not compared.duplicated(
         ["index", "view", "source_model", "source_layer", "target_model", "target_layer"]
     ).any()
@@ -204,7 +204,7 @@ def test_the_report_speaks_of_this_sweep_alone(tiny, tmp_path):
     folder = tiny.copy(tmp_path / "run")
     shorter = parse(TINY.split('[[stitch]]\nmethod = "tlm"')[0], where="shorter", folder=tmp_path)
     record = steps.report(shorter, folder)
-    assert record["numbers"] == 6 * 6 * (9 + 6) + 6 * 3 * 6
+    assert record["numbers"] == 6 * 6 * (9 + 6) + 2 * 2 + 6 * 3 * 6
     assert (folder.report / "index.html").stat().st_size > 10_000
 
 

@@ -21,6 +21,8 @@ Float64: TypeAlias = npt.NDArray[np.float64]
 
 name = "numpy"
 
+COPIED = 512
+"""Columns of rows that are copied for a product at most, where they are part of wider ones."""
 _MIRRORED = 64
 """Rows that are mirrored at a time."""
 
@@ -102,9 +104,10 @@ def add_product(total: Float64, x: Rows, y: Rows) -> None:
     if x.dtype == np.float32:
         total += x @ y.T
         return
-    # BLAS is column-major: it sees the transposes of these row-major arrays.
-    done = blas.dgemm(1.0, y.T, x.T, beta=1.0, c=total.T, trans_a=1, overwrite_c=1)
-    _demand_in_place(done, total)
+    for piece in _pieces(x):
+        # BLAS is column-major: it sees the transposes of these row-major arrays.
+        done = blas.dgemm(1.0, y[:, piece].T, x[:, piece].T, beta=1.0, c=total.T, trans_a=1, overwrite_c=1)
+        _demand_in_place(done, total)
 
 
 def add_symmetric(total: Float64, x: Rows) -> None:
@@ -115,8 +118,9 @@ def add_symmetric(total: Float64, x: Rows) -> None:
     if x.dtype == np.float32:
         total += x @ x.T  # NumPy calls the symmetric product itself
         return
-    done = blas.dsyrk(1.0, x.T, beta=1.0, c=total.T, trans=1, lower=1, overwrite_c=1)
-    _demand_in_place(done, total)
+    for piece in _pieces(x):
+        done = blas.dsyrk(1.0, x[:, piece].T, beta=1.0, c=total.T, trans=1, lower=1, overwrite_c=1)
+        _demand_in_place(done, total)
 
 
 def mirror(total: Float64) -> None:
@@ -126,6 +130,12 @@ def mirror(total: Float64) -> None:
         total[stop:, start:stop] = total[start:stop, stop:].T
         square = total[start:stop, start:stop]
         square[:] = np.triu(square) + np.triu(square, 1).T
+
+
+def _pieces(rows: Rows) -> Iterator[slice]:
+    """Yield all of the columns of ``rows [p, K]``, a few at a time where they would be copied for BLAS."""
+    step = max(rows.shape[1], 1) if rows.flags.c_contiguous else COPIED
+    yield from (slice(start, start + step) for start in range(0, rows.shape[1], step))
 
 
 def _demand_in_place(done: Float64, total: Float64) -> None:
