@@ -105,24 +105,26 @@ def finalise(
             train = ChunkPairs(plan, step, number, merged(fitted_on.leaves), fitted_on.shifts)
         total = merged(scored_on.leaves)
         scored = ChunkPairs(plan, step, number, total, scored_on.shifts)
-        analyses = {
-            pair: Analysis(scored.pair(pair), None if train is None else train.pair(pair), _eps(plan, pair))
-            for pair in chunk.pairs
-        }
+        found: Found = {}
+        kept: dict[Pair, Analysis] = {}
         for pair in chunk.pairs:
+            fit = None if train is None else train.pair(pair)
+            analysis = Analysis(scored.pair(pair), fit, _eps(plan, pair))
             if pair in request.maps:
-                write_map(Path(request.maps[pair]), analyses[pair].fitted())
-        found = _values(analyses, request.indices[view])
+                write_map(Path(request.maps[pair]), analysis.fitted())
+            _evaluate(found, pair, analysis, request.indices[view])
+            # Maps are scored again without each leaf; whatever else was computed goes.
+            kept[pair] = analysis.rescored(analysis.pair) if request.intervals else Analysis(analysis.pair)
         intervals: Mapping[Named, Interval | None] = {}
         if request.intervals and len(scored_on.leaves) > 1:
             left_out = (
                 ChunkPairs(plan, step, number, total.without(leaf()), scored_on.shifts)
                 for leaf in scored_on.leaves
             )
-            intervals = _intervals(analyses, found, request.indices[view], left_out, scored_on.samples)
+            intervals = _intervals(kept, found, request.indices[view], left_out, scored_on.samples)
     grid = grid_label(work.tiles[chunk.tile].grid)
     return [
-        asdict(_result(plan, request, analyses[named[0]], named, value, (view, grid), intervals.get(named)))
+        asdict(_result(plan, request, kept[named[0]], named, value, (view, grid), intervals.get(named)))
         for named, value in found.items()
     ]
 
@@ -152,14 +154,14 @@ def _eps(plan: Plan, pair: Pair) -> tuple[float, float]:
     return source, target
 
 
-def _values(analyses: Mapping[Pair, Analysis], names: Sequence[str]) -> Found:
-    """Return every index of every pair; what is symmetric is computed once for both directions."""
-    found: Found = {}
-    for pair, analysis in analyses.items():
-        for name in names:
-            back = found.get((pair[::-1], name)) if index_named(name).symmetric else None
-            found[pair, name] = _value(analysis, name) if back is None else back
-    return found
+def _evaluate(found: Found, pair: Pair, analysis: Analysis, names: Sequence[str]) -> None:
+    """Add every index of a pair to those found; a symmetric one is taken from the pair's other direction.
+
+    A refusal is not: it says which side is at fault.
+    """
+    for name in names:
+        back = found.get((pair[::-1], name)) if index_named(name).symmetric else None
+        found[pair, name] = back if isinstance(back, IndexValue) else _value(analysis, name)
 
 
 def _value(analysis: Analysis, name: str) -> IndexValue | UndefinedIndexError:
@@ -179,8 +181,10 @@ def _intervals(
     """Return the interval of every number there is; one leaf at a time is left out of all of them."""
     without: dict[Named, list[IndexValue | UndefinedIndexError]] = {named: [] for named in found}
     for rest in left_out:
-        others = {pair: analysis.rescored(rest.pair(pair)) for pair, analysis in analyses.items()}
-        for named, value in _values(others, names).items():
+        others: Found = {}
+        for pair, analysis in analyses.items():
+            _evaluate(others, pair, analysis.rescored(rest.pair(pair)), names)
+        for named, value in others.items():
             without[named].append(value)
     return {
         named: _interval(value, without[named], samples)

@@ -14,6 +14,7 @@ from stitchpipe.engine.execute import Job, cluster, execute, execute_images
 from stitchpipe.engine.finalise import Request, without_grid
 from stitchpipe.engine.gpus import deal_gpus
 from stitchpipe.engine.images import LINEAR, ImagesJob, indices_of_images
+from stitchpipe.engine.memory import Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.engine.work import Workplace
@@ -332,7 +333,10 @@ class _Work:
             splits=self._splits,
             memory_limit_bytes=run.memory_limit_bytes,
             precision=run.products,
-            intervals=self._sweep.certainty.intervals,
+            evaluation=Evaluation.of(
+                (index_named(name) for names in indices.values() for name in names),
+                intervals=self._sweep.certainty.intervals,
+            ),
             backend=run.backend,
         )
         request = Request(

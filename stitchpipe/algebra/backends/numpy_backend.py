@@ -106,9 +106,7 @@ def add_product(total: Float64, x: Rows, y: Rows) -> None:
         return
     for piece in _pieces(x):
         # BLAS is column-major: it sees the transposes of these row-major arrays.
-        done = blas.dgemm(
-            1.0, y[:, piece].T, x[:, piece].T, beta=1.0, c=total.T, trans_a=1, overwrite_c=1
-        )
+        done = blas.dgemm(1.0, y[:, piece].T, x[:, piece].T, beta=1.0, c=total.T, trans_a=1, overwrite_c=1)
         _demand_in_place(done, total)
 
 
