@@ -120,7 +120,8 @@ def finalise(
             if (view, pair) in request.maps:
                 write_map(Path(request.maps[view, pair]), analysis.fitted())
             _evaluate(found, pair, analysis, request.indices[view])
-            kept[pair] = analysis.rescored(analysis.pair)  # its maps; whatever else was computed goes
+            # Maps are scored again without each leaf; whatever else was computed goes.
+            kept[pair] = analysis.rescored(analysis.pair) if request.intervals else Analysis(analysis.pair)
         intervals: Mapping[Named, Interval | None] = {}
         if request.intervals and len(scored_on.leaves) > 1:
             left_out = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from stitchpipe.algebra.backends.numpy_backend import COPIED
 from stitchpipe.engine.steps import adjacent, operand, own_operand, panel_samples, space_width
@@ -12,9 +12,10 @@ from stitchpipe.engine.tiles import on_diagonal, width
 from stitchpipe.rows import grid_of, rows_per_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from stitchpipe.algebra.backends import BackendName
+    from stitchpipe.algebra.description import Index
     from stitchpipe.engine.shapes import LayerShape
     from stitchpipe.engine.steps import Blocks, Chunk, Operand, Pass, Space
 
@@ -26,6 +27,37 @@ WORKER_BYTES = 160 * 2**20
 """A worker's interpreter and libraries, before any work (seen: 120-150 MiB)."""
 BACKEND_BYTES: Final[dict[BackendName, int]] = {"numpy": 0, "torch": 512 * 2**20}
 """What an array library adds to that (torch with CUDA's libraries, seen: 390 MiB, or 500 that are shared)."""
+
+
+class Evaluation(NamedTuple):
+    """What is computed of each pair, as far as memory and time depend on it.
+
+    Attributes
+    ----------
+    intervals
+        Whether each pair is finalised once more for every group of the jackknife.
+    families
+        How many kinds of maps are fitted, and kept meanwhile.
+    """
+
+    intervals: bool = False
+    families: int = 1
+
+    @classmethod
+    def of(cls, indices: Iterable[Index], *, intervals: bool) -> Evaluation:
+        """Return the evaluation of some indices."""
+        return cls(intervals, len({(index.family, index.parameter) for index in indices if index.held_out}))
+
+
+MOMENTS_ONLY: Final = Evaluation()
+"""No intervals, and one kind of maps."""
+
+
+class Leaves(NamedTuple):
+    """How many splits are read, 2 where maps are fitted on another than they are scored on; leaves of the last."""
+
+    splits: int
+    leaves: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +82,14 @@ class Held:
     chunk: int
 
     @classmethod
-    def of(cls, layers: Sequence[LayerShape], work: Pass, precision: Precision) -> Held:
+    def of(
+        cls,
+        layers: Sequence[LayerShape],
+        work: Pass,
+        precision: Precision,
+        leaves: Leaves,
+        evaluation: Evaluation,
+    ) -> Held:
         """Count the arrays of a pass."""
         own = {one: width(layers[one.layer], one.view) ** 2 for one in work.owns}
         apart = {one: size for one, size in own.items() if on_diagonal(work.tiles, one) is None}
@@ -68,7 +107,9 @@ class Held:
             precision,
             sums=FLOAT_BYTES * (sum(products) + sum(apart.values()) + sum(means.values()) + spare),
             copies=FLOAT_BYTES * (sum(own.values()) - sum(apart.values())),
-            chunk=max((_chunk_bytes(layers, work, chunk) for chunk in work.chunks), default=0),
+            chunk=max(
+                (_chunk_bytes(layers, work, chunk, leaves, evaluation) for chunk in work.chunks), default=0
+            ),
         )
 
     def peak_bytes(self, blocks: Blocks) -> int:
@@ -152,10 +193,29 @@ def _block_bytes(held: Held, index: int, samples: int) -> int:
     return samples * (3 * layer.sample_bytes + scratch + max(widened, item * between))
 
 
-def _chunk_bytes(layers: Sequence[LayerShape], work: Pass, chunk: Chunk) -> int:
-    """Return what finalising a chunk holds: its moments of two splits, a leaf of each level of the merge, spectra."""
-    view = work.tiles[chunk.tile].view
-    sides = [sum(width(layers[index], view) for index in side) for side in (chunk.sources, chunk.targets)]
-    members = {*chunk.sources, *chunk.targets}
-    own = sum(width(layers[index], view) ** 2 for index in members)
-    return FLOAT_BYTES * (8 * (prod(sides) + own) + 4 * own)
+def _chunk_bytes(
+    layers: Sequence[LayerShape], work: Pass, chunk: Chunk, leaves: Leaves, evaluation: Evaluation
+) -> int:
+    """Return what finalising a chunk holds at most: while leaves are merged, pairs evaluated, or leaves left out.
+
+    A merge of leaves holds one part of each level of its tree, and three times the products of one; an evaluated pair
+    its decompositions, and of a map that leaves little the joint moments of both sides.
+    """
+    view, splits = work.tiles[chunk.tile].view, leaves.splits
+    wide = {index: width(layers[index], view) for index in (*chunk.sources, *chunk.targets)}
+    cross = sum(wide[index] for index in chunk.sources) * sum(wide[index] for index in chunk.targets)
+    own = sum(one * one for one in wide.values())
+    moments, spectra = cross + own, own
+    merging = (splits + (leaves.leaves - 1).bit_length()) * moments + 3 * cross
+    sizes = {tuple(sorted((wide[source], wide[target]))) for source, target in chunk.pairs}
+    pair = max(4 * q * q + 8 * (p + q) ** 2 if splits > 1 else 16 * q * q for p, q in sizes)
+    kept = splits * (moments + spectra)
+    found = max(merging, kept + pair)
+    if evaluation.intervals and leaves.leaves > 1:
+        maps = (
+            evaluation.families
+            * (splits - 1)
+            * sum(wide[source] * wide[target] for source, target in chunk.pairs)
+        )
+        found = max(found, kept + maps + 3 * moments + 2 * spectra + max(pair, 3 * cross))
+    return FLOAT_BYTES * found

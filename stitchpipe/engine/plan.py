@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.engine.memory import BACKEND_BYTES, FLOAT_BYTES, WORKER_BYTES, Held
+from stitchpipe.engine.memory import (
+    BACKEND_BYTES,
+    FLOAT_BYTES,
+    MOMENTS_ONLY,
+    WORKER_BYTES,
+    Evaluation,
+    Held,
+    Leaves,
+)
 from stitchpipe.engine.passes import Wanted, dealings
 from stitchpipe.engine.steps import Blocks, Pass, own_operand, pass_of
 from stitchpipe.engine.tiles import comparable, on_diagonal, width
@@ -96,7 +104,7 @@ def make_plan(
     splits: Sequence[SplitShape],
     memory_limit_bytes: int,
     precision: Precision = "float64",
-    intervals: bool = False,
+    evaluation: Evaluation = MOMENTS_ONLY,
     backend: BackendName = "numpy",
 ) -> Plan:
     """Plan the comparison of the `wanted` pairs.
@@ -107,8 +115,8 @@ def make_plan(
         What one worker process may hold, its interpreter included.
     precision
         Of the products of a block of rows; sums are float64.
-    intervals
-        Whether each pair is finalised once more for every group of the jackknife.
+    evaluation
+        What is computed of each pair.
     backend
         The array library that forms the products.
 
@@ -130,7 +138,7 @@ def make_plan(
         (view, pair) for view, pairs in wanted.items() for pair in sorted(pairs - possible[view])
     )
     room = memory_limit_bytes - WORKER_BYTES - BACKEND_BYTES[backend]
-    fitting = _Fitting(layers, possible, precision, max(split.n_samples for split in splits))
+    fitting = _Fitting(layers, possible, splits, precision, evaluation)
     found = fitting.found(room)
     if found is None:
         raise fitting.refusal(memory_limit_bytes, room)
@@ -142,7 +150,7 @@ def make_plan(
         incomparable,
         blocks,
         precision,
-        _cost(passes, layers, splits, memory_limit_bytes - room + held, intervals=intervals),
+        _cost(passes, layers, splits, memory_limit_bytes - room + held, evaluation),
         backend,
     )
 
@@ -151,9 +159,16 @@ class _Fitting:
     """The search for passes that fit, from those that read least."""
 
     def __init__(
-        self, layers: tuple[LayerShape, ...], wanted: Wanted, precision: Precision, samples: int
+        self,
+        layers: tuple[LayerShape, ...],
+        wanted: Wanted,
+        splits: Sequence[SplitShape],
+        precision: Precision,
+        evaluation: Evaluation,
     ) -> None:
-        self._layers, self._wanted, self._precision, self._samples = layers, wanted, precision, samples
+        self._layers, self._wanted, self._precision, self._evaluation = layers, wanted, precision, evaluation
+        self._samples = max(split.n_samples for split in splits)
+        self._leaves = Leaves(len(splits), len(splits[-1].leaves()))
         self._widths = {view: np.array([width(layer, view) for layer in layers], np.int64) for view in wanted}
 
     def found(self, room: int) -> tuple[tuple[Pass, ...], Blocks, int] | None:
@@ -188,7 +203,7 @@ class _Fitting:
         passes, held, rung = list[Pass](), list[Held](), 0
         for pairs in dealt.passes():
             passes.append(pass_of(self._layers, pairs))
-            held.append(Held.of(self._layers, passes[-1], self._precision))
+            held.append(self._held(passes[-1]))
             while held[-1].peak_bytes(ladder[rung]) > room:
                 rung += 1
                 if rung == len(ladder):
@@ -223,7 +238,10 @@ class _Fitting:
         """Return what a pair holds alone, in both directions where both are wanted."""
         both = {pair, pair[::-1]} & self._wanted[view] if view in self._wanted else {pair}
         work = pass_of(self._layers, {view: frozenset(both)})
-        return Held.of(self._layers, work, self._precision).peak_bytes(Blocks(1, 1))
+        return self._held(work).peak_bytes(Blocks(1, 1))
+
+    def _held(self, work: Pass) -> Held:
+        return Held.of(self._layers, work, self._precision, self._leaves, self._evaluation)
 
 
 def _cost(
@@ -231,11 +249,10 @@ def _cost(
     layers: Sequence[LayerShape],
     splits: Sequence[SplitShape],
     peak_bytes: int,
-    *,
-    intervals: bool,
+    evaluation: Evaluation,
 ) -> Cost:
     samples = sum(split.n_samples for split in splits)
-    evaluations = 1 + (len(splits[-1].leaves()) if intervals else 0)
+    evaluations = 1 + (len(splits[-1].leaves()) if evaluation.intervals else 0)
     return Cost(
         pairs=sum(len(chunk.pairs) for work in passes for chunk in work.chunks),
         bytes_read=samples * sum(layers[index].sample_bytes for work in passes for index in work.layers),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHUNK_PAIRS = 128
 """Pairs that are finalised as one task, at least, where a tile has as many and their products are small."""
-CHUNK_PRODUCTS = 2**22
+CHUNK_PRODUCTS = 2**21
 """Numbers of the products of such a task from which on no further target is added to it."""
 BAND_COLUMNS = 256
 """Columns of targets that are multiplied at once, at least: narrower products would be bound by memory."""

@@ -13,6 +13,7 @@ from stitchpipe.engine.execute import Job, cluster, execute, execute_images
 from stitchpipe.engine.finalise import Request, without_grid
 from stitchpipe.engine.gpus import deal_gpus
 from stitchpipe.engine.images import LINEAR, ImagesJob, indices_of_images
+from stitchpipe.engine.memory import Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.engine.work import Workplace
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import Sweep
     from stitchpipe.engine.images import Named, Outcome
-    from stitchpipe.engine.plan import Plan
+    from stitchpipe.engine.memory import Evaluation
+from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.steps import Chunk
     from stitchpipe.rows import View
     from stitchpipe.sweep.direct import Networks
@@ -298,7 +300,10 @@ class EngineRun:
             splits=self._splits,
             memory_limit_bytes=run.memory_limit_bytes,
             precision=run.products,
-            intervals=self.sweep.certainty.intervals,
+            evaluation=Evaluation.of(
+                (index_named(name) for names in indices.values() for name in names),
+                intervals=self.sweep.certainty.intervals,
+            ),
             backend=run.backend,
         )
         request = Request(

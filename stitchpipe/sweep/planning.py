@@ -14,7 +14,7 @@ from rich.text import Text
 from stitchpipe.algebra.backends import open_backend
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.capture import planned_block_bytes
-from stitchpipe.engine.memory import BACKEND_BYTES, WORKER_BYTES
+from stitchpipe.engine.memory import BACKEND_BYTES, WORKER_BYTES, Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.rates import measured_rates
 from stitchpipe.engine.shapes import LayerShape, SplitShape
@@ -230,14 +230,15 @@ def _value(value: Any) -> str:
 
 def _plan(sweep: Sweep, shapes: list[LayerShape], sizes: list[SplitShape]) -> Plan:
     pairs = frozenset((source, target) for source in range(len(shapes)) for target in range(len(shapes)))
-    held_out = any(index_named(index).held_out for one in sweep.compare for index in one.indices)
+    indices = [index_named(index) for one in sweep.compare for index in one.indices]
+    held_out = any(index.held_out for index in indices)
     return make_plan(
         shapes,
         {one.view: pairs for one in sweep.compare},
         splits=sizes if held_out else sizes[-1:],
         memory_limit_bytes=sweep.run.memory_limit_bytes,
         precision=sweep.run.products,
-        intervals=sweep.certainty.intervals,
+        evaluation=Evaluation.of(indices, intervals=sweep.certainty.intervals),
         backend=sweep.run.backend,
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from stitchpipe.capture import dump
+from stitchpipe.engine.memory import Evaluation
 from stitchpipe.engine.plan import Plan, make_plan
 from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.models import build, load_weights
@@ -92,4 +93,4 @@ def plan_of(store: Store, *, intervals: bool = False, **options) -> Plan:
     pairs = frozenset(product(range(len(layers)), repeat=2))
     wanted = dict.fromkeys(INDICES, pairs)
     options = {"memory_limit_bytes": 2**30, **options}
-    return make_plan(layers, wanted, splits=splits, intervals=intervals, **options)
+    return make_plan(layers, wanted, splits=splits, evaluation=Evaluation(intervals=intervals), **options)

@@ -122,7 +122,9 @@ def test_another_cut_into_row_groups_gives_the_same_numbers(client, records, tmp
 def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
     wanted = {("positions", (0, 1)): str(tmp_path / "maps" / "a.safetensors")}
     pairs = frozenset({(0, 1)})
-    both = synthetic.plan({"positions": pairs, "pooled": pairs})  # another view has another map of the same pair
+    both = synthetic.plan(
+        {"positions": pairs, "pooled": pairs}
+    )  # another view has another map of the same pair
     compared(client, synthetic, both, indices=(), maps=wanted)
     fitted = read_map(tmp_path / "maps" / "a.safetensors")
     grid = result_grid("positions", SHAPES["coarse"])

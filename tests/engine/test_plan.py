@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.engine.memory import WORKER_BYTES
+from stitchpipe.engine.memory import WORKER_BYTES, Evaluation
 from stitchpipe.engine.plan import PlanError, make_plan
 from stitchpipe.engine.shapes import LEAVES, SplitShape
 from stitchpipe.engine.tiles import comparable, native_grid
@@ -149,7 +149,9 @@ def _flops_of_a_pair(layers, view, pair):
 def test_finalisation_counts_once_more_for_each_group_left_out():
     layers = layers_of([(8, 2, 2)])
     once = planned(layers, {"positions": all_pairs(layers)}).cost.finalisation_flops
-    again = planned(layers, {"positions": all_pairs(layers)}, intervals=True).cost.finalisation_flops
+    again = planned(
+        layers, {"positions": all_pairs(layers)}, evaluation=Evaluation(intervals=True)
+    ).cost.finalisation_flops
     assert again == once * (1 + len(SPLIT.leaves()))
 
 
