@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import Sweep
     from stitchpipe.engine.images import Named, Outcome
-    from stitchpipe.engine.memory import Evaluation
-from stitchpipe.engine.plan import Plan
+    from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.steps import Chunk
     from stitchpipe.rows import View
     from stitchpipe.sweep.direct import Networks
