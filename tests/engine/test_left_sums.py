@@ -13,7 +13,6 @@ from stitchpipe.engine.images import ImagesJob
 from stitchpipe.engine.opening import NotKeptError
 from stitchpipe.engine.work import Workplace
 from storage import WORK, open_summaries
-from tests.engine.test_execute import job_of, planned
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def images_job(synthetic, summaries, store):
 
 
 def test_leaves_that_are_there_need_no_store(synthetic, summaries):
-    plan = planned(synthetic)
+    plan = synthetic.plan()
     stored, left = (Workplace(store, summaries) for store in (synthetic.store, None))
     key = work.pass_key(plan, 0)
     with pytest.raises(NotKeptError, match="Compare again"):
@@ -42,7 +41,7 @@ def test_leaves_that_are_there_need_no_store(synthetic, summaries):
 
 
 def test_a_leaf_formed_by_hand_is_that_of_the_store(synthetic, summaries, tmp_path):
-    plan, step = planned(synthetic), 0
+    plan, step = synthetic.plan(), 0
     key, layers = work.pass_key(plan, step), plan.passes[step].layers
     stored = Workplace(synthetic.store, open_summaries(tmp_path / "stored"))
     shifts = work.find_shifts(stored, plan, step, 1, key)
@@ -96,8 +95,8 @@ def test_work_on_other_activations_has_another_key(synthetic, summaries):
 
 def test_a_job_without_a_store_travels_to_workers(client, synthetic, summaries):
     """What was left lies where workers find it; what is missing is said by name, not by a lost worker."""
-    plan = planned(synthetic)
-    job = dataclasses.replace(job_of(synthetic, plan), place=Workplace(None, summaries))
+    plan = synthetic.plan()
+    job = dataclasses.replace(synthetic.job(plan), place=Workplace(None, summaries))
     from stitchpipe.engine.execute import execute
 
     with pytest.raises(NotKeptError, match="Compare again"):
