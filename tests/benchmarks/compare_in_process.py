@@ -14,7 +14,7 @@ from stitchpipe.engine.execute import Job, cluster, execute
 from stitchpipe.engine.finalise import Request
 from stitchpipe.engine.work import Workplace
 from storage import open_store, open_summaries
-from tests.benchmarks.dumped_zoo import INDICES, plan_of
+from tests.benchmarks.zoo_plan import INDICES, plan_of
 
 
 class Memory(threading.Thread):

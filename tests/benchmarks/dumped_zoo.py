@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
 
 from stitchpipe.capture import dump
-from stitchpipe.engine.memory import Evaluation
-from stitchpipe.engine.plan import Plan, make_plan
-from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.models import build, load_weights
-from storage import Address, Store, open_store
+from storage import Store, open_store
 from tests.benchmarks.dumped_network import Subject, dump_settings, image_split
+from tests.benchmarks.zoo_plan import DEPTHS, SPLITS, blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-DEPTHS = {"resnet20": 3, "resnet56": 9}
-"""Blocks in each of the three stages (He et al. 2016, §4.2)."""
-SPLITS = ("train", "test")
-INDICES = {
-    "positions": ("cka_biased", "cca", "pwcca", "procrustes", "dm_r2"),
-    "pooled": ("cka", "cka_biased", "cca", "pwcca", "procrustes", "dm_r2"),
-}
-
-
-def blocks(model: str) -> tuple[str, ...]:
-    return tuple(f"layer{stage}.{block}" for stage in (1, 2, 3) for block in range(DEPTHS[model]))
 
 
 @dataclass(frozen=True)
@@ -74,23 +59,3 @@ class Zoo:
                     settings=dump_settings(),
                 )
         return open_store(root)
-
-
-def plan_of(store: Store, *, intervals: bool = False, **options) -> Plan:
-    """Plan all pairs of all blocks of a dumped zoo under both views."""
-    layers = []
-    for model in DEPTHS:
-        for layer in blocks(model):
-            ends = [store.representation(Address("benchmark", split, model, layer)) for split in SPLITS]
-            shape = ends[0].shape[1:]
-            layers.append(LayerShape(model, layer, tuple(end.fingerprint for end in ends), shape, 2))
-    splits = [
-        SplitShape(
-            "benchmark", split, store.representation(Address("benchmark", split, model, layer)).row_groups
-        )
-        for split in SPLITS
-    ]
-    pairs = frozenset(product(range(len(layers)), repeat=2))
-    wanted = dict.fromkeys(INDICES, pairs)
-    options = {"memory_limit_bytes": 2**30, **options}
-    return make_plan(layers, wanted, splits=splits, evaluation=Evaluation(intervals=intervals), **options)

@@ -22,8 +22,9 @@ from stitchpipe.engine.work import Workplace
 from stitchpipe.rows import result_grid, rows_per_sample, to_rows
 from storage import Representation, open_summaries
 from tests.benchmarks.dumped_network import BATCH
-from tests.benchmarks.dumped_zoo import DEPTHS, Zoo, blocks, plan_of
+from tests.benchmarks.dumped_zoo import Zoo
 from tests.benchmarks.tables import Table
+from tests.benchmarks.zoo_plan import DEPTHS, blocks, plan_of
 
 pytestmark = pytest.mark.benchmark
 
