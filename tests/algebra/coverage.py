@@ -2,7 +2,7 @@
 
     python -m tests.algebra.coverage [replications]
 
-prints the tables that stand in ``stitchpipe/algebra/DESIGN.md`` (1,000 replications: about ten minutes on one core).
+prints the tables that stand in ``stitchpipe/algebra/DESIGN.md`` (1,000 replications: about twenty minutes on one core).
 """
 
 from __future__ import annotations
