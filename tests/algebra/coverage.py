@@ -92,7 +92,7 @@ def values(shifts, fitted, moments):
     pair = pair_from_augmented(
         moments.pick(x), moments.pick(y), moments.between(x, y), shift_x=shifts[0], shift_y=shifts[1]
     )
-    return np.array([evaluate(index, pair, fitted=fitted).value for index in INDICES])
+    return np.array([*(evaluate(index, pair).value for index in INDICES[:-1]), fitted.r2_from_moments(pair)])
 
 
 def group_sizes(images):
