@@ -2,7 +2,7 @@
 
     python -m tests.algebra.coverage [replications]
 
-prints the tables that stand in ``stitchpipe/algebra/DESIGN.md`` (1,000 replications: about ten minutes on one core).
+prints the tables that stand in ``stitchpipe/algebra/DESIGN.md`` (1,000 replications: about twenty minutes on one core).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def values(shifts, fitted, moments):
     pair = pair_from_augmented(
         moments.pick(x), moments.pick(y), moments.between(x, y), shift_x=shifts[0], shift_y=shifts[1]
     )
-    return np.array([evaluate(index, pair, fitted=fitted).value for index in INDICES])
+    return np.array([*(evaluate(index, pair).value for index in INDICES[:-1]), fitted.r2_from_moments(pair)])
 
 
 def group_sizes(images):
