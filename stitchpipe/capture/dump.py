@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from stitchpipe.capture.determinism import CaptureError, check_deterministic
-from stitchpipe.capture.kept import is_finite, kept
+from stitchpipe.capture.determinism import CaptureError
 from stitchpipe.capture.precision import precision
 from stitchpipe.capture.provenance import provenance
 from stitchpipe.capture.settings import Settings
+from stitchpipe.capture.source import Source, identity
 from stitchpipe.capture.write_behind import WriteBehind, as_array
-from stitchpipe.graph import extractor
-from stitchpipe.models import weights_digest
-from storage import Address, Dump, LayerSpec, Split, Store, UnfinishedError, part_of, same_but_for_rounding
+from storage import Address, Dump, LayerSpec, Store, UnfinishedError, part_of, same_but_for_rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from stitchpipe.data import ImageSplit
-
-CAPTURE_VERSION = 2
-"""Raised when the same inputs would give other values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +94,8 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
     """
     settings = Settings() if settings is None else settings
     device = torch.device("cpu") if device is None else device
-    network = network.to(device).eval()
     split = store.split(images.dataset, images.name)
-    _check_same_images(images, split)
-    source = _Source(
-        in_full=extractor(network, layers),
-        kept=extractor(network, layers, keep=partial(kept, settings=settings)),
-        images=images,
-        split=split,
-        settings=settings,
-        device=device,
-    )
+    source = Source.open(network, images, split, layers=layers, settings=settings, device=device)
     with precision(settings.precision, device):
         example = source.in_full(images.batch([0]).to(device))
         job = store.begin_dump(
@@ -140,57 +125,8 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
     )
 
 
-def identity(
-    network: nn.Module, architecture: str, images: ImageSplit, *, settings: Settings
-) -> Mapping[str, Any]:
-    """Return what makes a dump's values what they are; its digest is the dump's fingerprint."""
-    return {
-        "weights": weights_digest(network),
-        "architecture": architecture,
-        "data": images.digest,
-        "preprocessing": dict(images.preprocessing),
-        "dtype": settings.dtype,
-        "batch_size": settings.batch_size,
-        "view": settings.view.identity(),
-        "capture_version": CAPTURE_VERSION,
-    }
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where activations come from: a network over the images of a split, in storage order."""
-
-    in_full: Callable[[Tensor], Mapping[str, Tensor]]
-    kept: Callable[[Tensor], Mapping[str, Tensor]]
-    images: ImageSplit
-    split: Split
-    settings: Settings
-    device: torch.device
-
-    def batches(self, row_group: int) -> Iterator[Mapping[str, Tensor]]:
-        """Yield what is kept of a row group, batch by batch, in the storage type.
-
-        A batch that holds what this type cannot hold is computed again and yielded as it is: the store refuses it
-        with the layer, the sample and the value.
-        """
-        positions = self.split.original_index[slice(*self.split.row_groups[row_group])]
-        # As few batches as can be, of equal sizes: a remainder of a few images would cost as much as a batch.
-        for chosen in np.array_split(positions, -(-len(positions) // self.settings.batch_size)):
-            images = self.images.batch(chosen.tolist()).to(self.device)
-            values = self.kept(images)
-            if all(is_finite(one) for one in values.values()):
-                yield values
-            else:
-                yield {name: self.settings.view.apply(one) for name, one in self.in_full(images).items()}
-
-    def probe(self) -> None:
-        """Check the network on the split's first images in storage order, two at least."""
-        positions = self.split.original_index[: max(self.settings.batch_size, 2)].tolist()
-        check_deterministic(self.in_full, self.images.batch(positions).to(self.device))
-
-
 def _write(
-    source: _Source, job: Dump, missing: Sequence[int], *, of: int, report: Callable[[int, int], None] | None
+    source: Source, job: Dump, missing: Sequence[int], *, of: int, report: Callable[[int, int], None] | None
 ) -> int:
     """Compute and write what is missing of `of` row groups; return how many this process wrote."""
 
@@ -227,7 +163,7 @@ def _seal(job: Dump, *, divided: bool) -> bool:
     return True
 
 
-def _reprobe(source: _Source, store: Store, job: Dump) -> bool:
+def _reprobe(source: Source, store: Store, job: Dump) -> bool:
     """Compare one row group with a sealed dump that was made under other versions or in another precision.
 
     Raises
@@ -264,22 +200,4 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     keys = sorted({*old, *new})
     return ", ".join(
         f"{key}: {old.get(key)} → {new.get(key)}" for key in keys if old.get(key) != new.get(key)
-    )
-
-
-def _check_same_images(images: ImageSplit, split: Split) -> None:
-    """Refuse a split whose ids, put back into the data set's order, are not those of `images`."""
-    stored = np.empty(split.n_samples, dtype=object)
-    stored[split.original_index] = split.sample_ids
-    if tuple(stored) == tuple(images.sample_ids):
-        return
-    pairs = zip(stored, images.sample_ids, strict=False)
-    place = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
-    found = f"'{images.sample_ids[place]}' at position {place}" if place is not None else f"{len(images)} ids"
-    expected = f"'{stored[place]}'" if place is not None else f"{split.n_samples} ids"
-    raise CaptureError(
-        where=f"data set '{images.dataset}', split '{images.name}'",
-        expected=f"the samples that the store holds under this name ({expected})",
-        found=found,
-        remedy="Store changed data under another name.",
     )

@@ -21,6 +21,10 @@ class Dump(Section):
     row_groups: Annotated[int, Field(ge=2)] = Field(
         default=20, description="shards per layer and split, at least"
     )
+    keep: bool = Field(
+        default=True,
+        description="false: activations are never written; each comparison runs the networks and keeps only sums",
+    )
     view: Literal["full", "pooled", "positions"] = Field(
         default="full",
         description="what is kept of a layer: all, the mean over positions, or some positions; "

@@ -241,6 +241,19 @@ class Sweep(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _kept_where_they_are_read(self) -> Sweep:
+        ingested = [model.name for model in self.models if model.ingested]
+        if not self.dump.keep and (self.stitch or ingested):
+            raise RefusalError(
+                expected="networks that are only compared, because dump.keep = false writes no activations",
+                found="stitches, which are trained from a store"
+                if self.stitch
+                else f"ingested activations of {', '.join(ingested)}, which are in a store",
+                remedy="Set dump.keep = true, or leave these out.",
+            )
+        return self
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Return the models' names in the order of the file."""

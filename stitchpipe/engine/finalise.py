@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.jackknife import Interval, jackknife
+from stitchpipe.algebra.jackknife import Centre, Interval, jackknife
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.tiles import Pair
 
+ABOUT_THE_VALUE = frozenset({"cca", "svcca", "pwcca", "procrustes", "procrustes_angle", "nbs"})
+"""Sums of singular values: not smooth where these are near 0, so that the jackknife's correction of their bias fails.
+
+Their intervals are for what images in this number give; all others' are for what ever more images would tend to.
+Coverage of both was simulated: see the design of `algebra`.
+"""
+
 Named: TypeAlias = tuple["Pair", str]
 """An index of a pair."""
 Found: TypeAlias = dict[Named, IndexValue | UndefinedIndexError]
@@ -45,7 +52,7 @@ class Request:
     indices
         Names by view: those that are computed from moments.
     maps
-        Where the fitted map of a pair is to be written.
+        Where the fitted map of a pair is to be written, by the view it is fitted under.
     digests
         Content digests of the layers on the scored split, for the results.
     intervals
@@ -53,7 +60,7 @@ class Request:
     """
 
     indices: Mapping[View, tuple[str, ...]]
-    maps: Mapping[Pair, str]
+    maps: Mapping[tuple[View, Pair], str]
     digests: tuple[str, ...]
     intervals: bool
 
@@ -110,8 +117,8 @@ def finalise(
         for pair in chunk.pairs:
             fit = None if train is None else train.pair(pair)
             analysis = Analysis(scored.pair(pair), fit, _eps(plan, pair))
-            if pair in request.maps:
-                write_map(Path(request.maps[pair]), analysis.fitted())
+            if (view, pair) in request.maps:
+                write_map(Path(request.maps[view, pair]), analysis.fitted())
             _evaluate(found, pair, analysis, request.indices[view])
             # Maps are scored again without each leaf; whatever else was computed goes.
             kept[pair] = analysis.rescored(analysis.pair) if request.intervals else Analysis(analysis.pair)
@@ -187,21 +194,22 @@ def _intervals(
         for named, value in others.items():
             without[named].append(value)
     return {
-        named: _interval(value, without[named], samples)
+        named: _interval(named[1], value, without[named], samples)
         for named, value in found.items()
         if isinstance(value, IndexValue)
     }
 
 
 def _interval(
-    value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
+    name: str, value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
 ) -> Interval | None:
     """Return a number's interval; None where the number has no value without one of the groups."""
     defined = [one.value for one in without if isinstance(one, IndexValue)]
     if len(defined) < len(without):
         return None
     try:
-        return jackknife(value.value, defined, samples)
+        centre: Centre = "value" if index_named(name).base in ABOUT_THE_VALUE else "estimate"
+        return jackknife(value.value, defined, samples, about=centre)
     except UndefinedIndexError:
         return None
 

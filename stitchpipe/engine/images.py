@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -26,6 +26,8 @@ from stitchpipe.algebra.neighbours import NeighbourSets
 from stitchpipe.algebra.null import PermutationNull, draw_permutations, neighbour_null, permutation_null
 from stitchpipe.algebra.rdm import ranked_dissimilarities
 from stitchpipe.algebra.scores import PrincipalScores
+from stitchpipe.engine.batch_sums import has_batches, read_batches
+from stitchpipe.engine.opening import open_layer
 from stitchpipe.engine.shapes import STORAGE_EPS, LayerShape, SplitShape
 from stitchpipe.rows import View, to_rows, width_of
 from storage import Address, Representation, Store, Summaries
@@ -95,6 +97,8 @@ class ImagesJob:
 
     Attributes
     ----------
+    store
+        None where activations were never kept, and whoever ran the networks left what is needed of them.
     layers, split
         The split is the one scored: the last of each layer's fingerprints is its.
     indices
@@ -117,17 +121,20 @@ class ImagesJob:
 
     def reader(self, index: int) -> Representation:
         """Open a layer on the scored split."""
-        if self.store is None:
-            raise ValueError("no store, and the images of a layer are not kept")
         layer = self.layers[index]
         address = Address(self.split.dataset, self.split.name, layer.model, layer.layer)
-        return self.store.representation(address, fingerprint=layer.fingerprints[-1])
+        return open_layer(self.store, address, layer.fingerprints[-1])
 
     def key(self, index: int, view: View) -> str:
         """Return the key of what is kept of a layer's images."""
         layer = self.layers[index]
         parts = (layer.fingerprints[-1], layer.model, layer.layer, view, self.n_images, IMAGES_VERSION)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+    def work_key(self, view: View, what: str, leaf: int) -> str:
+        """Return the key under which work in progress on a leaf's images is kept."""
+        parts = ([asdict(layer) for layer in self.layers], asdict(self.split), view, what, IMAGES_VERSION)
+        return f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]}-{what}{leaf}"
 
 
 def keep_images(job: ImagesJob, index: int, view: View) -> None:
@@ -140,24 +147,32 @@ def keep_images(job: ImagesJob, index: int, view: View) -> None:
     storage.StoreError
         The representation is missing or damaged.
     """
-    kind, key = (POOLED if view == "pooled" else GRAM), job.key(index, view)
-    if job.summaries.has(kind, key):
+    kind = POOLED if view == "pooled" else GRAM
+    if job.summaries.has(kind, job.key(index, view)):
         return
     with threadpool_limits(limits=1):
         stored = job.reader(index).read_rows(np.arange(job.n_images))
-        layer = job.layers[index]
-        content = {
-            "model": layer.model,
-            "layer": layer.layer,
-            "view": view,
-            "fingerprint": layer.fingerprints[-1],
-        }
         if view == "pooled":
-            job.summaries.write(kind, key, {"rows": to_rows(stored, view)}, content)
+            keep_pooled(job, index, to_rows(stored, view))
             return
         gram = _gram(stored.reshape(len(stored), -1))
         arrays = {name: np.asarray(value) for name, value in asdict(gram).items()}
-        job.summaries.write(kind, key, arrays, content)
+        job.summaries.write(kind, job.key(index, view), arrays, _about(job, index, view))
+
+
+def keep_pooled(job: ImagesJob, index: int, rows: npt.NDArray[np.float64]) -> None:
+    """Keep the pooled images ``[n_images, p]`` of a layer."""
+    job.summaries.write(POOLED, job.key(index, "pooled"), {"rows": rows}, _about(job, index, "pooled"))
+
+
+def is_pooled(job: ImagesJob, index: int) -> bool:
+    """Return whether a layer's pooled images are kept."""
+    return job.summaries.has(POOLED, job.key(index, "pooled"))
+
+
+def _about(job: ImagesJob, index: int, view: View) -> dict[str, str]:
+    layer = job.layers[index]
+    return {"model": layer.model, "layer": layer.layer, "view": view, "fingerprint": layer.fingerprints[-1]}
 
 
 def _gram(flat: npt.NDArray[Any]) -> SampleGram:
@@ -275,22 +290,26 @@ def _undefined(job: ImagesJob, undefined: UndefinedIndexError, name: str) -> Out
 
 
 def minibatches(job: ImagesJob, view: View, leaf: int) -> MinibatchHSIC | None:
-    """Return the HSIC of all layers over the batches of one leaf; None where it has no batch of 4 images.
-
-    A batch is `BATCH_ROWS` adjacent images of a row group, and what is left of it.
-    """
+    """Return the HSIC of all layers over the batches of one leaf; None where it has no batch of 4 images."""
+    key = job.work_key(view, "batches", leaf)
+    if has_batches(job.summaries, key):
+        return read_batches(job.summaries, key)
     total: MinibatchHSIC | None = None
     readers = [job.reader(index) for index in range(len(job.layers))]
     with threadpool_limits(limits=1):
         for row_group in job.split.leaves()[leaf]:
-            start, stop = job.split.row_groups[row_group]
-            for first in range(start, stop, BATCH_ROWS):
-                rows = np.arange(first, min(stop, first + BATCH_ROWS))
-                if len(rows) < 4:
-                    continue
-                batch = MinibatchHSIC.from_batch(_Batch(readers, rows, view))
+            for first, last in batch_bounds(*job.split.row_groups[row_group]):
+                batch = MinibatchHSIC.from_batch(_Batch(readers, np.arange(first, last), view))
                 total = batch if total is None else total.merge(batch)
     return total
+
+
+def batch_bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield the batches of a row group: `BATCH_ROWS` adjacent images, and what is left of it where it is 4 or more."""
+    for first in range(start, stop, BATCH_ROWS):
+        last = min(stop, first + BATCH_ROWS)
+        if last - first >= 4:
+            yield first, last
 
 
 def minibatch_outcomes(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,8 @@ from stitchpipe.algebra.backends import open_backend
 from stitchpipe.engine.accumulate import PassSums
 from stitchpipe.engine.finalise import SplitMoments, finalise
 from stitchpipe.engine.leaf import ChunkMoments, LeafState, names_of_chunk
+from stitchpipe.engine.opening import open_layer
 from stitchpipe.engine.shift import SHIFT_SAMPLES, Shift
-from stitchpipe.errors import ExplainedError
 from stitchpipe.rows import VIEWS
 from storage import Address, Representation, Store
 from storage.summaries import WORK, Summaries
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
 
 ACCUMULATION_VERSION = 1
 """Raised when the same leaf would hold other sums."""
-
-
-class LeafLostError(ExplainedError, RuntimeError):
-    """Sums that were formed while networks ran are gone, and no store has the activations."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +57,17 @@ class Workplace:
 def pass_key(plan: Plan, step: int) -> str:
     """Return a digest of a pass: its tiles, the contents of its layers, and how rows are formed."""
     work = plan.passes[step]
-    layers = {index: asdict(plan.layers[index]) for index in work.layers}
     parts = (
-        asdict(work),
-        layers,
-        [asdict(split) for split in plan.splits],
+        work,
+        [(index, plan.layers[index]) for index in work.layers],
+        plan.splits,
         plan.blocks,
         plan.precision,
         plan.backend,
         ACCUMULATION_VERSION,
     )
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+    # All of it is text, numbers and tuples of such, which Python writes the same way every time.
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def shift_key(key: str, split: int) -> str:
@@ -135,7 +130,7 @@ def accumulate(place: Workplace, plan: Plan, step: int, split: int, leaf: int, k
         A representation is missing, or a shard does not match its manifest.
     MomentsError
         Sums overflowed.
-    LeafLostError
+    NotKeptError
         The leaf was removed, and there is no store to form it from.
     """
     name = leaf_key(key, split, leaf)
@@ -240,14 +235,7 @@ def _shifts(arrays: Mapping[str, npt.NDArray[Any]], work: Pass) -> dict[int, Shi
 def _reader(place: Workplace, plan: Plan, index: int, split: int) -> Representation:
     layer, where = plan.layers[index], plan.splits[split]
     address = Address(where.dataset, where.name, layer.model, layer.layer)
-    if place.store is None:
-        raise LeafLostError(
-            where=str(address),
-            expected=f"sums in {place.summaries.url}, formed while the networks ran",
-            found="none, and activations that were not kept",
-            remedy="Compare again: the networks run over what is missing.",
-        )
-    return place.store.representation(address, fingerprint=layer.fingerprints[split])
+    return open_layer(place.store, address, layer.fingerprints[split])
 
 
 def _blocks(

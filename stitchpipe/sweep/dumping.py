@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from stitchpipe.data import ImageSplit
-    from storage import Store
+    from storage import Split, Store
 
 
 def dump(
@@ -43,10 +43,11 @@ def dump(
     Raises
     ------
     ConfigError
-        The model has no weights yet.
+        The model has no weights yet, or the sweep keeps no activations.
     stitchpipe.capture.CaptureError, storage.StoreError
         The model is not deterministic in eval mode; values are not finite or do not fit the dtype.
     """
+    demand_kept(sweep)
     declared = sweep.model(model)
     net = load_network(sweep, folder, declared)
     fix_threads(sweep)
@@ -54,7 +55,7 @@ def dump(
     demand_room(sweep, folder)
     record_location(folder.root, folder.store_of(sweep))
     store = open_store(folder.store_of(sweep), mode="a")
-    _add_split(sweep, store, images)
+    add_split(sweep, store, images)
     write_whole(folder.declaration, declared_toml(sweep).encode())
     names = [info.name for info in layer_table(sweep, folder)[model]]
     done = capture.dump(
@@ -62,7 +63,7 @@ def dump(
         images,
         store,
         model=model,
-        architecture=_architecture(declared),
+        architecture=architecture_of(declared),
         layers=names,
         settings=settings(sweep),
         device=device_of(sweep),
@@ -78,6 +79,23 @@ def dump(
     if done.sealed:
         write_record(folder.dump_record(model, split), record)
     return record
+
+
+def demand_kept(sweep: Sweep) -> None:
+    """Refuse to dump where the sweep keeps no activations.
+
+    Raises
+    ------
+    ConfigError
+        Says so.
+    """
+    if not sweep.dump.keep:
+        raise ConfigError(
+            where=f"sweep '{sweep.name}'",
+            expected="dump.keep = true, for activations to be written",
+            found="dump.keep = false",
+            remedy="Compare at once: that runs the networks. Or keep what they give.",
+        )
 
 
 def parse_part(text: str) -> tuple[int, int]:
@@ -99,12 +117,12 @@ def parse_part(text: str) -> tuple[int, int]:
     )
 
 
-def _add_split(sweep: Sweep, store: Store, images: ImageSplit) -> None:
+def add_split(sweep: Sweep, store: Store, images: ImageSplit) -> Split:
     """Add the images' split, or find it there; a store that has it keeps the row groups it was cut into."""
     plan: dict[str, Any] = {"row_groups": sweep.dump.row_groups, "max_rows": max_rows(sweep)}
     if (images.dataset, images.name) in store.splits():
         plan = dict(store.split(images.dataset, images.name).provenance.get("plan", plan))
-    store.add_split(
+    return store.add_split(
         images.dataset,
         images.name,
         images.sample_ids,
@@ -154,10 +172,11 @@ def dump_declaration(sweep: Sweep, declared: Model) -> str:
     """Return the key of what the sweep file says about a dump."""
     return key_of(
         declared.model_dump(mode="json", exclude={"name", "ingested", "fingerprints"}),
-        sweep.dump.model_dump(mode="json", exclude={"codec", "chunk_kib", "shard_mib"}),
+        sweep.dump.model_dump(mode="json", exclude={"codec", "chunk_kib", "shard_mib", "keep"}),
         sweep.data.model_dump(mode="json"),
     )
 
 
-def _architecture(declared: Model) -> str:
+def architecture_of(declared: Model) -> str:
+    """Return a network's architecture with its options, as it stands in identities."""
     return f"{declared.architecture}({', '.join(f'{k}={v}' for k, v in sorted(declared.options.items()))})"

@@ -6,20 +6,22 @@ Neither weights nor forward passes are needed here: a source network may be gone
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from stitchpipe.sweep.dumping import fingerprint
 from stitchpipe.sweep.folder import Folder, key_of, opened_store
 from stitchpipe.sweep.ingested import ingested_representation
-from stitchpipe.sweep.jobs import Job, LayerName
 from stitchpipe.sweep.networks import TEST, TRAIN
 from storage import Address, Representation, Store, check_pairing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy as np
 
     from stitchpipe.config import Compare, Sweep
     from stitchpipe.rows import View
+    from stitchpipe.sweep.jobs import Job, LayerName
 
 ALGEBRA_VERSION = 2
 """Raised when the same representations would give other indices or maps."""
@@ -29,13 +31,60 @@ STITCH_VIEW: View = "positions"
 """A 1×1 convolution acts on every position: its least-squares map is fitted on positions."""
 
 
+class Contents(Protocol):
+    """What comparisons must know of a layer on a split, beside its values; a representation tells it, for one."""
+
+    @property
+    def address(self) -> Address:
+        """Its name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the identity of its dump."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What makes its values what they are."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What it was computed with."""
+
+    @property
+    def chunk_rows(self) -> int:
+        """Samples that are read as one."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of its content."""
+
+    @property
+    def sample_digest(self) -> str:
+        """Digest of the sample ids in stored order."""
+
+    @property
+    def row_groups(self) -> tuple[tuple[int, int], ...]:
+        """``(start, stop)`` of each."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n_samples, …)``."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As stored, or as it would be."""
+
+
+Known = TypeVar("Known", bound=Contents, covariant=True)  # noqa: PLC0105  (every End is one of Contents too)
+
+
 @dataclass(frozen=True, slots=True)
-class End:
-    """A layer's representations on both splits; maps are fitted on `train` and scored on `test`."""
+class End(Generic[Known]):
+    """A layer on both splits; maps are fitted on `train` and scored on `test`."""
 
     name: LayerName
-    train: Representation
-    test: Representation
+    train: Known
+    test: Known
 
     @property
     def digests(self) -> tuple[str, str]:
@@ -43,10 +92,11 @@ class End:
         return (self.train.digest, self.test.digest)
 
 
-Ends = dict[LayerName, End]
+StoredEnd: TypeAlias = End[Representation]
+Ends: TypeAlias = "Mapping[LayerName, End[Contents]]"
 
 
-def open_ends(sweep: Sweep, folder: Folder, names: Iterable[LayerName]) -> Ends:
+def open_ends(sweep: Sweep, folder: Folder, names: Iterable[LayerName]) -> dict[LayerName, StoredEnd]:
     """Open the named layers on both splits, and check that all hold the same samples in the same order.
 
     Raises
@@ -98,7 +148,7 @@ def pair_keys(sweep: Sweep, ends: Ends, table: Compare) -> dict[tuple[LayerName,
     return {(x, y): key_of(sides[x], sides[y], *rest) for x in ends for y in ends}
 
 
-def map_key(source: End, target: End) -> str:
+def map_key(source: End[Contents], target: End[Contents]) -> str:
     """Return the key of the least-squares map of a pair, fitted on the training split."""
     return "dm-" + key_of(
         source.train.digest, target.train.digest, source.train.sample_digest, STITCH_VIEW, ALGEBRA_VERSION

@@ -67,6 +67,10 @@ class Folder:
         """Return the record of a dump: what was declared, which fingerprint that gave."""
         return self.root / "models" / encode_name(model) / f"dump-{encode_name(split)}.json"
 
+    def unkept_record(self, model: str, split: str) -> Path:
+        """Return the record of activations that were not kept: what was declared, and what made them."""
+        return self.root / "models" / encode_name(model) / f"unkept-{encode_name(split)}.json"
+
     @property
     def unfinished(self) -> Path:
         """Return the record of the comparison that is in work."""

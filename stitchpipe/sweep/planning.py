@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -13,7 +14,8 @@ from rich.text import Text
 
 from stitchpipe.algebra.backends import open_backend
 from stitchpipe.algebra.naming import index_named
-from stitchpipe.engine.memory import Evaluation
+from stitchpipe.capture import planned_block_bytes
+from stitchpipe.engine.memory import BACKEND_BYTES, WORKER_BYTES, Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.rates import measured_rates
 from stitchpipe.engine.shapes import LayerShape, SplitShape
@@ -28,9 +30,11 @@ from stitchpipe.sweep.room import (
     demand_room,
     max_rows,
     peak_bytes,
+    settings,
     stored_shapes,
 )
 from storage import open_place, plan_split
+from storage.layout import chunk_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,15 +52,18 @@ class Forecast:
     Attributes
     ----------
     activation_bytes
-        Before compression, all splits and models, logits too.
+        Before compression, all splits and models, logits too; what is spared where they are not kept.
     dump_peak_bytes
-        What a dump holds in memory at most, beside the network and its forward pass.
+        What a dump holds in memory at most, beside the network and its forward pass; or what the process does that
+        runs all networks for a comparison.
     row_groups
         By split.
     comparison
         Projected cost of all pairs under all views; None where none are compared.
     passes
         How often layers are read for it: passes over them.
+    run_over
+        Images by split that the networks run over in each pass; none where activations are kept.
     """
 
     images: dict[str, int]
@@ -66,6 +73,7 @@ class Forecast:
     row_groups: dict[str, int]
     comparison: Cost | None
     passes: int
+    run_over: dict[str, int]
     stitches: dict[str, int]
     training_steps: int
 
@@ -75,10 +83,9 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
 
     Raises the errors of `stitchpipe.sweep.units.units`, and PlanError where a comparison cannot fit.
     """
-    table, sizes = layer_table(sweep, folder), _sizes(sweep, folder)
-    item, stored = ITEM_BYTES[sweep.dump.dtype], stored_shapes(sweep)
+    table, sizes, stored = layer_table(sweep, folder), _sizes(sweep, folder), stored_shapes(sweep)
     shapes = [
-        LayerShape(model, info.name, ("", ""), stored.get(model, {}).get(info.name, info.shape), item)
+        _shape_of(sweep, sizes, model, info.name, stored.get(model, {}).get(info.name, info.shape))
         for model, infos in table.items()
         for info in infos
     ]
@@ -88,13 +95,26 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
         images={size.name: size.n_samples for size in sizes},
         layers={model: len(infos) for model, infos in table.items()},
         activation_bytes=sum(activation_bytes(sweep).values()),
-        dump_peak_bytes=peak_bytes(sweep),
+        dump_peak_bytes=peak_bytes(sweep) if plan is None or sweep.dump.keep else _direct_peak(sweep, plan),
         row_groups={size.name: len(size.row_groups) for size in sizes},
         comparison=None if plan is None else plan.cost,
         passes=0 if plan is None else len(plan.passes),
+        run_over={}
+        if plan is None or sweep.dump.keep
+        else {split.name: split.n_samples for split in plan.splits},
         stitches={"dm": _count(declared, "dm"), "tlm": _count(declared, "tlm")},
         training_steps=sum(job.budget.steps for job in declared if job.budget is not None),
     )
+
+
+def _shape_of(
+    sweep: Sweep, sizes: list[SplitShape], model: str, layer: str, shape: tuple[int, ...]
+) -> LayerShape:
+    """Return a layer as its dump will hold it."""
+    item = ITEM_BYTES[sweep.dump.dtype]
+    rows = [size.row_groups[0][1] for size in sizes]
+    chunk = max(chunk_rows(n, item * prod(shape), target_bytes=sweep.dump.chunk_kib << 10) for n in rows)
+    return LayerShape(model, layer, ("", ""), shape, item, chunk if sweep.dump.keep else 1)
 
 
 def _sizes(sweep: Sweep, folder: Folder | None) -> list[SplitShape]:
@@ -127,9 +147,8 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
     rows: list[tuple[str, str]] = [
         ("images", ", ".join(f"{count} {name}" for name, count in ahead.images.items())),
         ("layers", ", ".join(f"{count} of {model}" for model, count in ahead.layers.items())),
-        ("activations to write", f"{size_of(ahead.activation_bytes)} before compression"),
         ("row groups", ", ".join(f"{count} of {name}" for name, count in ahead.row_groups.items())),
-        ("dump", f"at most {size_of(ahead.dump_peak_bytes)} held beside the network's own forward pass"),
+        *(_dump_rows(ahead) if sweep.dump.keep else _direct_rows(ahead)),
     ]
     if ahead.comparison is not None:
         rows += _comparison_rows(sweep, ahead.comparison, ahead.passes)
@@ -146,6 +165,34 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
         view.add_row(name, Text(text))
     # Never wrapped: a line cut in two is no TOML any more.
     return Group(Text(declared_toml(sweep), no_wrap=True, overflow="ignore"), view)
+
+
+def _dump_rows(ahead: Forecast) -> list[tuple[str, str]]:
+    return [
+        ("activations to write", f"{size_of(ahead.activation_bytes)} before compression"),
+        ("dump", f"at most {size_of(ahead.dump_peak_bytes)} held beside the network's own forward pass"),
+    ]
+
+
+def _direct_rows(ahead: Forecast) -> list[tuple[str, str]]:
+    """Return what is done instead of a dump where activations are not kept."""
+    often = {1: "once", 2: "twice"}.get(ahead.passes, f"{ahead.passes} times")
+    images = " and ".join(f"{count} {name}" for name, count in ahead.run_over.items())
+    return [
+        (
+            "activations to write",
+            f"none: {size_of(ahead.activation_bytes)} before compression are not kept (dump.keep = false)",
+        ),
+        ("comparing runs", f"the networks {often} over {images or 'no'} images"),
+        ("", f"at most {size_of(ahead.dump_peak_bytes)} held beside all networks and their forward passes"),
+    ]
+
+
+def _direct_peak(sweep: Sweep, plan: Plan) -> int:
+    """Return what the process that runs all networks holds at most, beside them and their forward passes."""
+    shapes = [shape for layers in stored_shapes(sweep).values() for shape in layers.values()]
+    sums = plan.cost.peak_bytes - WORKER_BYTES - BACKEND_BYTES[plan.backend]
+    return sums + planned_block_bytes(shapes, settings(sweep), samples=plan.blocks.samples)
 
 
 def _room(sweep: Sweep, folder: Folder) -> str:
@@ -208,14 +255,16 @@ def _plan(sweep: Sweep, shapes: list[LayerShape], sizes: list[SplitShape]) -> Pl
 
 
 def _comparison_rows(sweep: Sweep, cost: Cost, passes: int) -> list[tuple[str, str]]:
-    """Return what comparing costs, and the least time that this machine's rates allow."""
+    """Return what comparing costs, and the least time that this machine's rates allow; forward passes aside."""
     run = sweep.run
     rates = measured_rates(run.products, open_backend(run.backend, run.device))
     seconds = {
         "products": cost.flops / rates.flops_per_s,
         "finalisation": cost.finalisation_flops / rates.finalisation_flops_per_s,
-        "reading": cost.bytes_read / rates.read_bytes_per_s,
     }
+    read = "nothing"
+    if sweep.dump.keep:
+        read, seconds["reading"] = size_of(cost.bytes_read), cost.bytes_read / rates.read_bytes_per_s
     bound = ", ".join(f"{name} {one / sweep.run.workers:.3g} s" for name, one in seconds.items())
     views = " and ".join(one.view for one in sweep.compare)
     return [
@@ -225,7 +274,7 @@ def _comparison_rows(sweep: Sweep, cost: Cost, passes: int) -> list[tuple[str, s
         ),
         (
             "",
-            f"{size_of(cost.bytes_read)} read, {cost.flops:.3g} flops of products, {cost.finalisation_flops:.2g} after",
+            f"{read} read, {cost.flops:.3g} flops of products, {cost.finalisation_flops:.2g} after",
         ),
         ("", f"at most {size_of(cost.peak_bytes)} held by each of {sweep.run.workers} workers"),
         ("", f"no faster on this machine than {bound}"),

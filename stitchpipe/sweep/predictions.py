@@ -31,7 +31,9 @@ AGREEMENT = "agreement"
 
 def prediction_keys(sweep: Sweep, folder: Folder, table: Compare) -> dict[tuple[str, str], str]:
     """Return the key of each pair of models that have logits; none where a table does not ask for agreement."""
-    found = _logits(sweep, folder) if AGREEMENT in table.indices else {}
+    if AGREEMENT not in table.indices:
+        return {}
+    found = _logits(sweep, folder)
     sides = {model: (model, one.digest, one.sample_digest) for model, one in found.items()}
     rest = (table.view, AGREEMENT, ALGEBRA_VERSION)
     return {(x, y): key_of(sides[x], sides[y], *rest) for x, y in product(sides, sides)}

@@ -10,12 +10,13 @@ from stitchpipe.config import ConfigError, Sweep
 from stitchpipe.graph import LOGITS
 from stitchpipe.report import write_report
 from stitchpipe.studies import findings
-from stitchpipe.sweep.ends import ends_of, open_ends, open_representation, pair_keys, stitch_key
+from stitchpipe.sweep.ends import ends_of, pair_keys, stitch_key
 from stitchpipe.sweep.folder import Folder, opened_store, read_record, write_record
 from stitchpipe.sweep.ingested import stored_splits
 from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
 from stitchpipe.sweep.networks import TEST, layer_table
 from stitchpipe.sweep.predictions import AGREEMENT, prediction_keys
+from stitchpipe.sweep.unkept import content, contents
 
 if TYPE_CHECKING:
     from stitchpipe.sweep.jobs import LayerTable
@@ -36,7 +37,7 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
     """
     table = layer_table(sweep, folder)
     declared = jobs(sweep, table)
-    ends = open_ends(sweep, folder, {*all_layers(table), *ends_of(declared)})
+    ends = contents(sweep, folder, {*all_layers(table), *ends_of(declared)})
     ordered = {name: ends[name] for name in all_layers(table)}
     pairs = {
         key: frozenset(one.indices)
@@ -89,7 +90,7 @@ def _provenance(sweep: Sweep, folder: Folder, table: LayerTable) -> dict[str, An
     for declared in sweep.models:
         record = read_record(folder.model_record(declared.name)) or {}
         shown = table[declared.name][0].name if declared.ingested else LOGITS
-        one = open_representation(sweep, folder, store, LayerName(declared.name, shown), TEST)
+        one = content(sweep, folder, store, LayerName(declared.name, shown), TEST)
         made_with = dict(one.provenance)
         accuracy = record.get("test_accuracy")
         models[declared.name] = {

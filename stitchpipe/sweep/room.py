@@ -84,13 +84,15 @@ def peak_bytes(sweep: Sweep) -> int:
 def demand_room(sweep: Sweep, folder: Folder) -> None:
     """Refuse dumps that could take more than the declared budget, or than there is room for.
 
-    What is dumped already is not counted against the room that is left.
+    Activations that are not kept take none. What is dumped already is not counted against the room that is left.
 
     Raises
     ------
     ConfigError
         Says how much it could take and how much there is.
     """
+    if not sweep.dump.keep:
+        return
     sizes = activation_bytes(sweep)
     total, budget = sum(sizes.values()), sweep.store.budget_gib
     smaller = "Choose fewer layers, dtype = 'float16', or view = 'pooled' in [dump]"

@@ -31,7 +31,7 @@ from stitchpipe.stitching import (
 from stitchpipe.sweep.dumping import load_network
 from stitchpipe.sweep.ends import (
     STITCH_VIEW,
-    End,
+    StoredEnd,
     ends_of,
     map_key,
     open_ends,
@@ -107,13 +107,13 @@ class _Bench:
 
     sweep: Sweep
     folder: Folder
-    target: End
+    target: StoredEnd
     tail: nn.Module
     device: torch.device
     native_accuracy: float
 
     @classmethod
-    def open(cls, sweep: Sweep, folder: Folder, target: End) -> _Bench:
+    def open(cls, sweep: Sweep, folder: Folder, target: StoredEnd) -> _Bench:
         device = device_of(sweep)
         network = load_network(sweep, folder, sweep.model(target.name.model))
         rest = tail(network, target.name.layer).to(device)
@@ -127,7 +127,7 @@ class _Bench:
         """Return the target's native statistics, fitted once."""
         return TargetReference.fit(self.target.train, self.target.test, neighbours=self.sweep.ood.neighbours)
 
-    def results(self, job: Job, source: End, key: str) -> list[Result]:
+    def results(self, job: Job, source: StoredEnd, key: str) -> list[Result]:
         """Make one stitch; return its results. A training that diverged has results without values."""
         layer = self._start(job, source)
         curve: TrainingCurve | None = None
@@ -147,7 +147,7 @@ class _Bench:
             for name, one in found.items()
         ]
 
-    def _start(self, job: Job, source: End) -> StitchingLayer:
+    def _start(self, job: Job, source: StoredEnd) -> StitchingLayer:
         shapes = source.train.shape[1:], self.target.train.shape[1:]
         if job.needs_direct_map:
             return StitchingLayer.from_map(*shapes, self._direct_map(source))
@@ -155,10 +155,10 @@ class _Bench:
             return StitchingLayer.identity(*shapes)
         return StitchingLayer.random(*shapes, seed=0 if job.budget is None else job.budget.seed)
 
-    def _direct_map(self, source: End) -> AffineMap:
+    def _direct_map(self, source: StoredEnd) -> AffineMap:
         return read_map(self.folder.map(map_key(source, self.target)))
 
-    def _judged(self, layer: StitchingLayer, source: End) -> dict[str, Statistic]:
+    def _judged(self, layer: StitchingLayer, source: StoredEnd) -> dict[str, Statistic]:
         """Return the statistics of a stitched network on the test split, by index."""
         blocks = list(stitched_activations(layer, source.test, device=self.device))
         reached = accuracy(stitched_logits(self.tail, iter(blocks)), labels_of(source.test))
@@ -168,7 +168,7 @@ class _Bench:
         values = [Statistic(reached), never if relative is None else Statistic(relative)]
         return dict(zip(STATISTICS, [*values, *scores.named().values()], strict=True))
 
-    def _record(self, job: Job, source: End, curve: TrainingCurve | None) -> dict[str, Any]:
+    def _record(self, job: Job, source: StoredEnd, curve: TrainingCurve | None) -> dict[str, Any]:
         """Return what all results of a stitch have in common."""
         x, y = source.test, self.target.test
         grid = grid_of(y.shape[1:])
@@ -199,7 +199,7 @@ class _Bench:
         }
 
 
-def _check_disjoint(end: End) -> None:
+def _check_disjoint(end: StoredEnd) -> None:
     shared = set(end.train.split.sample_ids) & set(end.test.split.sample_ids)
     if shared:
         raise StitchError(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stitchpipe.models import load_weights
+from stitchpipe.sweep.direct import demand_no_reading
+from stitchpipe.sweep.dumping import demand_kept
 from stitchpipe.sweep.ingested import demand_fitting_split
 from stitchpipe.sweep.jobs import jobs
 from stitchpipe.sweep.networks import SPLITS, check_labels, layer_table, network
@@ -35,6 +37,8 @@ def check(sweep: Sweep, steps: Sequence[str], folder: Folder | None = None) -> N
     Checkpoints are only looked at for the steps that need them, `folder` for the layers of ingested models.
     """
     units(sweep, folder)
+    if "dump" in steps and "compare" not in steps:
+        demand_kept(sweep)
     if "train" in steps:
         for declared in sweep.models:
             if declared.weights is not None:
@@ -44,22 +48,24 @@ def check(sweep: Sweep, steps: Sequence[str], folder: Folder | None = None) -> N
 def units(sweep: Sweep, folder: Folder | None = None) -> Units:
     """Return the units of a sweep; every glob is resolved here, before any work.
 
-    `folder` is needed where a model was ingested; such models are neither trained nor dumped.
+    `folder` is needed where a model was ingested; such models are neither trained nor dumped. Nothing is dumped
+    where activations are not kept.
 
     Raises
     ------
     ConfigError, stitchpipe.graph.LayerError, stitchpipe.data.DataError, stitchpipe.models.ArchitectureError
         The sweep names data, a network or layers that do not exist, or stitches that cannot be made; it trains or
-        stitches on data without labels.
+        stitches on data without labels; it keeps no activations, and asks for what reads them.
     """
     check_labels(sweep)
     table = layer_table(sweep, folder)
+    demand_no_reading(sweep)
     demand_fitting_split(sweep, folder)
     targets = dict.fromkeys((job.target.model, job.target.layer) for job in jobs(sweep, table))
     networks = tuple(model.name for model in sweep.models if not model.ingested)
     return Units(
         models=networks,
-        dumps=tuple((model, split) for model in networks for split in SPLITS),
+        dumps=tuple((model, split) for model in networks for split in SPLITS) if sweep.dump.keep else (),
         views=tuple(table.view for table in sweep.compare),
         targets=tuple(targets),
     )

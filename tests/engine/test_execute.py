@@ -100,7 +100,7 @@ def _kill_once(victims, killed):
 
 
 def test_little_memory_means_more_passes_and_the_same_numbers(client, records, synthetic):
-    tight = synthetic.plan(memory=WORKER_BYTES + 16_000)
+    tight = synthetic.plan(memory=WORKER_BYTES + 100_000)
     assert len(tight.passes) > 1
     assert tight.blocks.samples < 10
     found = compared(client, synthetic, tight)
@@ -120,8 +120,12 @@ def test_another_cut_into_row_groups_gives_the_same_numbers(client, records, tmp
 
 
 def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
-    wanted = {(0, 1): str(tmp_path / "maps" / "a.safetensors")}
-    compared(client, synthetic, synthetic.plan(), indices=(), maps=wanted)
+    wanted = {("positions", (0, 1)): str(tmp_path / "maps" / "a.safetensors")}
+    pairs = frozenset({(0, 1)})
+    both = synthetic.plan(
+        {"positions": pairs, "pooled": pairs}
+    )  # another view has another map of the same pair
+    compared(client, synthetic, both, indices=(), maps=wanted)
     fitted = read_map(tmp_path / "maps" / "a.safetensors")
     grid = result_grid("positions", SHAPES["coarse"])
     rows = [to_rows(synthetic.blocks["train", name], "positions", grid) for name in ("wide", "coarse")]

@@ -17,8 +17,7 @@ OFTEN = (
     "train A",
     "train org/B",
     "dump org/B test",
-    "compare positions",
-    "compare pooled",
+    "compare",
     "stitch A layer2.0",
 )
 

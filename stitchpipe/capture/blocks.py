@@ -1,0 +1,135 @@
+"""What dumps would store of several networks, block by block: checked, in the storage type, and not kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from stitchpipe.capture.precision import precision
+from stitchpipe.capture.settings import FLOAT32_BYTES
+from stitchpipe.capture.write_behind import as_array
+from storage import LayerSpec
+from storage.checks import checked_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from stitchpipe.capture.settings import Settings
+    from stitchpipe.capture.source import Source
+
+Name: TypeAlias = tuple[str, str]
+"""Model and layer."""
+Values: TypeAlias = "Mapping[Name, npt.NDArray[Any]]"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Block:
+    """Some adjacent samples of every layer.
+
+    Attributes
+    ----------
+    start, size
+        Where they begin in the split's stored order, and how many they are.
+    values
+        ``(size, *shape)`` by layer, the networks' logits among them.
+    """
+
+    start: int
+    size: int
+    values: Values
+
+
+def stored_blocks(sources: Mapping[str, Source], row_group: int, *, samples: int) -> Iterator[Block]:
+    """Run networks over the images of a row group; yield what their dumps would store, `samples` at a time.
+
+    The values are those that a dump of each network would write: of the same batches, in the same precision, cast to
+    the storage type by the same rules. All networks see a batch of images before the next one is loaded.
+
+    Parameters
+    ----------
+    sources
+        By model; over one split, with one batch size and storage type.
+    samples
+        Of a block; the last of a row group may be smaller.
+
+    Raises
+    ------
+    storage.NonFiniteError, storage.RangeError
+        A value that a dump would refuse; names model, layer and sample.
+
+    Notes
+    -----
+    Memory: `planned_block_bytes`.
+    """
+    start = next(iter(sources.values())).split.row_groups[row_group][0]
+    for values in _cut(_batches(sources, row_group), samples):
+        size = _size(values)
+        yield Block(start, size, values)
+        start += size
+
+
+def planned_block_bytes(shapes: Sequence[tuple[int, ...]], settings: Settings, *, samples: int) -> int:
+    """Return the most that `stored_blocks` holds of layers of these shapes, beside networks and forward passes.
+
+    Two batches (the next one is computed before the last one is given up), and a block that spans them, twice while
+    it is put together.
+    """
+    return (2 * settings.batch_size + 2 * samples) * FLOAT32_BYTES * sum(map(prod, shapes))
+
+
+def _batches(sources: Mapping[str, Source], row_group: int) -> Iterator[Values]:
+    """Yield the layers of all networks, batch by batch of a row group."""
+    first = next(iter(sources.values()))
+    split = first.split
+    start = split.row_groups[row_group][0]
+    for images in first.loaded(row_group):
+        ids = split.sample_ids[start : start + len(images)]
+        found: dict[Name, npt.NDArray[Any]] = {}
+        for model, source in sources.items():
+            # Around the forward pass alone: whoever takes the values must not multiply in its precision.
+            with precision(source.settings.precision, source.device):
+                values = source.values(images)
+            for layer, one in values.items():
+                found[model, layer] = _checked(
+                    f"{model}/{layer}", one, source.settings.dtype, row_group=row_group, sample_ids=ids
+                )
+        yield found
+        start += len(images)
+
+
+def _checked(
+    label: str, values: Tensor, dtype: str, *, row_group: int, sample_ids: Sequence[str]
+) -> npt.NDArray[Any]:
+    """Return a layer's values as the store would take them, in memory of their own."""
+    spec = LayerSpec(tuple(values.shape[1:]), dtype)
+    rows, _ = checked_rows(label, spec, as_array(values), row_group=row_group, sample_ids=sample_ids)
+    return rows
+
+
+def _cut(batches: Iterable[Values], samples: int) -> Iterator[Values]:
+    """Yield the samples of all batches in blocks of `samples`; what lies in one batch is not copied."""
+    rest: Values = {}
+    for batch in batches:
+        at, size = 0, _size(batch)
+        if rest:
+            at = min(samples - _size(rest), size)
+            rest = {name: np.concatenate([rest[name], values[:at]]) for name, values in batch.items()}
+            if _size(rest) < samples:
+                continue
+            yield rest
+        while size - at >= samples:
+            yield {name: values[at : at + samples] for name, values in batch.items()}
+            at += samples
+        rest = {name: values[at:] for name, values in batch.items()} if at < size else {}
+    if rest:
+        yield rest
+
+
+def _size(values: Values) -> int:
+    return len(next(iter(values.values())))

@@ -1,0 +1,136 @@
+"""Where activations come from: a network over the images of a split, in the order in which they are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stitchpipe.capture.determinism import CaptureError, check_deterministic
+from stitchpipe.capture.kept import is_finite, kept
+from stitchpipe.capture.precision import precision
+from stitchpipe.graph import extractor
+from stitchpipe.models import weights_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import torch
+    from torch import Tensor, nn
+
+    from stitchpipe.capture.settings import Settings
+    from stitchpipe.data import ImageSplit
+    from storage import Split
+
+CAPTURE_VERSION = 2
+"""Raised when the same inputs would give other values."""
+
+
+def identity(
+    network: nn.Module, architecture: str, images: ImageSplit, *, settings: Settings
+) -> Mapping[str, Any]:
+    """Return what makes a dump's values what they are; its digest is the dump's fingerprint."""
+    return {
+        "weights": weights_digest(network),
+        "architecture": architecture,
+        "data": images.digest,
+        "preprocessing": dict(images.preprocessing),
+        "dtype": settings.dtype,
+        "batch_size": settings.batch_size,
+        "view": settings.view.identity(),
+        "capture_version": CAPTURE_VERSION,
+    }
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where activations come from: a network over the images of a split, in storage order."""
+
+    in_full: Callable[[Tensor], Mapping[str, Tensor]]
+    kept: Callable[[Tensor], Mapping[str, Tensor]]
+    images: ImageSplit
+    split: Split
+    settings: Settings
+    device: torch.device
+
+    @classmethod
+    def open(
+        cls,
+        network: nn.Module,
+        images: ImageSplit,
+        split: Split,
+        *,
+        layers: Sequence[str],
+        settings: Settings,
+        device: torch.device,
+    ) -> Source:
+        """Return a source of some layers and the logits; `network` is moved to `device` and left in eval mode.
+
+        Raises
+        ------
+        CaptureError
+            The split holds other images than `images`.
+        stitchpipe.graph.LayerError, stitchpipe.graph.TraceError
+            No such layer; the network cannot be traced.
+        """
+        _check_same_images(images, split)
+        network = network.to(device).eval()
+        return cls(
+            in_full=extractor(network, layers),
+            kept=extractor(network, layers, keep=partial(kept, settings=settings)),
+            images=images,
+            split=split,
+            settings=settings,
+            device=device,
+        )
+
+    def batches(self, row_group: int) -> Iterator[Mapping[str, Tensor]]:
+        """Yield what is kept of a row group, batch by batch; see `values`."""
+        for images in self.loaded(row_group):
+            yield self.values(images)
+
+    def loaded(self, row_group: int) -> Iterator[Tensor]:
+        """Yield the images of a row group on the device, in as few batches as can be, of equal sizes.
+
+        A remainder of a few images would cost as much as a batch.
+        """
+        positions = self.split.original_index[slice(*self.split.row_groups[row_group])]
+        for chosen in np.array_split(positions, -(-len(positions) // self.settings.batch_size)):
+            yield self.images.batch(chosen.tolist()).to(self.device)
+
+    def values(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return what is kept of a batch of images, in the storage type.
+
+        A batch that holds what this type cannot hold is computed again and returned as it is: whoever checks it
+        refuses it with the layer, the sample and the value.
+        """
+        values = self.kept(images)
+        if all(is_finite(one) for one in values.values()):
+            return values
+        return {name: self.settings.view.apply(one) for name, one in self.in_full(images).items()}
+
+    def probe(self) -> None:
+        """Check the network on the split's first images in storage order, two at least."""
+        positions = self.split.original_index[: max(self.settings.batch_size, 2)].tolist()
+        with precision(self.settings.precision, self.device):
+            check_deterministic(self.in_full, self.images.batch(positions).to(self.device))
+
+
+def _check_same_images(images: ImageSplit, split: Split) -> None:
+    """Refuse a split whose ids, put back into the data set's order, are not those of `images`."""
+    stored = np.empty(split.n_samples, dtype=object)
+    stored[split.original_index] = split.sample_ids
+    if tuple(stored) == tuple(images.sample_ids):
+        return
+    pairs = zip(stored, images.sample_ids, strict=False)
+    place = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
+    found = f"'{images.sample_ids[place]}' at position {place}" if place is not None else f"{len(images)} ids"
+    expected = f"'{stored[place]}'" if place is not None else f"{split.n_samples} ids"
+    raise CaptureError(
+        where=f"data set '{images.dataset}', split '{images.name}'",
+        expected=f"the samples that the store holds under this name ({expected})",
+        found=found,
+        remedy="Store changed data under another name.",
+    )

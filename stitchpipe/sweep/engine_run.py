@@ -1,0 +1,357 @@
+"""What a comparison asks of the engine: indices over images, then those of moments, and the maps of stitches."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from stitchpipe.algebra.grams import MOST_IMAGES
+from stitchpipe.algebra.naming import index_named
+from stitchpipe.engine.execute import Job, cluster, execute, execute_images
+from stitchpipe.engine.finalise import Request, without_grid
+from stitchpipe.engine.gpus import deal_gpus
+from stitchpipe.engine.images import LINEAR, ImagesJob, indices_of_images
+from stitchpipe.engine.memory import Evaluation
+from stitchpipe.engine.plan import make_plan
+from stitchpipe.engine.shapes import LayerShape, SplitShape
+from stitchpipe.engine.work import Workplace
+from stitchpipe.result import Result
+from stitchpipe.rows import grid_label, width_of
+from stitchpipe.sweep.direct import run_networks
+from stitchpipe.sweep.ends import STITCH_VIEW
+from stitchpipe.sweep.folder import opened_store, writable_summaries
+from stitchpipe.sweep.jobs import LayerName
+from stitchpipe.sweep.networks import gpus
+from stitchpipe.sweep.sinks import Images, Leaves, Sinks
+from stitchpipe.sweep.unfinished import Unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from distributed import Client
+
+    from stitchpipe.config import Sweep
+    from stitchpipe.engine.images import Named, Outcome
+    from stitchpipe.engine.plan import Plan
+    from stitchpipe.engine.steps import Chunk
+    from stitchpipe.rows import View
+    from stitchpipe.sweep.direct import Networks
+    from stitchpipe.sweep.ends import Ends
+    from stitchpipe.sweep.folder import Folder
+    from stitchpipe.sweep.progress import Report
+
+Pair: TypeAlias = "tuple[LayerName, LayerName]"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one run of the engine is to give.
+
+    Attributes
+    ----------
+    pairs, indices
+        By view.
+    maps
+        Where maps are to be written, by pair.
+    keys
+        Of the numbers of every pair, by view.
+    """
+
+    pairs: Mapping[View, frozenset[Pair]] = field(default_factory=dict)
+    indices: Mapping[View, tuple[str, ...]] = field(default_factory=dict)
+    maps: Mapping[Pair, str] = field(default_factory=dict)
+    keys: Mapping[View, Mapping[Pair, str]] = field(default_factory=dict)
+
+    def all_pairs(self) -> dict[View, frozenset[Pair]]:
+        """Return the pairs to form, those of maps too; views without any are left out."""
+        found = dict(self.pairs)
+        if self.maps:
+            found[STITCH_VIEW] = found.get(STITCH_VIEW, frozenset()) | frozenset(self.maps)
+        return {view: pairs for view, pairs in found.items() if pairs}
+
+
+def carry_out(work: EngineRun, scheduler: str | None, report: Report) -> Iterator[list[Result]]:
+    """Execute on Dask what is wanted; nothing wanted starts no cluster."""
+    if not work.is_wanted:
+        report(1, 1)
+        return
+    with _cluster(work.sweep, scheduler) as client:
+        work.run_networks(0, report)
+        outcomes = work.compare_images(client, report)
+        yield work.image_results(outcomes)
+        work.forget_batches()
+        yield from work.compare_moments(client, outcomes, report)
+
+
+@contextmanager
+def _cluster(sweep: Sweep, scheduler: str | None) -> Iterator[Client]:
+    """Connect to the Dask cluster at an address, or start one: where products are formed on GPUs, a worker for each."""
+    run = sweep.run
+    count = gpus(sweep) if run.backend == "torch" and scheduler is None else 0
+    workers = min(run.workers, count) if count else run.workers
+    with cluster(scheduler, workers=workers, memory_limit_bytes=run.memory_limit_bytes) as client:
+        if count:
+            deal_gpus(client, count)
+        yield client
+
+
+def _shapes(ends: Ends, wanted: Wanted) -> tuple[tuple[LayerShape, ...], tuple[SplitShape, ...]]:
+    """Return what the engine must know of layers and splits; the training split only where a map is fitted."""
+    held_out = any(index_named(index).held_out for indices in wanted.indices.values() for index in indices)
+    fits = bool(wanted.maps) or held_out
+    sides = [(end.train, end.test) if fits else (end.test,) for end in ends.values()]
+    layers = tuple(
+        LayerShape(
+            end.name.model,
+            end.name.layer,
+            tuple(one.fingerprint for one in side),
+            end.test.shape[1:],
+            end.test.dtype.itemsize,
+            max(one.chunk_rows for one in side),
+        )
+        for end, side in zip(ends.values(), sides, strict=True)
+    )
+    return layers, tuple(
+        SplitShape(one.address.dataset, one.address.split, one.row_groups) for one in sides[0]
+    )
+
+
+@dataclass(frozen=True)
+class MomentsTask:
+    """What the engine is to do with moments.
+
+    Attributes
+    ----------
+    still
+        View and pair of what is not finalised yet.
+    """
+
+    plan: Plan
+    request: Request
+    unfinished: Unfinished
+    still: frozenset[tuple[View, int, int]]
+
+    def wanted(self, step: int | None) -> Callable[[View, Chunk], bool]:
+        """Return which chunks are to be finalised, of one pass or of all."""
+        mine = None if step is None else self.plan.passes[step].chunks
+        return lambda view, chunk: (
+            (mine is None or any(chunk is one for one in mine))
+            and any((view, *pair) in self.still for pair in chunk.pairs)
+        )
+
+    def is_left(self, step: int) -> bool:
+        """Return whether a pass has a chunk that is still to be finalised."""
+        work, wanted = self.plan.passes[step], self.wanted(step)
+        return any(wanted(work.tiles[chunk.tile].view, chunk) for chunk in work.chunks)
+
+
+class EngineRun:
+    """One run of the engine: indices over images, then those of moments.
+
+    Parameters
+    ----------
+    networks
+        Where activations are not kept: they run over each split for each pass of the plan.
+    """
+
+    def __init__(
+        self, sweep: Sweep, folder: Folder, ends: Ends, wanted: Wanted, networks: Networks | None = None
+    ) -> None:
+        self.sweep, self._folder, self._wanted, self._networks = sweep, folder, wanted, networks
+        self._shapes, self._splits = _shapes(ends, wanted)
+        self._digests = tuple(end.test.digest for end in ends.values())
+        self._names = list(ends)
+        self._place = {name: number for number, name in enumerate(ends)}
+        images = min(MOST_IMAGES, self._splits[-1].n_samples)
+        self._of_images = {
+            view: indices_of_images(view, names, self._shapes, images)
+            for view, names in wanted.indices.items()
+        }
+
+    @property
+    def is_wanted(self) -> bool:
+        """Return whether there is anything to do."""
+        return bool(self._wanted.all_pairs())
+
+    @cached_property
+    def _workplace(self) -> Workplace:
+        store = opened_store(self.sweep, self._folder) if self._networks is None else None
+        return Workplace(store, writable_summaries(self.sweep, self._folder), self.sweep.run.device)
+
+    def run_networks(self, step: int, report: Report) -> None:
+        """Form what a pass needs while the networks run, and with the first pass what images are compared by.
+
+        Nothing is done where activations are kept, and what is there is not formed again.
+        """
+        if self._networks is None:
+            return
+        moments = self._moments
+        is_left = moments is not None and moments.is_left(step)
+        sinks = []
+        for number, split in enumerate(self._splits):
+            leaves = Leaves(self._workplace, moments.plan, step, number) if moments and is_left else None
+            scored = split is self._splits[-1]
+            images = self._pooled if step == 0 and scored else None
+            if leaves or images:
+                sinks.append(Sinks(split, self._shapes, leaves, images))
+        run_networks(self._networks, sinks, report)
+
+    @cached_property
+    def _pooled(self) -> Images | None:
+        """Return what the networks leave for the indices over images."""
+        if self._images is None:
+            return None
+        job, pairs = self._images
+        names = job.indices.get("pooled", ())
+        compared = any(name != "cka_minibatch" for name in names)
+        layers = {index for pair in pairs.get("pooled", ()) for index in pair} if compared else set()
+        return Images(job, pooled=sorted(layers), minibatches="cka_minibatch" in names)
+
+    def forget_batches(self) -> None:
+        """Remove what was left for the indices over images and is used up."""
+        if self._networks is not None and self._pooled is not None:
+            self._pooled.forget()
+
+    def _numbered(self, pairs: frozenset[Pair]) -> frozenset[tuple[int, int]]:
+        return frozenset((self._place[source], self._place[target]) for source, target in pairs)
+
+    @cached_property
+    def _images(self) -> tuple[ImagesJob, dict[View, frozenset[tuple[int, int]]]] | None:
+        """Return what is to be compared image by image, or None: those indices, and the null of those of moments."""
+        permutations = self.sweep.certainty.permutations
+        indices = {
+            view: tuple(
+                name
+                for name in names
+                if name in self._of_images[view] or (permutations and name in LINEAR and view != "positions")
+            )
+            for view, names in self._wanted.indices.items()
+        }
+        pairs = {view: self._numbered(self._wanted.pairs[view]) for view, names in indices.items() if names}
+        if not pairs:
+            return None
+        place = self._workplace
+        job = ImagesJob(place.store, place.summaries, self._shapes, self._splits[-1], indices, permutations)
+        return job, pairs
+
+    def compare_images(self, client: Client, report: Report) -> dict[Named, Outcome]:
+        """Return the indices over images, and the null of those of moments."""
+        return {} if self._images is None else execute_images(client, *self._images, report=report)
+
+    def image_results(self, outcomes: Mapping[Named, Outcome]) -> list[Result]:
+        """Return the results of the indices over images, in the order of the declared pairs."""
+        return [
+            self._image_result(
+                view, pair, name, outcomes[view, (self._place[pair[0]], self._place[pair[1]]), name]
+            )
+            for view, pairs in self._wanted.pairs.items()
+            for pair in sorted(pairs)
+            for name in self._of_images[view]
+        ]
+
+    def _image_result(self, view: View, pair: Pair, name: str, outcome: Outcome) -> Result:
+        source, target = (self._place[one] for one in pair)
+        x, y = self._shapes[source], self._shapes[target]
+        return Result(
+            index=name,
+            value=outcome.value,
+            status=outcome.status,
+            reason=outcome.reason,
+            view=view,
+            grid=grid_label(()),
+            source_model=x.model,
+            source_layer=x.layer,
+            target_model=y.model,
+            target_layer=y.layer,
+            split=self._splits[-1].name,
+            n_samples=outcome.n_samples,
+            n_rows=outcome.n_samples,
+            p=width_of(x.shape, view),
+            q=width_of(y.shape, view),
+            p_value=outcome.p_value,
+            calibrated=outcome.calibrated,
+            null_samples=None if outcome.p_value is None else outcome.n_samples,
+            source_digest=self._digests[source],
+            target_digest=self._digests[target],
+            key=self._wanted.keys[view][pair],
+        )
+
+    @cached_property
+    def _moments(self) -> MomentsTask | None:
+        """Return what is to be done with moments, maps included, or None."""
+        indices = {
+            view: tuple(name for name in names if name not in self._of_images[view])
+            for view, names in self._wanted.indices.items()
+        }
+        pairs = {
+            view: pairs
+            for view, pairs in self._wanted.all_pairs().items()
+            if indices.get(view) or (view == STITCH_VIEW and self._wanted.maps)
+        }
+        if not pairs:
+            return None
+        unfinished = Unfinished(self._folder, pairs)
+        run = self.sweep.run
+        plan = make_plan(
+            self._shapes,
+            {view: self._numbered(of_view) for view, of_view in unfinished.planned.items()},
+            splits=self._splits,
+            memory_limit_bytes=run.memory_limit_bytes,
+            precision=run.products,
+            evaluation=Evaluation.of(
+                (index_named(name) for names in indices.values() for name in names),
+                intervals=self.sweep.certainty.intervals,
+            ),
+            backend=run.backend,
+        )
+        request = Request(
+            indices={view: indices.get(view, ()) for view in unfinished.planned},
+            maps={
+                (STITCH_VIEW, (self._place[source], self._place[target])): path
+                for (source, target), path in self._wanted.maps.items()
+            },
+            digests=self._digests,
+            intervals=self.sweep.certainty.intervals,
+        )
+        still = frozenset(
+            (view, *pair) for view, of_view in pairs.items() for pair in self._numbered(of_view)
+        )
+        return MomentsTask(plan, request, unfinished, still)
+
+    def compare_moments(
+        self, client: Client, outcomes: Mapping[Named, Outcome], report: Report
+    ) -> Iterator[list[Result]]:
+        """Yield the results of the indices of moments part by part, and write the maps that are wanted.
+
+        Where activations are kept all passes are one graph; otherwise the networks run before each.
+        """
+        if self._moments is None:
+            return
+        plan, request = self._moments.plan, self._moments.request
+        job = Job(self._workplace, plan, request)
+        yield [self._result(record, outcomes) for record in without_grid(plan, request)]
+        for step in [None] if self._networks is None else range(len(plan.passes)):
+            if step:  # those of the first pass have run
+                self.run_networks(step, report)
+            for records in execute(client, job, report=report, wanted=self._moments.wanted(step)):
+                yield [self._result(record, outcomes) for record in records]
+        self._moments.unfinished.finish()
+
+    def _result(self, record: dict[str, Any], outcomes: Mapping[Named, Outcome]) -> Result:
+        """Return a result with its key, and with what the null says of it."""
+        source, target = (
+            LayerName(record[f"{end}_model"], record[f"{end}_layer"]) for end in ("source", "target")
+        )
+        view, name = record["view"], record["index"]
+        named = (view, (self._place[source], self._place[target]), name)
+        record["key"] = self._wanted.keys[view][source, target]
+        if named in outcomes and outcomes[named].p_value is not None and record["value"] is not None:
+            null = outcomes[named]
+            record |= {
+                "p_value": null.p_value,
+                "calibrated": null.calibrated,
+                "null_samples": null.n_samples,
+            }
+        return Result(**record)

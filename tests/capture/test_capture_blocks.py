@@ -1,0 +1,161 @@
+"""Blocks of several networks at once: to the last bit what their dumps would store, and refused where they would be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from stitchpipe.capture import (
+    CaptureError,
+    Settings,
+    Source,
+    StoredView,
+    dump,
+    stored_blocks,
+)
+from stitchpipe.capture.settings import Precision
+from stitchpipe.data import ImageSplit
+from stitchpipe.models import build
+from storage import Address, NonFiniteError, RangeError, open_store
+
+LAYERS = ("layer1.0", "layer2.0")
+OPTIONS = {"blocks": (1, 1), "widths": (4, 6), "in_channels": 1}
+COUNT = 31
+IMAGES = torch.rand(COUNT, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def split_of(images=IMAGES, ids=None):
+    return ImageSplit(
+        dataset="part",
+        name="test",
+        fetch=lambda positions: images[torch.as_tensor(positions, dtype=torch.long)],
+        labels=None,
+        sample_ids=tuple(ids or (f"id-{number}" for number in range(len(images)))),
+        class_names=(),
+        digest="0" * 64,
+        preprocessing={},
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_store(tmp_path / "store.zarr", mode="a")
+    store.add_split("part", "test", split_of().sample_ids, row_groups=3, provenance={})
+    return store
+
+
+def sources_of(networks, store, images=None, layers=LAYERS, **settings):
+    return {
+        name: Source.open(
+            network,
+            images or split_of(),
+            store.split("part", "test"),
+            layers=layers,
+            settings=Settings(**settings),
+            device=torch.device("cpu"),
+        )
+        for name, network in networks.items()
+    }
+
+
+def networks():
+    return {name: build("cifar_resnet", OPTIONS, seed=seed) for seed, name in enumerate("AB")}
+
+
+@pytest.mark.parametrize("samples", [1, 3, 4, 7, 100])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": 4},
+        {"batch_size": 100, "dtype": "float16"},
+        {"batch_size": 5, "view": StoredView("positions", 3)},
+        {"batch_size": 4, "precision": Precision("bfloat16")},
+    ],
+    ids=["float32", "float16", "positions", "bfloat16"],
+)
+def test_blocks_hold_what_dumps_store(store, samples, settings):
+    nets = networks()
+    for name, network in nets.items():
+        dump(
+            network,
+            split_of(),
+            store,
+            model=name,
+            architecture="cifar",
+            layers=LAYERS,
+            settings=Settings(**settings),
+        )
+    groups = store.split("part", "test").row_groups
+    blocks = [
+        block
+        for row_group in range(len(groups))
+        for block in stored_blocks(sources_of(nets, store, **settings), row_group, samples=samples)
+    ]
+    bounds = [(at, min(at + samples, stop)) for start, stop in groups for at in range(start, stop, samples)]
+    assert [(block.start, block.start + block.size) for block in blocks] == bounds
+    for name in nets:
+        for layer in (*LAYERS, "logits"):
+            stored = store.representation(Address("part", "test", name, layer)).read_rows(slice(None))
+            found = np.concatenate([block.values[name, layer] for block in blocks])
+            assert found.dtype == stored.dtype
+            assert np.array_equal(found, stored)
+            assert all(block.values[name, layer].flags.c_contiguous for block in blocks)
+
+
+def test_the_precision_of_forward_passes_ends_with_them(store):
+    sources = sources_of(networks(), store, batch_size=4, precision=Precision("bfloat16"))
+    for _ in stored_blocks(sources, 0, samples=3):
+        assert not torch.is_autocast_enabled("cpu")
+
+
+class Scaled(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.scaled = Times(factor)
+        self.last = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+
+    def forward(self, x):
+        return self.last(self.scaled(x))
+
+
+class Times(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+
+@pytest.mark.parametrize(
+    ("factor", "dtype", "error"),
+    [
+        (1e6, "float16", RangeError),
+        (float("inf"), "float32", NonFiniteError),
+        (float("nan"), "float16", NonFiniteError),
+    ],
+)
+def test_what_a_dump_would_refuse_is_refused_with_model_layer_and_sample(store, factor, dtype, error):
+    images = IMAGES.clone()
+    images[:] = 0.5
+    sources = sources_of({"A": Scaled(factor)}, store, split_of(images), layers=("scaled",), dtype=dtype)
+    with pytest.raises(error, match=r"A/scaled.*id-\d+"):
+        next(stored_blocks(sources, 1, samples=2))
+
+
+def test_other_images_than_the_store_s_are_refused(store):
+    other = split_of(ids=[f"other-{number}" for number in range(COUNT)])
+    with pytest.raises(CaptureError, match="'id-0'.*found 'other-0'"):
+        sources_of(networks(), store, other)
+
+
+def test_a_network_that_is_not_repeatable_is_refused_in_the_declared_precision(store):
+    class Random(nn.Module):
+        def forward(self, x):
+            return torch.rand_like(x)
+
+    net = nn.Sequential(Random(), nn.Flatten(), nn.Linear(64, 2))
+    with pytest.raises(CaptureError, match="draws random numbers"):
+        sources_of({"A": net}, store, layers=("0",))["A"].probe()
