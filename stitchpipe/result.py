@@ -45,7 +45,7 @@ class Result:
     method, init, objective, seed, steps, final_loss
         Of a stitch: ``dm`` or ``tlm``, and how the latter was trained.
     source_digest, target_digest
-        Content digests of the two representations on `split`.
+        Content digests of the two representations on `split`; ``identity:…`` of one that was never stored.
 
     Raises
     ------

@@ -124,6 +124,7 @@ class SampleGram:
         products. The error is a few eps·max‖x̃ᵢ‖².
         """
         xp = namespace(self.products)
+        samples = xp.asarray(samples, device=self.products.device)
         products = xp.take(xp.take(self.products, samples, axis=0), samples, axis=1)
         sums, projections = xp.take(self.sums, samples), xp.take(self.projections, samples)
         with_d = xp.mean(products, axis=1)

@@ -28,7 +28,7 @@ class Mergeable(Protocol):
         """Return the summary of the samples of both."""
 
 
-Summary = TypeVar("Summary", bound=Mergeable)
+Part = TypeVar("Part", bound=Mergeable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ def jackknife(
     return Interval(centre - half, centre + half, estimate, error, bias, groups, level)
 
 
-def leave_one_out(parts: Sequence[Summary]) -> list[Summary]:
+def leave_one_out(parts: Sequence[Part]) -> list[Part]:
     """Return the summary of all parts but one, for each part; nothing is subtracted, so no digits are lost.
 
     Prefixes and suffixes are merged once each: 3(G − 2) merges for G ≥ 2 parts.

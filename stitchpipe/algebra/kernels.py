@@ -36,7 +36,7 @@ def cka_rbf(X: Array, Y: Array, *, debiased: bool = True, bandwidth: float = 1.0
     Notes
     -----
     Time O(n²·(p + q)), memory O(n²). Distances err by a few eps times the squared norms of the centred rows,
-    and nothing is inverted. Kornblith et al. 2019, section 3; the median heuristic: Gretton et al. 2012.
+    and nothing is inverted. Kornblith et al. 2019; the median heuristic: Gretton et al. 2012.
     """
     X, Y = paired_rows(X, Y)
     x, y = SampleGram.from_block(X), SampleGram.from_block(Y)

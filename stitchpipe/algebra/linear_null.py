@@ -49,7 +49,8 @@ def linear_null_cost(
 
     Features: 2·n·P_x·P_y for each permutation, P the total widths, whatever the number of indices. Grams: n²·L_x·L_y
     and a gather of n²/2 entries of each layer of the shorter side, for each of `kernels` (one for both forms of CKA,
-    one for CCA), after 2·n² for each feature. Grams are cheaper where layers are wider than about 1.5·√n.
+    one for CCA), after 2·n² for each feature. Grams are cheaper where layers are wider than √n to 4·√n, the fewer
+    layers the wider.
     """
     p, q = sum(widths_x), sum(widths_y)
     layers = len(widths_x) * len(widths_y)

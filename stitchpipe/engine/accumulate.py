@@ -18,7 +18,7 @@ from stitchpipe.engine.leaf import LeafState, columns_of
 from stitchpipe.engine.shift import features_first
 from stitchpipe.engine.steps import Operand, Space, operand, own_operand, panel_samples
 from stitchpipe.engine.tiles import Own, native_grid
-from stitchpipe.resizing import adjoint_axes, gram_root_axes, position_weights, resize_axes
+from stitchpipe.resizing import Axes, adjoint_axes, gram_root_axes, position_weights, resize_axes
 from stitchpipe.rows import grid_of, rows_per_sample
 
 if TYPE_CHECKING:
@@ -80,28 +80,35 @@ class PassSums:
 
     def _add_layer(self, index: int, values: Any, size: int) -> None:
         """Write all operands that one layer gives into their panels."""
-        homes = [panel for panel in self._panels if panel.holds(Operand(index, "native"))]
-        home = next((panel for panel in homes if panel.space.view == "positions"), None)
+        homes = {panel.space.view: panel for panel in self._panels if panel.holds(Operand(index, "native"))}
+        home = homes.get("positions")
         if home is None:
             rows = self._backend.empty(tuple(values.shape), self._plan.precision)
         else:
             rows = home.slot(Operand(index, "native"), size, grid_of(self._plan.layers[index].shape))
-        self._backend.fill(rows, values, self._channels[index])
-        if ("positions", index) in self._sums:
-            self._sums["positions", index] += self._backend.sum_samples(rows)
-        for panel in self._panels:
-            if panel.space.view == "positions":
-                panel.add_resized(index, rows, size)
-        for panel in self._panels:
-            if panel.space.view == "pooled" and panel.holds(Operand(index, "native")):
-                self._add_images(panel, index, self._backend.mean_positions(rows))
-        for panel in self._panels:
-            if panel.space.view == "flatten" and panel.holds(Operand(index, "native")):
-                if home is not None:
-                    rows = self._backend.empty(tuple(values.shape), self._plan.precision)
-                self._backend.fill(rows, values, self._positions[index])
-                flat = rows.reshape(rows.shape[0], size, -1)
-                self._add_images(panel, index, flat.swapaxes(1, 2).reshape(-1, size))
+        pooled = self._backend.zeros((len(rows), size)) if "pooled" in homes else None
+        resized = [one for panel in self._panels for one in panel.resized(index, size)]
+        for part in self._parts(rows):
+            self._backend.fill(rows[part], values[part], self._channels[index][part])
+            if ("positions", index) in self._sums:
+                self._sums["positions", index][part] += self._backend.sum_samples(rows[part])
+            for axes, slot in resized:
+                self._backend.resize(rows[part], axes, slot[part])
+            if pooled is not None:
+                pooled[part] = self._backend.mean_positions(rows[part])
+        if pooled is not None:
+            self._add_images(homes["pooled"], index, pooled)
+        if "flatten" in homes:
+            if home is not None:
+                rows = self._backend.empty(tuple(values.shape), self._plan.precision)
+            self._backend.fill(rows, values, self._positions[index])
+            flat = rows.reshape(rows.shape[0], size, -1)
+            self._add_images(homes["flatten"], index, flat.swapaxes(1, 2).reshape(-1, size))
+
+    def _parts(self, rows: Any) -> list[slice]:
+        """Return runs of channels whose rows stay in the processor's cache from one use to the next."""
+        step = max(1, self._backend.cached // max(1, prod(rows.shape[1:])))
+        return [slice(start, start + step) for start in range(0, len(rows), step)]
 
     def _add_images(self, panel: _Panel, index: int, rows: Any) -> None:
         """Write the one row ``[p, size]`` that an image has under `pooled` or `flatten`, its squared norm last."""
@@ -181,15 +188,15 @@ class _Panel:
         rows = self._rows[self._columns[member], start : start + size * self._per_sample]
         return rows.reshape(rows.shape[0], size, *grid)
 
-    def add_resized(self, index: int, rows: Any, size: int) -> None:
-        """Write what this grid needs of a layer that lives on another one."""
+    def resized(self, index: int, size: int) -> list[tuple[Axes, Any]]:
+        """Return what this grid needs of a layer that lives on another one: how it is mapped, and where it goes."""
         native, work = grid_of(self._plan.layers[index].shape), self.space.work
+        found = []
         if self.holds(Operand(index, "resized")):
-            slot = self.slot(Operand(index, "resized"), size, work)
-            self._backend.resize(rows, resize_axes(native, work), slot)
+            found.append((resize_axes(native, work), self.slot(Operand(index, "resized"), size, work)))
         if self.holds(Operand(index, "adjoint")):
-            slot = self.slot(Operand(index, "adjoint"), size, work)
-            self._backend.resize(rows, adjoint_axes(native, work), slot)
+            found.append((adjoint_axes(native, work), self.slot(Operand(index, "adjoint"), size, work)))
+        return found
 
     def columns(self, members: list[Operand]) -> Any:
         """Return the rows held of some operands; a view where they lie side by side."""

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from stitchpipe.engine import work
@@ -42,6 +43,8 @@ Report: TypeAlias = Callable[[int, int], None]
 _Given = TypeVar("_Given")
 
 
+WORKERS: Final = {"distributed.worker.memory.pause": False}
+"""Of local workers: what they hold is planned. One that paused for room that its libraries take would wait for ever."""
 PATIENCE_S = 10
 """How long a named scheduler may take to answer, and to have a worker."""
 
@@ -69,6 +72,7 @@ def cluster(scheduler: str | None, *, workers: int, memory_limit_bytes: int) -> 
     """
     if scheduler is None:
         with (
+            dask.config.set(WORKERS),
             LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

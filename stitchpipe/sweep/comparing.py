@@ -127,7 +127,7 @@ def _missing_maps(sweep: Sweep, folder: Folder, ends: Ends) -> dict[Pair, str]:
     needed: dict[Pair, str] = {}
     for job in jobs(sweep, layer_table(sweep, folder)):
         if job.needs_direct_map:
-            path = folder.map(map_key(ends[job.source], ends[job.target]))
+            path = folder.map(map_key(sweep, ends[job.source], ends[job.target]))
             if not path.exists():
                 needed[job.source, job.target] = str(path)
     return needed

@@ -148,10 +148,16 @@ def pair_keys(sweep: Sweep, ends: Ends, table: Compare) -> dict[tuple[LayerName,
     return {(x, y): key_of(sides[x], sides[y], *rest) for x in ends for y in ends}
 
 
-def map_key(source: End[Contents], target: End[Contents]) -> str:
+def map_key(sweep: Sweep, source: End[Contents], target: End[Contents]) -> str:
     """Return the key of the least-squares map of a pair, fitted on the training split."""
     return "dm-" + key_of(
-        source.train.digest, target.train.digest, source.train.sample_digest, STITCH_VIEW, ALGEBRA_VERSION
+        source.train.digest,
+        target.train.digest,
+        source.train.sample_digest,
+        STITCH_VIEW,
+        sweep.run.products,
+        sweep.run.backend,
+        ALGEBRA_VERSION,
     )
 
 
@@ -167,6 +173,7 @@ def stitch_key(sweep: Sweep, job: Job, ends: Ends) -> str:
         target.digests,
         target.test.fingerprint,
         sweep.ood.model_dump(),
+        (sweep.run.products, sweep.run.backend) if job.needs_direct_map else None,
         STITCH_VERSION,
     )
 

@@ -156,7 +156,7 @@ class _Bench:
         return StitchingLayer.random(*shapes, seed=0 if job.budget is None else job.budget.seed)
 
     def _direct_map(self, source: StoredEnd) -> AffineMap:
-        return read_map(self.folder.map(map_key(source, self.target)))
+        return read_map(self.folder.map(map_key(self.sweep, source, self.target)))
 
     def _judged(self, layer: StitchingLayer, source: StoredEnd) -> dict[str, Statistic]:
         """Return the statistics of a stitched network on the test split, by index."""

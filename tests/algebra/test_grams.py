@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,16 @@ def test_a_large_mean_costs_no_digits():
     H = np.eye(40) - 1 / 40
     naive = H @ ((X + mean) @ (X + mean).T) @ H
     assert np.abs(naive - exact).max() / np.abs(exact).max() > 1000 * error
+
+
+def test_torch_tensors_give_the_same_gram():
+    X, kept = rows_of(), np.array([3, 1, 7, 20])
+    ours, theirs = (
+        SampleGram.from_block(rows[:, :4]).merge(SampleGram.from_block(rows[:, 4:])).select(kept)
+        for rows in (X, torch.tensor(X))
+    )
+    assert isinstance(theirs.products, torch.Tensor)
+    assert_same(ours, theirs, squared_size(X))
 
 
 def test_grams_of_other_samples_are_refused():

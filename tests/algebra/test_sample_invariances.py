@@ -48,8 +48,8 @@ def test_invariant_exactly_where_declared(name, side, kind, seed):
 
     if kind in declared:
         assert change(seed) <= TOLERANCE
-    else:  # counts of neighbours or predictions may come out equal once
-        assert max(change(seed + step) for step in range(4)) > 1e-7
+    else:  # counts may come out equal, and agreement only minds a factor below 0
+        assert any(change(seed + step) > 1e-7 for step in range(30))
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -168,3 +170,18 @@ def test_only_names_and_numbers_enter_the_graph(monkeypatch, client, synthetic):
     compared(client, synthetic, synthetic.plan(), indices=("cka_biased",))
     assert sent
     assert not [one for one in sent if isinstance(one, np.ndarray)]
+
+
+def test_a_worker_that_its_libraries_fill_still_works():
+    """Dask would pause it at 80 % of its limit, until what it holds becomes less: never."""
+    limit = 600 * 2**20
+    with cluster(None, workers=1, memory_limit_bytes=limit) as small:
+        small.submit(_fill, 0.87 * limit).result(timeout=60)
+        time.sleep(0.5)  # Dask looks every 100 ms
+        assert small.submit(sum, [1, 2]).result(timeout=20) == 3
+
+
+def _fill(n_bytes):
+    import psutil
+
+    sys.ballast = b"x" * int(n_bytes - psutil.Process().memory_info().rss)

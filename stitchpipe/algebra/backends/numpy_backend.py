@@ -20,6 +20,7 @@ Rows: TypeAlias = npt.NDArray[np.floating]
 Float64: TypeAlias = npt.NDArray[np.float64]
 
 name = "numpy"
+cached = 2**16
 
 COPIED = 512
 """Columns of rows that are copied for a product at most, where they are part of wider ones."""

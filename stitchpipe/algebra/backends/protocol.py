@@ -25,9 +25,12 @@ class Backend(Protocol):
     ----------
     name
         Part of the key of what was computed: libraries differ in the last bits.
+    cached
+        How many numbers are worked on at a time where several steps follow each other.
     """
 
     name: str
+    cached: int
 
     def one_thread(self) -> AbstractContextManager[object]:
         """Run what is inside in one thread of the CPU; what was set before comes back."""

@@ -37,6 +37,7 @@ class TorchBackend:
     """
 
     name = "torch"
+    cached = 2**40
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
