@@ -17,7 +17,7 @@ from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.engine.leaf import LeafState, columns_of
 from stitchpipe.engine.shift import features_first
 from stitchpipe.engine.steps import Operand, Space, operand, own_operand, panel_samples
-from stitchpipe.engine.tiles import Own, native_grid, on_diagonal
+from stitchpipe.engine.tiles import Own, native_grid
 from stitchpipe.resizing import Axes, adjoint_axes, gram_root_axes, position_weights, resize_axes
 from stitchpipe.rows import grid_of, rows_per_sample
 
@@ -64,8 +64,7 @@ class PassSums:
         ]
         self._owns = [
             _OwnSum(self._panel(own.view, own_operand(plan.layers, own)[0]), own, plan, backend)
-            for own in self._work.owns
-            if on_diagonal(self._work.tiles, own) is None
+            for own in self._work.apart
         ]
 
     def add(self, size: int, block: Iterable[tuple[int, Stored]]) -> None:

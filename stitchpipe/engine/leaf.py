@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from stitchpipe.algebra.errors import MomentsError
 from stitchpipe.algebra.summaries import CrossMoments, Moments
-from stitchpipe.engine.tiles import Own, on_diagonal
+from stitchpipe.engine.tiles import Own
 from stitchpipe.rows import rows_per_sample
 
 if TYPE_CHECKING:
@@ -188,10 +188,11 @@ def _means(tile: Tile, members: Sequence[int], means: Mapping[Own, Float64]) -> 
 
 def _diagonal(plan: Plan, work: Pass, own: Own, products: Sequence[Sums]) -> Float64:
     """Return a copy of a layer's own moments out of the symmetric tile that formed them."""
-    number = on_diagonal(work.tiles, own)
     for band, (_, square) in zip(work.bands, products, strict=True):
-        if band.tile == number and own.layer in band.targets and square is not None:
-            place = place_of(plan, work.tiles[band.tile], band.targets, own.layer)
+        tile = work.tiles[band.tile]
+        here = (tile.view, tile.grid) == (own.view, own.grid)
+        if square is not None and here and own.layer in band.targets:
+            place = place_of(plan, tile, band.targets, own.layer)
             return square[place, place].copy()
     raise MomentsError(
         where="own moments",

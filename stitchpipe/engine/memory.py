@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from stitchpipe.algebra.backends.numpy_backend import COPIED
-from stitchpipe.engine.steps import adjacent, operand, own_operand, panel_samples, space_width
-from stitchpipe.engine.tiles import on_diagonal, width
-from stitchpipe.rows import grid_of, rows_per_sample
+from stitchpipe.engine.steps import joined, operand, own_operand, panel_samples, space_width
+from stitchpipe.engine.tiles import width
+from stitchpipe.rows import rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.backends import BackendName
     from stitchpipe.algebra.description import Index
     from stitchpipe.engine.shapes import LayerShape
-    from stitchpipe.engine.steps import Blocks, Chunk, Operand, Pass, Space
+    from stitchpipe.engine.steps import Band, Blocks, Chunk, Operand, Pass, Space
+    from stitchpipe.rows import Grid
 
 Precision = Literal["float64", "float32"]
 
@@ -61,6 +63,30 @@ class Leaves(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Panel:
+    """The rows of a space, and what is copied of them for a product at most; in columns.
+
+    Attributes
+    ----------
+    joined
+        Of operands that do not lie side by side, or that are raised to another grid.
+    multiplied
+        Of the widest product.
+    """
+
+    space: Space
+    columns: int
+    joined: int
+    multiplied: int
+
+    def bytes_of(self, blocks: Blocks, item: int) -> tuple[int, int]:
+        """Return the bytes of the panel and of the copies."""
+        rows = panel_samples(self.space, blocks) * rows_per_sample(self.space.view, self.space.work)
+        copied = min(rows, COPIED) if item == FLOAT_BYTES else 0
+        return item * rows * self.columns, item * (rows * self.joined + copied * self.multiplied)
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """What a pass holds beside the worker itself, in bytes.
 
@@ -72,14 +98,21 @@ class Held:
         At the end of a leaf, beside the sums: own moments that are parts of wider products.
     chunk
         The chunk whose finalisation takes most.
+    item
+        Of a number of a row.
+    sample
+        What the layer with most scratch takes for each sample of a block.
+    stored
+        How many layers there are of each (samples of a chunk, bytes of a sample).
     """
 
-    layers: Sequence[LayerShape]
-    work: Pass
-    precision: Precision
     sums: int
     copies: int
     chunk: int
+    item: int
+    sample: int
+    panels: tuple[Panel, ...]
+    stored: tuple[tuple[tuple[int, int], int], ...]
 
     @classmethod
     def of(
@@ -91,106 +124,102 @@ class Held:
         evaluation: Evaluation,
     ) -> Held:
         """Count the arrays of a pass."""
-        own = {one: width(layers[one.layer], one.view) ** 2 for one in work.owns}
-        apart = {one: size for one, size in own.items() if on_diagonal(work.tiles, one) is None}
-        products = [_band_products(layers, work, number) for number in range(len(work.bands))]
-        means = {
-            (one.view, one.layer): width(layers[one.layer], one.view)
-            * (prod(grid_of(layers[one.layer].shape)) if one.view == "positions" else 1)
-            for one in work.owns
-        }
+        item, mine = ITEM_BYTES[precision], work.layers
+        apart = sum(width(layers[own.layer], own.view) ** 2 for own in work.apart)
+        own = sum(width(layers[own.layer], own.view) ** 2 for own in work.owns)
+        summed = {(own.view, own.layer) for own in work.owns}
+        means = sum(
+            prod(layers[index].shape) if view == "positions" else width(layers[index], view)
+            for view, index in summed
+        )
+        products = [_band_products(layers, work, band) for band in work.bands]
         # In float32 a block's product is formed beside its sum before it is added.
         spare = max(products, default=0) // 2 if precision == "float32" else 0
+        kinds = _kinds(work)
         return cls(
-            layers,
-            work,
-            precision,
-            sums=FLOAT_BYTES * (sum(products) + sum(apart.values()) + sum(means.values()) + spare),
-            copies=FLOAT_BYTES * (sum(own.values()) - sum(apart.values())),
+            sums=FLOAT_BYTES * (sum(products) + apart + means + spare),
+            copies=FLOAT_BYTES * (own - apart),
             chunk=max(
-                (_chunk_bytes(layers, work, chunk, leaves, evaluation) for chunk in work.chunks), default=0
+                (_chunk_bytes(layers, work, one, leaves, evaluation) for one in work.chunks), default=0
+            ),
+            item=item,
+            sample=max((_sample_bytes(layers[index], kinds[index], item) for index in mine), default=0),
+            panels=tuple(_panel(layers, work, space) for space in work.spaces),
+            stored=tuple(
+                Counter((layers[index].chunk_samples, layers[index].sample_bytes) for index in mine).items()
             ),
         )
 
     def peak_bytes(self, blocks: Blocks) -> int:
         """Return the most that is held at once, where rows are formed in such blocks."""
-        return max(self.sums + max(self._rows_bytes(blocks), self.copies), self.chunk)
+        return max(self.sums + max(self.rows_bytes(blocks), self.copies), self.chunk)
 
-    def _rows_bytes(self, blocks: Blocks) -> int:
-        """Return the bytes of the panels, of what stored chunks leave over, and of the largest layer's scratch."""
-        item, work = ITEM_BYTES[self.precision], self.work
-        panels = sum(
-            space_width(self.layers, space) * panel_samples(space, blocks) * _rows(space)
-            for space in work.spaces
-        )
-        over = sum(_left_over(self.layers[index], blocks.samples) for index in work.layers)
-        block = max((_block_bytes(self, index, blocks.samples) for index in work.layers), default=0)
-        return item * panels + over + max(block, item * self._flushed(blocks))
-
-    def _flushed(self, blocks: Blocks) -> int:
-        """Return how many numbers are copied at most to multiply what the panels hold."""
-        layers, work = self.layers, self.work
-        spaces = {(space.view, space.work): space for space in work.spaces}
-        found = [0]
-        for tile in work.tiles:
-            space = spaces[tile.view, tile.work]
-            rows = panel_samples(space, blocks) * _rows(space)
-            sides: list[list[Operand]] = [
-                [operand(layers, tile, index, "source") for index in tile.sources],
-                [operand(layers, tile, index, "target") for index in tile.targets],
-            ]
-            columns = [sum(width(layers[one.layer], tile.view) for one in side) for side in sides]
-            apart = [not adjacent(space, side) for side in sides]
-            copied = min(rows, COPIED) if self.precision == "float64" else 0
-            joined = columns[1] * apart[1] + (0 if tile.symmetric else columns[0] * apart[0])
-            found.append(rows * joined + copied * sum(columns))
-        for own in work.owns:
-            place, _ = own_operand(layers, own)
-            if on_diagonal(work.tiles, own) is None and place != own.grid:
-                space = spaces[own.view, place]
-                rows = panel_samples(space, blocks) * _rows(space)
-                found.append(2 * rows * width(layers[own.layer], own.view))
-        return max(found)
+    def rows_bytes(self, blocks: Blocks) -> int:
+        """Return the bytes of the panels, of what stored chunks leave over, and of scratch."""
+        sizes = [panel.bytes_of(blocks, self.item) for panel in self.panels]
+        over = sum(count * _left_over(*chunk, blocks.samples) for chunk, count in self.stored)
+        copies = max((copied for _, copied in sizes), default=0)
+        return sum(size for size, _ in sizes) + over + max(blocks.samples * self.sample, copies)
 
 
-def _rows(space: Space) -> int:
-    return rows_per_sample(space.view, space.work)
-
-
-def _band_products(layers: Sequence[LayerShape], work: Pass, number: int) -> int:
+def _band_products(layers: Sequence[LayerShape], work: Pass, band: Band) -> int:
     """Return how many numbers the sums of a band are."""
-    band = work.bands[number]
     tile = work.tiles[band.tile]
     p, q = (sum(width(layers[index], tile.view) for index in side) for side in (band.sources, band.targets))
     return q * (p + q if tile.symmetric else p)
 
 
-def _left_over(layer: LayerShape, samples: int) -> int:
+def _panel(layers: Sequence[LayerShape], work: Pass, space: Space) -> Panel:
+    """Return a space's panel, and what its tiles and own moments copy."""
+    copied, multiplied = [0], [0]
+    for tile in work.tiles:
+        if (tile.view, tile.work) == (space.view, space.work):
+            sides: list[list[Operand]] = [[operand(layers, tile, index, "target") for index in tile.targets]]
+            if not tile.symmetric:
+                sides.append([operand(layers, tile, index, "source") for index in tile.sources])
+            columns = [sum(width(layers[one.layer], tile.view) for one in side) for side in sides]
+            copied.append(
+                sum(count for side, count in zip(sides, columns, strict=True) if joined(space, side))
+            )
+            multiplied.append(sum(columns) * (1 + tile.symmetric))
+    for own in work.apart:
+        place, _ = own_operand(layers, own)
+        if (own.view, place) == (space.view, space.work) and place != own.grid:
+            copied.append(2 * width(layers[own.layer], own.view))
+    return Panel(space, space_width(layers, space), max(copied), max(multiplied))
+
+
+def _left_over(chunk: int, sample_bytes: int, samples: int) -> int:
     """Return the bytes of stored chunks that are read with a block of samples, but belong to the next."""
-    chunk = layer.chunk_samples
     if chunk > samples:
-        return (chunk + samples) * layer.sample_bytes
-    return 0 if samples % chunk == 0 else samples // chunk * chunk * layer.sample_bytes
+        return (chunk + samples) * sample_bytes
+    return 0 if samples % chunk == 0 else samples // chunk * chunk * sample_bytes
 
 
-def _block_bytes(held: Held, index: int, samples: int) -> int:
-    """Return what one layer's block takes until its rows lie in their panels.
+def _kinds(work: Pass) -> dict[int, set[tuple[str, str, Grid]]]:
+    """Return how each layer enters which spaces: view, kind and grid."""
+    found: dict[int, set[tuple[str, str, Grid]]] = defaultdict(set)
+    for space in work.spaces:
+        for one in space.operands:
+            found[one.layer].add((space.view, one.kind, space.work))
+    return found
+
+
+def _sample_bytes(layer: LayerShape, kinds: set[tuple[str, str, Grid]], item: int) -> int:
+    """Return what a sample of one layer takes until its rows lie in their panels.
 
     As stored, in its compressed bytes and joined from two chunks; float16 widened; rows that no panel holds, or that
     are flattened; and between the two axes of a resize.
     """
-    layer, item = held.layers[index], ITEM_BYTES[held.precision]
     values = prod(layer.shape)
-    home, between, flattened = False, 0, False
-    for space in held.work.spaces:
-        kinds = {one.kind for one in space.operands if one.layer == index}
-        home |= space.view == "positions" and "native" in kinds
-        flattened |= space.view == "flatten" and "native" in kinds
-        if kinds & {"resized", "adjoint"}:
-            between = max(between, layer.shape[0] * space.work[0] * layer.shape[2])
+    home = any((view, kind) == ("positions", "native") for view, kind, _ in kinds)
+    flattened = any(view == "flatten" for view, _, _ in kinds)
+    between = max(
+        (layer.shape[0] * work[0] * layer.shape[2] for _, kind, work in kinds if kind != "native"), default=0
+    )
     widened = 4 * values if layer.itemsize == 2 else 0
     scratch = item * values * ((not home) + 2 * flattened)
-    return samples * (3 * layer.sample_bytes + scratch + max(widened, item * between))
+    return 3 * layer.sample_bytes + scratch + max(widened, item * between)
 
 
 def _chunk_bytes(

@@ -71,8 +71,8 @@ class Dealt:
             order = np.argsort(numbers, kind="stable")
             starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
             for chosen in np.split(order, starts[1:]) if len(starts) else ():
-                pairs = self.pairs[view][chosen].tolist()
-                found[int(numbers[chosen[0]])][view] = frozenset(map(tuple, pairs))
+                sources, targets = self.pairs[view][chosen].T.tolist()
+                found[int(numbers[chosen[0]])][view] = frozenset(zip(sources, targets, strict=True))
         for number in sorted(found):
             yield found.pop(number)
 

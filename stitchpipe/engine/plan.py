@@ -18,7 +18,7 @@ from stitchpipe.engine.memory import (
 )
 from stitchpipe.engine.passes import Wanted, dealings
 from stitchpipe.engine.steps import Blocks, Pass, own_operand, pass_of
-from stitchpipe.engine.tiles import comparable, on_diagonal, width
+from stitchpipe.engine.tiles import comparable, width
 from stitchpipe.errors import ExplainedError
 from stitchpipe.rows import rows_per_sample
 
@@ -130,10 +130,7 @@ def make_plan(
     Reads Σ over passes of the passes' layers. Time O(pairs) for each way of dealing them out that is tried.
     """
     layers = tuple(layers)
-    possible = {
-        view: frozenset(pair for pair in pairs if comparable(layers, view, pair))
-        for view, pairs in wanted.items()
-    }
+    possible = {view: comparable(layers, view, pairs) for view, pairs in wanted.items()}
     incomparable = tuple(
         (view, pair) for view, pairs in wanted.items() for pair in sorted(pairs - possible[view])
     )
@@ -270,16 +267,16 @@ def _flops(layers: Sequence[LayerShape], work: Pass) -> int:
             sum(width(layers[index], tile.view) for index in side) for side in (tile.sources, tile.targets)
         )
         flops += rows_per_sample(tile.view, tile.work) * (p * (p + 1) if tile.symmetric else 2 * p * q)
-    for own in work.owns:
-        if on_diagonal(work.tiles, own) is None:
-            p = width(layers[own.layer], own.view)
-            flops += rows_per_sample(own.view, own_operand(layers, own)[0]) * p * (p + 1)
+    for own in work.apart:
+        p = width(layers[own.layer], own.view)
+        flops += rows_per_sample(own.view, own_operand(layers, own)[0]) * p * (p + 1)
     return flops
 
 
 def _finalisation_flops(layers: Sequence[LayerShape], work: Pass) -> int:
-    return sum(
-        40 * max(width(layers[index], work.tiles[chunk.tile].view) for index in pair) ** 3
-        for chunk in work.chunks
-        for pair in chunk.pairs
-    )
+    flops = 0
+    for number, tile in enumerate(work.tiles):
+        wide = {index: width(layers[index], tile.view) for index in {*tile.sources, *tile.targets}}
+        pairs = (pair for chunk in work.chunks if chunk.tile == number for pair in chunk.pairs)
+        flops += sum(40 * max(wide[source], wide[target]) ** 3 for source, target in pairs)
+    return flops

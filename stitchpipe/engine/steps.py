@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from stitchpipe.engine.tiles import Own, Pair, Tile, native_grid, on_diagonal, owns_of, tiles_of, width
+from stitchpipe.engine.tiles import Own, Pair, Tile, apart_of, native_grid, owns_of, tiles_of, width
 from stitchpipe.rows import Grid, View, rows_per_sample
 
 if TYPE_CHECKING:
@@ -92,12 +92,19 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Tiles that are formed from one reading of their layers."""
+    """Tiles that are formed from one reading of their layers.
+
+    Attributes
+    ----------
+    owns, apart
+        Own moments that pairs need, and those of them that are on no tile's diagonal.
+    """
 
     tiles: tuple[Tile, ...]
     bands: tuple[Band, ...]
     chunks: tuple[Chunk, ...]
     owns: tuple[Own, ...]
+    apart: tuple[Own, ...]
     spaces: tuple[Space, ...]
 
     @property
@@ -119,7 +126,8 @@ def pass_of(layers: Sequence[LayerShape], pairs: Mapping[View, frozenset[Pair]])
             chunks += [Chunk(number, len(bands), with_targets, run, of_run) for run, of_run in group]
             bands.append(Band(number, before, targets))
     owns = owns_of(tiles)
-    return Pass(tiles, tuple(bands), tuple(chunks), owns, _spaces(layers, tiles, owns))
+    apart = apart_of(tiles, owns)
+    return Pass(tiles, tuple(bands), tuple(chunks), owns, apart, _spaces(layers, tiles, apart))
 
 
 Run = tuple[tuple[int, ...], tuple[Pair, ...]]
@@ -163,7 +171,7 @@ def _directions(tile: Tile, source: int, target: int) -> tuple[Pair, ...]:
 
 
 def _spaces(
-    layers: Sequence[LayerShape], tiles: tuple[Tile, ...], owns: tuple[Own, ...]
+    layers: Sequence[LayerShape], tiles: tuple[Tile, ...], apart: tuple[Own, ...]
 ) -> tuple[Space, ...]:
     """Return the operands by grid, those of one side of a tile adjacent where that can be.
 
@@ -174,10 +182,9 @@ def _spaces(
         operands = members.setdefault((tile.view, tile.work), {})
         operands |= dict.fromkeys(operand(layers, tile, index, "target") for index in tile.targets)
         operands |= dict.fromkeys(operand(layers, tile, index, "source") for index in tile.sources)
-    for own in owns:
-        if on_diagonal(tiles, own) is None:
-            place, wanted = own_operand(layers, own)
-            members.setdefault((own.view, place), {})[wanted] = None
+    for own in apart:
+        place, wanted = own_operand(layers, own)
+        members.setdefault((own.view, place), {})[wanted] = None
     return tuple(Space(view, work, tuple(operands)) for (view, work), operands in members.items())
 
 
@@ -198,10 +205,10 @@ def own_operand(layers: Sequence[LayerShape], own: Own) -> tuple[Grid, Operand]:
     return native, Operand(own.layer, "native")
 
 
-def adjacent(space: Space, operands: Sequence[Operand]) -> bool:
-    """Return whether operands lie side by side, in this order, among those of a space."""
+def joined(space: Space, operands: Sequence[Operand]) -> bool:
+    """Return whether operands do not lie side by side in this order: their rows are copied for a product."""
     place = {member: number for number, member in enumerate(space.operands)}
-    return all(place[a] + 1 == place[b] for a, b in itertools.pairwise(operands))
+    return any(place[a] + 1 != place[b] for a, b in itertools.pairwise(operands))
 
 
 def space_width(layers: Sequence[LayerShape], space: Space) -> int:

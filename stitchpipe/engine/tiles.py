@@ -75,10 +75,11 @@ def width(layer: LayerShape, view: View) -> int:
     return width_of(layer.shape, view) + (view != "positions")
 
 
-def comparable(layers: Sequence[LayerShape], view: View, pair: Pair) -> bool:
-    """Return whether a pair can be put on one grid: images are resized, tokens and vectors are not."""
-    source, target = (native_grid(layers[index], view) for index in pair)
-    return source == target or len(source) == len(target) == 2
+def comparable(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) -> frozenset[Pair]:
+    """Return the pairs that can be put on one grid: images are resized, tokens and vectors are not."""
+    grids = [native_grid(layer, view) for layer in layers]
+    kinds = ["image" if len(grid) == 2 else grid for grid in grids]
+    return frozenset(pair for pair in pairs if kinds[pair[0]] == kinds[pair[1]])
 
 
 def tiles_of(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) -> list[Tile]:
@@ -89,10 +90,11 @@ def tiles_of(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) ->
     """
     directed: dict[tuple[Grid, Grid], set[Pair]] = defaultdict(set)
     mutual: dict[Grid, set[Pair]] = defaultdict(set)
+    grids = [native_grid(layer, view) for layer in layers]
     for source, target in pairs:
-        own, grid = native_grid(layers[source], view), native_grid(layers[target], view)
+        own, grid = grids[source], grids[target]
         if own == grid:
-            mutual[grid] |= {(source, target), (target, source)}
+            mutual[grid].update(((source, target), (target, source)))
         else:
             work = grid if prod(own) >= prod(grid) else own
             directed[grid, work].add((source, target))
@@ -143,9 +145,7 @@ def owns_of(tiles: Iterable[Tile]) -> tuple[Own, ...]:
     return tuple(sorted({Own(t.view, index, t.grid) for t in tiles for index in (*t.sources, *t.targets)}))
 
 
-def on_diagonal(tiles: Sequence[Tile], own: Own) -> int | None:
-    """Return the symmetric tile that forms a layer's own moments anyway, or None."""
-    for number, tile in enumerate(tiles):
-        if tile.symmetric and (tile.view, tile.grid) == (own.view, own.grid) and own.layer in tile.sources:
-            return number
-    return None
+def apart_of(tiles: Iterable[Tile], owns: Iterable[Own]) -> tuple[Own, ...]:
+    """Return the own moments that no symmetric tile forms anyway."""
+    formed = {Own(tile.view, index, tile.grid) for tile in tiles if tile.symmetric for index in tile.sources}
+    return tuple(own for own in owns if own not in formed)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -58,17 +57,17 @@ class Workplace:
 def pass_key(plan: Plan, step: int) -> str:
     """Return a digest of a pass: its tiles, the contents of its layers, and how rows are formed."""
     work = plan.passes[step]
-    layers = {index: asdict(plan.layers[index]) for index in work.layers}
     parts = (
-        asdict(work),
-        layers,
-        [asdict(split) for split in plan.splits],
+        work,
+        [(index, plan.layers[index]) for index in work.layers],
+        plan.splits,
         plan.blocks,
         plan.precision,
         plan.backend,
         ACCUMULATION_VERSION,
     )
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+    # All of it is text, numbers and tuples of such, which Python writes the same way every time.
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def shift_key(key: str, split: int) -> str:

@@ -51,6 +51,10 @@ class Contents(Protocol):
         """What it was computed with."""
 
     @property
+    def chunk_rows(self) -> int:
+        """Samples that are read as one."""
+
+    @property
     def digest(self) -> str:
         """Digest of its content."""
 

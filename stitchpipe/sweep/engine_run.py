@@ -109,6 +109,7 @@ def _shapes(ends: Ends, wanted: Wanted) -> tuple[tuple[LayerShape, ...], tuple[S
             tuple(one.fingerprint for one in side),
             end.test.shape[1:],
             end.test.dtype.itemsize,
+            max(one.chunk_rows for one in side),
         )
         for end, side in zip(ends.values(), sides, strict=True)
     )

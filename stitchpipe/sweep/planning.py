@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -33,6 +34,7 @@ from stitchpipe.sweep.room import (
     stored_shapes,
 )
 from storage import open_place, plan_split
+from storage.layout import chunk_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,10 +83,9 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
 
     Raises the errors of `stitchpipe.sweep.units.units`, and PlanError where a comparison cannot fit.
     """
-    table, sizes = layer_table(sweep, folder), _sizes(sweep, folder)
-    item, stored = ITEM_BYTES[sweep.dump.dtype], stored_shapes(sweep)
+    table, sizes, stored = layer_table(sweep, folder), _sizes(sweep, folder), stored_shapes(sweep)
     shapes = [
-        LayerShape(model, info.name, ("", ""), stored.get(model, {}).get(info.name, info.shape), item)
+        _shape_of(sweep, sizes, model, info.name, stored.get(model, {}).get(info.name, info.shape))
         for model, infos in table.items()
         for info in infos
     ]
@@ -104,6 +105,16 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
         stitches={"dm": _count(declared, "dm"), "tlm": _count(declared, "tlm")},
         training_steps=sum(job.budget.steps for job in declared if job.budget is not None),
     )
+
+
+def _shape_of(
+    sweep: Sweep, sizes: list[SplitShape], model: str, layer: str, shape: tuple[int, ...]
+) -> LayerShape:
+    """Return a layer as its dump will hold it."""
+    item = ITEM_BYTES[sweep.dump.dtype]
+    rows = [size.row_groups[0][1] for size in sizes]
+    chunk = max(chunk_rows(n, item * prod(shape), target_bytes=sweep.dump.chunk_kib << 10) for n in rows)
+    return LayerShape(model, layer, ("", ""), shape, item, chunk if sweep.dump.keep else 1)
 
 
 def _sizes(sweep: Sweep, folder: Folder | None) -> list[SplitShape]:

@@ -52,6 +52,11 @@ class Unkept:
     dtype: np.dtype[Any]
 
     @property
+    def chunk_rows(self) -> int:
+        """Samples that are read as one: they are computed as they are asked for."""
+        return 1
+
+    @property
     def digest(self) -> str:
         """``identity:`` and SHA-256 over fingerprint, layer, shape and dtype: equal digests, the same computation.
 

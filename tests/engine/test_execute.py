@@ -102,7 +102,7 @@ def _kill_once(victims, killed):
 
 
 def test_little_memory_means_more_passes_and_the_same_numbers(client, records, synthetic):
-    tight = synthetic.plan(memory=WORKER_BYTES + 16_000)
+    tight = synthetic.plan(memory=WORKER_BYTES + 100_000)
     assert len(tight.passes) > 1
     assert tight.blocks.samples < 10
     found = compared(client, synthetic, tight)

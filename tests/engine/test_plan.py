@@ -46,9 +46,7 @@ def test_every_pair_is_in_one_chunk_within_memory(wish, room):
                 assert set(pair) <= {*chunk.sources, *chunk.targets}
             assert set(chunk.targets) <= set(tile.targets)
             assert set(chunk.sources) <= set(tile.sources)
-    expected = {
-        (view, pair) for view, pairs in wanted.items() for pair in pairs if comparable(layers, view, pair)
-    }
+    expected = {(view, pair) for view, pairs in wanted.items() for pair in comparable(layers, view, pairs)}
     assert found == dict.fromkeys(expected, 1)
     assert plan.cost.pairs == len(expected)
     assert plan.cost.peak_bytes <= limit
@@ -134,8 +132,7 @@ def test_no_more_is_formed_than_by_pair(wish):
         * rows_per_sample(view, native_grid(layers[pair[1]], view))
         * _flops_of_a_pair(layers, view, pair)
         for view, pairs in wanted.items()
-        for pair in pairs
-        if comparable(layers, view, pair)
+        for pair in comparable(layers, view, pairs)
     )
     assert planned(layers, wanted).cost.flops <= alone
 

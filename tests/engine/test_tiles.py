@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.steps import operand, own_operand
-from stitchpipe.engine.tiles import Own, comparable, native_grid, on_diagonal, owns_of, tiles_of, width
+from stitchpipe.engine.tiles import Own, apart_of, comparable, native_grid, owns_of, tiles_of, width
 from stitchpipe.rows import VIEWS
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
 
@@ -44,14 +44,14 @@ def products_of(tile):
 
 
 def only(layers, view, pairs):
-    return tiles_of(layers, view, [pair for pair in pairs if comparable(layers, view, pair)])
+    return tiles_of(layers, view, comparable(layers, view, pairs))
 
 
 @given(wish=wishes())
 def test_every_pair_is_served_by_one_product_and_no_product_by_none(wish):
     layers, wanted = wish
     for view, pairs in wanted.items():
-        possible = {pair for pair in pairs if comparable(layers, view, pair)}
+        possible = comparable(layers, view, pairs)
         served: Counter[tuple[int, int]] = Counter()
         for tile in only(layers, view, pairs):
             for product in products_of(tile):
@@ -101,8 +101,7 @@ def test_own_moments_are_those_of_both_sides_on_the_targets_grid(wish):
         tiles = only(layers, view, pairs)
         needed = {
             Own(view, index, native_grid(layers[pair[1]], view))
-            for pair in pairs
-            if comparable(layers, view, pair)
+            for pair in comparable(layers, view, pairs)
             for index in pair
         }
         found = owns_of(tiles)
@@ -110,11 +109,8 @@ def test_own_moments_are_those_of_both_sides_on_the_targets_grid(wish):
         assert needed <= set(found)
         # Where a product is mutual both sides are on one grid, so nothing is kept that no pair needs.
         assert set(found) == needed
-        for own in found:
-            number = on_diagonal(tiles, own)
-            holds = [tile.symmetric and own.layer in tile.sources and tile.grid == own.grid for tile in tiles]
-            assert (number is None) == (not any(holds))
-            assert number is None or holds[number]
+        formed = {(tile.grid, index) for tile in tiles if tile.symmetric for index in tile.sources}
+        assert set(apart_of(tiles, found)) == {own for own in found if (own.grid, own.layer) not in formed}
 
 
 def test_all_pairs_of_one_grid_are_one_symmetric_tile():
