@@ -11,6 +11,7 @@ import pytest
 
 from stitchpipe.engine.execute import Job, cluster
 from stitchpipe.engine.finalise import Request
+from stitchpipe.engine.memory import WORKER_BYTES
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.engine.work import Workplace
@@ -56,6 +57,14 @@ class Synthetic:
         """Return the plan for some pairs by view, of all positions unless they are given."""
         wanted = wanted or {"positions": all_pairs(self.layers)}
         return make_plan(self.layers, wanted, splits=self.splits, memory_limit_bytes=memory, **options)
+
+    def plan_of_several_passes(self, wanted=None, **options):
+        """Return the plan for the most memory in which one pass does not fit."""
+        plan = self.plan(wanted, **options)
+        while len(plan.passes) == 1:
+            room = plan.cost.peak_bytes - WORKER_BYTES
+            plan = self.plan(wanted, memory=WORKER_BYTES + room - room // 16, **options)
+        return plan
 
     def place(self, folder=None) -> Workplace:
         """Return where tasks find layers and leave leaves."""

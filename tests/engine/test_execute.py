@@ -12,7 +12,6 @@ import pytest
 
 from stitchpipe.algebra import cca, cka, direct_matching, procrustes
 from stitchpipe.engine.execute import SchedulerError, cluster, execute
-from stitchpipe.engine.memory import WORKER_BYTES
 from stitchpipe.mapfile import MapFileError, read_map
 from stitchpipe.rows import result_grid, to_rows
 from tests.engine.conftest import SHAPES, all_pairs, build
@@ -102,7 +101,7 @@ def _kill_once(victims, killed):
 
 
 def test_little_memory_means_more_passes_and_the_same_numbers(client, records, synthetic):
-    tight = synthetic.plan(memory=WORKER_BYTES + 100_000)
+    tight = synthetic.plan_of_several_passes()
     assert len(tight.passes) > 1
     assert tight.blocks.samples < 10
     found = compared(client, synthetic, tight)
