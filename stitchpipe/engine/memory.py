@@ -215,7 +215,12 @@ def _sample_bytes(layer: LayerShape, kinds: set[tuple[str, str, Grid]], item: in
     home = any((view, kind) == ("positions", "native") for view, kind, _ in kinds)
     flattened = any(view == "flatten" for view, _, _ in kinds)
     between = max(
-        (layer.shape[0] * work[0] * layer.shape[2] for _, kind, work in kinds if kind != "native"), default=0
+        (
+            layer.shape[0] * max(work[0] * layer.shape[2], layer.shape[1] * work[1])
+            for _, kind, work in kinds
+            if kind != "native"
+        ),
+        default=0,
     )
     widened = 4 * values if layer.itemsize == 2 else 0
     scratch = item * values * ((not home) + 2 * flattened)

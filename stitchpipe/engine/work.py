@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.shift import Stored
     from stitchpipe.engine.steps import Pass
 
-ACCUMULATION_VERSION = 1
+ACCUMULATION_VERSION = 2
 """Raised when the same leaf would hold other sums."""
 
 

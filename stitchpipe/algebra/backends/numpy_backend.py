@@ -24,6 +24,8 @@ cached = 2**16
 
 COPIED = 512
 """Columns of rows that are copied for a product at most, where they are part of wider ones."""
+NARROW = 16
+"""Width of maps up to which their rows are resized before their columns."""
 _MIRRORED = 64
 """Rows that are mirrored at a time."""
 
@@ -79,7 +81,11 @@ def fill(into: Rows, values: Rows, shift: Rows) -> None:
 def resize(rows: Rows, axes: tuple[Float64, Float64], into: Rows) -> None:
     """Set ``into [p, n, H', W']`` to ``rows [p, n, H, W]``, mapped by ``[H', H]`` and ``[W', W]``."""
     high, wide = (axis.astype(rows.dtype, copy=False) for axis in axes)
-    np.matmul(np.matmul(high, rows), wide.T, out=into)
+    if rows.shape[-1] <= NARROW:  # one product over all maps at once, where those of single maps are tiny
+        across = rows.reshape(-1, rows.shape[-1]) @ wide.T
+        np.matmul(high, across.reshape(*rows.shape[:-1], len(wide)), out=into)
+    else:
+        np.matmul(np.matmul(high, rows), wide.T, out=into)
 
 
 def sum_samples(rows: Rows) -> Float64:
