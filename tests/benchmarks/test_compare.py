@@ -26,7 +26,7 @@ from tests.benchmarks.dumped_zoo import Zoo
 from tests.benchmarks.tables import Table
 from tests.benchmarks.zoo_plan import DEPTHS, SPLITS, blocks, plan_of
 
-pytestmark = pytest.mark.benchmark
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
 PAIRS_PER_STAGES = 4
 """Pairs of the baseline for every two of the three stages: 36 in all."""
