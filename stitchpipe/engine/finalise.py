@@ -144,7 +144,7 @@ def without_grid(plan: Plan, request: Request) -> list[dict[str, Any]]:
         undefined = UndefinedIndexError(
             status="no_common_grid",
             where=f"view '{view}'",
-            expected="two layers of images, or with the same positions",
+            expected="two layers that both have positions (images, tokens), or two vectors",
             found=f"samples of shapes {shapes[0]} and {shapes[1]}",
             remedy="Compare them under the view 'pooled'.",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
+from stitchpipe.rows import grid_of, token_grid
 from stitchpipe.sweep.dumping import fingerprint
 from stitchpipe.sweep.folder import Folder, key_of, opened_store
 from stitchpipe.sweep.ingested import ingested_representation
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from stitchpipe.config import Compare, Sweep
+    from stitchpipe.resizing import Grid
     from stitchpipe.rows import View
     from stitchpipe.sweep.jobs import Job, LayerName
 
@@ -85,6 +87,13 @@ class End(Generic[Known]):
     name: LayerName
     train: Known
     test: Known
+
+    @property
+    def grid(self) -> Grid:
+        """Return the grid of the layer's positions."""
+        shape, image = self.test.shape[1:], self.test.identity.get("image_size")
+        tokens = token_grid(shape[0], (image[0], image[1])) if image and len(shape) == 2 else None
+        return grid_of(shape, tokens)
 
     @property
     def digests(self) -> tuple[str, str]:

@@ -110,6 +110,7 @@ def _shapes(ends: Ends, wanted: Wanted) -> tuple[tuple[LayerShape, ...], tuple[S
             end.test.shape[1:],
             end.test.dtype.itemsize,
             max(one.chunk_rows for one in side),
+            end.grid if len(end.grid) == 3 else None,
         )
         for end, side in zip(ends.values(), sides, strict=True)
     )

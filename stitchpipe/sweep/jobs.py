@@ -152,12 +152,12 @@ def _check(job: Job, table: LayerTable, where: str) -> None:
             found=f"{job.source} of width {p} into {job.target} of width {q}",
             remedy="Take init 'random' or 'dm' there, or narrow the globs.",
         )
-    if len(source.shape) != len(target.shape):
+    if bool(source.grid) != bool(target.grid):
         raise ConfigError(
             where=where,
-            expected="source and target of one layout: images, tokens or vectors",
+            expected="source and target that both have positions (images, tokens), or two vectors",
             found=f"{job.source} of shape {source.shape} into {job.target} of shape {target.shape}",
-            remedy="Narrow the globs to layers of one layout.",
+            remedy="Narrow the globs to layers of one kind.",
         )
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import Sweep
     from stitchpipe.engine.plan import Cost, Plan
+    from stitchpipe.graph import LayerInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
     """
     table, sizes, stored = layer_table(sweep, folder), _sizes(sweep, folder), stored_shapes(sweep)
     shapes = [
-        _shape_of(sweep, sizes, model, info.name, stored.get(model, {}).get(info.name, info.shape))
+        _shape_of(sweep, sizes, model, info, stored.get(model, {}).get(info.name, info.shape))
         for model, infos in table.items()
         for info in infos
     ]
@@ -108,13 +109,14 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
 
 
 def _shape_of(
-    sweep: Sweep, sizes: list[SplitShape], model: str, layer: str, shape: tuple[int, ...]
+    sweep: Sweep, sizes: list[SplitShape], model: str, layer: LayerInfo, shape: tuple[int, ...]
 ) -> LayerShape:
     """Return a layer as its dump will hold it."""
     item = ITEM_BYTES[sweep.dump.dtype]
     rows = [size.row_groups[0][1] for size in sizes]
     chunk = max(chunk_rows(n, item * prod(shape), target_bytes=sweep.dump.chunk_kib << 10) for n in rows)
-    return LayerShape(model, layer, ("", ""), shape, item, chunk if sweep.dump.keep else 1)
+    chunk = chunk if sweep.dump.keep else 1
+    return LayerShape(model, layer.name, ("", ""), shape, item, chunk, layer.tokens)
 
 
 def _sizes(sweep: Sweep, folder: Folder | None) -> list[SplitShape]:

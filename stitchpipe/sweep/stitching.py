@@ -15,7 +15,7 @@ from stitchpipe.config import ConfigError
 from stitchpipe.graph import LOGITS, tail
 from stitchpipe.mapfile import read_map, write_map
 from stitchpipe.ood import Statistic, TargetReference
-from stitchpipe.rows import grid_label, grid_of, rows_per_sample, width_of
+from stitchpipe.rows import grid_label, rows_per_sample, width_of
 from stitchpipe.stitching import (
     DivergedError,
     StitchError,
@@ -149,11 +149,13 @@ class _Bench:
 
     def _start(self, job: Job, source: StoredEnd) -> StitchingLayer:
         shapes = source.train.shape[1:], self.target.train.shape[1:]
+        grids = source.grid, self.target.grid
         if job.needs_direct_map:
-            return StitchingLayer.from_map(*shapes, self._direct_map(source))
+            return StitchingLayer.from_map(*shapes, self._direct_map(source), grids=grids)
         if job.init == "identity":
-            return StitchingLayer.identity(*shapes)
-        return StitchingLayer.random(*shapes, seed=0 if job.budget is None else job.budget.seed)
+            return StitchingLayer.identity(*shapes, grids=grids)
+        seed = 0 if job.budget is None else job.budget.seed
+        return StitchingLayer.random(*shapes, seed=seed, grids=grids)
 
     def _direct_map(self, source: StoredEnd) -> AffineMap:
         return read_map(self.folder.map(map_key(self.sweep, source, self.target)))
@@ -171,7 +173,7 @@ class _Bench:
     def _record(self, job: Job, source: StoredEnd, curve: TrainingCurve | None) -> dict[str, Any]:
         """Return what all results of a stitch have in common."""
         x, y = source.test, self.target.test
-        grid = grid_of(y.shape[1:])
+        grid = self.target.grid
         fitted = self._direct_map(source) if job.method == "dm" else None
         return {
             "view": STITCH_VIEW,
