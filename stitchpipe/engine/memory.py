@@ -47,9 +47,10 @@ class Evaluation(NamedTuple):
     families: int = 1
 
     @classmethod
-    def of(cls, indices: Iterable[Index], *, intervals: bool) -> Evaluation:
-        """Return the evaluation of some indices."""
-        return cls(intervals, len({(index.family, index.parameter) for index in indices if index.held_out}))
+    def of(cls, indices: Iterable[Index], *, intervals: bool, maps: int = 0) -> Evaluation:
+        """Return the evaluation of some indices, and of so many kinds of maps that are wanted themselves."""
+        held_out = {(index.family, index.parameter) for index in indices if index.held_out}
+        return cls(intervals, len(held_out) + maps)
 
 
 MOMENTS_ONLY: Final = Evaluation()

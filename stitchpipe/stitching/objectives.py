@@ -46,8 +46,8 @@ class Target:
     values
         The target layer's own activations, one representation for each pass; for objectives in `NEEDS_VALUES`.
     following
-        Activations of the target layer → values behind it: for ``fula`` of all layers that count, the logits among
-        them; for ``penultimate`` what the last linear layer takes.
+        Activations of the target layer → a tuple of values behind it: for ``fula`` of all layers that count, the logits
+        among them; for ``penultimate`` what the last linear layer takes is the first.
     """
 
     tail: nn.Module
@@ -174,7 +174,7 @@ def _penultimate(target: Target, given: Sequence[Given]) -> list[Tensor]:
     stitched, native = _following(target, given)
     return [
         F.mse_loss(h.float(), g.float())
-        for h, g in zip(_split(stitched[-1], given), _split(native[-1], given), strict=True)
+        for h, g in zip(_split(stitched[0], given), _split(native[0], given), strict=True)
     ]
 
 

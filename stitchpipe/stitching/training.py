@@ -71,7 +71,7 @@ def train(
     *,
     device: torch.device | None = None,
     at_once: int | None = None,
-    memory_limit_bytes: int | None = None,
+    shelf: Shelf | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> list[Outcome]:
     """Train stitching layers into one target; return for each its curve, or why it has none.
@@ -88,8 +88,8 @@ def train(
     at_once
         How many share a call of the tail. Default: one after the other on a CPU, where larger calls gain nothing; on a
         GPU as many as fit into its memory.
-    memory_limit_bytes
-        Of the GPU; default: most of what is free.
+    shelf
+        Where sources are held in memory, for callers that train from the same ones again.
     on_step
         Called with the number of finished steps of all trainings. What it raises ends the training; the state is kept.
 
@@ -116,11 +116,10 @@ def train(
     target = _frozen(target, device)
     for one in trainings:
         _check(one, target)
-    shelf = Shelf()
-    count = at_once or stitches_at_once(trainings, target, device, limit_bytes=memory_limit_bytes)
+    shelf = Shelf() if shelf is None else shelf
     told = _Counter(on_step)
     found: dict[int, Outcome] = {}
-    for group in _groups(trainings, count):
+    for group in groups(trainings, at_once or stitches_at_once(trainings, target, device)):
         runs = [_Run(trainings[place], target, shelf, device, told) for place in group]
         with precision(device=device) if device.type == "cuda" else nullcontext():
             _together(runs, target, device)
@@ -184,8 +183,8 @@ def _check(training: Training, target: Target) -> None:
                 )
 
 
-def _groups(trainings: Sequence[Training], at_once: int) -> Iterator[list[int]]:
-    """Yield which trainings go together: those of one kind of step, as far along, in their order."""
+def groups(trainings: Sequence[Training], at_once: int) -> Iterator[list[int]]:
+    """Yield which trainings can go together, by position: those of one kind of step, as far along, in their order."""
     kinds: dict[tuple[object, ...], list[int]] = {}
     for place, one in enumerate(trainings):
         state = Checkpoint.read(one.checkpoint) if at_once > 1 else None

@@ -11,6 +11,9 @@ from stitchpipe.graph import LayerInfo
 from stitchpipe.rows import width_of
 from stitchpipe.stitching import TrainingBudget
 
+AFFINE = "affine"
+"""The family of direct matching proper."""
+
 LayerTable = Mapping[str, Sequence[LayerInfo]]
 
 
@@ -27,18 +30,28 @@ class LayerName:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One stitch to make; `init` and `budget` are those of a training, None for direct matching."""
+    """One stitch to make.
+
+    Attributes
+    ----------
+    map
+        Family of the least-squares map that it is, or begins with; None where it needs none.
+    init, budget
+        Of a training; None for direct matching.
+    """
 
     source: LayerName
     target: LayerName
-    method: str
+    map: str | None = None
     init: str | None = None
     budget: TrainingBudget | None = None
 
     @property
-    def needs_direct_map(self) -> bool:
-        """Return whether the least-squares map of the pair is wanted."""
-        return self.method == "dm" or self.init == "dm"
+    def method(self) -> str:
+        """Return ``tlm``, ``dm``, or ``dm_ridge(0.1)`` and the like of other maps than affine ones."""
+        if self.budget is not None:
+            return "tlm"
+        return "dm" if self.map == AFFINE else f"dm_{self.map}"
 
 
 def all_layers(table: LayerTable) -> list[LayerName]:
@@ -76,12 +89,12 @@ def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
 
 
 def _demand_network(sweep: Sweep, target: LayerName, where: str) -> None:
-    if sweep.model(target.model).ingested:
-        networks = [model.name for model in sweep.models if not model.ingested]
+    if not sweep.model(target.model).has_network:
+        networks = [model.name for model in sweep.models if model.has_network]
         raise ConfigError(
             where=f"{where}.targets",
             expected="layers of models with a network: what follows the stitch is run",
-            found=f"{target}, of which there are only ingested activations",
+            found=f"{target}, of which there are only activations",
             remedy=f"Stitch it as a source; targets can be of {', '.join(networks) or 'no model of this sweep'}.",
         )
 
@@ -120,7 +133,7 @@ def _paired(declared: Stitch, source: LayerName, target: LayerName) -> bool:
 
 def _expand(declared: Stitch, source: LayerName, target: LayerName) -> list[Job]:
     if declared.method == "dm":
-        return [Job(source, target, "dm")]
+        return [Job(source, target, family) for family in declared.maps]
     budgets = [
         TrainingBudget(
             steps=declared.steps,
@@ -128,10 +141,19 @@ def _expand(declared: Stitch, source: LayerName, target: LayerName) -> list[Job]
             learning_rate=declared.learning_rate,
             weight_decay=declared.weight_decay,
             seed=seed,
+            objective=objective,
+            autocast=declared.autocast,
+            compiled=declared.compiled,
+            augmented=declared.augmented,
         )
+        for objective in declared.objectives
         for seed in declared.seeds
     ]
-    return [Job(source, target, "tlm", init, budget) for init in declared.init for budget in budgets]
+    return [
+        Job(source, target, AFFINE if init == "dm" else None, init, budget)
+        for init in declared.init
+        for budget in budgets
+    ]
 
 
 def _check(job: Job, table: LayerTable, where: str) -> None:

@@ -89,7 +89,7 @@ def _provenance(sweep: Sweep, folder: Folder, table: LayerTable) -> dict[str, An
     made_with: dict[str, Any] = {}
     for declared in sweep.models:
         record = read_record(folder.model_record(declared.name)) or {}
-        shown = table[declared.name][0].name if declared.ingested else LOGITS
+        shown = LOGITS if declared.has_network else table[declared.name][0].name
         one = content(sweep, folder, store, LayerName(declared.name, shown), TEST)
         made_with = dict(one.provenance)
         accuracy = record.get("test_accuracy")

@@ -12,7 +12,7 @@ from torch import nn
 from stitchpipe.algebra import direct_matching
 from stitchpipe.rows import to_rows
 from stitchpipe.stitching import StitchError, StitchingLayer, Target, Training, TrainingBudget, train
-from stitchpipe.stitching.objectives import Given, losses
+from stitchpipe.stitching.objectives import NEEDS_FOLLOWING, Given, losses
 from tests.stitching.small_stitches import TARGET, Tail, images, labels, stored
 
 BUDGET = {"steps": 12, "batch_size": 16, "learning_rate": 1e-2, "seed": 2}
@@ -31,15 +31,6 @@ class Following(nn.Module):
         return pooled, self.tail.linear(pooled)
 
 
-class Penultimate(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.following = Following()
-
-    def forward(self, x):
-        return self.following(x)[:1]
-
-
 @pytest.fixture
 def ends(tmp_path):
     """Source and target activations of the same images, and everything that any objective needs."""
@@ -48,7 +39,7 @@ def ends(tmp_path):
     own = Tail().eval()(torch.from_numpy(native.read_rows(slice(None)))).detach().numpy()
 
     def target(objective):
-        following = {"fula": Following(), "penultimate": Penultimate()}.get(objective)
+        following = Following() if objective in NEEDS_FOLLOWING else None
         return Target(Tail(), labels(), [own], [native], following)
 
     return SimpleNamespace(source=source, native=native, logits=own, target=target)
@@ -83,7 +74,7 @@ def by_definition(objective, target, given):
         [one.detach().numpy() for one in target.following.eval()(x)] for x in (given.stitched, given.native)
     ]
     if objective == "penultimate":
-        return np.mean((behind[0][-1] - behind[1][-1]) ** 2)
+        return np.mean((behind[0][0] - behind[1][0]) ** 2)
     layers = [(h, g), *zip(*behind, strict=True)]
     return np.mean(
         [
