@@ -105,12 +105,12 @@ class Batch:
     rows
         Their positions in the store, ``[n]``.
     values
-        Of each reader ``(n, …)``, float32.
+        Of each reader ``(n, …)``, as stored.
     """
 
     number: int
     rows: Positions
-    values: Sequence[npt.NDArray[np.float32]]
+    values: Sequence[npt.NDArray[Any]]
 
 
 class Batches:
@@ -154,9 +154,7 @@ class Batches:
         for done, parts in enumerate(zip(*walks, strict=True), start=1):
             if done > skip:
                 self._place = Place(start.epoch, start.generator, done)
-                yield Batch(
-                    number, parts[0][0], [values.astype(np.float32, copy=False) for _, values in parts]
-                )
+                yield Batch(number, parts[0][0], [values for _, values in parts])
         self._place = Place(start.epoch + 1, generators[0].bit_generator.state, 0)
 
     def __iter__(self) -> Batches:

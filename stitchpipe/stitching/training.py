@@ -273,7 +273,8 @@ class _Run:
     def given(self) -> Given:
         """Return what the next step is given."""
         batch = next(self._batches)
-        source, *values = (torch.from_numpy(part).to(self._device) for part in batch.values)
+        # Widened where it is used: torch converts faster than NumPy, and half as much is moved to a GPU.
+        source, *values = (torch.from_numpy(part).to(self._device).float() for part in batch.values)
         logits = None
         if self.budget.objective == "soft_labels":
             logits = torch.from_numpy(self._target.logits[batch.number][batch.rows]).float().to(self._device)
