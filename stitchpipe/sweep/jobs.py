@@ -159,12 +159,17 @@ def _expand(declared: Stitch, source: LayerName, target: LayerName) -> list[Job]
 def _check(job: Job, table: LayerTable, where: str) -> None:
     source, target = _info(table, job.source), _info(table, job.target)
     if not target.is_cut:
-        cuts = [info.name for info in table[job.target.model] if info.is_cut]
+        known = [info.name for info in table[job.target.model]]
+        place = known.index(job.target.layer)
+        cuts = sorted(
+            (info.name for info in table[job.target.model] if info.is_cut),
+            key=lambda name: abs(known.index(name) - place),
+        )
         raise ConfigError(
             where=where,
             expected="targets where a single value crosses, so that the rest of the network can run alone",
             found=f"{job.target}, which a residual crosses",
-            remedy=f"Of the dumped layers these can be targets: {', '.join(cuts) or 'none'}.",
+            remedy=f"Of the dumped layers these can be targets, nearest first: {', '.join(cuts[:6]) or 'none'}.",
         )
     p, q = width_of(source.shape, "positions"), width_of(target.shape, "positions")
     if job.init == "identity" and p != q:
