@@ -18,10 +18,12 @@ from stitchpipe.algebra import (
     pair_from_augmented,
     stored_spacing,
 )
-from stitchpipe.rows import Grid, View, ViewError, grid_of, result_grid, to_rows
+from stitchpipe.rows import View, ViewError, grid_of, result_grid, to_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from stitchpipe.resizing import Grid
 
 Label: TypeAlias = View | Literal["as_given"]
 Samples: TypeAlias = npt.NDArray[np.floating]

@@ -43,7 +43,10 @@ class Result:
     key
         Digest of everything a comparison's number depends on but its index; the same for all indices of a pair.
     method, init, objective, seed, steps, final_loss
-        Of a stitch: ``dm`` or ``tlm``, and how the latter was trained.
+        Of a stitch: ``dm``, ``dm_ridge(0.1)`` and the like, or ``tlm``, and how the latter was trained.
+    batch_size, learning_rate, weight_decay, augmented, precision
+        Of a training: the rest of its budget, augmented passes over the images (0: the images as they are), and
+        ``float32`` or ``bfloat16``, ``compiled`` where the tail was.
     source_digest, target_digest
         Content digests of the two representations on `split`; ``identity:…`` of one that was never stored.
 
@@ -83,6 +86,11 @@ class Result:
     seed: int | None = None
     steps: int | None = None
     final_loss: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    augmented: int | None = None
+    precision: str | None = None
     source_digest: str
     target_digest: str
     key: str | None = None

@@ -49,6 +49,12 @@ def fit_map(
     return FAMILIES[family](pair, parameter, storage_eps)
 
 
+def family_named(name: str) -> tuple[str, float | None]:
+    """Return a family and its parameter: ``"ridge(0.1)"`` is ridge and 0.1, ``"affine"`` affine and None."""
+    family, _, parameter = name.rstrip(")").partition("(")
+    return family, float(parameter) if parameter else None
+
+
 def _affine(pair: PairMoments, _: float | None, storage_eps: StorageEps) -> AffineMap:
     return fit_direct_matching(pair, storage_eps=by_side(storage_eps)[0])
 

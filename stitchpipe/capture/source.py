@@ -32,7 +32,10 @@ def identity(
     network: nn.Module, architecture: str, images: ImageSplit, *, settings: Settings
 ) -> Mapping[str, Any]:
     """Return what makes a dump's values what they are; its digest is the dump's fingerprint."""
+    height, width = images.batch([0]).shape[2:]
     return {
+        # Says how tokens lie on the image; of square ones it is known.
+        **({} if height == width else {"image_size": [height, width]}),
         "weights": weights_digest(network),
         "architecture": architecture,
         "data": images.digest,

@@ -4,6 +4,7 @@ A sweep is TOML. Unknown keys are refused with the nearest known one, relative p
 file's own folder, and every default is visible in ``stitchpipe plan``.
 """
 
+from stitchpipe.config.controls import Control
 from stitchpipe.config.data import Data
 from stitchpipe.config.index_names import IndexName
 from stitchpipe.config.refusal import ConfigError
@@ -25,6 +26,7 @@ from stitchpipe.config.sweep import (
 __all__ = [
     "Compare",
     "ConfigError",
+    "Control",
     "Data",
     "Dump",
     "IndexName",

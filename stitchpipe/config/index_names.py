@@ -1,4 +1,4 @@
-"""Which indices a sweep may ask for, by name; a number in parentheses where the index takes one."""
+"""Which indices and maps a sweep may ask for, by name; a number in parentheses where one is taken."""
 
 from __future__ import annotations
 
@@ -67,6 +67,14 @@ INDEX_NAMES: Mapping[str, Number | None] = {
 ONE_ROW_PER_IMAGE = frozenset({"cka", "cka_rbf", "cka_minibatch", "mutual_knn", "rsa", "agreement"})
 """Those that take rows for independent, which positions of one image are not."""
 
+MAP_NAMES: Mapping[str, Number | None] = {
+    "affine": None,
+    "ridge": _RIDGE,
+    "orthogonal": None,
+    "low_rank": _RANK,
+}
+"""Every family of least-squares maps, and what its parentheses may hold."""
+
 _SPELLING = re.compile(r"(\w+)(?:\(([^()]*)\))?")
 
 
@@ -78,15 +86,24 @@ def canonical(name: str) -> str:
     RefusalError
         No such index, or not with that number.
     """
+    return _canonical(name, INDEX_NAMES, "an index", "See `stitchpipe indices`.")
+
+
+def canonical_map(name: str) -> str:
+    """Return the one spelling of a family of maps; raises as `canonical`."""
+    return _canonical(name, MAP_NAMES, "a family of maps", "Choose one of these.")
+
+
+def _canonical(name: str, known: Mapping[str, Number | None], what: str, remedy: str) -> str:
     match = _SPELLING.fullmatch(name.strip())
     base, text = (match[1], match[2]) if match else (name, None)
-    if base not in INDEX_NAMES:
+    if base not in known:
         raise RefusalError(
-            expected="an index: " + ", ".join(INDEX_NAMES),
+            expected=f"{what}: " + ", ".join(known),
             found=repr(name),
-            remedy=nearest(name.partition("(")[0], tuple(INDEX_NAMES)) or "See `stitchpipe indices`.",
+            remedy=nearest(name.partition("(")[0], tuple(known)) or remedy,
         )
-    number = INDEX_NAMES[base]
+    number = known[base]
     if text is None:
         return base
     if number is None:
@@ -105,3 +122,4 @@ def canonical(name: str) -> str:
 
 
 IndexName: TypeAlias = Annotated[str, AfterValidator(canonical)]
+MapName: TypeAlias = Annotated[str, AfterValidator(canonical_map)]

@@ -10,6 +10,15 @@ from stitchpipe.config.data import Count, Seed  # noqa: TC001  (pydantic reads i
 from stitchpipe.config.refusal import RefusalError, Section
 
 
+class Augment(Section):
+    """Augmented passes over the training images, for task loss matching as it is usually done."""
+
+    passes: int = Field(default=0, ge=0, description="how many; each is stored beside the plain one")
+    crop: int = Field(default=4, ge=0, description="shift by up to so many pixels, black moving in")
+    flip: bool = Field(default=True, description="mirror half of the images")
+    seed: Seed = Field(default=0, description="of the shifts and flips, with the number of the pass")
+
+
 class Dump(Section):
     """What is written to the activation store."""
 
@@ -36,6 +45,7 @@ class Dump(Section):
         default="none", description="type of convolutions and products in the forward pass"
     )
     tf32: bool = Field(default=False, description="let a GPU round factors to 10 bits")
+    augment: Augment = Field(default=Augment(), description="augmented passes over the training images")
     codec: Literal["lz4", "lz4-bitshuffle", "zstd", "none"] = Field(
         default="lz4", description="zstd: a fifth smaller, a third of the speed"
     )

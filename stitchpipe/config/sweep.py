@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from stitchpipe.config.controls import Control
 from stitchpipe.config.data import Count, Data, Seed
-from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
+from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName, MapName
 from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
-from stitchpipe.config.store import Dump, Store
+from stitchpipe.config.store import Augment, Dump, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 LEAST_PERMUTATIONS = 19
 Init: TypeAlias = Literal["random", "identity", "dm"]
+Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", "fula", "penultimate"]
 
 
 class Training(Section):
@@ -61,9 +63,16 @@ class Model(Section):
         default=(), description="ingested: which are meant, where a name stands for several; first digits"
     )
 
+    control: Control | None = Field(default=None, description="no network: made-up activations, as a source")
+
+    @property
+    def has_network(self) -> bool:
+        """Return whether there is a network that can be run."""
+        return not self.ingested and self.control is None
+
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
-        if self.ingested:
+        if not self.has_network:
             return self._without_network()
         if not self.architecture or self.fingerprints:
             raise RefusalError(
@@ -80,12 +89,15 @@ class Model(Section):
         return self
 
     def _without_network(self) -> Model:
+        origin = "ingested = true" if self.ingested else "control"
         given = [key for key in ("architecture", "options", "weights", "train") if getattr(self, key)]
+        if self.ingested and self.control is not None:
+            given.append("control")
         if given:
             raise RefusalError(
-                expected="no network beside `ingested = true`",
+                expected=f"no network beside `{origin}`",
                 found=f"{', '.join(given)} for model '{self.name}'",
-                remedy="Remove them, or remove `ingested`.",
+                remedy=f"Remove them, or remove `{origin.partition(' ')[0]}`.",
             )
         return self
 
@@ -121,9 +133,26 @@ class Stitch(Section):
         description="all: every source into every target; self: a layer into itself; "
         "corresponding: layers of the same name in different models",
     )
+    maps: tuple[MapName, ...] = Field(
+        default=("affine",),
+        min_length=1,
+        description="dm: families of least-squares maps: affine, ridge(λ), orthogonal, low_rank(r)",
+    )
     init: tuple[Init, ...] = Field(
         default=("random",), min_length=1, description="tlm: where training starts"
     )
+    objectives: tuple[Objective, ...] = Field(
+        default=("hard_labels",),
+        min_length=1,
+        description="tlm: what is minimised. hard_labels: cross-entropy; soft_labels: KL from the target's answers; "
+        "direct_matching: squared error, by descent; fula: relative distance in all cuts behind; penultimate: squared "
+        "error before the last linear layer",
+    )
+    augmented: bool = Field(
+        default=False, description="tlm: train on the augmented passes of [dump.augment], one an epoch"
+    )
+    autocast: Literal["none", "bfloat16"] = Field(default="none", description="tlm: mixed precision")
+    compiled: bool = Field(default=False, description="tlm: let torch.compile fuse the rest of the network")
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, description="tlm")
     steps: Count = Field(default=300, description="tlm: optimiser steps")
     batch_size: Count = Field(default=256, description="tlm")
@@ -190,6 +219,10 @@ class Run(Section):
         default="numpy",
         description="array library of these products; torch forms them on run.device, one local worker per GPU",
     )
+    stitches_at_once: Count | None = Field(
+        default=None,
+        description="stitches that share a call of the target network; default: 1 on a CPU, on a GPU what fits",
+    )
     torch_threads: Count = Field(
         default=1, description="of forward passes and training; no faster with two on two shared cores"
     )
@@ -220,13 +253,36 @@ class Sweep(Section):
     def _names_are_unique(self) -> Sweep:
         _refuse_repeats("models", [model.name for model in self.models])
         _refuse_repeats("compare views", [table.view for table in self.compare])
-        networks = [model.name for model in self.models if not model.ingested]
+        networks = [model.name for model in self.models if model.has_network]
         if self.data.kind == "store" and networks:
             raise RefusalError(
                 expected="data with images, for the networks to run on",
                 found=f"data.kind 'store' with the networks {', '.join(networks)}",
                 remedy="Name the images, or set ingested = true for these models.",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _augmented_passes_are_dumped(self) -> Sweep:
+        if any(one.augmented for one in self.stitch) and not self.dump.augment.passes:
+            raise RefusalError(
+                expected="dump.augment.passes of at least 1, for stitches with augmented = true",
+                found="0",
+                remedy="Add [dump.augment] with passes = 5, or so.",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _controls_are_of_models(self) -> Sweep:
+        for model in self.models:
+            control = model.control
+            known = [one.name for one in self.models if one.control is None]
+            if control is not None and control.of and control.of not in known:
+                raise RefusalError(
+                    expected=f"`of` to name a model of the sweep ({', '.join(known)})",
+                    found=f"'{control.of}'",
+                    remedy=nearest(control.of, known) or "Name another model.",
+                )
         return self
 
     @model_validator(mode="after")
@@ -243,13 +299,13 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _kept_where_they_are_read(self) -> Sweep:
-        ingested = [model.name for model in self.models if model.ingested]
+        ingested = [model.name for model in self.models if not model.has_network]
         if not self.dump.keep and (self.stitch or ingested):
             raise RefusalError(
                 expected="networks that are only compared, because dump.keep = false writes no activations",
                 found="stitches, which are trained from a store"
                 if self.stitch
-                else f"ingested activations of {', '.join(ingested)}, which are in a store",
+                else f"activations without a network, of {', '.join(ingested)}, which are in a store",
                 remedy="Set dump.keep = true, or leave these out.",
             )
         return self
@@ -369,6 +425,7 @@ def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
     """Return the keys that the table at `location` may have."""
     sections: dict[str, type[Section]] = {
         "data": Data, "models": Model, "train": Training, "dump": Dump,
+        "augment": Augment, "control": Control,
         "store": Store, "compare": Compare, "stitch": Stitch, "ood": Ood, "certainty": Certainty, "run": Run,
     }  # fmt: skip
     names = [part for part in location if isinstance(part, str)]

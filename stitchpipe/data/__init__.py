@@ -1,6 +1,7 @@
 """Data sets by name: images with ids, labels where there are any, and a digest of what they are."""
 
 from stitchpipe.data.arrays import load_arrays
+from stitchpipe.data.augment import augmented
 from stitchpipe.data.digits import load_digits_splits
 from stitchpipe.data.entry_points import load_entry_point
 from stitchpipe.data.folder import load_image_folder
@@ -13,6 +14,7 @@ __all__ = [
     "DataError",
     "ImageSplit",
     "Reading",
+    "augmented",
     "load_arrays",
     "load_digits_splits",
     "load_entry_point",

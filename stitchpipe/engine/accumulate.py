@@ -18,8 +18,16 @@ from stitchpipe.engine.leaf import LeafState, columns_of
 from stitchpipe.engine.shift import features_first
 from stitchpipe.engine.steps import Operand, Space, operand, own_operand, panel_samples
 from stitchpipe.engine.tiles import Own, native_grid
-from stitchpipe.resizing import Axes, adjoint_axes, gram_root_axes, position_weights, resize_axes
-from stitchpipe.rows import grid_of, rows_per_sample
+from stitchpipe.resizing import (
+    Maps,
+    adjoint_maps,
+    axes_of,
+    gram_root_maps,
+    n_positions,
+    position_weights,
+    resize_maps,
+)
+from stitchpipe.rows import rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +37,8 @@ if TYPE_CHECKING:
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.shift import Float64, Shift, Stored
     from stitchpipe.engine.steps import Pass
-    from stitchpipe.rows import Grid, View
+    from stitchpipe.resizing import Grid
+    from stitchpipe.rows import View
 
 
 class PassSums:
@@ -85,15 +94,15 @@ class PassSums:
         if home is None:
             rows = self._backend.empty(tuple(values.shape), self._plan.precision)
         else:
-            rows = home.slot(Operand(index, "native"), size, grid_of(self._plan.layers[index].shape))
+            rows = home.slot(Operand(index, "native"), size, self._plan.layers[index].grid)
         pooled = self._backend.zeros((len(rows), size)) if "pooled" in homes else None
         resized = [one for panel in self._panels for one in panel.resized(index, size)]
         for part in self._parts(rows):
             self._backend.fill(rows[part], values[part], self._channels[index][part])
             if ("positions", index) in self._sums:
                 self._sums["positions", index][part] += self._backend.sum_samples(rows[part])
-            for axes, slot in resized:
-                self._backend.resize(rows[part], axes, slot[part])
+            for maps, slot in resized:
+                self._backend.resize(rows[part], maps, slot[part])
             if pooled is not None:
                 pooled[part] = self._backend.mean_positions(rows[part])
         if pooled is not None:
@@ -153,14 +162,14 @@ class PassSums:
         flat = sums.reshape(len(sums), -1)
         native = native_grid(self._plan.layers[own.layer], own.view)
         if native != own.grid:
-            flat = flat * position_weights(native, own.grid).ravel()
-        return np.asarray(flat.sum(axis=1) / (self._n * prod(own.grid)))
+            flat = flat * position_weights(native, own.grid)
+        return np.asarray(flat.sum(axis=1) / (self._n * n_positions(own.grid)))
 
 
 def _summed(plan: Plan, own: Own) -> tuple[int, ...]:
     """Return the shape of a layer's sums under a view: one for each feature, and for each position of a row."""
     layer = plan.layers[own.layer]
-    return (plan.width(own.view, own.layer), *(grid_of(layer.shape) if own.view == "positions" else ()))
+    return (plan.width(own.view, own.layer), *(axes_of(layer.grid) if own.view == "positions" else ()))
 
 
 class _Panel:
@@ -186,16 +195,16 @@ class _Panel:
         """Return where the next `size` samples of an operand go, ``(columns, size, *grid)``."""
         start = self.held * self._per_sample
         rows = self._rows[self._columns[member], start : start + size * self._per_sample]
-        return rows.reshape(rows.shape[0], size, *grid)
+        return rows.reshape(rows.shape[0], size, *axes_of(grid))
 
-    def resized(self, index: int, size: int) -> list[tuple[Axes, Any]]:
+    def resized(self, index: int, size: int) -> list[tuple[Maps, Any]]:
         """Return what this grid needs of a layer that lives on another one: how it is mapped, and where it goes."""
-        native, work = grid_of(self._plan.layers[index].shape), self.space.work
+        native, work = self._plan.layers[index].grid, self.space.work
         found = []
         if self.holds(Operand(index, "resized")):
-            found.append((resize_axes(native, work), self.slot(Operand(index, "resized"), size, work)))
+            found.append((resize_maps(native, work), self.slot(Operand(index, "resized"), size, work)))
         if self.holds(Operand(index, "adjoint")):
-            found.append((adjoint_axes(native, work), self.slot(Operand(index, "adjoint"), size, work)))
+            found.append((adjoint_maps(native, work), self.slot(Operand(index, "adjoint"), size, work)))
         return found
 
     def columns(self, members: list[Operand]) -> Any:
@@ -209,7 +218,7 @@ class _Panel:
 
     def positions(self, rows: Any) -> Any:
         """Return an operand's rows with their positions apart, ``(columns, held, *work)``."""
-        return rows.reshape(rows.shape[0], self.held, *self.space.work)
+        return rows.reshape(rows.shape[0], self.held, *axes_of(self.space.work))
 
     def release(self) -> None:
         """Give the rows' memory back."""
@@ -273,7 +282,7 @@ class _OwnSum:
         if self._upsampled:
             rows = self.panel.positions(x)
             raised = self._backend.empty(tuple(rows.shape), self._precision)
-            self._backend.resize(rows, gram_root_axes(self.panel.space.work, self.own.grid), raised)
+            self._backend.resize(rows, gram_root_maps(self.panel.space.work, self.own.grid), raised)
             x = raised.reshape(x.shape[0], -1)
         self._backend.add_symmetric(self._total, x)
 

@@ -12,6 +12,7 @@ from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.jackknife import Centre, Interval, jackknife
+from stitchpipe.algebra.map_families import family_named
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs
@@ -52,7 +53,8 @@ class Request:
     indices
         Names by view: those that are computed from moments.
     maps
-        Where the fitted map of a pair is to be written, by the view it is fitted under.
+        Where fitted maps of a pair are to be written, by family (`stitchpipe.algebra.map_families.family_named`), by
+        the view they are fitted under.
     digests
         Content digests of the layers on the scored split, for the results.
     intervals
@@ -60,7 +62,7 @@ class Request:
     """
 
     indices: Mapping[View, tuple[str, ...]]
-    maps: Mapping[tuple[View, Pair], str]
+    maps: Mapping[tuple[View, Pair], Mapping[str, str]]
     digests: tuple[str, ...]
     intervals: bool
 
@@ -117,8 +119,8 @@ def finalise(
         for pair in chunk.pairs:
             fit = None if train is None else train.pair(pair)
             analysis = Analysis(scored.pair(pair), fit, _eps(plan, pair))
-            if (view, pair) in request.maps:
-                write_map(Path(request.maps[view, pair]), analysis.fitted())
+            for family, path in request.maps.get((view, pair), {}).items():
+                write_map(Path(path), analysis.fitted(*family_named(family)))
             _evaluate(found, pair, analysis, request.indices[view])
             # Maps are scored again without each leaf; whatever else was computed goes.
             kept[pair] = analysis.rescored(analysis.pair) if request.intervals else Analysis(analysis.pair)
@@ -144,7 +146,7 @@ def without_grid(plan: Plan, request: Request) -> list[dict[str, Any]]:
         undefined = UndefinedIndexError(
             status="no_common_grid",
             where=f"view '{view}'",
-            expected="two layers of images, or with the same positions",
+            expected="two layers that both have positions (images, tokens), or two vectors",
             found=f"samples of shapes {shapes[0]} and {shapes[1]}",
             remedy="Compare them under the view 'pooled'.",
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from stitchpipe.algebra.backends.numpy_backend import COPIED
 from stitchpipe.engine.steps import joined, operand, own_operand, panel_samples, space_width
 from stitchpipe.engine.tiles import width
+from stitchpipe.resizing import n_positions
 from stitchpipe.rows import rows_per_sample
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.description import Index
     from stitchpipe.engine.shapes import LayerShape
     from stitchpipe.engine.steps import Band, Blocks, Chunk, Operand, Pass, Space
-    from stitchpipe.rows import Grid
+    from stitchpipe.resizing import Grid
 
 Precision = Literal["float64", "float32"]
 
@@ -46,9 +47,10 @@ class Evaluation(NamedTuple):
     families: int = 1
 
     @classmethod
-    def of(cls, indices: Iterable[Index], *, intervals: bool) -> Evaluation:
-        """Return the evaluation of some indices."""
-        return cls(intervals, len({(index.family, index.parameter) for index in indices if index.held_out}))
+    def of(cls, indices: Iterable[Index], *, intervals: bool, maps: int = 0) -> Evaluation:
+        """Return the evaluation of some indices, and of so many kinds of maps that are wanted themselves."""
+        held_out = {(index.family, index.parameter) for index in indices if index.held_out}
+        return cls(intervals, len(held_out) + maps)
 
 
 MOMENTS_ONLY: Final = Evaluation()
@@ -214,17 +216,18 @@ def _sample_bytes(layer: LayerShape, kinds: set[tuple[str, str, Grid]], item: in
     values = prod(layer.shape)
     home = any((view, kind) == ("positions", "native") for view, kind, _ in kinds)
     flattened = any(view == "flatten" for view, _, _ in kinds)
-    between = max(
-        (
-            layer.shape[0] * max(work[0] * layer.shape[2], layer.shape[1] * work[1])
-            for _, kind, work in kinds
-            if kind != "native"
-        ),
-        default=0,
-    )
+    between = max((_between(layer, work) for _, kind, work in kinds if kind != "native"), default=0)
     widened = 4 * values if layer.itemsize == 2 else 0
     scratch = item * values * ((not home) + 2 * flattened)
     return 3 * layer.sample_bytes + scratch + max(widened, item * between)
+
+
+def _between(layer: LayerShape, work: Grid) -> int:
+    """Return how many numbers of a sample are formed between the axes of a resize, or copied for a dense one."""
+    if len(layer.grid) == len(work) == 2:
+        (height, wide), (to_height, to_wide) = layer.grid, work
+        return layer.shape[0] * max(to_height * wide, height * to_wide)
+    return width(layer, "positions") * (n_positions(layer.grid) + n_positions(work))
 
 
 def _chunk_bytes(

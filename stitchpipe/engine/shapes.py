@@ -5,6 +5,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
+
+from stitchpipe.rows import grid_of
+
+if TYPE_CHECKING:
+    from stitchpipe.resizing import Grid
 
 LEAVES = 20
 """Leaves of the merge tree per split at most, and groups of the jackknife: workers and memory never change them."""
@@ -23,6 +29,8 @@ class LayerShape:
         Of its dumps, one per split of the plan.
     chunk_samples
         How many samples are stored, read and checked as one.
+    tokens
+        The grid of ``(T, D)`` where its patches are not those of a square.
     """
 
     model: str
@@ -31,6 +39,12 @@ class LayerShape:
     shape: tuple[int, ...]
     itemsize: int
     chunk_samples: int = 1
+    tokens: Grid | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """Return the grid of its positions."""
+        return grid_of(self.shape, self.tokens)
 
     @property
     def sample_bytes(self) -> int:

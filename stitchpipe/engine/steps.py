@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from stitchpipe.engine.tiles import Own, Pair, Tile, apart_of, native_grid, owns_of, tiles_of, width
-from stitchpipe.rows import Grid, View, rows_per_sample
+from stitchpipe.resizing import Grid, n_positions
+from stitchpipe.rows import View, rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -200,7 +200,7 @@ def operand(
 def own_operand(layers: Sequence[LayerShape], own: Own) -> tuple[Grid, Operand]:
     """Return where a layer's own moments are formed, and from what: a downsampled layer there, others at home."""
     native = native_grid(layers[own.layer], own.view)
-    if prod(native) >= prod(own.grid) and native != own.grid:
+    if n_positions(native) >= n_positions(own.grid) and native != own.grid:
         return own.grid, Operand(own.layer, "resized")
     return native, Operand(own.layer, "native")
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING
 
-from stitchpipe.rows import Grid, View, grid_of, width_of
+from stitchpipe.resizing import Grid, n_positions
+from stitchpipe.rows import View, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -64,7 +64,7 @@ class Own:
 
 def native_grid(layer: LayerShape, view: View) -> Grid:
     """Return the grid on which a layer lives under a view: ``()`` where a row is an image."""
-    return grid_of(layer.shape) if view == "positions" else ()
+    return layer.grid if view == "positions" else ()
 
 
 def width(layer: LayerShape, view: View) -> int:
@@ -76,10 +76,9 @@ def width(layer: LayerShape, view: View) -> int:
 
 
 def comparable(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) -> frozenset[Pair]:
-    """Return the pairs that can be put on one grid: images are resized, tokens and vectors are not."""
-    grids = [native_grid(layer, view) for layer in layers]
-    kinds = ["image" if len(grid) == 2 else grid for grid in grids]
-    return frozenset(pair for pair in pairs if kinds[pair[0]] == kinds[pair[1]])
+    """Return the pairs that can be put on one grid: images and tokens are resized, vectors have no positions."""
+    placed = [bool(native_grid(layer, view)) for layer in layers]
+    return frozenset(pair for pair in pairs if placed[pair[0]] == placed[pair[1]])
 
 
 def tiles_of(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) -> list[Tile]:
@@ -96,7 +95,7 @@ def tiles_of(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) ->
         if own == grid:
             mutual[grid].update(((source, target), (target, source)))
         else:
-            work = grid if prod(own) >= prod(grid) else own
+            work = grid if n_positions(own) >= n_positions(grid) else own
             directed[grid, work].add((source, target))
     found = []
     for grid, wanted in sorted(mutual.items()):

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from stitchpipe.errors import ExplainedError
 from stitchpipe.graph.trace import TraceError, first_line, in_eval_mode, trace
+from stitchpipe.rows import grid_of, token_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from stitchpipe.resizing import Grid
 
 
 class LayerError(ExplainedError, ValueError):
@@ -34,11 +37,19 @@ class LayerInfo:
         Of one sample.
     is_cut
         Whether this value alone crosses to the rest of the network, so that the rest can run from it.
+    tokens
+        The grid of ``(T, D)`` where its patches are not those of a square.
     """
 
     name: str
     shape: tuple[int, ...]
     is_cut: bool
+    tokens: Grid | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """Return the grid of its positions."""
+        return grid_of(self.shape, self.tokens)
 
 
 class _Shapes(torch.fx.Interpreter):
@@ -90,7 +101,8 @@ def layers(network: nn.Module, example: Tensor) -> tuple[LayerInfo, ...]:
     for name, node in traced.outputs.items():
         shape = run.shapes.get(node.name, ())
         if len(shape) in {2, 3, 4} and shape[0] == len(images):
-            found.append(LayerInfo(name, shape[1:], traced.is_cut(node)))
+            tokens = token_grid(shape[1], (images.shape[2], images.shape[3])) if len(shape) == 3 else None
+            found.append(LayerInfo(name, shape[1:], traced.is_cut(node), tokens))
     return tuple(found)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOGITS = "logits"
 """The name under which an extractor returns the network's own output."""
+PENULTIMATE = "penultimate"
+"""Stands for what the network's last linear layer takes, whatever its name."""
 
 
 class Extractor(torch.fx.Interpreter):
@@ -109,16 +111,23 @@ def extractor(
     return Extractor(trace(network.eval()), names, keep)
 
 
-def tail(network: nn.Module, name: str) -> nn.Module:
+def tail(network: nn.Module, name: str, *, through: Sequence[str] | None = None) -> nn.Module:
     """Return what lies behind a layer: activations of that layer ``(n, …)`` → logits.
 
     The tail owns copies of the parameters it uses, frozen and in eval mode; the head is not in it, and neither
     `network` nor the activations handed to the tail are ever changed by it.
 
+    Parameters
+    ----------
+    through
+        Layers behind it: the tail then returns a tuple of their outputs and, last, the logits. `PENULTIMATE` is what
+        the last linear layer takes.
+
     Raises
     ------
     LayerError
-        No such layer, or other values cross beside it (a residual); the nearest cuts are named.
+        No such layer, or other values cross beside it (a residual); the nearest cuts are named. One of `through` is not
+        behind it, or the network has no linear layer.
     TraceError
         The network cannot be traced.
     """
@@ -137,14 +146,51 @@ def tail(network: nn.Module, name: str) -> nn.Module:
         return copied[one]
 
     nodes = list(traced.graph.nodes)
-    for one in nodes[nodes.index(node) + 1 :]:
+    behind = nodes[nodes.index(node) + 1 :]
+    wanted = [_behind(traced, layer, behind, name) for layer in through or ()]
+    kept: dict[torch.fx.Node, torch.fx.Node] = {}
+    for one in behind:
         if one.op == "output":
-            graph.output(torch.fx.map_arg(one.args[0], behind_cut))
+            last = torch.fx.map_arg(one.args[0], behind_cut)
+            if through is None:
+                graph.output(last)
+            else:
+                graph.output((*(kept[one] for one in wanted), last))
         elif one.op != "get_attr":
             # Copied even if nothing uses its value: an in-place operation does its work all the same.
             copied[one] = graph.node_copy(one, behind_cut)
+            if one in wanted:
+                kept[one] = graph.call_function(torch.clone, (copied[one],))
     module = copy.deepcopy(torch.fx.GraphModule(network, graph, f"{type(network).__name__}Tail"))
     return module.eval().requires_grad_(requires_grad=False)
+
+
+def _behind(traced: Traced, layer: str, behind: Sequence[torch.fx.Node], name: str) -> torch.fx.Node:
+    """Return the node of a layer that a tail runs through."""
+    node = _penultimate(traced) if layer == PENULTIMATE else _node(traced, layer)
+    if node not in behind:
+        raise LayerError(
+            where=f"layer '{layer}'",
+            expected=f"a layer behind '{name}'",
+            found="one before it",
+            remedy="Take a layer that the tail runs through.",
+        )
+    return node
+
+
+def _penultimate(traced: Traced) -> torch.fx.Node:
+    modules = dict(traced.network.named_modules())
+    for node in reversed(traced.graph.nodes):
+        if node.op == "call_module" and isinstance(modules.get(str(node.target)), nn.Linear):
+            taken = node.args[0]
+            if isinstance(taken, torch.fx.Node):
+                return taken
+    raise LayerError(
+        where=type(traced.network).__name__,
+        expected="a network that ends in a linear layer",
+        found="none",
+        remedy="Choose another objective than matching at the penultimate layer.",
+    )
 
 
 def _node(traced: Traced, name: str) -> torch.fx.Node:

@@ -1,23 +1,40 @@
 """Stitched networks: source activations, a stitching layer, the rest of the target network."""
 
-from stitchpipe.stitching.budget import Objective, TrainingBudget, TrainingCurve
+from stitchpipe.stitching.batches import Shelf
+from stitchpipe.stitching.budget import Autocast, Objective, TrainingBudget, TrainingCurve
 from stitchpipe.stitching.errors import DivergedError, StitchError
-from stitchpipe.stitching.evaluate import accuracy, relative_accuracy, stitched_activations, stitched_logits
+from stitchpipe.stitching.evaluate import all_logits, logits_of, stitched_activations, stitched_logits
+from stitchpipe.stitching.fidelity import Fidelity, accuracy, fidelity, relative_accuracy
 from stitchpipe.stitching.labels import labels_of
 from stitchpipe.stitching.layer import StitchingLayer
-from stitchpipe.stitching.task_loss import train_task_loss
+from stitchpipe.stitching.objectives import NEEDS_FOLLOWING, NEEDS_VALUES, Target
+from stitchpipe.stitching.room import stitches_at_once
+from stitchpipe.stitching.training import Training, groups, train, train_task_loss
 
 __all__ = [
+    "NEEDS_FOLLOWING",
+    "NEEDS_VALUES",
+    "Autocast",
     "DivergedError",
+    "Fidelity",
     "Objective",
+    "Shelf",
     "StitchError",
     "StitchingLayer",
+    "Target",
+    "Training",
     "TrainingBudget",
     "TrainingCurve",
     "accuracy",
+    "all_logits",
+    "fidelity",
+    "groups",
     "labels_of",
+    "logits_of",
     "relative_accuracy",
     "stitched_activations",
     "stitched_logits",
+    "stitches_at_once",
+    "train",
     "train_task_loss",
 ]

@@ -1,31 +1,30 @@
-"""Training batches of stored activations and labels, epoch after epoch."""
+"""Training batches of stored activations, epoch after epoch; a training that was stopped goes on at its batch."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from storage.batches import shuffled_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
-    from torch import Tensor
-
-    from stitchpipe.stitching.budget import TrainingBudget
     from storage import Representation
     from storage.batches import RowGroupReader
+
+Positions: TypeAlias = npt.NDArray[np.int64]
 
 WINDOW_ROW_GROUPS = 8
 """How many row groups are shuffled together. The order of samples, hence every number, depends on it."""
 
 HELD_BYTES = 256 * 2**20
-"""A source that takes no more than this is read once and kept. No number depends on it."""
+"""Sources that take no more than this are read once and kept. No number depends on it."""
 
 
 class HeldRowGroups:
@@ -45,21 +44,125 @@ def size_bytes(source: Representation) -> int:
     return prod(source.shape) * source.dtype.itemsize
 
 
-def training_batches(
-    source: Representation, labels: npt.NDArray[np.int64], budget: TrainingBudget
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield `budget.steps` batches: activations ``(n, …)`` float32 and labels ``(n,)``, shuffled anew each epoch.
+class Shelf:
+    """Representations in memory, shared by all trainings that read them; the longest unused ones go first.
 
-    A source of up to `HELD_BYTES` is read once; a larger one streams from the store in every epoch,
-    `WINDOW_ROW_GROUPS` shards at a time. The batches are the same.
+    Parameters
+    ----------
+    limit_bytes
+        Of all together. What does not fit on its own streams from the store in every epoch.
     """
-    reader: RowGroupReader = HeldRowGroups(source) if size_bytes(source) <= HELD_BYTES else source
-    rng = np.random.default_rng(budget.seed)
-    done = 0
-    while True:
-        epoch = shuffled_batches(reader, budget.batch_size, rng, window_row_groups=WINDOW_ROW_GROUPS)
-        for rows, values in epoch:
-            yield torch.from_numpy(values.astype(np.float32, copy=False)), torch.from_numpy(labels[rows])
-            done += 1
-            if done == budget.steps:
-                return
+
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self._limit = HELD_BYTES if limit_bytes is None else limit_bytes
+        self._held: OrderedDict[str, tuple[int, HeldRowGroups]] = OrderedDict()
+
+    def reader(self, source: Representation) -> RowGroupReader:
+        """Return the representation, in memory if it fits there."""
+        size, key = size_bytes(source), source.digest
+        if size > self._limit:
+            return source
+        if key not in self._held:
+            while self._held and size + sum(held for held, _ in self._held.values()) > self._limit:
+                self._held.popitem(last=False)
+            self._held[key] = (size, HeldRowGroups(source))
+        self._held.move_to_end(key)
+        return self._held[key][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a training stands in its samples.
+
+    Attributes
+    ----------
+    epoch
+        Its number, from 0.
+    generator
+        The state of the random generator when the epoch began.
+    done
+        Batches of the epoch that were handed out.
+    """
+
+    epoch: int
+    generator: Mapping[str, Any]
+    done: int
+
+    @classmethod
+    def start(cls, seed: int) -> Place:
+        """Return the place of the first batch."""
+        return cls(0, np.random.default_rng(seed).bit_generator.state, 0)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Batch:
+    """Some samples.
+
+    Attributes
+    ----------
+    number
+        Of the pass over the images that they were read from.
+    rows
+        Their positions in the store, ``[n]``.
+    values
+        Of each reader ``(n, …)``, as stored.
+    """
+
+    number: int
+    rows: Positions
+    values: Sequence[npt.NDArray[Any]]
+
+
+class Batches:
+    """Batches without end, of several representations of the same samples side by side.
+
+    Parameters
+    ----------
+    passes
+        For each pass over the images the readers that are walked side by side. Epochs take the passes in turn.
+    batch_size
+        Samples; the last batch of an epoch may have fewer.
+    place
+        Where to begin. Batches before it are read and left.
+
+    Notes
+    -----
+    Samples are shuffled anew in each epoch, `WINDOW_ROW_GROUPS` shards at a time, each read once. The order follows
+    from the place alone, and not from what is read: readers side by side give the same samples.
+    """
+
+    def __init__(self, passes: Sequence[Sequence[RowGroupReader]], batch_size: int, place: Place) -> None:
+        self._passes, self._batch_size, self._place = passes, batch_size, place
+        self._epoch = self._batches(skip=place.done)
+
+    @property
+    def place(self) -> Place:
+        """Return where the next batch is."""
+        return self._place
+
+    def _batches(self, skip: int = 0) -> Iterator[Batch]:
+        """Yield the batches of the epoch of the place, and go on to the next epoch's place."""
+        start = self._place
+        generators = [np.random.default_rng() for _ in self._passes[0]]
+        for generator in generators:
+            generator.bit_generator.state = dict(start.generator)
+        number = start.epoch % len(self._passes)
+        walks = [
+            shuffled_batches(reader, self._batch_size, generator, window_row_groups=WINDOW_ROW_GROUPS)
+            for reader, generator in zip(self._passes[number], generators, strict=True)
+        ]
+        for done, parts in enumerate(zip(*walks, strict=True), start=1):
+            if done > skip:
+                self._place = Place(start.epoch, start.generator, done)
+                yield Batch(number, parts[0][0], [values for _, values in parts])
+        self._place = Place(start.epoch + 1, generators[0].bit_generator.state, 0)
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> Batch:
+        """Return the next batch, of the next epoch where this one is through."""
+        for batch in self._epoch:
+            return batch
+        self._epoch = self._batches()
+        return next(self._epoch)

@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias, get_args
 
 from stitchpipe.stitching.errors import StitchError
 
-Objective: TypeAlias = Literal["hard_labels"]
+Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", "fula", "penultimate"]
+Autocast: TypeAlias = Literal["none", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,13 @@ class TrainingBudget:
     seed
         Of the order of samples, at least 0.
     objective
-        ``hard_labels``: cross-entropy with the labels.
+        What is minimised, see `stitchpipe.stitching.objectives`.
+    autocast
+        ``bfloat16`` runs layer and tail in mixed precision; weights and Adam's moments stay float32.
+    compiled
+        Let `torch.compile` fuse the tail; other last digits.
+    augmented
+        Whether epochs go through augmented passes over the images, one after the other.
 
     Raises
     ------
@@ -44,6 +51,9 @@ class TrainingBudget:
     weight_decay: float = 1e-5
     seed: int = 0
     objective: Objective = "hard_labels"
+    autocast: Autocast = "none"
+    compiled: bool = False
+    augmented: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0), ("weight_decay", 0.0)):
@@ -52,8 +62,9 @@ class TrainingBudget:
                 raise _out_of_range(name, f"a finite number of at least {least}", value)
         if not 0.0 < self.learning_rate < inf:
             raise _out_of_range("learning_rate", "a finite number above 0", self.learning_rate)
-        if self.objective not in get_args(Objective):
-            raise _out_of_range("objective", f"one of {', '.join(get_args(Objective))}", self.objective)
+        for name, known in (("objective", get_args(Objective)), ("autocast", get_args(Autocast))):
+            if getattr(self, name) not in known:
+                raise _out_of_range(name, f"one of {', '.join(known)}", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a stitched network makes of a split: its representations, its logits, its accuracy."""
+"""What a stitched network makes of a split: its representations and its logits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from stitchpipe.stitching.errors import DivergedError, StitchError
-from stitchpipe.stitching.labels import check_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from stitchpipe.stitching.layer import StitchingLayer
     from storage import Representation
@@ -55,11 +54,7 @@ def stitched_logits(tail: nn.Module, blocks: Iterable[Tensor]) -> npt.NDArray[np
     DivergedError
         A logit is not finite.
     """
-    tail.eval()
-    parts = []
-    for block in blocks:
-        with torch.inference_mode():
-            parts.append(tail(block.clone()).float().cpu().numpy())
+    parts = [logits_of(tail, block) for block in blocks]
     if not parts:
         raise StitchError(
             where="stitched representation",
@@ -67,6 +62,18 @@ def stitched_logits(tail: nn.Module, blocks: Iterable[Tensor]) -> npt.NDArray[np
             found="none",
             remedy="Take the blocks anew: an iterator can be used once.",
         )
+    return all_logits(parts)
+
+
+def logits_of(tail: nn.Module, block: Tensor) -> npt.NDArray[np.float32]:
+    """Return the logits ``[n, classes]`` of one block; it keeps its values. `tail` is put in eval mode."""
+    tail.eval()
+    with torch.inference_mode():
+        return np.asarray(tail(block.clone()).float().cpu().numpy())
+
+
+def all_logits(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Return the logits of all blocks; `DivergedError` where one is not finite."""
     logits = np.concatenate(parts)
     if not np.isfinite(logits).all():
         raise DivergedError(
@@ -76,30 +83,3 @@ def stitched_logits(tail: nn.Module, blocks: Iterable[Tensor]) -> npt.NDArray[np
             remedy="Look at the size of the map's weights: its training may have diverged.",
         )
     return logits
-
-
-def accuracy(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
-    """Return the share of samples whose largest logit is their label's, in [0, 1]; the first of equals counts.
-
-    Raises
-    ------
-    StitchError
-        Not one label per row of logits, or a label that no logit stands for.
-    """
-    if len(logits) == 0 or labels.shape != logits.shape[:1]:
-        raise StitchError(
-            where="accuracy",
-            expected="one label per row of logits, at least one",
-            found=f"labels of shape {labels.shape}, logits of shape {logits.shape}",
-            remedy="Take both from the same split, in the order of the store.",
-        )
-    check_classes(labels, logits.shape[1])
-    return float((logits.argmax(axis=1) == labels).mean())
-
-
-def relative_accuracy(stitched: float, native: float) -> float | None:
-    """Return stitched accuracy over the target network's own; None where that network is never right.
-
-    May exceed 1: a stitched network can be better than its target.
-    """
-    return stitched / native if native > 0.0 else None

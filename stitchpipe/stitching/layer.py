@@ -1,4 +1,4 @@
-"""The stitching layer: an affine map of features, applied at every position of the target's grid."""
+"""The stitching layer: positions are brought to the target's grid, then features are mapped, affinely, at each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor, nn
 
 from stitchpipe.algebra.maps import AffineMap
+from stitchpipe.resizing import Grid, axes_of, n_positions, resize_maps
+from stitchpipe.rows import grid_label, grid_of
 from stitchpipe.stitching.errors import StitchError
 
 if TYPE_CHECKING:
@@ -23,34 +25,50 @@ class StitchingLayer(nn.Module):
     """Source activations → what the target's tail takes (Balogh and Jelasity 2025).
 
     Images ``(n, p, H, W)`` are resized to the target's grid (bilinear, half-pixel centres, no antialiasing), then
-    mapped by a 1×1 convolution with bias; tokens ``(n, T, p)`` and vectors ``(n, p)`` by a linear layer.
+    mapped by a 1×1 convolution with bias; tokens ``(n, T, p)`` of as many patches and vectors ``(n, p)`` by a linear
+    layer. Between images and tokens, and between tokens on other grids, patches are resized like an image. What
+    stands for no place is handed on where the source has as many such tokens; otherwise it is the mean over the
+    source's patches, and dropped where the target is an image (`stitchpipe.resizing`).
 
     Parameters
     ----------
     source_shape, target_shape
-        Of one sample, of the same layout.
+        Of one sample.
     weight
         ``[q, p]``, float32; copied.
     bias
         ``[q]``, float32; copied.
+    grids
+        Of source and target. Default: those of the shapes, tokens being those of a square.
 
     Attributes
     ----------
     p, q
         Width of source and target.
-    grid
-        ``(H', W')`` of images, else None.
 
     Raises
     ------
     StitchError
-        The layouts differ, token counts do, or the weights do not fit them.
+        One side alone is a vector, or the weights do not fit the shapes.
+
+    Notes
+    -----
+    Time O(n·p·q·positions) for the map, and O(n·p·positions·positions') for resizing tokens.
     """
 
-    def __init__(self, source_shape: Shape, target_shape: Shape, weight: Tensor, bias: Tensor) -> None:
+    def __init__(
+        self,
+        source_shape: Shape,
+        target_shape: Shape,
+        weight: Tensor,
+        bias: Tensor,
+        *,
+        grids: tuple[Grid, Grid] | None = None,
+    ) -> None:
         super().__init__()
-        _check_layouts(source_shape, target_shape)
         self.source_shape, self.target_shape = tuple(source_shape), tuple(target_shape)
+        self.grids = grids or (grid_of(self.source_shape), grid_of(self.target_shape))
+        _check_layouts(self.source_shape, self.target_shape, self.grids)
         self.p, self.q = _width(source_shape), _width(target_shape)
         if weight.shape != (self.q, self.p) or bias.shape != (self.q,):
             raise StitchError(
@@ -59,12 +77,15 @@ class StitchingLayer(nn.Module):
                 found=f"{tuple(weight.shape)} and {tuple(bias.shape)}",
                 remedy="Take the map that was fitted between these two layers, at the positions of the target.",
             )
-        self.grid = self.target_shape[1:] if len(target_shape) == 3 else None
+        self._resize: Tensor | None
+        self.register_buffer("_resize", _dense_resize(*self.grids), persistent=False)
         self.weight = nn.Parameter(weight.detach().clone())
         self.bias = nn.Parameter(bias.detach().clone())
 
     @classmethod
-    def random(cls, source_shape: Shape, target_shape: Shape, *, seed: int) -> StitchingLayer:
+    def random(
+        cls, source_shape: Shape, target_shape: Shape, *, seed: int, grids: tuple[Grid, Grid] | None = None
+    ) -> StitchingLayer:
         """Start at random: weights and bias uniform within ±1/√p, as torch initialises a 1×1 convolution.
 
         The numbers follow from `seed` alone; torch's global generator is neither used nor moved.
@@ -74,10 +95,12 @@ class StitchingLayer(nn.Module):
         bound = 1 / math.sqrt(p)
         weight = torch.empty(q, p).uniform_(-bound, bound, generator=generator)
         bias = torch.empty(q).uniform_(-bound, bound, generator=generator)
-        return cls(source_shape, target_shape, weight, bias)
+        return cls(source_shape, target_shape, weight, bias, grids=grids)
 
     @classmethod
-    def identity(cls, source_shape: Shape, target_shape: Shape) -> StitchingLayer:
+    def identity(
+        cls, source_shape: Shape, target_shape: Shape, *, grids: tuple[Grid, Grid] | None = None
+    ) -> StitchingLayer:
         """Start at the identity; `StitchError` unless source and target are equally wide."""
         p, q = _width(source_shape), _width(target_shape)
         if p != q:
@@ -87,13 +110,20 @@ class StitchingLayer(nn.Module):
                 found=f"widths {p} and {q}",
                 remedy="Start at random or from direct matching.",
             )
-        return cls(source_shape, target_shape, torch.eye(q), torch.zeros(q))
+        return cls(source_shape, target_shape, torch.eye(q), torch.zeros(q), grids=grids)
 
     @classmethod
-    def from_map(cls, source_shape: Shape, target_shape: Shape, fitted: AffineMap) -> StitchingLayer:
+    def from_map(
+        cls,
+        source_shape: Shape,
+        target_shape: Shape,
+        fitted: AffineMap,
+        *,
+        grids: tuple[Grid, Grid] | None = None,
+    ) -> StitchingLayer:
         """Apply a fitted map, rounded to float32; `StitchError` unless its widths are the layers'."""
-        weight = torch.from_numpy(np.array(fitted.W, dtype=np.float32))
-        return cls(source_shape, target_shape, weight, torch.from_numpy(np.array(fitted.b, dtype=np.float32)))
+        weight, bias = (torch.from_numpy(np.array(one, dtype=np.float32)) for one in (fitted.W, fitted.b))
+        return cls(source_shape, target_shape, weight, bias, grids=grids)
 
     def to_map(self) -> AffineMap:
         """Return the layer as a map, in float64.
@@ -119,24 +149,46 @@ class StitchingLayer(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(n, q, H', W')``, ``(n, T, q)`` or ``(n, q)``."""
-        if self.grid is None:
+        """Return ``(n, q, H', W')``, ``(n, T', q)`` or ``(n, q)``."""
+        source, target = self.grids
+        if len(source) == len(target) == 2:
+            if source != target:
+                x = F.interpolate(x, size=target, mode="bilinear", align_corners=False, antialias=False)
+            return F.conv2d(x, self.weight[:, :, None, None], self.bias)
+        if self._resize is None:
             return F.linear(x, self.weight, self.bias)
-        if tuple(x.shape[2:]) != self.grid:
-            x = F.interpolate(x, size=self.grid, mode="bilinear", align_corners=False, antialias=False)
-        return F.conv2d(x, self.weight[:, :, None, None], self.bias)
+        rows = x.flatten(2).transpose(1, 2) if len(source) == 2 else x
+        mapped = F.linear(self._resize @ rows, self.weight, self.bias)
+        return mapped if len(target) == 3 else mapped.transpose(1, 2).unflatten(2, target)
+
+
+def _dense_resize(source: Grid, target: Grid) -> Tensor | None:
+    """Return the map of positions ``[positions', positions]`` where tokens are put on another grid."""
+    if source == target or len(source) == len(target) == 2:
+        return None
+    (dense,) = resize_maps(source, target)
+    return torch.from_numpy(np.array(dense, dtype=np.float32))
 
 
 def _width(shape: Shape) -> int:
     return shape[0] if len(shape) == 3 else shape[-1]
 
 
-def _check_layouts(source: Shape, target: Shape) -> None:
-    tokens_differ = len(source) == 2 and source[0] != target[0]
-    if len(source) not in (1, 2, 3) or len(source) != len(target) or tokens_differ:
+def _check_layouts(source: Shape, target: Shape, grids: tuple[Grid, Grid]) -> None:
+    where = "stitching layer"
+    if bool(grids[0]) != bool(grids[1]):
         raise StitchError(
-            where="stitching layer",
-            expected="source and target of one layout: images (C, H, W), equally many tokens (T, D), or vectors (D,)",
-            found=f"shapes {tuple(source)} and {tuple(target)}",
-            remedy="Choose layers of one layout.",
+            where=where,
+            expected="source and target with positions, images (C, H, W) or tokens (T, D), or two vectors (D,)",
+            found=f"shapes {source} and {target}",
+            remedy="Choose layers that both have positions, or both have none.",
         )
+    for shape, grid in zip((source, target), grids, strict=True):
+        positions = shape[1:] if len(shape) == 3 else shape[:-1]
+        if positions != axes_of(grid):
+            raise StitchError(
+                where=where,
+                expected=f"a grid of the {n_positions(positions)} positions of samples of shape {shape}",
+                found=grid_label(grid),
+                remedy="Leave the grid out, or give that of this layer.",
+            )

@@ -17,11 +17,23 @@ LATE = 1 / 3
 """From which difference in relative depth (0 the first layer, 1 the last) a stitch counts as late → early."""
 
 PAIR = ["source_model", "source_layer", "target_model", "target_layer"]
-BUDGET = ["init", "objective", "seed", "steps"]
+BUDGET = [
+    "init",
+    "objective",
+    "seed",
+    "steps",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "augmented",
+    "precision",
+]
 STITCH = [*PAIR, "method", *BUDGET]
 MEASURES = (
     "stitch_accuracy",
     "stitch_relative_accuracy",
+    "stitch_agreement",
+    "stitch_kl",
     "ood_mahalanobis",
     "ood_knn",
     "ood_frechet",

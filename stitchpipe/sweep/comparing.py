@@ -107,7 +107,7 @@ def fit_maps(
     maps = _missing_maps(sweep, folder, ends)
     for _ in carry_out(EngineRun(sweep, folder, ends, Wanted(maps=maps)), scheduler, report):
         pass
-    return {"maps": len(maps)}
+    return {"maps": sum(map(len, maps.values()))}
 
 
 def _tables(sweep: Sweep, view: str | None) -> list[Compare]:
@@ -122,12 +122,12 @@ def _tables(sweep: Sweep, view: str | None) -> list[Compare]:
     return tables
 
 
-def _missing_maps(sweep: Sweep, folder: Folder, ends: Ends) -> dict[Pair, str]:
-    """Return where the maps that the stitches need are to be written, by pair, for those not there yet."""
-    needed: dict[Pair, str] = {}
+def _missing_maps(sweep: Sweep, folder: Folder, ends: Ends) -> dict[Pair, dict[str, str]]:
+    """Return where the maps that the stitches need are to be written, by pair and family, for those not there yet."""
+    needed: dict[Pair, dict[str, str]] = {}
     for job in jobs(sweep, layer_table(sweep, folder)):
-        if job.needs_direct_map:
-            path = folder.map(map_key(sweep, ends[job.source], ends[job.target]))
+        if job.map is not None:
+            path = folder.map(map_key(sweep, ends[job.source], ends[job.target], job.map))
             if not path.exists():
-                needed[job.source, job.target] = str(path)
+                needed.setdefault((job.source, job.target), {})[job.map] = str(path)
     return needed

@@ -9,20 +9,25 @@ from stitchpipe import capture
 from stitchpipe.config import ConfigError, Model, Sweep
 from stitchpipe.location import record_location
 from stitchpipe.models import load_weights
+from stitchpipe.sweep.controls import dump_codes, dump_permuted
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
-from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network, splits
+from stitchpipe.sweep.ingested import ingested_representation
+from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network
+from stitchpipe.sweep.passes import images_of
 from stitchpipe.sweep.planning import declared_toml
 from stitchpipe.sweep.progress import Report, silent
 from stitchpipe.sweep.room import demand_room, max_rows, settings
 from stitchpipe.sweep.training import declaration
 from stitchpipe.wholefile import write_whole
-from storage import open_store
+from storage import Address, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
     from stitchpipe.data import ImageSplit
-    from storage import Split, Store
+    from storage import Representation, Split, Store
 
 
 def dump(
@@ -35,6 +40,8 @@ def dump(
     report: Report = silent,
 ) -> dict[str, Any]:
     """Write the chosen layers of `model` on `split` to the store and seal them; return the dump's record.
+
+    `split` may be an augmented pass, as ``train+1``, and the model a control, which is written by one process.
 
     A sealed dump is skipped, an interrupted one goes on at the row groups that are missing. `part` is ``(k, n)`` where
     n processes or machines share the dump: each writes its range of row groups, and whoever is last seals. `report`
@@ -49,15 +56,17 @@ def dump(
     """
     demand_kept(sweep)
     declared = sweep.model(model)
-    net = load_network(sweep, folder, declared)
-    fix_threads(sweep)
-    images = splits(sweep.data)[split]
     demand_room(sweep, folder)
     record_location(folder.root, folder.store_of(sweep))
     store = open_store(folder.store_of(sweep), mode="a")
-    add_split(sweep, store, images)
     write_whole(folder.declaration, declared_toml(sweep).encode())
     names = [info.name for info in layer_table(sweep, folder)[model]]
+    if declared.control is not None:
+        return _dump_control(sweep, folder, store, declared, split, names)
+    net = load_network(sweep, folder, declared)
+    fix_threads(sweep)
+    images = images_of(sweep, split)
+    add_split(sweep, store, images)
     done = capture.dump(
         net,
         images,
@@ -71,7 +80,7 @@ def dump(
         on_row_group=report,
     )
     record = {
-        "declaration": dump_declaration(sweep, declared),
+        "declaration": dump_declaration(sweep, declared, split),
         "fingerprint": done.fingerprint,
         "layers": names,
         **{key: value for key, value in asdict(done).items() if key not in {"fingerprint", "layers"}},
@@ -79,6 +88,41 @@ def dump(
     if done.sealed:
         write_record(folder.dump_record(model, split), record)
     return record
+
+
+def _dump_control(
+    sweep: Sweep, folder: Folder, store: Store, declared: Model, split: str, names: Sequence[str]
+) -> dict[str, Any]:
+    """Write a control's layers on a split; return its record."""
+    control = declared.control
+    if control is None:
+        raise ValueError(f"model '{declared.name}' is no control")
+    where = add_split(sweep, store, images_of(sweep, split)) if sweep.data.kind != "store" else None
+    where = where or store.split(sweep.data.label, split)
+    if control.kind == "random_codes":
+        done = dump_codes(store, where, declared, control, sweep.dump.dtype)
+    else:
+        of = sweep.model(control.of)
+        sources = {layer: stored(sweep, folder, store, of, layer, split) for layer in names}
+        done = dump_permuted(store, where, declared, control, sources)
+    record = {
+        "declaration": dump_declaration(sweep, declared, split),
+        "fingerprint": done.fingerprint,
+        "layers": list(names),
+        "n_samples": where.n_samples,
+    }
+    write_record(folder.dump_record(declared.name, split), record)
+    return record
+
+
+def stored(
+    sweep: Sweep, folder: Folder, store: Store, declared: Model, layer: str, split: str
+) -> Representation:
+    """Open one layer of a model on a split: as the sweep's dump recorded it, or as it was ingested."""
+    if declared.ingested:
+        return ingested_representation(sweep, store, declared, layer, split)
+    address = Address(sweep.data.label, split, declared.name, layer)
+    return store.representation(address, fingerprint=fingerprint(sweep, folder, declared.name, split))
 
 
 def demand_kept(sweep: Sweep) -> None:
@@ -158,7 +202,7 @@ def fingerprint(sweep: Sweep, folder: Folder, model: str, split: str) -> str:
     """
     record = read_record(folder.dump_record(model, split))
     declared = sweep.model(model)
-    if record is None or record["declaration"] != dump_declaration(sweep, declared):
+    if record is None or record["declaration"] != dump_declaration(sweep, declared, split):
         raise ConfigError(
             where=f"model '{model}', split '{split}'",
             expected="activations dumped as this sweep declares them",
@@ -168,12 +212,16 @@ def fingerprint(sweep: Sweep, folder: Folder, model: str, split: str) -> str:
     return str(record["fingerprint"])
 
 
-def dump_declaration(sweep: Sweep, declared: Model) -> str:
-    """Return the key of what the sweep file says about a dump."""
+def dump_declaration(sweep: Sweep, declared: Model, split: str) -> str:
+    """Return the key of what the sweep file says about a dump; augmentation counts where there is some."""
+    plain = {"codec", "chunk_kib", "shard_mib", "keep", "augment"}
+    control = declared.control
     return key_of(
         declared.model_dump(mode="json", exclude={"name", "ingested", "fingerprints"}),
-        sweep.dump.model_dump(mode="json", exclude={"codec", "chunk_kib", "shard_mib", "keep"}),
+        sweep.dump.model_dump(mode="json", exclude=plain),
         sweep.data.model_dump(mode="json"),
+        sweep.dump.augment.model_dump(mode="json", exclude={"passes"}) if "+" in split else None,
+        dump_declaration(sweep, sweep.model(control.of), split) if control and control.of else None,
     )
 
 

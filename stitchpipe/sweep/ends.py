@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-from stitchpipe.sweep.dumping import fingerprint
+from stitchpipe.rows import grid_of, token_grid
+from stitchpipe.sweep.dumping import stored
 from stitchpipe.sweep.folder import Folder, key_of, opened_store
-from stitchpipe.sweep.ingested import ingested_representation
 from stitchpipe.sweep.networks import TEST, TRAIN
 from storage import Address, Representation, Store, check_pairing
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from stitchpipe.config import Compare, Sweep
+    from stitchpipe.resizing import Grid
     from stitchpipe.rows import View
     from stitchpipe.sweep.jobs import Job, LayerName
 
 ALGEBRA_VERSION = 2
 """Raised when the same representations would give other indices or maps."""
-STITCH_VERSION = 1
+STITCH_VERSION = 2
 """Raised when the same stitch would give other numbers."""
 STITCH_VIEW: View = "positions"
 """A 1×1 convolution acts on every position: its least-squares map is fitted on positions."""
@@ -87,6 +88,13 @@ class End(Generic[Known]):
     test: Known
 
     @property
+    def grid(self) -> Grid:
+        """Return the grid of the layer's positions."""
+        shape, image = self.test.shape[1:], self.test.identity.get("image_size")
+        tokens = token_grid(shape[0], (image[0], image[1])) if image and len(shape) == 2 else None
+        return grid_of(shape, tokens)
+
+    @property
     def digests(self) -> tuple[str, str]:
         """Return the content digests on the two splits."""
         return (self.train.digest, self.test.digest)
@@ -122,11 +130,7 @@ def open_representation(
     sweep: Sweep, folder: Folder, store: Store, name: LayerName, split: str
 ) -> Representation:
     """Open one layer on one split: as the sweep's dump recorded it, or as it was ingested."""
-    declared = sweep.model(name.model)
-    if declared.ingested:
-        return ingested_representation(sweep, store, declared, name.layer, split)
-    address = Address(sweep.data.label, split, name.model, name.layer)
-    return store.representation(address, fingerprint=fingerprint(sweep, folder, name.model, split))
+    return stored(sweep, folder, store, sweep.model(name.model), name.layer, split)
 
 
 def pair_keys(sweep: Sweep, ends: Ends, table: Compare) -> dict[tuple[LayerName, LayerName], str]:
@@ -148,13 +152,13 @@ def pair_keys(sweep: Sweep, ends: Ends, table: Compare) -> dict[tuple[LayerName,
     return {(x, y): key_of(sides[x], sides[y], *rest) for x in ends for y in ends}
 
 
-def map_key(sweep: Sweep, source: End[Contents], target: End[Contents]) -> str:
-    """Return the key of the least-squares map of a pair, fitted on the training split."""
+def map_key(sweep: Sweep, source: End[Contents], target: End[Contents], family: str) -> str:
+    """Return the key of a least-squares map of a pair, fitted on the training split."""
     return "dm-" + key_of(
         source.train.digest,
         target.train.digest,
         source.train.sample_digest,
-        STITCH_VIEW,
+        (STITCH_VIEW, source.grid, target.grid, family),
         sweep.run.products,
         sweep.run.backend,
         ALGEBRA_VERSION,
@@ -173,7 +177,7 @@ def stitch_key(sweep: Sweep, job: Job, ends: Ends) -> str:
         target.digests,
         target.test.fingerprint,
         sweep.ood.model_dump(),
-        (sweep.run.products, sweep.run.backend) if job.needs_direct_map else None,
+        (sweep.run.products, sweep.run.backend) if job.map is not None else None,
         STITCH_VERSION,
     )
 

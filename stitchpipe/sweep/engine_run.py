@@ -54,14 +54,14 @@ class Wanted:
     pairs, indices
         By view.
     maps
-        Where maps are to be written, by pair.
+        Where maps are to be written, by pair and family.
     keys
         Of the numbers of every pair, by view.
     """
 
     pairs: Mapping[View, frozenset[Pair]] = field(default_factory=dict)
     indices: Mapping[View, tuple[str, ...]] = field(default_factory=dict)
-    maps: Mapping[Pair, str] = field(default_factory=dict)
+    maps: Mapping[Pair, Mapping[str, str]] = field(default_factory=dict)
     keys: Mapping[View, Mapping[Pair, str]] = field(default_factory=dict)
 
     def all_pairs(self) -> dict[View, frozenset[Pair]]:
@@ -110,6 +110,7 @@ def _shapes(ends: Ends, wanted: Wanted) -> tuple[tuple[LayerShape, ...], tuple[S
             end.test.shape[1:],
             end.test.dtype.itemsize,
             max(one.chunk_rows for one in side),
+            end.grid if len(end.grid) == 3 else None,
         )
         for end, side in zip(ends.values(), sides, strict=True)
     )
@@ -303,14 +304,15 @@ class EngineRun:
             evaluation=Evaluation.of(
                 (index_named(name) for names in indices.values() for name in names),
                 intervals=self.sweep.certainty.intervals,
+                maps=len({family for by_family in self._wanted.maps.values() for family in by_family}),
             ),
             backend=run.backend,
         )
         request = Request(
             indices={view: indices.get(view, ()) for view in unfinished.planned},
             maps={
-                (STITCH_VIEW, (self._place[source], self._place[target])): path
-                for (source, target), path in self._wanted.maps.items()
+                (STITCH_VIEW, (self._place[source], self._place[target])): by_family
+                for (source, target), by_family in self._wanted.maps.items()
             },
             digests=self._digests,
             intervals=self.sweep.certainty.intervals,

@@ -76,6 +76,14 @@ class Folder:
         """Return the record of the comparison that is in work."""
         return self.root / "comparison.json"
 
+    def curve(self, key: str) -> Path:
+        """Return where the losses of a training are kept, with its budget."""
+        return self.root / "curves" / f"{key}.json"
+
+    def checkpoint(self, key: str) -> Path:
+        """Return where the state of a training is kept while it lasts."""
+        return self.root / "checkpoints" / f"{key}.safetensors"
+
     def map(self, key: str) -> Path:
         """Return where a fitted map is kept."""
         return self.root / "maps" / f"{key}.safetensors"

@@ -11,6 +11,9 @@ from stitchpipe.graph import LayerInfo
 from stitchpipe.rows import width_of
 from stitchpipe.stitching import TrainingBudget
 
+AFFINE = "affine"
+"""The family of direct matching proper."""
+
 LayerTable = Mapping[str, Sequence[LayerInfo]]
 
 
@@ -27,18 +30,28 @@ class LayerName:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One stitch to make; `init` and `budget` are those of a training, None for direct matching."""
+    """One stitch to make.
+
+    Attributes
+    ----------
+    map
+        Family of the least-squares map that it is, or begins with; None where it needs none.
+    init, budget
+        Of a training; None for direct matching.
+    """
 
     source: LayerName
     target: LayerName
-    method: str
+    map: str | None = None
     init: str | None = None
     budget: TrainingBudget | None = None
 
     @property
-    def needs_direct_map(self) -> bool:
-        """Return whether the least-squares map of the pair is wanted."""
-        return self.method == "dm" or self.init == "dm"
+    def method(self) -> str:
+        """Return ``tlm``, ``dm``, or ``dm_ridge(0.1)`` and the like of other maps than affine ones."""
+        if self.budget is not None:
+            return "tlm"
+        return "dm" if self.map == AFFINE else f"dm_{self.map}"
 
 
 def all_layers(table: LayerTable) -> list[LayerName]:
@@ -76,12 +89,12 @@ def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
 
 
 def _demand_network(sweep: Sweep, target: LayerName, where: str) -> None:
-    if sweep.model(target.model).ingested:
-        networks = [model.name for model in sweep.models if not model.ingested]
+    if not sweep.model(target.model).has_network:
+        networks = [model.name for model in sweep.models if model.has_network]
         raise ConfigError(
             where=f"{where}.targets",
             expected="layers of models with a network: what follows the stitch is run",
-            found=f"{target}, of which there are only ingested activations",
+            found=f"{target}, of which there are only activations",
             remedy=f"Stitch it as a source; targets can be of {', '.join(networks) or 'no model of this sweep'}.",
         )
 
@@ -120,7 +133,7 @@ def _paired(declared: Stitch, source: LayerName, target: LayerName) -> bool:
 
 def _expand(declared: Stitch, source: LayerName, target: LayerName) -> list[Job]:
     if declared.method == "dm":
-        return [Job(source, target, "dm")]
+        return [Job(source, target, family) for family in declared.maps]
     budgets = [
         TrainingBudget(
             steps=declared.steps,
@@ -128,21 +141,35 @@ def _expand(declared: Stitch, source: LayerName, target: LayerName) -> list[Job]
             learning_rate=declared.learning_rate,
             weight_decay=declared.weight_decay,
             seed=seed,
+            objective=objective,
+            autocast=declared.autocast,
+            compiled=declared.compiled,
+            augmented=declared.augmented,
         )
+        for objective in declared.objectives
         for seed in declared.seeds
     ]
-    return [Job(source, target, "tlm", init, budget) for init in declared.init for budget in budgets]
+    return [
+        Job(source, target, AFFINE if init == "dm" else None, init, budget)
+        for init in declared.init
+        for budget in budgets
+    ]
 
 
 def _check(job: Job, table: LayerTable, where: str) -> None:
     source, target = _info(table, job.source), _info(table, job.target)
     if not target.is_cut:
-        cuts = [info.name for info in table[job.target.model] if info.is_cut]
+        known = [info.name for info in table[job.target.model]]
+        place = known.index(job.target.layer)
+        cuts = sorted(
+            (info.name for info in table[job.target.model] if info.is_cut),
+            key=lambda name: abs(known.index(name) - place),
+        )
         raise ConfigError(
             where=where,
             expected="targets where a single value crosses, so that the rest of the network can run alone",
             found=f"{job.target}, which a residual crosses",
-            remedy=f"Of the dumped layers these can be targets: {', '.join(cuts) or 'none'}.",
+            remedy=f"Of the dumped layers these can be targets, nearest first: {', '.join(cuts[:6]) or 'none'}.",
         )
     p, q = width_of(source.shape, "positions"), width_of(target.shape, "positions")
     if job.init == "identity" and p != q:
@@ -152,12 +179,12 @@ def _check(job: Job, table: LayerTable, where: str) -> None:
             found=f"{job.source} of width {p} into {job.target} of width {q}",
             remedy="Take init 'random' or 'dm' there, or narrow the globs.",
         )
-    if len(source.shape) != len(target.shape):
+    if bool(source.grid) != bool(target.grid):
         raise ConfigError(
             where=where,
-            expected="source and target of one layout: images, tokens or vectors",
+            expected="source and target that both have positions (images, tokens), or two vectors",
             found=f"{job.source} of shape {source.shape} into {job.target} of shape {target.shape}",
-            remedy="Narrow the globs to layers of one layout.",
+            remedy="Narrow the globs to layers of one kind.",
         )
 
 

@@ -12,6 +12,7 @@ from stitchpipe.config import ConfigError, Data, Model, Sweep
 from stitchpipe.data import ImageSplit, load_splits
 from stitchpipe.graph import LayerInfo, layers, select
 from stitchpipe.models import build
+from stitchpipe.sweep.controls import control_layers
 from stitchpipe.sweep.ingested import SPLITS, TEST, TRAIN, ingested_layers
 
 if TYPE_CHECKING:
@@ -95,13 +96,20 @@ def layer_table(sweep: Sweep, folder: Folder | None = None) -> dict[str, tuple[L
     """
     table = {}
     for declared in sweep.models:
+        if declared.control is not None:
+            continue
         if declared.ingested:
             known = ingested_layers(sweep, folder, declared)
         else:
             known = layers(network(sweep, declared), splits(sweep.data)[TEST].batch([0]))
         chosen = set(select(known, sweep.layer_globs(declared)))
         table[declared.name] = tuple(info for info in known if info.name in chosen)
-    return table
+    for declared in sweep.models:
+        if declared.control is not None:
+            known = control_layers(declared.control, table)
+            chosen = set(select(known, declared.layers or ("*",)))
+            table[declared.name] = tuple(info for info in known if info.name in chosen)
+    return {declared.name: table[declared.name] for declared in sweep.models}
 
 
 def device_of(sweep: Sweep) -> torch.device:

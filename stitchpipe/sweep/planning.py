@@ -22,7 +22,7 @@ from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.sizes import size_of
 from stitchpipe.sweep.folder import Folder, opened_store
 from stitchpipe.sweep.ingested import stored_splits
-from stitchpipe.sweep.jobs import Job, jobs
+from stitchpipe.sweep.jobs import jobs
 from stitchpipe.sweep.networks import SPLITS, TEST, TRAIN, layer_table, splits
 from stitchpipe.sweep.room import (
     ITEM_BYTES,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import Sweep
     from stitchpipe.engine.plan import Cost, Plan
+    from stitchpipe.graph import LayerInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +86,17 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
     """
     table, sizes, stored = layer_table(sweep, folder), _sizes(sweep, folder), stored_shapes(sweep)
     shapes = [
-        _shape_of(sweep, sizes, model, info.name, stored.get(model, {}).get(info.name, info.shape))
+        _shape_of(sweep, sizes, model, info, stored.get(model, {}).get(info.name, info.shape))
         for model, infos in table.items()
         for info in infos
     ]
     declared = jobs(sweep, table)
     plan = _plan(sweep, shapes, sizes) if sweep.compare else None
+    trained = sum(job.budget is not None for job in declared)
     return Forecast(
         images={size.name: size.n_samples for size in sizes},
         layers={model: len(infos) for model, infos in table.items()},
-        activation_bytes=sum(activation_bytes(sweep).values()),
+        activation_bytes=sum(activation_bytes(sweep, folder).values()),
         dump_peak_bytes=peak_bytes(sweep) if plan is None or sweep.dump.keep else _direct_peak(sweep, plan),
         row_groups={size.name: len(size.row_groups) for size in sizes},
         comparison=None if plan is None else plan.cost,
@@ -102,19 +104,20 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
         run_over={}
         if plan is None or sweep.dump.keep
         else {split.name: split.n_samples for split in plan.splits},
-        stitches={"dm": _count(declared, "dm"), "tlm": _count(declared, "tlm")},
+        stitches={"dm": len(declared) - trained, "tlm": trained},
         training_steps=sum(job.budget.steps for job in declared if job.budget is not None),
     )
 
 
 def _shape_of(
-    sweep: Sweep, sizes: list[SplitShape], model: str, layer: str, shape: tuple[int, ...]
+    sweep: Sweep, sizes: list[SplitShape], model: str, layer: LayerInfo, shape: tuple[int, ...]
 ) -> LayerShape:
     """Return a layer as its dump will hold it."""
     item = ITEM_BYTES[sweep.dump.dtype]
     rows = [size.row_groups[0][1] for size in sizes]
     chunk = max(chunk_rows(n, item * prod(shape), target_bytes=sweep.dump.chunk_kib << 10) for n in rows)
-    return LayerShape(model, layer, ("", ""), shape, item, chunk if sweep.dump.keep else 1)
+    chunk = chunk if sweep.dump.keep else 1
+    return LayerShape(model, layer.name, ("", ""), shape, item, chunk, layer.tokens)
 
 
 def _sizes(sweep: Sweep, folder: Folder | None) -> list[SplitShape]:
@@ -279,7 +282,3 @@ def _comparison_rows(sweep: Sweep, cost: Cost, passes: int) -> list[tuple[str, s
         ("", f"at most {size_of(cost.peak_bytes)} held by each of {sweep.run.workers} workers"),
         ("", f"no faster on this machine than {bound}"),
     ]
-
-
-def _count(declared: tuple[Job, ...], method: str) -> int:
-    return sum(job.method == method for job in declared)

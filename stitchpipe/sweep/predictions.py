@@ -97,6 +97,6 @@ def _logits(sweep: Sweep, folder: Folder) -> dict[str, Representation]:
         try:
             found[model.name] = open_representation(sweep, folder, store, LayerName(model.name, LOGITS), TEST)
         except (ConfigError, NotFoundError):
-            if not model.ingested:
+            if model.has_network:
                 raise
     return found

@@ -19,6 +19,9 @@ from stitchpipe.sweep.predictions import AGREEMENT, prediction_keys
 from stitchpipe.sweep.unkept import content, contents
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stitchpipe.config import Model
     from stitchpipe.sweep.jobs import LayerTable
 
 
@@ -82,6 +85,13 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
     return record
 
 
+def _architecture(declared: Model, identity: Mapping[str, Any]) -> str:
+    if declared.control is not None:
+        of = f" of {declared.control.of}" if declared.control.of else ""
+        return f"none: {declared.control.kind.replace('_', ' ')}{of}"
+    return str(identity.get("architecture", "not known: ingested"))
+
+
 def _provenance(sweep: Sweep, folder: Folder, table: LayerTable) -> dict[str, Any]:
     """Return what the run was made of, by subject."""
     store = opened_store(sweep, folder)
@@ -89,14 +99,14 @@ def _provenance(sweep: Sweep, folder: Folder, table: LayerTable) -> dict[str, An
     made_with: dict[str, Any] = {}
     for declared in sweep.models:
         record = read_record(folder.model_record(declared.name)) or {}
-        shown = table[declared.name][0].name if declared.ingested else LOGITS
+        shown = LOGITS if declared.has_network else table[declared.name][0].name
         one = content(sweep, folder, store, LayerName(declared.name, shown), TEST)
         made_with = dict(one.provenance)
         accuracy = record.get("test_accuracy")
         models[declared.name] = {
-            "architecture": one.identity.get("architecture", "not known: ingested"),
+            "architecture": _architecture(declared, one.identity),
             "test accuracy": "not measured" if accuracy is None else accuracy,
-            "weights": str(one.identity["weights"] or "not known")[:16],
+            "weights": str(one.identity.get("weights") or "not known")[:16],
             "dump": one.fingerprint[:12],
         }
     splits = {name: store.split(sweep.data.label, name) for name in stored_splits(sweep, store)}

@@ -11,6 +11,7 @@ from stitchpipe.capture.settings import Precision
 from stitchpipe.config import ConfigError, Sweep
 from stitchpipe.graph import LOGITS
 from stitchpipe.sweep.networks import SPLITS, device_of, layer_table, output_width, splits
+from stitchpipe.sweep.passes import dumped_splits
 from storage import Encoding, open_place, rows_of_shard
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def settings(sweep: Sweep) -> Settings:
 
 def stored_shapes(sweep: Sweep) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
     """Return model → layer → shape of one sample as a dump stores it, the logits too; of the models that are run."""
-    networks = tuple(model for model in sweep.models if not model.ingested)
+    networks = tuple(model for model in sweep.models if model.has_network)
     return _stored_shapes(sweep.model_copy(update={"models": networks}).model_dump_json()) if networks else {}
 
 
@@ -65,13 +66,23 @@ def max_rows(sweep: Sweep) -> int:
     return rows_of_shard(item * largest, shard_bytes=sweep.dump.shard_mib * MIB)
 
 
-def activation_bytes(sweep: Sweep) -> dict[tuple[str, str], int]:
-    """Return the bytes of each (model, split), before compression: the most that a dump can take."""
-    item = ITEM_BYTES[sweep.dump.dtype]
+def activation_bytes(sweep: Sweep, folder: Folder | None = None) -> dict[tuple[str, str], int]:
+    """Return the bytes of each (model, split), before compression: the most that a dump can take.
+
+    `folder` is needed where a model was ingested and training images are augmented.
+    """
+    item, shapes = ITEM_BYTES[sweep.dump.dtype], dict(stored_shapes(sweep))
+    runs: dict[str, tuple[str, ...]] = dict.fromkeys(shapes, SPLITS)
+    if sweep.dump.augment.passes or any(model.control for model in sweep.models):
+        table = layer_table(sweep, folder)
+        runs = dumped_splits(sweep, table)
+        shapes |= {
+            model: {info.name: info.shape for info in table[model]} for model in runs.keys() - shapes.keys()
+        }
     return {
-        (model, split): item * sum(map(prod, layers.values())) * len(splits(sweep.data)[split])
-        for model, layers in stored_shapes(sweep).items()
-        for split in SPLITS
+        (model, split): item * sum(map(prod, layers.values())) * len(splits(sweep.data)[split.split("+")[0]])
+        for model, layers in shapes.items()
+        for split in runs[model]
     }
 
 
@@ -93,7 +104,7 @@ def demand_room(sweep: Sweep, folder: Folder) -> None:
     """
     if not sweep.dump.keep:
         return
-    sizes = activation_bytes(sweep)
+    sizes = activation_bytes(sweep, folder)
     total, budget = sum(sizes.values()), sweep.store.budget_gib
     smaller = "Choose fewer layers, dtype = 'float16', or view = 'pooled' in [dump]"
     if budget is not None and total > budget * GIB:

@@ -1,32 +1,41 @@
 """The fourth step: every declared stitch into one target layer, trained from the store, judged on the test split.
 
 Neither a source network nor the target's head is run: activations and labels come from the store, and only the
-target's tail is built. Each stitch is a part of its own in the catalogue, so a killed run repeats at most one.
+target's tail is built. Each stitch is a part of its own in the catalogue; a training that is killed goes on where it
+was.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.catalogue import Result
 from stitchpipe.config import ConfigError
-from stitchpipe.graph import LOGITS, tail
+from stitchpipe.graph import LOGITS, PENULTIMATE, tail
 from stitchpipe.mapfile import read_map, write_map
 from stitchpipe.ood import Statistic, TargetReference
-from stitchpipe.rows import grid_label, grid_of, rows_per_sample, width_of
+from stitchpipe.rows import grid_label, rows_per_sample, width_of
 from stitchpipe.stitching import (
+    NEEDS_FOLLOWING,
+    NEEDS_VALUES,
     DivergedError,
+    Fidelity,
+    Shelf,
     StitchError,
     StitchingLayer,
+    Target,
+    Training,
     TrainingCurve,
-    accuracy,
+    all_logits,
+    fidelity,
+    groups,
     labels_of,
-    relative_accuracy,
+    logits_of,
     stitched_activations,
-    stitched_logits,
-    train_task_loss,
+    stitches_at_once,
+    train,
 )
 from stitchpipe.sweep.dumping import load_network
 from stitchpipe.sweep.ends import (
@@ -38,28 +47,39 @@ from stitchpipe.sweep.ends import (
     open_representation,
     stitch_key,
 )
-from stitchpipe.sweep.folder import opened_store
-from stitchpipe.sweep.jobs import Job, LayerName, jobs
+from stitchpipe.sweep.folder import opened_store, write_record
+from stitchpipe.sweep.jobs import AFFINE, Job, LayerName, jobs
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table
+from stitchpipe.sweep.passes import training_passes
 from stitchpipe.sweep.progress import Report, silent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
     import torch
     from torch import nn
 
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.config import Sweep
+    from stitchpipe.stitching import Objective, TrainingBudget
     from stitchpipe.sweep.folder import Folder
+    from storage import Representation, Store
 
 STATISTICS = (
     "stitch_accuracy",
     "stitch_relative_accuracy",
+    "stitch_agreement",
+    "stitch_kl",
     "ood_mahalanobis",
     "ood_knn",
     "ood_frechet",
     "ood_negative_mass",
 )
-"""What a stitch is judged by, in the order of its results."""
+"""What a stitch is judged by, beside its accuracy on each class."""
+CLASS_ACCURACY = "stitch_class_accuracy"
+"""With the number of the class in parentheses."""
 
 
 def stitch(
@@ -67,7 +87,7 @@ def stitch(
 ) -> dict[str, Any]:
     """Make every declared stitch into ``model/layer`` that is not in the catalogue yet.
 
-    `report` counts stitches.
+    `report` counts optimiser steps, a stitch without training as one.
 
     Raises
     ------
@@ -94,85 +114,201 @@ def stitch(
     if missing:
         fix_threads(sweep)
         bench = _Bench.open(sweep, folder, ends[target])
-        for done, job in enumerate(missing, start=len(declared) - len(missing)):
-            report(done, len(declared))
-            folder.catalogue.write(keys[job], bench.results(job, ends[job.source], keys[job]))
-    report(len(declared), len(declared))
+        size = {job: 1 if job.budget is None else job.budget.steps for job in declared}
+        done, total = sum(size[job] for job in declared if job not in missing), sum(size.values())
+        for group in bench.groups(missing, ends, keys):
+            made = bench.made(group, ends, keys, partial(_tell, report, done, total))
+            for job, results in made:
+                folder.catalogue.write(keys[job], results)
+                folder.checkpoint(keys[job]).unlink(missing_ok=True)
+            done += sum(size[job] for job in group)
+            report(done, total)
+    else:
+        report(1, 1)
     return {"target": str(target), "stitches": len(declared), "made": len(missing)}
 
 
-@dataclass(frozen=True)
+def _tell(report: Report, before: int, total: int, steps: int) -> None:
+    report(before + steps, total)
+
+
+@dataclass(frozen=True, eq=False)
 class _Bench:
     """What all stitches into one target share: its tail, its native statistics, its labels."""
 
     sweep: Sweep
     folder: Folder
     target: StoredEnd
+    network: nn.Module
     tail: nn.Module
     device: torch.device
-    native_accuracy: float
+    native: npt.NDArray[np.floating]
+    reference: TargetReference
+    shelf: Shelf = field(default_factory=Shelf)
 
     @classmethod
     def open(cls, sweep: Sweep, folder: Folder, target: StoredEnd) -> _Bench:
         device = device_of(sweep)
         network = load_network(sweep, folder, sweep.model(target.name.model))
-        rest = tail(network, target.name.layer).to(device)
-        store = opened_store(sweep, folder)
-        logits = open_representation(sweep, folder, store, LayerName(target.name.model, LOGITS), TEST)
-        native = accuracy(logits.read_rows(slice(None)), labels_of(logits))
-        return cls(sweep, folder, target, rest, device, native)
+        logits = open_representation(
+            sweep, folder, opened_store(sweep, folder), LayerName(target.name.model, LOGITS), TEST
+        )
+        return cls(
+            sweep=sweep,
+            folder=folder,
+            target=target,
+            network=network,
+            tail=tail(network, target.name.layer).to(device),
+            device=device,
+            native=logits.read_rows(slice(None)),
+            reference=TargetReference.fit(target.train, target.test, neighbours=sweep.ood.neighbours),
+        )
+
+    def groups(
+        self, missing: Sequence[Job], ends: Mapping[LayerName, StoredEnd], keys: Mapping[Job, str]
+    ) -> Iterator[list[Job]]:
+        """Yield the stitches that are made as one, those of one source side by side: it is read once then."""
+        yield from ([job] for job in missing if job.budget is None)
+        trained = sorted((job for job in missing if job.budget is not None), key=lambda job: job.source)
+        if not trained:
+            return
+        trainings = [self._training(job, ends[job.source], keys[job]) for job in trained]
+        count = self.sweep.run.stitches_at_once or stitches_at_once(
+            trainings, self._learnt_from(trained[0]), self.device
+        )
+        for group in groups(trainings, count):
+            yield [trained[place] for place in group]
+
+    def made(
+        self,
+        group: Sequence[Job],
+        ends: Mapping[LayerName, StoredEnd],
+        keys: Mapping[Job, str],
+        on_step: Callable[[int], None],
+    ) -> Iterator[tuple[Job, list[Result]]]:
+        """Make some stitches; yield each one's results."""
+        if group[0].budget is None:
+            for job in group:
+                yield job, self._results(job, ends[job.source], self._start(job, ends[job.source]), None)
+            return
+        trainings = [self._training(job, ends[job.source], keys[job]) for job in group]
+        outcomes = train(
+            trainings,
+            self._learnt_from(group[0]),
+            device=self.device,
+            at_once=len(group),
+            shelf=self.shelf,
+            on_step=on_step,
+        )
+        for job, one, outcome in zip(group, trainings, outcomes, strict=True):
+            if isinstance(outcome, TrainingCurve):
+                write_map(self.folder.map(f"tlm-{keys[job].removeprefix('stitch-')}"), one.layer.to_map())
+                write_record(
+                    self.folder.curve(keys[job]),
+                    {
+                        "source": str(job.source),
+                        "target": str(job.target),
+                        "init": job.init,
+                        "budget": asdict(one.budget),
+                        "passes": list(training_passes(self.sweep, job)),
+                        "losses": list(outcome.losses),
+                    },
+                )
+            yield job, self._results(job, ends[job.source], one.layer, outcome)
+
+    def _training(self, job: Job, source: StoredEnd, key: str) -> Training:
+        if job.budget is None:
+            raise ValueError(f"{job} is not trained")
+        sources = [self._pass(job.source, split, source) for split in training_passes(self.sweep, job)]
+        return Training(self._start(job, source), sources, job.budget, self.folder.checkpoint(key))
+
+    def _pass(self, name: LayerName, split: str, end: StoredEnd | None = None) -> Representation:
+        """Return a layer on one pass over the training images."""
+        if end is not None and split == TRAIN:
+            return end.train
+        return open_representation(self.sweep, self.folder, self._store, name, split)
 
     @cached_property
-    def reference(self) -> TargetReference:
-        """Return the target's native statistics, fitted once."""
-        return TargetReference.fit(self.target.train, self.target.test, neighbours=self.sweep.ood.neighbours)
+    def _store(self) -> Store:
+        return opened_store(self.sweep, self.folder)
 
-    def results(self, job: Job, source: StoredEnd, key: str) -> list[Result]:
-        """Make one stitch; return its results. A training that diverged has results without values."""
-        layer = self._start(job, source)
-        curve: TrainingCurve | None = None
+    def _learnt_from(self, job: Job) -> Target:
+        """Return what stitches of one objective learn from."""
+        objective: Objective = job.budget.objective if job.budget is not None else "hard_labels"
+        name, passes = self.target.name, training_passes(self.sweep, job)
+        needs_logits, needs_values = objective == "soft_labels", objective in NEEDS_VALUES
+        own_logits = LayerName(name.model, LOGITS)
+        return Target(
+            tail=self.tail,
+            labels=labels_of(self.target.train),
+            logits=[self._pass(own_logits, one).read_rows(slice(None)) for one in passes if needs_logits],
+            values=[self._pass(name, one, self.target) for one in passes if needs_values],
+            following=self._following(objective) if objective in NEEDS_FOLLOWING else None,
+        )
+
+    def _following(self, objective: Objective) -> nn.Module:
+        """Return the tail with what counts on its way: all cuts behind the target, or what the last layer takes."""
+        through = [PENULTIMATE]
+        if objective == "fula":
+            table = layer_table(self.sweep, self.folder)[self.target.name.model]
+            names = [info.name for info in table]
+            behind = table[names.index(self.target.name.layer) + 1 :]
+            through = [info.name for info in behind if info.is_cut]
+        return tail(self.network, self.target.name.layer, through=through)
+
+    def _start(self, job: Job, source: StoredEnd) -> StitchingLayer:
+        shapes = source.train.shape[1:], self.target.train.shape[1:]
+        grids = source.grid, self.target.grid
+        if job.map is not None:
+            return StitchingLayer.from_map(*shapes, self._direct_map(job, source), grids=grids)
+        if job.init == "identity":
+            return StitchingLayer.identity(*shapes, grids=grids)
+        seed = 0 if job.budget is None else job.budget.seed
+        return StitchingLayer.random(*shapes, seed=seed, grids=grids)
+
+    def _direct_map(self, job: Job, source: StoredEnd) -> AffineMap:
+        return read_map(self.folder.map(map_key(self.sweep, source, self.target, job.map or AFFINE)))
+
+    def _results(
+        self,
+        job: Job,
+        source: StoredEnd,
+        layer: StitchingLayer,
+        outcome: TrainingCurve | DivergedError | None,
+    ) -> list[Result]:
+        """Judge one stitch. A training that diverged has results without values."""
         try:
-            if job.budget is not None:
-                labels = labels_of(source.train)
-                curve = train_task_loss(
-                    layer, self.tail, source.train, labels, job.budget, device=self.device
-                )
-                write_map(self.folder.map(f"tlm-{key.removeprefix('stitch-')}"), layer.to_map())
+            if isinstance(outcome, DivergedError):
+                raise outcome
             found = self._judged(layer, source)
         except DivergedError as error:
-            found = dict.fromkeys(STATISTICS, Statistic(None, "diverged", f"{error.found} at {error.where}"))
-        record = self._record(job, source, curve)
+            why = Statistic(None, "diverged", f"{error.found} at {error.where}")
+            found = dict.fromkeys(STATISTICS, why)
+        record = self._record(job, source, outcome if isinstance(outcome, TrainingCurve) else None)
         return [
             Result(index=name, value=one.value, status=one.status, reason=one.note, **record)
             for name, one in found.items()
         ]
 
-    def _start(self, job: Job, source: StoredEnd) -> StitchingLayer:
-        shapes = source.train.shape[1:], self.target.train.shape[1:]
-        if job.needs_direct_map:
-            return StitchingLayer.from_map(*shapes, self._direct_map(source))
-        if job.init == "identity":
-            return StitchingLayer.identity(*shapes)
-        return StitchingLayer.random(*shapes, seed=0 if job.budget is None else job.budget.seed)
-
-    def _direct_map(self, source: StoredEnd) -> AffineMap:
-        return read_map(self.folder.map(map_key(self.sweep, source, self.target)))
-
     def _judged(self, layer: StitchingLayer, source: StoredEnd) -> dict[str, Statistic]:
-        """Return the statistics of a stitched network on the test split, by index."""
-        blocks = list(stitched_activations(layer, source.test, device=self.device))
-        reached = accuracy(stitched_logits(self.tail, iter(blocks)), labels_of(source.test))
-        relative = relative_accuracy(reached, self.native_accuracy)
-        never = Statistic(None, "constant", "the target network itself is never right")
-        scores = self.reference.score(block.float().cpu().numpy() for block in blocks)
-        values = [Statistic(reached), never if relative is None else Statistic(relative)]
-        return dict(zip(STATISTICS, [*values, *scores.named().values()], strict=True))
+        """Return the statistics of a stitched network on the test split, by index; one row group is held at a time."""
+        parts: list[npt.NDArray[np.float32]] = []
+
+        def seen() -> Iterator[npt.NDArray[np.floating]]:
+            for block in stitched_activations(layer, source.test, device=self.device):
+                parts.append(logits_of(self.tail, block))
+                yield block.float().cpu().numpy()
+
+        scores = self.reference.score(seen()).named()
+        labels = labels_of(source.test)
+        reached = fidelity(all_logits(parts), self.native, labels)
+        return {**_answers(reached), **scores, **_by_class(reached, source.test.split.class_names)}
 
     def _record(self, job: Job, source: StoredEnd, curve: TrainingCurve | None) -> dict[str, Any]:
         """Return what all results of a stitch have in common."""
-        x, y = source.test, self.target.test
-        grid = grid_of(y.shape[1:])
-        fitted = self._direct_map(source) if job.method == "dm" else None
+        x, y, budget = source.test, self.target.test, job.budget
+        grid = self.target.grid
+        fitted = self._direct_map(job, source) if budget is None else None
         return {
             "view": STITCH_VIEW,
             "grid": grid_label(grid),
@@ -190,13 +326,44 @@ class _Bench:
             "condition": None if fitted is None else fitted.condition,
             "method": job.method,
             "init": job.init,
-            "objective": None if job.budget is None else job.budget.objective,
-            "seed": None if job.budget is None else job.budget.seed,
-            "steps": None if job.budget is None else job.budget.steps,
             "final_loss": None if curve is None else curve.final_loss,
             "source_digest": x.digest,
             "target_digest": y.digest,
+            **({} if budget is None else _spent(budget, len(training_passes(self.sweep, job)))),
         }
+
+
+def _answers(reached: Fidelity) -> dict[str, Statistic]:
+    never = Statistic(None, "constant", "the target network itself is never right")
+    relative = reached.relative_accuracy
+    return {
+        "stitch_accuracy": Statistic(reached.accuracy),
+        "stitch_relative_accuracy": never if relative is None else Statistic(relative),
+        "stitch_agreement": Statistic(reached.agreement),
+        "stitch_kl": Statistic(reached.kl),
+    }
+
+
+def _by_class(reached: Fidelity, names: Sequence[str]) -> dict[str, Statistic]:
+    return {
+        f"{CLASS_ACCURACY}({number})": Statistic(value, note=names[number] if number < len(names) else None)
+        for number, value in reached.by_class.items()
+    }
+
+
+def _spent(budget: TrainingBudget, passes: int) -> dict[str, Any]:
+    """Return the budget of a training as results name it."""
+    precision = "float32" if budget.autocast == "none" else budget.autocast
+    return {
+        "objective": budget.objective,
+        "seed": budget.seed,
+        "steps": budget.steps,
+        "batch_size": budget.batch_size,
+        "learning_rate": budget.learning_rate,
+        "weight_decay": budget.weight_decay,
+        "augmented": passes if budget.augmented else 0,
+        "precision": f"{precision} compiled" if budget.compiled else precision,
+    }
 
 
 def _check_disjoint(end: StoredEnd) -> None:

@@ -10,13 +10,15 @@ from stitchpipe.sweep.direct import demand_no_reading
 from stitchpipe.sweep.dumping import demand_kept
 from stitchpipe.sweep.ingested import demand_fitting_split
 from stitchpipe.sweep.jobs import jobs
-from stitchpipe.sweep.networks import SPLITS, check_labels, layer_table, network
+from stitchpipe.sweep.networks import check_labels, layer_table, network
+from stitchpipe.sweep.passes import dumped_splits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stitchpipe.config import Sweep
     from stitchpipe.sweep.folder import Folder
+    from stitchpipe.sweep.jobs import LayerTable
 
 STEPS: Final = ("train", "dump", "compare", "stitch", "report")
 
@@ -62,10 +64,17 @@ def units(sweep: Sweep, folder: Folder | None = None) -> Units:
     demand_no_reading(sweep)
     demand_fitting_split(sweep, folder)
     targets = dict.fromkeys((job.target.model, job.target.layer) for job in jobs(sweep, table))
-    networks = tuple(model.name for model in sweep.models if not model.ingested)
+    networks = tuple(model.name for model in sweep.models if model.has_network)
     return Units(
         models=networks,
-        dumps=tuple((model, split) for model in networks for split in SPLITS) if sweep.dump.keep else (),
+        dumps=_dumps(sweep, table) if sweep.dump.keep else (),
         views=tuple(table.view for table in sweep.compare),
         targets=tuple(targets),
     )
+
+
+def _dumps(sweep: Sweep, table: LayerTable) -> tuple[tuple[str, str], ...]:
+    """Return model and split of every dump; controls come last, because they may be made from other models'."""
+    splits = dumped_splits(sweep, table)
+    ordered = sorted(splits, key=lambda name: sweep.model(name).control is not None)
+    return tuple((model, split) for model in ordered for split in splits[model])

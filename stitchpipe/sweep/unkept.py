@@ -81,7 +81,7 @@ def note_unkept(
         split.dataset, split.name, model, plain(dict(identity), where=model), split.sample_digest
     )
     record = {
-        "declaration": dump_declaration(sweep, sweep.model(model)),
+        "declaration": dump_declaration(sweep, sweep.model(model), split.name),
         "fingerprint": dump.fingerprint,
         "identity": dump.identity,
         "provenance": dict(provenance),
@@ -115,7 +115,7 @@ def content(sweep: Sweep, folder: Folder, store: Store, name: LayerName, split: 
 
 def _unkept(sweep: Sweep, folder: Folder, store: Store, name: LayerName, split: str) -> Unkept:
     record = read_record(folder.unkept_record(name.model, split))
-    if record is None or record["declaration"] != dump_declaration(sweep, sweep.model(name.model)):
+    if record is None or record["declaration"] != dump_declaration(sweep, sweep.model(name.model), split):
         raise ConfigError(
             where=f"model '{name.model}', split '{split}'",
             expected="a network that was compared as this sweep declares it",

@@ -121,7 +121,11 @@ def test_another_cut_into_row_groups_gives_the_same_numbers(client, records, tmp
 
 
 def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
-    wanted = {("positions", (0, 1)): str(tmp_path / "maps" / "a.safetensors")}
+    paths = {
+        family: str(tmp_path / "maps" / name)
+        for family, name in (("affine", "a.safetensors"), ("ridge(0.5)", "b.safetensors"))
+    }
+    wanted = {("positions", (0, 1)): paths}
     pairs = frozenset({(0, 1)})
     both = synthetic.plan(
         {"positions": pairs, "pooled": pairs}
@@ -133,7 +137,11 @@ def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
     expected = direct_matching(*rows, storage_eps=2**-23)
     np.testing.assert_allclose(fitted.W, expected.W, rtol=1e-8, atol=1e-10)
     assert (fitted.rank, fitted.condition) == (expected.rank, pytest.approx(expected.condition))
-    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["a.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a.safetensors", "b.safetensors"]
+    penalised = direct_matching(*rows, family="ridge", parameter=0.5, storage_eps=2**-23)
+    np.testing.assert_allclose(
+        read_map(tmp_path / "maps" / "b.safetensors").W, penalised.W, rtol=1e-8, atol=1e-10
+    )
 
 
 def test_a_damaged_map_is_one_message(tmp_path):

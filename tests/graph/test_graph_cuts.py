@@ -10,7 +10,7 @@ import torch.fx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.graph import LayerError, extractor, layers, tail
+from stitchpipe.graph import PENULTIMATE, LayerError, extractor, layers, tail
 from stitchpipe.graph.trace import Traced, trace
 from stitchpipe.models import weights_digest
 from tests.graph.small_networks import (
@@ -189,3 +189,26 @@ def test_crossing_values_are_those_made_before_and_used_behind(data):
 def test_tracing_twice_gives_the_same_names():
     network = lively(cifar())
     assert list(trace(network).outputs) == list(trace(network).outputs)
+
+
+@torch.inference_mode()
+def test_a_tail_gives_the_layers_that_it_runs_through():
+    network, batch = cifar(), images(12)
+    names = ["layer2.0", "layer3"]
+    values = extractor(network, ["layer1", *names])(batch)
+    *through, last, logits = tail(network, "layer1", through=[*names, PENULTIMATE])(values["layer1"])
+    assert torch.equal(logits, values["logits"])
+    for name, found in zip(names, through, strict=True):
+        assert torch.equal(found, values[name])
+    assert torch.equal(last, values["layer3"].mean((2, 3)))
+
+
+def test_what_a_tail_runs_through_lies_behind_its_cut():
+    with pytest.raises(LayerError, match="behind 'layer2.0'"):
+        tail(cifar(), "layer2.0", through=["layer1"])
+
+
+def test_a_network_without_a_linear_layer_has_nothing_before_the_last_one():
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.ReLU(), torch.nn.Flatten())
+    with pytest.raises(LayerError, match="linear"):
+        tail(network, "0", through=[PENULTIMATE])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 from torch import nn
 
 from stitchpipe.algebra import direct_matching
@@ -16,6 +17,7 @@ from stitchpipe.stitching import (
     StitchError,
     StitchingLayer,
     accuracy,
+    fidelity,
     relative_accuracy,
     stitched_activations,
     stitched_logits,
@@ -117,3 +119,34 @@ def test_logits_that_are_not_finite_are_refused_with_their_number(source):
 def test_a_spent_iterator_is_refused():
     with pytest.raises(StitchError, match="at least one block"):
         stitched_logits(Tail(), iter(()))
+
+
+def test_fidelity_is_its_definition():
+    rng = np.random.default_rng(0)
+    logits, native = rng.normal(size=(2, 60, 4)).astype(np.float32)
+    given = rng.integers(0, 3, 60)  # no image of the last class
+    found = fidelity(logits, native, given)
+    odds, own = (np.exp(one.astype(np.float64)) for one in (logits, native))
+    odds, own = odds / odds.sum(axis=1, keepdims=True), own / own.sum(axis=1, keepdims=True)
+    hits = [row.argmax() == label for row, label in zip(logits, given, strict=True)]
+    assert found.accuracy == np.mean(hits)
+    assert found.relative_accuracy == np.mean(hits) / np.mean(native.argmax(axis=1) == given)
+    assert found.agreement == np.mean([a.argmax() == b.argmax() for a, b in zip(logits, native, strict=True)])
+    assert found.kl == pytest.approx(np.mean([entropy(p, q) for p, q in zip(own, odds, strict=True)]))
+    assert set(found.by_class) == {0, 1, 2}
+    assert sum(share * np.mean(given == one) for one, share in found.by_class.items()) == pytest.approx(
+        found.accuracy
+    )
+
+
+def test_a_network_agrees_with_itself():
+    native = np.random.default_rng(1).normal(size=(20, 5)).astype(np.float32) * 30
+    found = fidelity(native, native, native.argmax(axis=1))
+    assert (found.accuracy, found.relative_accuracy, found.agreement, found.kl) == (1.0, 1.0, 1.0, 0.0)
+    shifted = fidelity(native + 7.0, native, native.argmax(axis=1))
+    assert shifted.kl == pytest.approx(0.0, abs=1e-6)  # the softmax does not see it
+
+
+def test_answers_to_other_images_are_refused():
+    with pytest.raises(StitchError, match="same images"):
+        fidelity(np.zeros((3, 2)), np.zeros((4, 2)), np.array([0, 1, 0]))

@@ -78,9 +78,16 @@ def fill(into: Rows, values: Rows, shift: Rows) -> None:
     into -= shift.astype(into.dtype).reshape(-1, 1, *by_position)
 
 
-def resize(rows: Rows, axes: tuple[Float64, Float64], into: Rows) -> None:
-    """Set ``into [p, n, H', W']`` to ``rows [p, n, H, W]``, mapped by ``[H', H]`` and ``[W', W]``."""
-    high, wide = (axis.astype(rows.dtype, copy=False) for axis in axes)
+def resize(rows: Rows, maps: tuple[Float64, ...], into: Rows) -> None:
+    """Set ``into [p, n, …]`` to ``rows [p, n, …]``, their positions mapped.
+
+    By ``[H', H]`` and ``[W', W]`` from ``(H, W)`` to ``(H', W')``, or by one dense ``[positions', positions]``.
+    """
+    if len(maps) == 1:
+        dense = maps[0].T.astype(rows.dtype, copy=False)
+        into[...] = (rows.reshape(*rows.shape[:2], -1) @ dense).reshape(into.shape)
+        return
+    high, wide = (axis.astype(rows.dtype, copy=False) for axis in maps)
     if rows.shape[-1] <= NARROW:  # one product over all maps at once, where those of single maps are tiny
         across = rows.reshape(-1, rows.shape[-1]) @ wide.T
         np.matmul(high, across.reshape(*rows.shape[:-1], len(wide)), out=into)

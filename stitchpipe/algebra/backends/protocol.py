@@ -56,8 +56,11 @@ class Backend(Protocol):
         `shift` is of features ``[p]``, or of features and positions ``[p, …]``.
         """
 
-    def resize(self, rows: Any, axes: tuple[Any, Any], into: Any) -> None:
-        """Set ``into [p, n, H', W']`` to ``rows [p, n, H, W]``, mapped by ``[H', H]`` and ``[W', W]``."""
+    def resize(self, rows: Any, maps: tuple[Any, ...], into: Any) -> None:
+        """Set ``into [p, n, …]`` to ``rows [p, n, …]``, their positions mapped.
+
+        By ``[H', H]`` and ``[W', W]`` from ``(H, W)`` to ``(H', W')``, or by one dense ``[positions', positions]``.
+        """
 
     def sum_samples(self, rows: Any) -> Any:
         """Return ``rows [p, n, …]`` summed over samples in float64."""

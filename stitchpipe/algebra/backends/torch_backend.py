@@ -104,11 +104,18 @@ class TorchBackend:
         by_position = shift.shape[1:] or [1] * (into.ndim - 2)
         into.sub_(shift.to(into.dtype).reshape(-1, 1, *by_position))
 
-    def resize(self, rows: Tensor, axes: tuple[Float64, Float64], into: Tensor) -> None:
-        """Set ``into [p, n, H', W']`` to ``rows [p, n, H, W]``, mapped by ``[H', H]`` and ``[W', W]``."""
-        high, wide = (torch.tensor(axis, dtype=rows.dtype, device=self.device) for axis in axes)
+    def resize(self, rows: Tensor, maps: tuple[Float64, ...], into: Tensor) -> None:
+        """Set ``into [p, n, …]`` to ``rows [p, n, …]``, their positions mapped.
+
+        By ``[H', H]`` and ``[W', W]`` from ``(H, W)`` to ``(H', W')``, or by one dense ``[positions', positions]``.
+        """
+        factors = [torch.tensor(one, dtype=rows.dtype, device=self.device) for one in maps]
         with _full_float32():
-            into.copy_(torch.matmul(torch.matmul(high, rows), wide.T))
+            if len(factors) == 1:
+                mapped = torch.matmul(rows.reshape(*rows.shape[:2], -1), factors[0].T)
+            else:
+                mapped = torch.matmul(torch.matmul(factors[0], rows), factors[1].T)
+            into.copy_(mapped.reshape(into.shape))
 
     def sum_samples(self, rows: Tensor) -> Tensor:
         """Return ``rows [p, n, …]`` summed over samples in float64."""

@@ -1,0 +1,68 @@
+"""Augmented passes over images: each image shifted and mirrored, the same way whenever it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stitchpipe.data.images import ImageSplit
+
+
+def augmented(images: ImageSplit, number: int, *, crop: int, flip: bool, seed: int) -> ImageSplit:
+    """Return one augmented pass over a split, named ``train+1`` for the first pass over ``train``.
+
+    Each image is shifted by up to `crop` pixels either way, black moving in, and mirrored with probability ½ if `flip`
+    (He et al. 2016, §4.2). What happens to an image follows from `seed`, `number` and its position alone. Ids and
+    labels are those of the split.
+
+    Parameters
+    ----------
+    number
+        Of the pass, from 1.
+    """
+
+    def fetch(positions: Sequence[int]) -> Tensor:
+        plain = images.batch(positions)
+        black = _black(images, plain)
+        moved = [
+            _moved(one, np.random.default_rng([seed, number, position]), crop=crop, flip=flip, black=black)
+            for one, position in zip(plain, positions, strict=True)
+        ]
+        return torch.stack(moved)
+
+    return replace(
+        images,
+        name=f"{images.name}+{number}",
+        fetch=fetch,
+        preprocessing={
+            **images.preprocessing,
+            "augmentation": {"crop": crop, "flip": flip, "seed": seed, "pass": number},
+        },
+    )
+
+
+def _black(images: ImageSplit, plain: Tensor) -> Tensor:
+    """Return what a black pixel is after preprocessing, ``(C, 1, 1)``."""
+    black = torch.zeros(plain.shape[1], 1, 1)
+    mean, std = (images.preprocessing.get(name) for name in ("mean", "std"))
+    if mean is not None:
+        black = black - torch.tensor(mean, dtype=torch.float32).reshape(-1, 1, 1)
+    if std is not None:
+        black = black / torch.tensor(std, dtype=torch.float32).reshape(-1, 1, 1)
+    return black
+
+
+def _moved(image: Tensor, rng: np.random.Generator, *, crop: int, flip: bool, black: Tensor) -> Tensor:
+    """Return one image ``(C, H, W)``, shifted and perhaps mirrored."""
+    down, right = rng.integers(0, 2 * crop + 1, size=2)
+    padded = F.pad(image - black, (crop, crop, crop, crop)) + black
+    moved = padded[:, down : down + image.shape[1], right : right + image.shape[2]]
+    return moved.flip(2) if flip and rng.random() < 0.5 else moved.clone()

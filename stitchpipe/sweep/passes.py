@@ -1,0 +1,63 @@
+"""Over which images a sweep's networks run: both splits, and augmented passes over the training images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stitchpipe.data import augmented
+from stitchpipe.graph import LOGITS
+from stitchpipe.stitching import NEEDS_VALUES
+from stitchpipe.sweep.jobs import LayerName, jobs
+from stitchpipe.sweep.networks import SPLITS, TRAIN, splits
+
+if TYPE_CHECKING:
+    from stitchpipe.config import Sweep
+    from stitchpipe.data import ImageSplit
+    from stitchpipe.sweep.jobs import Job, LayerTable
+
+
+def training_passes(sweep: Sweep, job: Job) -> tuple[str, ...]:
+    """Return the splits that a training goes through, epoch by epoch."""
+    if job.budget is None or not job.budget.augmented:
+        return (TRAIN,)
+    return augmented_passes(sweep)
+
+
+def augmented_passes(sweep: Sweep) -> tuple[str, ...]:
+    """Return the names of the augmented passes over the training images."""
+    return tuple(f"{TRAIN}+{number}" for number in range(1, sweep.dump.augment.passes + 1))
+
+
+def needed_layers(job: Job) -> list[LayerName]:
+    """Return whose activations on the training images a stitch reads."""
+    found = [job.source]
+    if job.budget is not None and job.budget.objective in NEEDS_VALUES:
+        found.append(job.target)
+    if job.budget is not None and job.budget.objective == "soft_labels":
+        found.append(LayerName(job.target.model, LOGITS))
+    return found
+
+
+def dumped_splits(sweep: Sweep, table: LayerTable) -> dict[str, tuple[str, ...]]:
+    """Return over which splits each model runs: augmented passes where a stitch reads them."""
+    augmented_models = {
+        name.model
+        for job in jobs(sweep, table)
+        if job.budget is not None and job.budget.augmented
+        for name in needed_layers(job)
+    }
+    return {
+        model.name: (*SPLITS, *(augmented_passes(sweep) if model.name in augmented_models else ()))
+        for model in sweep.models
+        if not model.ingested
+    }
+
+
+def images_of(sweep: Sweep, split: str) -> ImageSplit:
+    """Return the images of a split, or of an augmented pass over one."""
+    base, _, number = split.partition("+")
+    images = splits(sweep.data)[base]
+    if not number:
+        return images
+    how = sweep.dump.augment
+    return augmented(images, int(number), crop=how.crop, flip=how.flip, seed=how.seed)
