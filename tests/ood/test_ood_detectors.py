@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
-from stitchpipe.ood.detectors import MahalanobisDistance, NeighbourDistance, Standardiser, auroc
+from stitchpipe.ood.detectors import (
+    MahalanobisDistance,
+    NeighbourDistance,
+    ResidualNorm,
+    Standardiser,
+    auroc,
+    principal_dimension,
+)
 
 RNG = np.random.default_rng(0)
 KNOWN = RNG.standard_normal((60, 7)) @ RNG.standard_normal((7, 7))
@@ -81,3 +88,25 @@ def test_units_do_not_matter():
 def test_constant_features_do_not_vary_though_rounding_says_so(value):
     assert not Standardiser(np.full((30, 4), value)).varies
     assert Standardiser(KNOWN).varies
+
+
+@pytest.mark.parametrize("n", [60, 5])  # more and fewer rows than features
+def test_residual_is_what_the_first_right_singular_vectors_leave(n):
+    known = KNOWN[:n]
+    _, _, vectors = np.linalg.svd(known - known.mean(0))
+    outside = (NEW - known.mean(0)) @ vectors[min(3, n - 1) :].T
+    np.testing.assert_allclose(ResidualNorm(known)(NEW), np.linalg.norm(outside, axis=1), rtol=1e-9)
+
+
+def test_residual_counts_no_direction_that_training_rows_do_not_span_and_no_rounding():
+    basis = np.linalg.qr(RNG.standard_normal((8, 8)))[0]
+    flat = RNG.standard_normal((50, 2)) @ basis[:2]  # rank 2 of 8, of which half would be 4
+    residual = ResidualNorm(flat)
+    assert not residual(flat.astype("float32").astype(float)).any()
+    np.testing.assert_allclose(residual(flat + 0.5 * basis[5]), 0.5, rtol=1e-9)
+
+
+def test_principal_subspaces_have_the_sizes_of_the_literature_where_it_has_some():
+    assert [principal_dimension(q) for q in (2048, 768)] == [1000, 512]  # Wang et al. 2022
+    assert [principal_dimension(q) for q in (1, 2, 3, 16, 512, 767)] == [0, 1, 1, 8, 256, 383]
+    assert all(0 < principal_dimension(q) < q for q in range(2, 5000))
