@@ -6,13 +6,13 @@ file's own folder, and every default is visible in ``stitchpipe plan``.
 
 from stitchpipe.config.data import Data
 from stitchpipe.config.index_names import IndexName
+from stitchpipe.config.ood import Detector, Ood
 from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.store import Dump, Store
 from stitchpipe.config.sweep import (
     Compare,
     Init,
     Model,
-    Ood,
     Run,
     Stitch,
     Sweep,
@@ -26,6 +26,7 @@ __all__ = [
     "Compare",
     "ConfigError",
     "Data",
+    "Detector",
     "Dump",
     "IndexName",
     "Init",

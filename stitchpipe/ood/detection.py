@@ -44,7 +44,7 @@ class Detection:
 
     def __init__(self, train: Float64, test: Float64, *, neighbours: int) -> None:
         rows = train.reshape(-1, train.shape[2])
-        self._standardise = Standardiser(rows)
+        self._standardise = Standardiser.from_rows(rows)
         self._unfit = TOO_FEW if len(train) < 2 else None if self._standardise.varies else CONSTANT
         self._fitted: dict[str, tuple[Callable[[Float64], Float64], Float64]] = {}
         if self._unfit is not None:

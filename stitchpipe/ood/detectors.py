@@ -13,6 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from stitchpipe.ood.scores import Statistic
 
 if TYPE_CHECKING:
+    from stitchpipe.ood.features import Features
     from stitchpipe.rows import Float64
 
 EPS = float(np.finfo(np.float64).eps)
@@ -29,25 +30,40 @@ class Standardiser:
 
     Parameters
     ----------
-    rows
-        ``[n, q]``, native training rows.
+    mean, deviation
+        ``[q]``, of native training rows.
+    count
+        How many rows those are of.
 
     Attributes
     ----------
+    mean, scale
+        ``[q]``: what is taken off, and what is divided by.
     varies
         Whether any feature does, beyond rounding: std > n·eps·|mean|.
     """
 
-    def __init__(self, rows: Float64) -> None:
-        self._mean, scale = rows.mean(axis=0), rows.std(axis=0)
-        alive = scale > len(rows) * EPS * np.abs(self._mean)
+    def __init__(self, mean: Float64, deviation: Float64, count: int) -> None:
+        alive = deviation > count * EPS * np.abs(mean)
         self.varies = bool(alive.any())
-        unit = float(np.sqrt((scale[alive] ** 2).mean())) if self.varies else 1.0
-        self._scale = np.where(alive, scale, unit)
+        unit = float(np.sqrt((deviation[alive] ** 2).mean())) if self.varies else 1.0
+        self.mean, self.scale = mean, np.where(alive, deviation, unit)
+
+    @classmethod
+    def from_rows(cls, rows: Float64) -> Standardiser:
+        """Take the units of rows ``[n, q]``."""
+        return cls(rows.mean(axis=0), rows.std(axis=0), len(rows))
+
+    @classmethod
+    def of_positions(cls, features: Features) -> Standardiser:
+        """Take the units of all positions of all images: the variance is that within and that between images."""
+        within = (features.spread**2).mean(axis=0) if features.spread.size else 0.0
+        deviation = np.sqrt(features.mean.var(axis=0) + within)
+        return cls(features.mean.mean(axis=0), deviation, features.n_samples)
 
     def __call__(self, rows: Float64) -> Float64:
         """Return rows in training units, ``[n, q]``."""
-        return np.asarray((rows - self._mean) / self._scale, dtype=np.float64)
+        return np.asarray((rows - self.mean) / self.scale, dtype=np.float64)
 
 
 class MahalanobisDistance:

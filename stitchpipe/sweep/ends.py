@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 from stitchpipe.rows import grid_of, token_grid
 from stitchpipe.sweep.dumping import fingerprint
 from stitchpipe.sweep.folder import Folder, key_of, opened_store
+from stitchpipe.sweep.foreign_images import ood_identity
 from stitchpipe.sweep.ingested import ingested_representation
 from stitchpipe.sweep.networks import TEST, TRAIN
 from storage import Address, Representation, Store, check_pairing
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 ALGEBRA_VERSION = 2
 """Raised when the same representations would give other indices or maps."""
-STITCH_VERSION = 1
+STITCH_VERSION = 2
 """Raised when the same stitch would give other numbers."""
 STITCH_VIEW: View = "positions"
 """A 1×1 convolution acts on every position: its least-squares map is fitted on positions."""
@@ -181,7 +182,7 @@ def stitch_key(sweep: Sweep, job: Job, ends: Ends) -> str:
         source.digests,
         target.digests,
         target.test.fingerprint,
-        sweep.ood.model_dump(),
+        ood_identity(sweep),
         (sweep.run.products, sweep.run.backend) if job.needs_direct_map else None,
         STITCH_VERSION,
     )

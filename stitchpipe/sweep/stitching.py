@@ -7,14 +7,13 @@ target's tail is built. Each stitch is a part of its own in the catalogue, so a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.catalogue import Result
 from stitchpipe.config import ConfigError
 from stitchpipe.graph import LOGITS, tail
 from stitchpipe.mapfile import read_map, write_map
-from stitchpipe.ood import Statistic, TargetReference
+from stitchpipe.ood import Statistic
 from stitchpipe.rows import grid_label, rows_per_sample, width_of
 from stitchpipe.stitching import (
     DivergedError,
@@ -41,6 +40,7 @@ from stitchpipe.sweep.ends import (
 from stitchpipe.sweep.folder import opened_store
 from stitchpipe.sweep.jobs import Job, LayerName, jobs
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table
+from stitchpipe.sweep.out_of_distribution import Distribution, ood_statistics
 from stitchpipe.sweep.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -51,15 +51,8 @@ if TYPE_CHECKING:
     from stitchpipe.config import Sweep
     from stitchpipe.sweep.folder import Folder
 
-STATISTICS = (
-    "stitch_accuracy",
-    "stitch_relative_accuracy",
-    "ood_mahalanobis",
-    "ood_knn",
-    "ood_frechet",
-    "ood_negative_mass",
-)
-"""What a stitch is judged by, in the order of its results."""
+ACCURACIES = ("stitch_accuracy", "stitch_relative_accuracy")
+"""What a stitch is judged by first; then by its distance from the target's distribution."""
 
 
 def stitch(
@@ -67,7 +60,7 @@ def stitch(
 ) -> dict[str, Any]:
     """Make every declared stitch into ``model/layer`` that is not in the catalogue yet.
 
-    `report` counts stitches.
+    `report` counts stitches, behind the epochs of the target's detector where one is declared.
 
     Raises
     ------
@@ -94,8 +87,10 @@ def stitch(
     if missing:
         fix_threads(sweep)
         bench = _Bench.open(sweep, folder, ends[target])
-        for done, job in enumerate(missing, start=len(declared) - len(missing)):
-            report(done, len(declared))
+        before = bench.distribution.epochs
+        bench.distribution.prepare(lambda epoch: report(epoch, before + len(declared)))
+        for done, job in enumerate(missing, start=before + len(declared) - len(missing)):
+            report(done, before + len(declared))
             folder.catalogue.write(keys[job], bench.results(job, ends[job.source], keys[job]))
     report(len(declared), len(declared))
     return {"target": str(target), "stitches": len(declared), "made": len(missing)}
@@ -111,6 +106,7 @@ class _Bench:
     tail: nn.Module
     device: torch.device
     native_accuracy: float
+    distribution: Distribution
 
     @classmethod
     def open(cls, sweep: Sweep, folder: Folder, target: StoredEnd) -> _Bench:
@@ -119,13 +115,9 @@ class _Bench:
         rest = tail(network, target.name.layer).to(device)
         store = opened_store(sweep, folder)
         logits = open_representation(sweep, folder, store, LayerName(target.name.model, LOGITS), TEST)
-        native = accuracy(logits.read_rows(slice(None)), labels_of(logits))
-        return cls(sweep, folder, target, rest, device, native)
-
-    @cached_property
-    def reference(self) -> TargetReference:
-        """Return the target's native statistics, fitted once."""
-        return TargetReference.fit(self.target.train, self.target.test, neighbours=self.sweep.ood.neighbours)
+        own = logits.read_rows(slice(None))
+        distribution = Distribution(sweep, folder, target, own, device)
+        return cls(sweep, folder, target, rest, device, accuracy(own, labels_of(logits)), distribution)
 
     def results(self, job: Job, source: StoredEnd, key: str) -> list[Result]:
         """Make one stitch; return its results. A training that diverged has results without values."""
@@ -140,7 +132,8 @@ class _Bench:
                 write_map(self.folder.map(f"tlm-{key.removeprefix('stitch-')}"), layer.to_map())
             found = self._judged(layer, source)
         except DivergedError as error:
-            found = dict.fromkeys(STATISTICS, Statistic(None, "diverged", f"{error.found} at {error.where}"))
+            diverged = Statistic(None, "diverged", f"{error.found} at {error.where}")
+            found = dict.fromkeys((*ACCURACIES, *ood_statistics(self.sweep)), diverged)
         record = self._record(job, source, curve)
         return [
             Result(index=name, value=one.value, status=one.status, reason=one.note, **record)
@@ -162,13 +155,14 @@ class _Bench:
 
     def _judged(self, layer: StitchingLayer, source: StoredEnd) -> dict[str, Statistic]:
         """Return the statistics of a stitched network on the test split, by index."""
-        blocks = list(stitched_activations(layer, source.test, device=self.device))
-        reached = accuracy(stitched_logits(self.tail, iter(blocks)), labels_of(source.test))
+        watch = self.distribution.watch()
+        blocks = watch.seen(stitched_activations(layer, source.test, device=self.device))
+        logits = stitched_logits(self.tail, blocks)
+        reached = accuracy(logits, labels_of(source.test))
         relative = relative_accuracy(reached, self.native_accuracy)
         never = Statistic(None, "constant", "the target network itself is never right")
-        scores = self.reference.score(block.float().cpu().numpy() for block in blocks)
-        values = [Statistic(reached), never if relative is None else Statistic(relative)]
-        return dict(zip(STATISTICS, [*values, *scores.named().values()], strict=True))
+        values = (Statistic(reached), never if relative is None else Statistic(relative))
+        return dict(zip(ACCURACIES, values, strict=True)) | watch.statistics(logits)
 
     def _record(self, job: Job, source: StoredEnd, curve: TrainingCurve | None) -> dict[str, Any]:
         """Return what all results of a stitch have in common."""
