@@ -34,6 +34,7 @@ BELOW_HALF = 0.1
 CERTAIN = 3.0
 """And how many of its standard errors under the null."""
 ONE_SIDED = "one-sided wrong"
+"""In the note of such a detector; what reads results looks for it."""
 NOTES = "detector"
 """The one key of a file's metadata: several are written in no fixed order, and equal detectors are equal files."""
 NAMES = ("ood_detector", "ood_detector_aupr", "ood_detector_fpr95", "ood_detector_sanity")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from stitchpipe.studies.finding import StudyError
+from stitchpipe.studies.measures import OF_THE_DETECTOR, OOD, RELATIVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,15 +20,7 @@ LATE = 1 / 3
 PAIR = ["source_model", "source_layer", "target_model", "target_layer"]
 BUDGET = ["init", "objective", "seed", "steps"]
 STITCH = [*PAIR, "method", *BUDGET]
-MEASURES = (
-    "stitch_accuracy",
-    "stitch_relative_accuracy",
-    "ood_mahalanobis",
-    "ood_knn",
-    "ood_frechet",
-    "ood_negative_mass",
-)
-RELATIVE = "stitch_relative_accuracy"
+MEASURES = ("stitch_accuracy", RELATIVE, *OOD, *OF_THE_DETECTOR)
 
 
 def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:

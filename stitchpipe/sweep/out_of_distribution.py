@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from stitchpipe.ood import (
     classifier_of,
     energies,
     energy_statistic,
+    is_warned,
     train_detector,
 )
 from stitchpipe.ood.detectors import auroc
@@ -35,12 +37,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
 
+    from stitchpipe.catalogue import Result
     from stitchpipe.config import Detector, Sweep
     from stitchpipe.ood.energy_network import RepresentationClassifier
     from stitchpipe.rows import Float64
     from stitchpipe.sweep.ends import StoredEnd
     from stitchpipe.sweep.folder import Folder
+    from stitchpipe.sweep.jobs import LayerName
     from storage import Representation
+
+logger = logging.getLogger(__name__)
 
 ENERGY = "ood_energy"
 DETECTOR_VERSION = 1
@@ -118,6 +124,18 @@ class Distribution:
         """Return what looks at one stitch into the target."""
         self.prepare(lambda _: None)
         return Watch(self.reference, self._detector, self._logits)
+
+    def warn(self, source: LayerName, results: Iterable[Result]) -> bool:
+        """Return whether the detector is one-sided wrong about a stitch, and log it."""
+        warned = any(one.index == NAMES[0] and is_warned(one.reason) for one in results)
+        if warned:
+            logger.warning(
+                "%s -> %s: the detector passed its sanity check, yet takes stitched representations for more native "
+                "than native ones",
+                source,
+                self._target.name,
+            )
+        return warned
 
     def _key(self) -> str:
         train, test = self._target.train, self._target.test

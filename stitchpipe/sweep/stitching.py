@@ -84,6 +84,7 @@ def stitch(
     _check_disjoint(ends[target])
     keys = {job: stitch_key(sweep, job, ends) for job in declared}
     missing = [job for job in declared if not folder.catalogue.has(keys[job])]
+    warnings = 0
     if missing:
         fix_threads(sweep)
         bench = _Bench.open(sweep, folder, ends[target])
@@ -91,9 +92,11 @@ def stitch(
         bench.distribution.prepare(lambda epoch: report(epoch, before + len(declared)))
         for done, job in enumerate(missing, start=before + len(declared) - len(missing)):
             report(done, before + len(declared))
-            folder.catalogue.write(keys[job], bench.results(job, ends[job.source], keys[job]))
+            results = bench.results(job, ends[job.source], keys[job])
+            folder.catalogue.write(keys[job], results)
+            warnings += bench.distribution.warn(job.source, results)
     report(len(declared), len(declared))
-    return {"target": str(target), "stitches": len(declared), "made": len(missing)}
+    return {"target": str(target), "stitches": len(declared), "made": len(missing), "warnings": warnings}
 
 
 @dataclass(frozen=True)

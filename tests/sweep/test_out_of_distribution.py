@@ -170,6 +170,18 @@ def test_a_training_that_diverges_costs_only_its_own_numbers(run, copied, tmp_pa
     assert len(detectors(copied)) == 1
 
 
+def test_a_detector_that_is_one_sided_wrong_is_logged_and_counted(run, copied, monkeypatch, caplog):
+    """As one that learned nothing would be of representations that have less energy than all native ones."""
+    trained = EnergyDetector.load(detectors(copied)[0])
+    EnergyDetector(trained.network, trained.native + 1e3, 0.99, trained.training).save(detectors(copied)[0])
+    assert steps.stitch(run[0], copied, *TARGET)["warnings"] == 2
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert told[0].startswith("A/layer1.0 -> A/layer1.0: the detector passed its sanity check")
+    found = results(copied)
+    assert found.loc[found["index"] == "ood_detector", "reason"].str.contains("one-sided wrong").all()
+
+
 def other_images(folder, shape):
     rng = np.random.default_rng(0)
     for split in ("train", "test"):
