@@ -131,6 +131,8 @@ def stitch(pair, method, accuracy, distance, frechet, **budget):
         "ood_knn": distance * 0.9,
         "ood_frechet": frechet,
         "ood_negative_mass": 0.2 * distance,
+        "ood_vim_positional": distance * 0.8,
+        "ood_energy": distance * 0.7,
     }
     for index, value in held.items():
         reason = f"auroc={0.5 + value / 2:.3f}" if index in {"ood_mahalanobis", "ood_knn"} else None

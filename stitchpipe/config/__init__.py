@@ -7,13 +7,13 @@ file's own folder, and every default is visible in ``stitchpipe plan``.
 from stitchpipe.config.controls import Control
 from stitchpipe.config.data import Data
 from stitchpipe.config.index_names import IndexName
+from stitchpipe.config.ood import Detector, Ood
 from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.store import Dump, Store
 from stitchpipe.config.sweep import (
     Compare,
     Init,
     Model,
-    Ood,
     Run,
     Stitch,
     Sweep,
@@ -28,6 +28,7 @@ __all__ = [
     "ConfigError",
     "Control",
     "Data",
+    "Detector",
     "Dump",
     "IndexName",
     "Init",

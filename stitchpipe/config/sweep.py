@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from stitchpipe.config.controls import Control
 from stitchpipe.config.data import Count, Data, Seed
 from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName, MapName
+from stitchpipe.config.ood import ORIGINS, Detector, Ood
 from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
 from stitchpipe.config.store import Augment, Dump, Store
 
@@ -170,12 +171,6 @@ class Stitch(Section):
                     remedy=f"Write '*/{pattern}'?",
                 )
         return patterns
-
-
-class Ood(Section):
-    """How far stitched representations are from the target's own."""
-
-    neighbours: Count = Field(default=10, description="k of the k-nearest-neighbour distance")
 
 
 class Certainty(Section):
@@ -382,23 +377,34 @@ def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
         return None if path is None else (folder / path.expanduser()).resolve()
 
     models = tuple(model.model_copy(update={"weights": resolved(model.weights)}) for model in sweep.models)
-    data = sweep.data.model_copy(
-        update={
-            "root": resolved(sweep.data.root),
-            "files": {split: resolved(path) for split, path in sweep.data.files.items()},
-            "label_files": {split: resolved(path) for split, path in sweep.data.label_files.items()},
-        }
-    )
+
+    def located(data: Data) -> Data:
+        return data.model_copy(
+            update={
+                "root": resolved(data.root),
+                "files": {split: resolved(path) for split, path in data.files.items()},
+                "label_files": {split: resolved(path) for split, path in data.label_files.items()},
+            }
+        )
+
     store = sweep.store
     if store.url is not None and "://" not in store.url:
         store = store.model_copy(update={"url": str(resolved(Path(store.url)))})
-    return sweep.model_copy(update={"models": models, "data": data, "store": store})
+    return sweep.model_copy(
+        update={
+            "models": models,
+            "data": located(sweep.data),
+            "store": store,
+            "ood": sweep.ood.with_data(located),
+        }
+    )
 
 
 def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
     """Turn pydantic's list into one message: a misspelt key first, because it also causes a missing one."""
     first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
-    place = f"{where}, {_key_path(first['loc'])}" if first["loc"] else where
+    location = tuple(part for part in first["loc"] if part not in ORIGINS)
+    place = f"{where}, {_key_path(location)}" if location else where
     more = f" ({len(errors) - 1} more in this file.)" if len(errors) > 1 else ""
     refusal = first.get("ctx", {}).get("error")
     if isinstance(refusal, RefusalError):
@@ -406,9 +412,9 @@ def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
             where=place, expected=refusal.expected, found=refusal.found, remedy=refusal.remedy + more
         )
     if first["type"] == "extra_forbidden":
-        known = _keys_at(first["loc"][:-1])
-        found, expected = f"the unknown key '{first['loc'][-1]}'", f"one of the keys {', '.join(known)}"
-        remedy = nearest(str(first["loc"][-1]), known) or "Remove it."
+        known = _keys_at(location[:-1])
+        found, expected = f"the unknown key '{location[-1]}'", f"one of the keys {', '.join(known)}"
+        remedy = nearest(str(location[-1]), known) or "Remove it."
     elif first["type"] == "missing":
         found, expected, remedy = "none", "a value", "Add this key."
     else:
@@ -425,8 +431,8 @@ def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
     """Return the keys that the table at `location` may have."""
     sections: dict[str, type[Section]] = {
         "data": Data, "models": Model, "train": Training, "dump": Dump,
-        "augment": Augment, "control": Control,
-        "store": Store, "compare": Compare, "stitch": Stitch, "ood": Ood, "certainty": Certainty, "run": Run,
+        "augment": Augment, "control": Control, "store": Store, "compare": Compare, "stitch": Stitch,
+        "ood": Ood, "detector": Detector, "auxiliary": Data, "sanity": Data, "certainty": Certainty, "run": Run,
     }  # fmt: skip
     names = [part for part in location if isinstance(part, str)]
     return tuple((sections[names[-1]] if names else Sweep).model_fields)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stitchpipe.ood.detectors import EPS
+from stitchpipe.ood.scores import CONSTANT, TOO_FEW, Statistic
+
 if TYPE_CHECKING:
     from stitchpipe.rows import Float64
 
@@ -44,3 +47,37 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     shared = float(np.linalg.svd(a.factor @ b.factor.T, compute_uv=False).sum())
     offset = float(((a.mean - b.mean) ** 2).sum())
     return offset + max(a.trace + b.trace - 2.0 * shared, 0.0)
+
+
+class FrechetRatio:
+    """Fréchet distance of stitched from native test rows over the native total variance tr Σ, with its floor.
+
+    Parameters
+    ----------
+    train, test
+        Native rows ``[images, rows, d]``; at least two images of each. The floor is the ratio between the two.
+    """
+
+    def __init__(self, train: Float64, test: Float64) -> None:
+        self._native, self._varies, self._floor = _fitted(test), False, 0.0
+        seen = _fitted(train)
+        if self._native is None:
+            return
+        rounding = test.shape[0] * test.shape[1] * EPS
+        self._varies = self._native.trace > rounding**2 * float((self._native.mean**2).sum())
+        if seen is not None and self._varies:
+            self._floor = frechet_distance(seen, self._native) / self._native.trace
+
+    def __call__(self, stitched: Float64) -> Statistic:
+        """Return the ratio for ``[images, rows, d]``, or why there is none; O(N·d² + min(N, d)³) for N rows in all."""
+        foreign = _fitted(stitched)
+        if self._native is None or foreign is None:
+            return TOO_FEW
+        if not self._varies:
+            return CONSTANT
+        ratio = frechet_distance(self._native, foreign) / self._native.trace
+        return Statistic(ratio, note=f"floor={self._floor:.6f}")
+
+
+def _fitted(images: Float64) -> Gaussian | None:
+    return Gaussian.from_rows(images.reshape(-1, images.shape[2])) if len(images) > 1 else None

@@ -1,22 +1,24 @@
 """A target layer's own representations as the reference, and the distance of stitched ones from it.
 
-Detectors are fitted on the native training split; native test rows are the negatives, stitched rows of the
-same test images the positives. An AUROC far below ½ is as foreign as one far above it (shrinkage to the mean
-looks "more in-distribution than in-distribution"), so the detectors report |2·AUROC − 1| beside the AUROC.
+Detectors are fitted on the native training split; native test images are the negatives, stitched ones of the same
+test images the positives. An AUROC far below ½ is as foreign as one far above it (shrinkage to the mean looks "more
+in-distribution than in-distribution"), so the detectors report |2·AUROC − 1| beside the AUROC.
 """
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from stitchpipe.ood.detectors import EPS, MahalanobisDistance, NeighbourDistance, Standardiser, auroc
+from stitchpipe.ood.detection import DETECTORS, Detection
 from stitchpipe.ood.errors import OodError
-from stitchpipe.ood.features import Features, features_of
-from stitchpipe.ood.frechet import Gaussian, frechet_distance
-from stitchpipe.ood.scores import Scores, Statistic
+from stitchpipe.ood.frechet import FrechetRatio
+from stitchpipe.ood.observation import Observation, Observer, observe
+from stitchpipe.ood.positions import PositionSampling
+from stitchpipe.ood.scores import NO_POSITIONS, NON_FINITE, Scores, Statistic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     import numpy as np
     import numpy.typing as npt
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
     from stitchpipe.rows import Float64
     from storage import Representation
 
-CONSTANT = Statistic(None, "constant", "the target layer's pooled features do not vary")
-TOO_FEW = Statistic(None, "too_few_rows", "a spread needs at least two samples of each kind")
-NON_FINITE = Statistic(None, "non_finite", "the stitched representation holds values that are not finite")
+POSITIONAL = (*DETECTORS, "frechet")
 
 
 class TargetReference:
@@ -35,9 +35,11 @@ class TargetReference:
     Parameters
     ----------
     train, test
-        Native features of the target layer on either split.
+        What was observed of the target layer on either split, with the same `sampling`.
     neighbours
         k of the k-nearest-neighbour distance, at least 1; cut to the number of training rows.
+    sampling
+        Which positions positional statistics look at.
 
     Raises
     ------
@@ -46,43 +48,58 @@ class TargetReference:
 
     Notes
     -----
-    Detectors see pooled means in training units (`Standardiser`). Fitting costs O(n·q² + q³), and the distances
-    of the native test rows are taken once. Nothing changes afterwards: one reference may serve several threads.
+    Detectors see rows in training units: pooled means of all images, and single positions of as many images as
+    `sampling` allows. Fitting costs O(n·q² + q³), and the distances of native test rows are taken once. Nothing
+    changes afterwards: one reference may serve several threads.
     """
 
-    def __init__(self, train: Features, test: Features, *, neighbours: int = 10) -> None:
+    def __init__(
+        self,
+        train: Observation,
+        test: Observation,
+        *,
+        neighbours: int = 10,
+        sampling: PositionSampling | None = None,
+    ) -> None:
         _check_native(train, test, neighbours)
-        self._width = _widths(test)
-        self._standardise = Standardiser(train.mean)
-        self._unfit = TOO_FEW if train.n_samples < 2 else None if self._standardise.varies else CONSTANT
-        self._detectors: dict[str, tuple[Callable[[Float64], Float64], Float64]] = {}
-        if self._unfit is None:
-            known, native = self._standardise(train.mean), self._standardise(test.mean)
-            for name, distance in (
-                ("mahalanobis", MahalanobisDistance(known)),
-                ("knn", NeighbourDistance(known, neighbours)),
-            ):
-                self._detectors[name] = (distance, distance(native))
-        self._native, self._floor = _gaussian(test), 0.0
-        seen = _gaussian(train)
-        if self._native is not None and seen is not None and _varies(self._native, test.n_samples):
-            self._floor = frechet_distance(seen, self._native) / self._native.trace
-        self._test_samples = test.n_samples
-        self._never_negative = train.negative == 0.0 and test.negative == 0.0
-        self._absolute = train.absolute + test.absolute
+        self._sampling = sampling or PositionSampling()
+        self._layout = test.layout
+        self._pooled = Detection(_pooled(train), _pooled(test), neighbours=neighbours)
+        self._frechet = FrechetRatio(_moments(train), _moments(test))
+        self._single: tuple[Detection, FrechetRatio] | None = None
+        if train.positions is not None and test.positions is not None:
+            self._single = (
+                Detection(train.positions, test.positions, neighbours=neighbours),
+                FrechetRatio(train.positions, test.positions),
+            )
+        self._never_negative = train.features.negative == 0.0 and test.features.negative == 0.0
+        self._absolute = train.features.absolute + test.features.absolute
 
     @classmethod
-    def fit(cls, train: Representation, test: Representation, *, neighbours: int = 10) -> TargetReference:
+    def fit(
+        cls,
+        train: Representation,
+        test: Representation,
+        *,
+        neighbours: int = 10,
+        sampling: PositionSampling | None = None,
+    ) -> TargetReference:
         """Read a target layer's native representations, one row group at a time, and fit the detectors."""
-        return cls(features_of(_blocks(train)), features_of(_blocks(test)), neighbours=neighbours)
+        found = [observe(_blocks(one), sampling) for one in (train, test)]
+        return cls(*found, neighbours=neighbours, sampling=sampling)
 
-    def score(self, stitched: Iterable[npt.NDArray[np.floating]] | Features) -> Scores:
+    def observer(self) -> Observer:
+        """Return what looks at a stitched representation block by block, for `score`."""
+        return Observer(self._sampling)
+
+    def score(self, stitched: Iterable[npt.NDArray[np.floating]] | Observation) -> Scores:
         """Return how far a stitched representation of the test samples is from the native one.
 
         Parameters
         ----------
         stitched
-            Blocks of samples in the shape of the target layer, or their merged features.
+            Blocks of samples in the shape of the target layer and the order of its test samples, each looked at
+            once; or what an `observer` saw of them.
 
         Raises
         ------
@@ -92,59 +109,50 @@ class TargetReference:
         Notes
         -----
         Never NaN: a statistic without a value has the status ``constant`` (the target layer does not vary),
-        ``too_few_rows``, ``non_finite`` or ``not_applicable`` (negative mass of a layer that goes below zero).
+        ``too_few_rows``, ``non_finite`` or ``not_applicable`` (negative mass of a layer that goes below zero,
+        positions of vectors, the residual of a single feature).
         """
-        found = stitched if isinstance(stitched, Features) else features_of(stitched)
-        if _widths(found) != self._width:
+        found = stitched if isinstance(stitched, Observation) else observe(stitched, self._sampling)
+        if found.layout != self._layout:
             raise OodError(
                 where="stitched representation",
-                expected=f"the target layer's {self._width[0]} features, in its layout",
-                found=f"{_widths(found)[0]}, or another layout",
+                expected=f"the target layer's {self._layout[0]} features, in its layout",
+                found=f"{found.layout[0]}, or another layout",
                 remedy="Score what a stitching layer into this target gives.",
             )
-        if not found.finite:
-            return Scores(NON_FINITE, NON_FINITE, NON_FINITE, NON_FINITE)
+        if not found.features.finite:
+            return Scores(**dict.fromkeys((field.name for field in fields(Scores)), NON_FINITE))
         return Scores(
-            mahalanobis=self._detected("mahalanobis", found),
-            knn=self._detected("knn", found),
-            frechet=self._frechet(found),
+            **self._pooled.statistics(_pooled(found)),
+            frechet=self._frechet(_moments(found)),
             negative_mass=self._negative_mass(found),
+            **{f"{name}_positional": one for name, one in self._positional(found).items()},
         )
 
-    def _detected(self, name: str, found: Features) -> Statistic:
-        if self._unfit is not None:
-            return self._unfit
-        distance, native = self._detectors[name]
-        area = auroc(native, distance(self._standardise(found.mean)))
-        return Statistic(abs(2.0 * area - 1.0), note=f"auroc={area:.6f}")
+    def _positional(self, found: Observation) -> dict[str, Statistic]:
+        if self._single is None or found.positions is None:
+            return dict.fromkeys(POSITIONAL, NO_POSITIONS)
+        detection, frechet = self._single
+        return {**detection.statistics(found.positions), "frechet": frechet(found.positions)}
 
-    def _frechet(self, found: Features) -> Statistic:
-        foreign = _gaussian(found)
-        if self._native is None or foreign is None:
-            return TOO_FEW
-        if not _varies(self._native, self._test_samples):
-            return CONSTANT
-        ratio = frechet_distance(self._native, foreign) / self._native.trace
-        return Statistic(ratio, note=f"floor={self._floor:.6f}")
-
-    def _negative_mass(self, found: Features) -> Statistic:
+    def _negative_mass(self, found: Observation) -> Statistic:
         if not self._never_negative:
             return Statistic(None, "not_applicable", "the target layer's own values are not all ≥ 0")
         if self._absolute == 0.0:
             return Statistic(None, "constant", "the target layer's own values are all 0")
-        return Statistic(found.negative_mass)
+        return Statistic(found.features.negative_mass)
 
 
-def _check_native(train: Features, test: Features, neighbours: int) -> None:
+def _check_native(train: Observation, test: Observation, neighbours: int) -> None:
     where = "native representations of the target layer"
-    if _widths(train) != _widths(test):
+    if train.layout != test.layout:
         raise OodError(
             where=where,
             expected="training and test rows of one layer",
-            found=f"widths {train.mean.shape[1]} and {test.mean.shape[1]}, or two layouts",
+            found=f"widths {train.layout[0]} and {test.layout[0]}, or two layouts",
             remedy="Take both splits of the same layer.",
         )
-    if not (train.finite and test.finite):
+    if not (train.features.finite and test.features.finite):
         raise OodError(
             where=where, expected="finite values", found="others", remedy="Dump the target layer anew."
         )
@@ -154,17 +162,12 @@ def _check_native(train: Features, test: Features, neighbours: int) -> None:
         )
 
 
-def _widths(features: Features) -> tuple[int, int]:
-    return features.mean.shape[1], features.spread.shape[1]
+def _pooled(found: Observation) -> Float64:
+    return found.features.mean[:, None, :]
 
 
-def _gaussian(features: Features) -> Gaussian | None:
-    return Gaussian.from_rows(features.moments) if features.n_samples > 1 else None
-
-
-def _varies(gaussian: Gaussian, n_samples: int) -> bool:
-    """Return whether the total variance is more than the rounding of constant features."""
-    return gaussian.trace > (n_samples * EPS) ** 2 * float((gaussian.mean**2).sum())
+def _moments(found: Observation) -> Float64:
+    return found.features.moments[:, None, :]
 
 
 def _blocks(representation: Representation) -> Iterable[npt.NDArray[np.floating]]:

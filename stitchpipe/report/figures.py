@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter
 
 from stitchpipe.report.matrices import Layer, boundaries
 from stitchpipe.report.payload import COLOURS
-from stitchpipe.studies.stitches import PAIR, RELATIVE, LayerOrder
+from stitchpipe.studies.measures import RELATIVE
+from stitchpipe.studies.stitches import PAIR, LayerOrder
 from stitchpipe.studies.task_loss import beside
 
 if TYPE_CHECKING:

@@ -40,13 +40,24 @@ _WORDS = (
     Entry("Relative accuracy", "stitch_relative_accuracy", "Accuracy of the stitched network over the accuracy of the "
           "target network, on the same images. 1 is as good as unstitched."),
     Entry("Late → early", "", "A stitch whose source is at least a third of the depth later than its target."),
-    Entry("Mahalanobis and k-NN, two-sided", "ood_mahalanobis, ood_knn", "How well a detector fitted on the target "
-          "layer's own training rows tells stitched from native test rows: |2·AUROC − 1|, 0 not at all, 1 perfectly, "
-          "in either direction."),
+    Entry("Mahalanobis, k-NN and ViM residual, two-sided", "ood_mahalanobis, ood_knn, ood_vim", "How well a detector "
+          "fitted on the target layer's own training images tells stitched from native test images: |2·AUROC − 1|, 0 "
+          "not at all, 1 perfectly, in either direction. It looks at the distance from the mean, from the k-th "
+          "neighbour, or from the subspace in which native images vary most."),
     Entry("Fréchet ratio", "ood_frechet", "Fréchet distance between stitched and native pooled means and spreads, over "
           "the native variance. 0 is the same distribution."),
+    Entry("Positional", "ood_…_positional", "The same of single positions instead of means over positions, averaged "
+          "over the sampled positions of an image."),
     Entry("Negative mass", "ood_negative_mass", "Share of the stitched activations' absolute mass below zero, behind "
           "a ReLU, where natively there is none."),
+    Entry("Energy of logits, two-sided", "ood_energy", "How well −logsumexp of the target network's logits tells "
+          "stitched from native test images: |2·AUROC − 1|."),
+    Entry("Trained detector", "ood_detector, …_aupr, …_fpr95, …_sanity", "A classifier of native representations whose "
+          "energy was driven apart from that of other images' representations: two-sided |2·AUROC − 1| of stitched "
+          "against native test images. One-sided beside it, natives as positives: AUPR (1 tells all, ½ nothing) and "
+          "FPR95, the share of stitched images that pass where 95 % of native ones do (0 tells all, .95 nothing). "
+          "sanity: its AUROC on other images, which passes from .9 on. One that passes although its AUROC on "
+          "stitched images is well below ½ is called one-sided wrong."),
     Entry("95 % interval", "low, high", "Jackknife over groups of images, one group left out at a time. A fitted map "
           "is held fixed: the interval speaks of the scored images, not of the choice of the training images."),
     Entry("p-value, calibrated score", "p_value, calibrated", "Against the same images in random order: the share of "

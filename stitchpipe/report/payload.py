@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import colormaps
 
 from stitchpipe.report.matrices import Layer, View, boundaries
+from stitchpipe.studies.measures import TITLES
 from stitchpipe.studies.stitches import MEASURES, LayerOrder
 
 if TYPE_CHECKING:
@@ -119,7 +120,12 @@ def _stitches(stitched: pd.DataFrame, layer_order: LayerOrder) -> dict[str, Any]
         record |= {name: number(row[name]) for name in ("seed", "steps", "final_loss", *MEASURES)}
         notes = {name: row[f"{name}_note"] for name in MEASURES if isinstance(row[f"{name}_note"], str)}
         records.append({**record, "notes": notes})
-    return {"sources": _axis(sources), "targets": _axis(targets), "records": records}
+    return {
+        "sources": _axis(sources),
+        "targets": _axis(targets),
+        "measures": list(TITLES.items()),
+        "records": records,
+    }
 
 
 def _layers(stitched: pd.DataFrame, side: str, layer_order: LayerOrder) -> list[Layer]:

@@ -19,7 +19,7 @@ from stitchpipe.report.matrices import comparison
 from stitchpipe.report.payload import embedded, payload
 from stitchpipe.report.provenance import sections
 from stitchpipe.report.tables import table_of
-from stitchpipe.studies.stitches import STITCH, LayerOrder, stitches
+from stitchpipe.studies.stitches import MEASURES, STITCH, LayerOrder, stitches
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
@@ -102,6 +102,12 @@ def write_report(
     return ReportFiles(out_dir / "index.html", images)
 
 
+def _unmeasured(stitched: pd.DataFrame) -> list[str]:
+    """Return the columns of measures that no stitch of the run has."""
+    pairs = ((measure, f"{measure}_note") for measure in MEASURES)
+    return [name for pair in pairs if stitched[list(pair)].isna().all(axis=None) for name in pair]
+
+
 def _page(
     compared: Comparison,
     stitched: pd.DataFrame,
@@ -132,7 +138,11 @@ def _page(
         findings=shown,
         facts=_facts(compared, stitched, layer_order),
         compared=compared,
-        stitches=table_of(stitched.drop(columns=["lateness", "source_depth", "target_depth", "n_samples"])),
+        stitches=table_of(
+            stitched.drop(
+                columns=["lateness", "source_depth", "target_depth", "n_samples", *_unmeasured(stitched)]
+            )
+        ),
         has_stitches=len(stitched) > 0,
         provenance=sections(provenance),
         glossary=glossary(matrix.index for matrix in compared.matrices),

@@ -3,7 +3,7 @@
 from stitchpipe.stitching.batches import Shelf
 from stitchpipe.stitching.budget import Autocast, Objective, TrainingBudget, TrainingCurve
 from stitchpipe.stitching.errors import DivergedError, StitchError
-from stitchpipe.stitching.evaluate import all_logits, logits_of, stitched_activations, stitched_logits
+from stitchpipe.stitching.evaluate import stitched_activations, stitched_logits
 from stitchpipe.stitching.fidelity import Fidelity, accuracy, fidelity, relative_accuracy
 from stitchpipe.stitching.labels import labels_of
 from stitchpipe.stitching.layer import StitchingLayer
@@ -26,11 +26,9 @@ __all__ = [
     "TrainingBudget",
     "TrainingCurve",
     "accuracy",
-    "all_logits",
     "fidelity",
     "groups",
     "labels_of",
-    "logits_of",
     "relative_accuracy",
     "stitched_activations",
     "stitched_logits",

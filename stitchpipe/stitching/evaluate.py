@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stitchpipe.stitching.errors import DivergedError, StitchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from stitchpipe.stitching.layer import StitchingLayer
     from storage import Representation
@@ -54,7 +54,11 @@ def stitched_logits(tail: nn.Module, blocks: Iterable[Tensor]) -> npt.NDArray[np
     DivergedError
         A logit is not finite.
     """
-    parts = [logits_of(tail, block) for block in blocks]
+    tail.eval()
+    parts = []
+    for block in blocks:
+        with torch.inference_mode():
+            parts.append(tail(block.clone()).float().cpu().numpy())
     if not parts:
         raise StitchError(
             where="stitched representation",
@@ -62,18 +66,6 @@ def stitched_logits(tail: nn.Module, blocks: Iterable[Tensor]) -> npt.NDArray[np
             found="none",
             remedy="Take the blocks anew: an iterator can be used once.",
         )
-    return all_logits(parts)
-
-
-def logits_of(tail: nn.Module, block: Tensor) -> npt.NDArray[np.float32]:
-    """Return the logits ``[n, classes]`` of one block; it keeps its values. `tail` is put in eval mode."""
-    tail.eval()
-    with torch.inference_mode():
-        return np.asarray(tail(block.clone()).float().cpu().numpy())
-
-
-def all_logits(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Return the logits of all blocks; `DivergedError` where one is not finite."""
     logits = np.concatenate(parts)
     if not np.isfinite(logits).all():
         raise DivergedError(

@@ -10,7 +10,8 @@ from scipy.stats import spearmanr
 from stitchpipe.algebra.naming import find_index
 from stitchpipe.studies.best_source import Standing, standing
 from stitchpipe.studies.finding import OUTCOME_RULE, SOURCE, Finding, Outcome, fraction, outcome_of, signed
-from stitchpipe.studies.stitches import PAIR, RELATIVE, LayerOrder, comparable
+from stitchpipe.studies.measures import RELATIVE
+from stitchpipe.studies.stitches import PAIR, LayerOrder, comparable
 
 Measure: TypeAlias = tuple[str, str]
 """What layers are ranked by, and under which view."""

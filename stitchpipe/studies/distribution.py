@@ -5,14 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from stitchpipe.studies.finding import SOURCE, Finding, Outcome, fraction
-from stitchpipe.studies.stitches import PAIR, RELATIVE
+from stitchpipe.studies.measures import ONE_SIDED, RELATIVE
+from stitchpipe.studies.measures import OOD as TITLES
+from stitchpipe.studies.stitches import PAIR
 
-TITLES = {
-    "ood_mahalanobis": "Mahalanobis",
-    "ood_knn": "k-NN",
-    "ood_frechet": "Fréchet ratio",
-    "ood_negative_mass": "negative mass",
-}
 KINDS = ("self", "corresponding", "late → early", "other")
 
 
@@ -36,7 +32,7 @@ def out_of_distribution(stitched: pd.DataFrame) -> Finding | None:
         question="Does task loss matching take representations further out of the target's distribution "
         "than direct matching?",
         answer=f"On the same {len(both)} stitches, task loss matching is further from the native rows than direct "
-        f"matching by {said}; in brackets the medians.",
+        f"matching by {said}; in brackets the medians.{_warning(stitched)}",
         claim="Task loss matching creates out-of-distribution representations to gain accuracy; direct matching "
         f"does not where matching is possible ({SOURCE}).",
         outcome=_outcome(further),
@@ -48,6 +44,18 @@ def out_of_distribution(stitched: pd.DataFrame) -> Finding | None:
         },
         table=_by_kind(both, list(further)),
         detail=both,
+    )
+
+
+def _warning(stitched: pd.DataFrame) -> str:
+    """Return a sentence on detectors that pass their sanity check and are wrong all the same, where there are any."""
+    warned = int(stitched["ood_detector_note"].str.contains(ONE_SIDED, na=False, regex=False).sum())
+    known = int(stitched["ood_detector"].notna().sum())
+    if not warned:
+        return ""
+    return (
+        f" Warning: in {fraction(warned, known)} the trained detector passed its sanity check and yet takes stitched "
+        "representations for more native than native ones; one-sided, it would call them in-distribution."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from stitchpipe.studies.finding import StudyError
+from stitchpipe.studies.measures import OF_THE_DETECTOR, OOD, RELATIVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,15 +32,12 @@ BUDGET = [
 STITCH = [*PAIR, "method", *BUDGET]
 MEASURES = (
     "stitch_accuracy",
-    "stitch_relative_accuracy",
+    RELATIVE,
     "stitch_agreement",
     "stitch_kl",
-    "ood_mahalanobis",
-    "ood_knn",
-    "ood_frechet",
-    "ood_negative_mass",
+    *OOD,
+    *OF_THE_DETECTOR,
 )
-RELATIVE = "stitch_relative_accuracy"
 
 
 def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:

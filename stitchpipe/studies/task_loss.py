@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stitchpipe.studies.finding import SOURCE, Finding, Outcome, fraction
-from stitchpipe.studies.stitches import BUDGET, PAIR, RELATIVE, comparable
+from stitchpipe.studies.measures import RELATIVE
+from stitchpipe.studies.stitches import BUDGET, PAIR, comparable
 
 if TYPE_CHECKING:
     from stitchpipe.studies.stitches import LayerOrder

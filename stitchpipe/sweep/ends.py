@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 from stitchpipe.rows import grid_of, token_grid
 from stitchpipe.sweep.dumping import stored
 from stitchpipe.sweep.folder import Folder, key_of, opened_store
+from stitchpipe.sweep.foreign_images import ood_identity
 from stitchpipe.sweep.networks import TEST, TRAIN
 from storage import Address, Representation, Store, check_pairing
 
@@ -176,7 +177,7 @@ def stitch_key(sweep: Sweep, job: Job, ends: Ends) -> str:
         source.digests,
         target.digests,
         target.test.fingerprint,
-        sweep.ood.model_dump(),
+        ood_identity(sweep),
         (sweep.run.products, sweep.run.backend) if job.map is not None else None,
         STITCH_VERSION,
     )

@@ -88,6 +88,10 @@ class Folder:
         """Return where a fitted map is kept."""
         return self.root / "maps" / f"{key}.safetensors"
 
+    def detector(self, key: str) -> Path:
+        """Return where a trained detector of foreign representations is kept."""
+        return self.root / "detectors" / f"{key}.safetensors"
+
 
 def opened_store(sweep: Sweep, folder: Folder) -> Store:
     """Return the run's store, opened for reading as the sweep says."""

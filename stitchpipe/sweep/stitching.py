@@ -11,35 +11,25 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.catalogue import Result
 from stitchpipe.config import ConfigError
 from stitchpipe.graph import LOGITS, PENULTIMATE, tail
 from stitchpipe.mapfile import read_map, write_map
-from stitchpipe.ood import Statistic, TargetReference
-from stitchpipe.rows import grid_label, rows_per_sample, width_of
 from stitchpipe.stitching import (
     NEEDS_FOLLOWING,
     NEEDS_VALUES,
-    DivergedError,
-    Fidelity,
     Shelf,
     StitchError,
     StitchingLayer,
     Target,
     Training,
     TrainingCurve,
-    all_logits,
-    fidelity,
     groups,
     labels_of,
-    logits_of,
-    stitched_activations,
     stitches_at_once,
     train,
 )
 from stitchpipe.sweep.dumping import load_network
 from stitchpipe.sweep.ends import (
-    STITCH_VIEW,
     StoredEnd,
     ends_of,
     map_key,
@@ -49,37 +39,24 @@ from stitchpipe.sweep.ends import (
 )
 from stitchpipe.sweep.folder import opened_store, write_record
 from stitchpipe.sweep.jobs import AFFINE, Job, LayerName, jobs
+from stitchpipe.sweep.judging import Judge
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table
+from stitchpipe.sweep.out_of_distribution import Distribution
 from stitchpipe.sweep.passes import training_passes
 from stitchpipe.sweep.progress import Report, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import numpy as np
-    import numpy.typing as npt
     import torch
     from torch import nn
 
     from stitchpipe.algebra.maps import AffineMap
+    from stitchpipe.catalogue import Result
     from stitchpipe.config import Sweep
-    from stitchpipe.stitching import Objective, TrainingBudget
+    from stitchpipe.stitching import Objective
     from stitchpipe.sweep.folder import Folder
     from storage import Representation, Store
-
-STATISTICS = (
-    "stitch_accuracy",
-    "stitch_relative_accuracy",
-    "stitch_agreement",
-    "stitch_kl",
-    "ood_mahalanobis",
-    "ood_knn",
-    "ood_frechet",
-    "ood_negative_mass",
-)
-"""What a stitch is judged by, beside its accuracy on each class."""
-CLASS_ACCURACY = "stitch_class_accuracy"
-"""With the number of the class in parentheses."""
 
 
 def stitch(
@@ -87,7 +64,8 @@ def stitch(
 ) -> dict[str, Any]:
     """Make every declared stitch into ``model/layer`` that is not in the catalogue yet.
 
-    `report` counts optimiser steps, a stitch without training as one.
+    `report` counts optimiser steps, a stitch without training as one, behind the epochs of the target's detector where
+    one is declared.
 
     Raises
     ------
@@ -111,21 +89,26 @@ def stitch(
     _check_disjoint(ends[target])
     keys = {job: stitch_key(sweep, job, ends) for job in declared}
     missing = [job for job in declared if not folder.catalogue.has(keys[job])]
+    warnings = 0
     if missing:
         fix_threads(sweep)
         bench = _Bench.open(sweep, folder, ends[target])
         size = {job: 1 if job.budget is None else job.budget.steps for job in declared}
-        done, total = sum(size[job] for job in declared if job not in missing), sum(size.values())
+        epochs = bench.judge.distribution.epochs
+        total = epochs + sum(size.values())
+        bench.judge.distribution.prepare(lambda epoch: report(epoch, total))
+        done = epochs + sum(size[job] for job in declared if job not in missing)
         for group in bench.groups(missing, ends, keys):
             made = bench.made(group, ends, keys, partial(_tell, report, done, total))
             for job, results in made:
                 folder.catalogue.write(keys[job], results)
                 folder.checkpoint(keys[job]).unlink(missing_ok=True)
+                warnings += bench.judge.distribution.warn(job.source, results)
             done += sum(size[job] for job in group)
             report(done, total)
     else:
         report(1, 1)
-    return {"target": str(target), "stitches": len(declared), "made": len(missing)}
+    return {"target": str(target), "stitches": len(declared), "made": len(missing), "warnings": warnings}
 
 
 def _tell(report: Report, before: int, total: int, steps: int) -> None:
@@ -142,8 +125,7 @@ class _Bench:
     network: nn.Module
     tail: nn.Module
     device: torch.device
-    native: npt.NDArray[np.floating]
-    reference: TargetReference
+    judge: Judge
     shelf: Shelf = field(default_factory=Shelf)
 
     @classmethod
@@ -153,16 +135,10 @@ class _Bench:
         logits = open_representation(
             sweep, folder, opened_store(sweep, folder), LayerName(target.name.model, LOGITS), TEST
         )
-        return cls(
-            sweep=sweep,
-            folder=folder,
-            target=target,
-            network=network,
-            tail=tail(network, target.name.layer).to(device),
-            device=device,
-            native=logits.read_rows(slice(None)),
-            reference=TargetReference.fit(target.train, target.test, neighbours=sweep.ood.neighbours),
-        )
+        own = logits.read_rows(slice(None))
+        rest = tail(network, target.name.layer).to(device)
+        judge = Judge(sweep, target, rest, own, Distribution(sweep, folder, target, own, device), device)
+        return cls(sweep, folder, target, network, rest, device, judge)
 
     def groups(
         self, missing: Sequence[Job], ends: Mapping[LayerName, StoredEnd], keys: Mapping[Job, str]
@@ -189,7 +165,11 @@ class _Bench:
         """Make some stitches; yield each one's results."""
         if group[0].budget is None:
             for job in group:
-                yield job, self._results(job, ends[job.source], self._start(job, ends[job.source]), None)
+                source = ends[job.source]
+                yield (
+                    job,
+                    self.judge.results(job, source, self._start(job, source), self._direct_map(job, source)),
+                )
             return
         trainings = [self._training(job, ends[job.source], keys[job]) for job in group]
         outcomes = train(
@@ -214,7 +194,7 @@ class _Bench:
                         "losses": list(outcome.losses),
                     },
                 )
-            yield job, self._results(job, ends[job.source], one.layer, outcome)
+            yield job, self.judge.results(job, ends[job.source], one.layer, outcome)
 
     def _training(self, job: Job, source: StoredEnd, key: str) -> Training:
         if job.budget is None:
@@ -268,102 +248,6 @@ class _Bench:
 
     def _direct_map(self, job: Job, source: StoredEnd) -> AffineMap:
         return read_map(self.folder.map(map_key(self.sweep, source, self.target, job.map or AFFINE)))
-
-    def _results(
-        self,
-        job: Job,
-        source: StoredEnd,
-        layer: StitchingLayer,
-        outcome: TrainingCurve | DivergedError | None,
-    ) -> list[Result]:
-        """Judge one stitch. A training that diverged has results without values."""
-        try:
-            if isinstance(outcome, DivergedError):
-                raise outcome
-            found = self._judged(layer, source)
-        except DivergedError as error:
-            why = Statistic(None, "diverged", f"{error.found} at {error.where}")
-            found = dict.fromkeys(STATISTICS, why)
-        record = self._record(job, source, outcome if isinstance(outcome, TrainingCurve) else None)
-        return [
-            Result(index=name, value=one.value, status=one.status, reason=one.note, **record)
-            for name, one in found.items()
-        ]
-
-    def _judged(self, layer: StitchingLayer, source: StoredEnd) -> dict[str, Statistic]:
-        """Return the statistics of a stitched network on the test split, by index; one row group is held at a time."""
-        parts: list[npt.NDArray[np.float32]] = []
-
-        def seen() -> Iterator[npt.NDArray[np.floating]]:
-            for block in stitched_activations(layer, source.test, device=self.device):
-                parts.append(logits_of(self.tail, block))
-                yield block.float().cpu().numpy()
-
-        scores = self.reference.score(seen()).named()
-        labels = labels_of(source.test)
-        reached = fidelity(all_logits(parts), self.native, labels)
-        return {**_answers(reached), **scores, **_by_class(reached, source.test.split.class_names)}
-
-    def _record(self, job: Job, source: StoredEnd, curve: TrainingCurve | None) -> dict[str, Any]:
-        """Return what all results of a stitch have in common."""
-        x, y, budget = source.test, self.target.test, job.budget
-        grid = self.target.grid
-        fitted = self._direct_map(job, source) if budget is None else None
-        return {
-            "view": STITCH_VIEW,
-            "grid": grid_label(grid),
-            "source_model": job.source.model,
-            "source_layer": job.source.layer,
-            "target_model": job.target.model,
-            "target_layer": job.target.layer,
-            "fit_split": TRAIN,
-            "split": TEST,
-            "n_samples": y.n_samples,
-            "n_rows": y.n_samples * rows_per_sample(STITCH_VIEW, grid),
-            "p": width_of(x.shape[1:], STITCH_VIEW),
-            "q": width_of(y.shape[1:], STITCH_VIEW),
-            "rank": None if fitted is None else fitted.rank,
-            "condition": None if fitted is None else fitted.condition,
-            "method": job.method,
-            "init": job.init,
-            "final_loss": None if curve is None else curve.final_loss,
-            "source_digest": x.digest,
-            "target_digest": y.digest,
-            **({} if budget is None else _spent(budget, len(training_passes(self.sweep, job)))),
-        }
-
-
-def _answers(reached: Fidelity) -> dict[str, Statistic]:
-    never = Statistic(None, "constant", "the target network itself is never right")
-    relative = reached.relative_accuracy
-    return {
-        "stitch_accuracy": Statistic(reached.accuracy),
-        "stitch_relative_accuracy": never if relative is None else Statistic(relative),
-        "stitch_agreement": Statistic(reached.agreement),
-        "stitch_kl": Statistic(reached.kl),
-    }
-
-
-def _by_class(reached: Fidelity, names: Sequence[str]) -> dict[str, Statistic]:
-    return {
-        f"{CLASS_ACCURACY}({number})": Statistic(value, note=names[number] if number < len(names) else None)
-        for number, value in reached.by_class.items()
-    }
-
-
-def _spent(budget: TrainingBudget, passes: int) -> dict[str, Any]:
-    """Return the budget of a training as results name it."""
-    precision = "float32" if budget.autocast == "none" else budget.autocast
-    return {
-        "objective": budget.objective,
-        "seed": budget.seed,
-        "steps": budget.steps,
-        "batch_size": budget.batch_size,
-        "learning_rate": budget.learning_rate,
-        "weight_decay": budget.weight_decay,
-        "augmented": passes if budget.augmented else 0,
-        "precision": f"{precision} compiled" if budget.compiled else precision,
-    }
 
 
 def _check_disjoint(end: StoredEnd) -> None:

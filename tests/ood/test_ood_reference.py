@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
+from scipy.spatial import cKDTree
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
 
-from stitchpipe.ood import OodError, TargetReference, features_of
+from stitchpipe.ood import OodError, PositionSampling, Scores, TargetReference, features_of, observe
 from storage import Address, LayerSpec, open_store
 
 Q = 6
@@ -30,8 +31,9 @@ def images(n, seed, *, relu=True):
 TRAIN, TEST = images(150, 1), images(70, 2)
 
 
-def reference(train=TRAIN, test=TEST, **keywords):
-    return TargetReference(features_of([train]), features_of([test]), **keywords)
+def reference(train=TRAIN, test=TEST, *, sampling=None, **keywords):
+    native = (observe([one], sampling) for one in (train, test))
+    return TargetReference(*native, sampling=sampling, **keywords)
 
 
 def noted(statistic, name):
@@ -95,7 +97,13 @@ def test_every_statistic_agrees_with_a_computation_of_its_own():
     def fourth(x):
         return np.sort(np.linalg.norm(x[:, None] - known[None], axis=2), axis=1)[:, 3]
 
-    for statistic, distance in ((scores.mahalanobis, mahalanobis), (scores.knn, fourth)):
+    def residual(x):  # of half the directions, from the covariance's own eigenvectors
+        _, vectors = np.linalg.eigh(np.cov(known, rowvar=False))
+        return np.linalg.norm((x - known.mean(0)) @ vectors[:, : Q - Q // 2], axis=1)
+
+    for statistic, distance in (
+        (scores.mahalanobis, mahalanobis), (scores.knn, fourth), (scores.vim, residual),
+    ):  # fmt: skip
         area = roc_auc_score(truth, [*distance(native), *distance(foreign)])
         assert 0.02 < abs(2 * area - 1) < 0.98
         assert statistic.value == pytest.approx(abs(2 * area - 1), abs=1e-12)
@@ -113,11 +121,78 @@ def test_every_statistic_agrees_with_a_computation_of_its_own():
     assert scores.negative_mass.value == pytest.approx(mass, rel=1e-12)
 
 
+def test_positional_statistics_agree_with_a_computation_of_their_own():
+    """Every position of every image: then no sampling stands between the rows and the definition."""
+    everything = PositionSampling(per_image=16, rows=10**6)
+    stitched = 0.95 * images(70, 4) + 0.02
+    judge = TargetReference(
+        observe([TRAIN], everything), observe([TEST], everything), neighbours=4, sampling=everything
+    )
+    scores = judge.score(np.array_split(stitched, 5))
+    train, test, found = (np.moveaxis(x.reshape(len(x), Q, 16), 1, 2) for x in (TRAIN, TEST, stitched))
+    rows = train.reshape(-1, Q)
+    centre, unit = rows.mean(0), rows.std(0)
+    known = (rows - centre) / unit
+    precision = np.linalg.inv(LedoitWolf().fit(known).covariance_)
+    _, vectors = np.linalg.eigh(np.cov(known, rowvar=False))
+    tree = cKDTree(known)
+    distances = {
+        "mahalanobis": lambda x: np.einsum("np,pq,nq->n", x, precision, x),
+        "knn": lambda x: tree.query(x, k=4)[0][:, 3],
+        "vim": lambda x: np.linalg.norm(x @ vectors[:, : Q - Q // 2], axis=1),
+    }
+    for name, distance in distances.items():
+        native, foreign = (
+            [float(np.mean(distance((image - centre) / unit))) for image in split] for split in (test, found)
+        )
+        area = roc_auc_score([0] * 70 + [1] * 70, [*native, *foreign])
+        assert 0.02 < abs(2 * area - 1) < 0.98
+        statistic = getattr(scores, f"{name}_positional")
+        assert statistic.value == pytest.approx(abs(2 * area - 1), abs=1e-12), name
+        assert statistic.note == f"auroc={area:.6f}"
+    one, two = (np.cov(x.reshape(-1, Q), rowvar=False) for x in (test, found))
+    between = ((test.mean((0, 1)) - found.mean((0, 1))) ** 2).sum()
+    ratio = (between + np.trace(one + two - 2 * np.real(sqrtm(one @ two)))) / np.trace(one)
+    assert scores.frechet_positional.value == pytest.approx(ratio, rel=1e-9)
+
+
+def test_positions_show_what_pooling_hides():
+    """Positions in another order within each channel: every pooled mean and spread stays what it was."""
+    rng = np.random.default_rng(7)
+
+    def shared(n):  # one pattern over positions, in every channel
+        return rng.standard_normal((n, 1, 16)) * np.ones((Q, 1)) + 0.1 * rng.standard_normal((n, Q, 16))
+
+    train, test = shared(150), shared(70)
+    shuffled = rng.permuted(test, axis=2)
+    scores = reference(*(x.reshape(-1, Q, 4, 4) for x in (train, test))).score(
+        [shuffled.reshape(-1, Q, 4, 4)]
+    )
+    for name in ("mahalanobis", "knn", "vim", "frechet"):
+        # Sums in another order: an image may no longer tie with itself, of 70 × 70 pairs.
+        assert getattr(scores, name).value <= 1 / 70
+    for name in POSITIONAL:
+        assert getattr(scores, name).value > 0.5
+
+
+def test_what_leaves_the_principal_subspace_is_seen_by_the_residual_alone():
+    """Little noise where native rows hardly vary: nearer than native rows elsewhere by distance, yet outside."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((Q, Q)))[0]
+
+    def rows(n, small):
+        return np.c_[rng.standard_normal((n, 3)), small * rng.standard_normal((n, 3))] @ basis
+
+    scores = reference(rows(300, 1e-3), rows(200, 1e-3)).score([rows(200, 1e-2)])
+    assert scores.vim.value > 0.99
+    assert scores.knn.value < 0.2
+
+
 def test_scale_of_the_layer_and_blocks_do_not_matter():
     stitched = images(70, 4, relu=False)
     one = reference().score([stitched]).named()
     two = reference(1e-4 * TRAIN, 1e-4 * TEST).score(np.array_split(1e-4 * stitched, 7)).named()
-    assert list(one) == ["ood_mahalanobis", "ood_knn", "ood_frechet", "ood_negative_mass"]
+    assert list(one) == list(Scores.names())
     for name, statistic in one.items():
         assert two[name].value == pytest.approx(statistic.value, rel=1e-9)
 
@@ -153,47 +228,71 @@ def test_tokens_and_vectors_are_scored_too():
 CONSTANT = np.full_like(TEST, 0.1)
 ONE_NAN = TEST.copy()
 ONE_NAN[9, 2, 1, 0] = np.nan
-DEGENERATE = {
-    "zeros": (
-        np.zeros_like(TRAIN),
-        np.zeros_like(TEST),
+DETECTORS = ("mahalanobis", "knn", "vim")
+EVERY = tuple(name.removeprefix("ood_") for name in Scores.names())
+POSITIONAL = tuple(name for name in EVERY if name.endswith("_positional"))
+DETECTED = (*DETECTORS, *(f"{name}_positional" for name in DETECTORS))
+CHANNEL = (np.arange(Q) == 2)[:, None, None]
+DEGENERATE = {  # name: train, test, stitched, and what has another status than ok
+    "zeros": (np.zeros_like(TRAIN), np.zeros_like(TEST), TEST, dict.fromkeys(EVERY, "constant")),
+    "constant target": (
+        np.full_like(TRAIN, 0.1),
+        CONSTANT,
         TEST,
-        ("constant", "constant", "constant", "constant"),
+        {**dict.fromkeys(EVERY, "constant"), "negative_mass": "ok"},
     ),
-    "constant target": (CONSTANT, CONSTANT, TEST, ("constant", "constant", "constant", "ok")),
-    "constant stitch": (TRAIN, TEST, CONSTANT, ("ok", "ok", "ok", "ok")),
-    "zero stitch": (TRAIN, TEST, np.zeros_like(TEST), ("ok", "ok", "ok", "ok")),
-    "constant test rows": (TRAIN, CONSTANT, TEST, ("ok", "ok", "constant", "ok")),
-    "one training row": (TRAIN[:1], TEST, TEST, ("too_few_rows", "too_few_rows", "ok", "ok")),
-    "one test row": (TRAIN, TEST[:1], TEST[:1], ("ok", "ok", "too_few_rows", "ok")),
-    "one stitched row": (TRAIN, TEST, TEST[:1], ("ok", "ok", "too_few_rows", "ok")),
-    "fewer rows than channels": (TRAIN[:3], TEST[:3], TEST[:3] + 1, ("ok", "ok", "ok", "ok")),
-    "one varying channel": (
-        TRAIN * (np.arange(Q) == 2)[:, None, None],
-        TEST * (np.arange(Q) == 2)[:, None, None],
+    "constant stitch": (TRAIN, TEST, CONSTANT, {}),
+    "zero stitch": (TRAIN, TEST, np.zeros_like(TEST), {}),
+    "constant test rows": (
+        TRAIN,
+        CONSTANT,
         TEST,
-        ("ok", "ok", "ok", "ok"),
+        {"frechet": "constant", "frechet_positional": "constant"},
     ),
-    "infinite stitch": (TRAIN, TEST, np.full_like(TEST, np.inf), ("non_finite",) * 4),
-    "NaN in one place": (
+    "one training image": (TRAIN[:1], TEST, TEST, dict.fromkeys(DETECTED, "too_few_rows")),
+    "one test image": (
+        TRAIN,
+        TEST[:1],
+        TEST[:1],
+        {"frechet": "too_few_rows", "frechet_positional": "too_few_rows"},
+    ),
+    "one stitched image": (
         TRAIN,
         TEST,
-        np.where(np.arange(70)[:, None, None, None] == 9, np.nan, TEST),
-        ("non_finite",) * 4,
+        TEST[:1],
+        {"frechet": "too_few_rows", "frechet_positional": "too_few_rows"},
     ),
-    "huge stitch": (TRAIN, TEST, np.full_like(TEST, 3e38), ("ok", "ok", "ok", "ok")),
-    "tiny target": (TRAIN * 1e-38, TEST * 1e-38, TEST, ("ok", "ok", "ok", "ok")),
+    "fewer images than channels": (TRAIN[:3], TEST[:3], TEST[:3] + 1, {}),
+    "one varying channel": (TRAIN * CHANNEL, TEST * CHANNEL, TEST, {}),
+    "one channel": (
+        TRAIN[:, :1],
+        TEST[:, :1],
+        TEST[:, :1] + 1,
+        {"vim": "not_applicable", "vim_positional": "not_applicable"},
+    ),
+    "vectors": (
+        TRAIN[:, :, 0, 0],
+        TEST[:, :, 0, 0],
+        TEST[:, :, 0, 0] + 1,
+        dict.fromkeys(POSITIONAL, "not_applicable"),
+    ),
+    "one position": (TRAIN[..., :1, :1], TEST[..., :1, :1], TEST[..., :1, :1] + 1, {}),
+    "infinite stitch": (TRAIN, TEST, np.full_like(TEST, np.inf), dict.fromkeys(EVERY, "non_finite")),
+    "NaN in one place": (TRAIN, TEST, ONE_NAN, dict.fromkeys(EVERY, "non_finite")),
+    "huge stitch": (TRAIN, TEST, np.full_like(TEST, 3e38), {}),
+    "tiny target": (TRAIN * 1e-38, TEST * 1e-38, TEST, {}),
 }
 
 
 @pytest.mark.parametrize("case", DEGENERATE)
 def test_degenerate_representations_have_a_defined_answer_or_a_reason(case):
-    train, test, stitched, wanted = DEGENERATE[case]
+    train, test, stitched, others = DEGENERATE[case]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = list(reference(train, test).score([stitched]).named().values())
-    assert tuple(statistic.status for statistic in found) == wanted
-    for statistic in found:
+        found = reference(train, test).score([stitched])
+    for name in EVERY:
+        statistic = getattr(found, name)
+        assert statistic.status == others.get(name, "ok"), name
         if statistic.status == "ok":
             assert math.isfinite(statistic.value)
             assert statistic.value >= 0.0
@@ -230,8 +329,9 @@ def stored(tmp_path):
 
 def test_from_the_store_it_is_the_same_as_from_arrays(stored):
     stitched = images(70, 4, relu=False)
-    one = TargetReference.fit(*stored).score([stitched]).named()
-    for name, statistic in reference().score([stitched]).named().items():
+    everything = PositionSampling(per_image=16)  # the store has its own order of images
+    one = TargetReference.fit(*stored, sampling=everything).score([stitched]).named()
+    for name, statistic in reference(sampling=everything).score([stitched]).named().items():
         assert one[name].value == pytest.approx(statistic.value, rel=1e-4)
 
 

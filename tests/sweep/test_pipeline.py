@@ -10,6 +10,7 @@ import torch
 import stitchpipe as sp
 from stitchpipe import sweep as steps
 from stitchpipe.config import ConfigError, Sweep, parse
+from stitchpipe.ood import Scores
 from stitchpipe.rows import to_rows
 from tests import oracles
 from tests.sweep.conftest import TINY
@@ -204,7 +205,7 @@ def test_the_report_speaks_of_this_sweep_alone(tiny, tmp_path):
     folder = tiny.copy(tmp_path / "run")
     shorter = parse(TINY.split('[[stitch]]\nmethod = "tlm"')[0], where="shorter", folder=tmp_path)
     record = steps.report(shorter, folder)
-    assert record["numbers"] == 6 * 6 * (9 + 6) + 2 * 2 + 6 * 3 * (8 + 10)
+    assert record["numbers"] == 6 * 6 * (9 + 6) + 2 * 2 + 6 * 3 * (4 + len(Scores.names()) + 1 + 10)
     assert (folder.report / "index.html").stat().st_size > 10_000
 
 

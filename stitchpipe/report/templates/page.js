@@ -207,8 +207,7 @@
     return r[key] === null ? (note ? `${words}: no number${note}` : "") : `${words} <b>${shown(r[key])}</b>${note}`;
   };
   const tell = (r) => lines(
-    `${name(sources, r.source)} → ${name(targets, r.target)}`, budget(r), measured(r, RELATIVE, "relative accuracy"), measured(r, "stitch_accuracy", "accuracy"),
-    measured(r, "ood_mahalanobis", "Mahalanobis"), measured(r, "ood_knn", "k-NN"), measured(r, "ood_frechet", "Fréchet ratio"), measured(r, "ood_negative_mass", "negative mass"),
+    `${name(sources, r.source)} → ${name(targets, r.target)}`, budget(r), ...data.stitches.measures.map(([key, words]) => measured(r, key, words)),
   );
   const familiar = Object.keys(SYMBOLS);
   const order = (start) => (familiar.includes(start) ? familiar.indexOf(start) : familiar.length);

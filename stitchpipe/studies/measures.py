@@ -1,0 +1,33 @@
+"""What a stitch is judged by: names as in results, titles as on the page."""
+
+from __future__ import annotations
+
+RELATIVE = "stitch_relative_accuracy"
+
+OOD = {
+    "ood_mahalanobis": "Mahalanobis",
+    "ood_knn": "k-NN",
+    "ood_vim": "ViM residual",
+    "ood_frechet": "Fréchet ratio",
+    "ood_negative_mass": "negative mass",
+    "ood_mahalanobis_positional": "positional Mahalanobis",
+    "ood_knn_positional": "positional k-NN",
+    "ood_vim_positional": "positional ViM residual",
+    "ood_frechet_positional": "positional Fréchet ratio",
+    "ood_energy": "energy of logits",
+    "ood_detector": "trained detector",
+}
+"""Distances from the target's distribution: of each, larger is further away and 0 is not at all."""
+
+OF_THE_DETECTOR = {
+    "ood_detector_aupr": "detector's AUPR",
+    "ood_detector_fpr95": "detector's FPR95",
+    "ood_detector_sanity": "detector's sanity AUROC",
+}
+"""What stands beside the trained detector's two-sided AUROC; one-sided."""
+
+TITLES = {RELATIVE: "relative accuracy", "stitch_accuracy": "accuracy", **OOD, **OF_THE_DETECTOR}
+"""Every measure with its title, in the order of the page."""
+
+ONE_SIDED = "one-sided wrong"
+"""In the note of ``ood_detector``: its sanity check passed, yet stitched rows look more native than native ones."""
