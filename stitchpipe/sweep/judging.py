@@ -61,7 +61,7 @@ class Judge:
     distribution: Distribution
     device: torch.device
 
-    def _results(
+    def results(
         self,
         job: Job,
         source: StoredEnd,
