@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, StrictBool, ValidationError, field_validator, model_validator
 
 from stitchpipe.config.data import Count, Data, Seed
 from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
@@ -35,22 +35,34 @@ class Training(Section):
     )
 
 
+ORIGINS = ("weights", "pretrained", "train", "untrained")
+
+
 class Model(Section):
-    """One network: an architecture with weights from a file, or trained on the spot; or activations alone."""
+    """One network: an architecture, and where its weights come from; or activations alone."""
 
     name: str = Field(
         min_length=1, description="how the model is called in the store, the results and stitches"
     )
     architecture: str = Field(
-        default="", description="cifar_resnet, or a torchvision classification network such as resnet18"
+        default="",
+        description="cifar_resnet; a torchvision classification network such as resnet18; timm/NAME; hf/TYPE, "
+        "hf/FOLDER or hf/ORGANISATION/NAME; or an entry point of the group stitchpipe.models",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of the architecture")
     weights: Path | None = Field(
         default=None, description="checkpoint: safetensors, or a torch file of tensors only"
     )
+    pretrained: StrictBool | Annotated[str, Field(min_length=1)] = Field(
+        default=False,
+        description="published weights: torchvision's name (IMAGENET1K_V1), timm's tag, Hugging Face's id or folder; "
+        "true for the default ones",
+    )
     train: Training | None = Field(
         default=None, description="train on the sweep's data instead of loading weights"
     )
+    untrained: bool = Field(default=False, description="random weights, as a control")
+    seed: Seed = Field(default=0, description="of untrained weights")
     layers: tuple[str, ...] | None = Field(
         default=None, description="globs; default: those of [dump], all of an ingested model"
     )
@@ -71,16 +83,26 @@ class Model(Section):
                 found=f"{'fingerprints' if self.architecture else 'no architecture'} for model '{self.name}'",
                 remedy="Name the network, or set ingested = true where there are only activations.",
             )
-        if (self.weights is None) == (self.train is None):
+        given = [key for key in ORIGINS if getattr(self, key)]
+        if len(given) != 1:
             raise RefusalError(
-                expected="exactly one of `weights` (a file) and `train` (a table)",
-                found=f"{'neither' if self.weights is None else 'both'} for model '{self.name}'",
+                expected="exactly one of `weights` (a file), `pretrained` (published weights), `train` (a table) "
+                "and `untrained = true`",
+                found=f"{' and '.join(given) or 'none'} for model '{self.name}'",
                 remedy="Load the weights or train them.",
+            )
+        if self.seed and not self.untrained:
+            raise RefusalError(
+                expected="`seed` only beside `untrained = true`",
+                found=f"{given[0]} for model '{self.name}'",
+                remedy="Training has a seed of its own: train = { seed = … }."
+                if self.train is not None
+                else "Remove it: nothing is random here.",
             )
         return self
 
     def _without_network(self) -> Model:
-        given = [key for key in ("architecture", "options", "weights", "train") if getattr(self, key)]
+        given = [key for key in ("architecture", "options", "seed", *ORIGINS) if getattr(self, key)]
         if given:
             raise RefusalError(
                 expected="no network beside `ingested = true`",
@@ -88,6 +110,18 @@ class Model(Section):
                 remedy="Remove them, or remove `ingested`.",
             )
         return self
+
+    def starting_at(self, folder: Path) -> Model:
+        """Return the model with its relative paths resolved: `weights`, and folders of Hugging Face (``./…``)."""
+        changed: dict[str, Any] = {}
+        if self.weights is not None:
+            changed["weights"] = _resolved(self.weights, folder)
+        if isinstance(self.pretrained, str) and _is_path(self.pretrained):
+            changed["pretrained"] = str(_resolved(Path(self.pretrained), folder))
+        place = self.architecture.removeprefix("hf/")
+        if place != self.architecture and _is_path(place):
+            changed["architecture"] = f"hf/{_resolved(Path(place), folder)}"
+        return self.model_copy(update=changed)
 
 
 class Compare(Section):
@@ -323,9 +357,9 @@ def parse(text: str, *, where: str, folder: Path) -> Sweep:
 
 def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
     def resolved(path: Path | None) -> Path | None:
-        return None if path is None else (folder / path.expanduser()).resolve()
+        return None if path is None else _resolved(path, folder)
 
-    models = tuple(model.model_copy(update={"weights": resolved(model.weights)}) for model in sweep.models)
+    models = tuple(model.starting_at(folder) for model in sweep.models)
     data = sweep.data.model_copy(
         update={
             "root": resolved(sweep.data.root),
@@ -337,6 +371,15 @@ def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
     if store.url is not None and "://" not in store.url:
         store = store.model_copy(update={"url": str(resolved(Path(store.url)))})
     return sweep.model_copy(update={"models": models, "data": data, "store": store})
+
+
+def _resolved(path: Path, folder: Path) -> Path:
+    return (folder / path.expanduser()).resolve()
+
+
+def _is_path(text: str) -> bool:
+    """Return whether a name says by its beginning that it is a path, and no name of a registry."""
+    return text.startswith(("./", "../", "/", "~"))
 
 
 def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:

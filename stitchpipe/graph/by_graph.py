@@ -131,7 +131,9 @@ class TracedNetwork:
             return "nothing behind it uses its value"
         if node.op == "get_attr" or traced.is_cut(node):
             return "" if node.op != "get_attr" else "a parameter, the same for every image"
-        return f"{traced.crossing(node)} values cross there: {traced.beside(node)} too"
+        others = traced.crossing(node) - 1
+        more = f" and {others - 1} other{'s' * (others > 2)} cross" if others > 1 else " crosses"
+        return f"{traced.beside(node)}{more} beside it"
 
     def _inside(self, name: str, node: torch.fx.Node) -> LayerError:
         """Return the error that says why a layer is no cut, and names up to three that are, nearest first."""

@@ -7,6 +7,7 @@ nodes.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -177,7 +178,7 @@ def trace(network: nn.Module) -> Traced:
     with _ONE_AT_A_TIME, in_eval_mode(network):
         tracer = _NamingTracer(network)
         try:
-            graph = tracer.trace(network)
+            graph = tracer.trace(network, _defaults(network))
         except Exception as error:
             raise TraceError(
                 where=type(network).__name__,
@@ -190,6 +191,13 @@ def trace(network: nn.Module) -> Traced:
     outputs.pop("", None)
     functions = {name: node for name, node in tracer.functions.items() if node in order}
     return Traced(network, graph, outputs, functions)
+
+
+def _defaults(network: nn.Module) -> dict[str, Any] | None:
+    """Return the forward pass's further arguments: constants, where torch.fx would take them for unknown inputs."""
+    parameters = inspect.signature(network.forward).parameters.values()
+    plain = (bool, int, float, str, type(None))
+    return {one.name: one.default for one in parameters if isinstance(one.default, plain)} or None
 
 
 def first_line(error: Exception) -> str:

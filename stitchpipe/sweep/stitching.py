@@ -40,7 +40,7 @@ from stitchpipe.sweep.ends import (
 )
 from stitchpipe.sweep.folder import opened_store
 from stitchpipe.sweep.jobs import Job, LayerName, jobs
-from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table
+from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table, splits
 from stitchpipe.sweep.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ class _Bench:
     def open(cls, sweep: Sweep, folder: Folder, target: StoredEnd) -> _Bench:
         device = device_of(sweep)
         network = load_network(sweep, folder, sweep.model(target.name.model))
-        rest = tail(network, target.name.layer).to(device)
+        example = splits(sweep.data)[TEST].batch([0])
+        rest = tail(network, target.name.layer, example=example).to(device)
         store = opened_store(sweep, folder)
         logits = open_representation(sweep, folder, store, LayerName(target.name.model, LOGITS), TEST)
         native = accuracy(logits.read_rows(slice(None)), labels_of(logits))

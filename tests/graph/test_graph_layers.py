@@ -151,7 +151,7 @@ def test_functions_inside_modules_are_layers_that_only_their_names_choose():
     assert select(known, ["layer1.1", "layer1.0.add"]) == ["layer1.0.add", "layer1.1"]
     by_name = {info.name: info for info in functions}
     assert by_name["layer1.0.add"].is_cut
-    assert by_name["layer1.0.relu"].why_no_cut == "2 values cross there: relu too"
+    assert by_name["layer1.0.relu"].why_no_cut == "relu crosses beside it"
     values = extractor(network, ["layer1.0.add", "layer1.0", "mean"])(batch)
     assert torch.equal(values["layer1.0.add"].clamp(min=0), values["layer1.0"])
     assert torch.equal(tail(network, "layer1.0.add")(values["layer1.0.add"]), values["logits"])
