@@ -60,7 +60,11 @@ def published(name: str, options: Mapping[str, Any], weights: str | bool) -> nn.
         )
     with _quiet(library):
         network, report = library.AutoModelForImageClassification.from_pretrained(
-            place, config=config, trust_remote_code=False, output_loading_info=True
+            place,
+            config=config,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported, and refused below by name
         )
     wrong = {what: sorted(map(str, keys)) for what, keys in report.items() if what in _MISFITS and keys}
     if wrong:
