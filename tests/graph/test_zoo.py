@@ -24,7 +24,9 @@ def _memory_is_given_back():
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in REPRESENTATIVES else pytest.param(name, marks=pytest.mark.slow)
+        name
+        if name in REPRESENTATIVES
+        else pytest.param(name, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])
         for name in architectures()
     ],
 )
@@ -41,7 +43,9 @@ def test_head_then_tail_is_the_whole(name):
         whole, values = network(batch), run(batch)
         scale = float(whole.abs().max())
         assert torch.isfinite(whole).all()
-        assert float((whole[0] - whole[1]).abs().max()) > 1e-3 * scale, "the logits must tell the images apart"
+        assert float((whole[0] - whole[1]).abs().max()) > 1e-3 * scale, (
+            "the logits must tell the images apart"
+        )
         torch.testing.assert_close(values["logits"], whole, rtol=0, atol=TOLERANCE * scale)
         for cut, info in chosen.items():
             assert values[cut].shape[1:] == info.shape

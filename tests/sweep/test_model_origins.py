@@ -17,6 +17,7 @@ name = "origins"
 [data]
 kind = "arrays"
 files = { train = "train.npz", test = "test.npz" }
+size = 16
 [dump]
 row_groups = 3
 layers = ["layer?.0"]
@@ -32,6 +33,12 @@ options = { blocks = [1, 1], widths = [4, 4], strides = [1, 1] }
 untrained = true
 seed = 4
 layers = ["layer?.0", "layer2.0.add"]
+[[models]]
+name = "swin"
+architecture = "timm/swin_tiny_patch4_window7_224"
+options = { img_size = 16, patch_size = 2, window_size = 2, embed_dim = 8, depths = [1, 1], num_heads = [2, 2] }
+untrained = true
+layers = ["layers.1"]
 [[compare]]
 view = "pooled"
 indices = ["cka"]
@@ -45,8 +52,8 @@ VIT = {
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 12,
-    "image_size": 8,
-    "patch_size": 2,
+    "image_size": 16,
+    "patch_size": 4,
     "num_classes": 3,
 }
 
@@ -56,7 +63,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("origins")
     noise = np.random.default_rng(0)
     for split, count in (("train", 60), ("test", 40)):
-        pixels = noise.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+        pixels = noise.integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
         np.savez(
             path / f"{split}.npz",
             images=pixels,
@@ -97,6 +104,18 @@ def test_a_sweep_over_networks_that_trace_and_that_do_not(folder):
     with torch.inference_mode():
         hidden = network.vit(batch, output_hidden_states=True).hidden_states[-1]
     np.testing.assert_allclose(values, hidden, rtol=1e-2, atol=1e-2)
+    stored = next(one for one in store.representations(model="swin") if one.address.layer == "layers.1")
+    network = build(
+        "timm/swin_tiny_patch4_window7_224", {**sweep.models[2].options, "num_classes": 3}, seed=0
+    )
+    split = store.split("arrays", stored.address.split)
+    pixels = np.load(folder / f"{stored.address.split}.npz")["images"][split.original_index[:5]]
+    with torch.inference_mode():
+        patches = network.patch_embed(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255)
+        expected = network.layers(patches).permute(0, 3, 1, 2)
+    values = store.representation(stored.address).read_rows(slice(0, 5))
+    assert values.shape == expected.shape == (5, 16, 4, 4)
+    np.testing.assert_allclose(values, expected, rtol=1e-2, atol=1e-2)
     steps.compare(sweep, run)
     steps.fit_maps(sweep, run)
     for model, layer in units.targets:
@@ -105,7 +124,7 @@ def test_a_sweep_over_networks_that_trace_and_that_do_not(folder):
         "SELECT source_model, target_model, source_layer, value FROM results WHERE index = "
         "'stitch_relative_accuracy' AND source_model = target_model AND source_layer = target_layer"
     )
-    assert len(found) == 5
+    assert len(found) == 6
     assert found["value"].min() > 0.9, "a layer stitched into itself by least squares changes next to nothing"
 
 
