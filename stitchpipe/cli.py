@@ -232,6 +232,54 @@ def indices(
 
 
 @app.command
+def layers(
+    model: Annotated[
+        str,
+        Parameter(
+            name="MODEL", help="resnet18, timm/NAME, hf/TYPE, …; or a model of a sweep: SWEEP.toml:NAME."
+        ),
+    ],
+    /,
+    *,
+    options: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--options", help="KEY=VALUE: an argument of the architecture; once for each.", negative=""
+        ),
+    ] = (),
+    weights: Annotated[Path | None, Parameter(help="Checkpoint to check against the architecture.")] = None,
+    size: Annotated[
+        str | None, Parameter(help="Of the images, 64 or 64x96; default: what the network declares, or 224.")
+    ] = None,
+    cuts: Annotated[bool, Parameter(help="Only layers that can be stitched into.", negative="")] = False,
+    nodes: Annotated[
+        bool, Parameter(help="Functions inside modules too, such as layer1.0.add.", negative="")
+    ] = False,
+    json: Annotated[bool, Parameter(help="As JSON, for programs.", negative="", show_default=False)] = False,
+) -> None:
+    """List the layers of a network: names, shapes, and where it can be cut, so that others can be stitched into it.
+
+    `stitchpipe layers resnet18`
+
+    `stitchpipe layers vit_b_16 --options image_size=64 --size 64 --cuts`
+
+    `stitchpipe layers quickstart:A`
+
+    The names stand in a sweep's `layers`, `sources` and `targets`, as globs. A second call of a module is NAME:1. A
+    layer beside which a residual passes is no cut: it can be a source of stitches, not their target. Networks that
+    torch.fx cannot trace are listed by hooks, and the list says so.
+    """
+    from stitchpipe import layer_listing
+
+    found = layer_listing.described(model, options=options, weights=weights, size=size, nodes=nodes)
+    found = layer_listing.only_cuts(found) if cuts else found
+    if json:
+        sys.stdout.write(layer_listing.as_json(found) + "\n")
+    else:
+        _print(layer_listing.listing(found))
+
+
+@app.command
 def verify(
     place: StorePlace,
     /,

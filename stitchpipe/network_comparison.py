@@ -54,7 +54,7 @@ def compare_networks(
     example = (first if isinstance(first, Tensor) else first[0])[:1]
     networks = {"a": model_a, "b": model_b}
     chosen = {
-        name: select(layers_of(network, example.to(_device(network))), layers)
+        name: select(layers_of(network, example.to(_device(network)), functions=True), layers)
         for name, network in networks.items()
     }
     found = collect_together(networks, chain([first], batches), chosen)

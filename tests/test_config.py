@@ -136,6 +136,56 @@ def test_an_unknown_key_is_never_ignored(key):
         assert key in str(refused(f"{key} = 1\n" + MINIMAL))
 
 
+ORIGIN = "train = { epochs = 1 }"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "pretrained = true",
+        'pretrained = "IMAGENET1K_V1"',
+        "untrained = true",
+        "untrained = true\nseed = 3",
+        'weights = "a.pt"',
+    ],
+)
+def test_a_model_has_one_origin_and_is_written_out_as_it_was(origin):
+    sweep = config.parse(MINIMAL.replace(ORIGIN, origin), where="x", folder=Path("/sweeps"))
+    assert config.parse(declared_toml(sweep), where="again", folder=Path("/else")) == sweep
+
+
+@pytest.mark.parametrize(
+    ("origin", "found"),
+    [
+        ("", "none for model 'A'"),
+        ("pretrained = false", "none for model 'A'"),
+        ("untrained = false", "none for model 'A'"),
+        ('pretrained = true\nweights = "a.pt"', "weights and pretrained for model 'A'"),
+        ("untrained = true\ntrain = {}", "train and untrained for model 'A'"),
+        ("pretrained = true\nseed = 1", "pretrained for model 'A'"),
+        ("train = {}\nseed = 1", "train for model 'A'"),
+        ("ingested = true\nuntrained = true", "architecture, untrained for model 'A'"),
+        ('pretrained = ""', "''"),
+        ("pretrained = 1", "1"),
+    ],
+)
+def test_no_origin_or_two_are_refused(origin, found):
+    error = refused(MINIMAL.replace(ORIGIN, origin))
+    assert error.where.startswith("sweep.toml, models[0]")
+    assert error.found == found
+
+
+def test_folders_of_hugging_face_start_at_the_sweep_file():
+    def model(architecture, pretrained):
+        text = MINIMAL.replace(ORIGIN, f"pretrained = {pretrained}").replace("cifar_resnet", architecture)
+        return config.parse(text, where="x", folder=Path("/sweeps")).models[0]
+
+    assert model("hf/./nets/vit", "true").architecture == "hf//sweeps/nets/vit"
+    assert model("hf/google/vit", "true").architecture == "hf/google/vit"
+    assert model("hf/vit", '"../nets"').pretrained == "/nets"
+    assert model("hf/vit", '"google/vit"').pretrained == "google/vit"
+
+
 def test_a_missing_file_is_one_message(tmp_path):
     with pytest.raises(config.ConfigError, match="quickstart"):
         config.load(tmp_path / "absent.toml")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stitchpipe.data import ImageSplit
     from storage import Split
 
-CAPTURE_VERSION = 2
+CAPTURE_VERSION = 3
 """Raised when the same inputs would give other values."""
 
 

@@ -7,21 +7,12 @@ file's own folder, and every default is visible in ``stitchpipe plan``.
 from stitchpipe.config.controls import Control
 from stitchpipe.config.data import Data
 from stitchpipe.config.index_names import IndexName
+from stitchpipe.config.models import Model, Training
 from stitchpipe.config.ood import Detector, Ood
 from stitchpipe.config.refusal import ConfigError
+from stitchpipe.config.stitches import Init, Stitch
 from stitchpipe.config.store import Dump, Store
-from stitchpipe.config.sweep import (
-    Compare,
-    Init,
-    Model,
-    Run,
-    Stitch,
-    Sweep,
-    Training,
-    load,
-    parse,
-    shipped,
-)
+from stitchpipe.config.sweep import Compare, Run, Sweep, load, parse, shipped
 
 __all__ = [
     "Compare",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from stitchpipe.config.controls import Control
-from stitchpipe.config.data import Count, Data, Seed
-from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName, MapName
-from stitchpipe.config.ood import ORIGINS, Detector, Ood
+from stitchpipe.config.data import Count, Data
+from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
+from stitchpipe.config.models import Model, Training, located
+from stitchpipe.config.ood import TAGS, Detector, Ood
 from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
+from stitchpipe.config.stitches import Stitch
 from stitchpipe.config.store import Augment, Dump, Store
 
 if TYPE_CHECKING:
@@ -22,85 +24,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 LEAST_PERMUTATIONS = 19
-Init: TypeAlias = Literal["random", "identity", "dm"]
-Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", "fula", "penultimate"]
-
-
-class Training(Section):
-    """How a model is trained on the spot: SGD with Nesterov momentum under a one-cycle schedule."""
-
-    epochs: Count = 25
-    batch_size: Count = 64
-    learning_rate: float = Field(default=0.2, gt=0)
-    seed: Seed = 0
-    min_accuracy: float = Field(
-        default=0.0, ge=0, le=1, description="refuse the model below this test accuracy"
-    )
-
-
-class Model(Section):
-    """One network: an architecture with weights from a file, or trained on the spot; or activations alone."""
-
-    name: str = Field(
-        min_length=1, description="how the model is called in the store, the results and stitches"
-    )
-    architecture: str = Field(
-        default="", description="cifar_resnet, or a torchvision classification network such as resnet18"
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="arguments of the architecture")
-    weights: Path | None = Field(
-        default=None, description="checkpoint: safetensors, or a torch file of tensors only"
-    )
-    train: Training | None = Field(
-        default=None, description="train on the sweep's data instead of loading weights"
-    )
-    layers: tuple[str, ...] | None = Field(
-        default=None, description="globs; default: those of [dump], all of an ingested model"
-    )
-    ingested: bool = Field(
-        default=False, description="no network: activations that `stitchpipe ingest` put into the run's store"
-    )
-    fingerprints: tuple[str, ...] = Field(
-        default=(), description="ingested: which are meant, where a name stands for several; first digits"
-    )
-
-    control: Control | None = Field(default=None, description="no network: made-up activations, as a source")
-
-    @property
-    def has_network(self) -> bool:
-        """Return whether there is a network that can be run."""
-        return not self.ingested and self.control is None
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Model:
-        if not self.has_network:
-            return self._without_network()
-        if not self.architecture or self.fingerprints:
-            raise RefusalError(
-                expected="`architecture`, and `fingerprints` only of ingested activations",
-                found=f"{'fingerprints' if self.architecture else 'no architecture'} for model '{self.name}'",
-                remedy="Name the network, or set ingested = true where there are only activations.",
-            )
-        if (self.weights is None) == (self.train is None):
-            raise RefusalError(
-                expected="exactly one of `weights` (a file) and `train` (a table)",
-                found=f"{'neither' if self.weights is None else 'both'} for model '{self.name}'",
-                remedy="Load the weights or train them.",
-            )
-        return self
-
-    def _without_network(self) -> Model:
-        origin = "ingested = true" if self.ingested else "control"
-        given = [key for key in ("architecture", "options", "weights", "train") if getattr(self, key)]
-        if self.ingested and self.control is not None:
-            given.append("control")
-        if given:
-            raise RefusalError(
-                expected=f"no network beside `{origin}`",
-                found=f"{', '.join(given)} for model '{self.name}'",
-                remedy=f"Remove them, or remove `{origin.partition(' ')[0]}`.",
-            )
-        return self
 
 
 class Compare(Section):
@@ -121,56 +44,6 @@ class Compare(Section):
                 + (", or for `cka_biased` here." if refused[0] == "cka" else "."),
             )
         return self
-
-
-class Stitch(Section):
-    """A set of stitches: source layer, map, the rest of the target network."""
-
-    method: Literal["dm", "tlm"]
-    sources: tuple[str, ...] = Field(min_length=1, description="MODEL/LAYER globs")
-    targets: tuple[str, ...] = Field(min_length=1, description="MODEL/LAYER globs")
-    pairs: Literal["all", "self", "corresponding"] = Field(
-        default="all",
-        description="all: every source into every target; self: a layer into itself; "
-        "corresponding: layers of the same name in different models",
-    )
-    maps: tuple[MapName, ...] = Field(
-        default=("affine",),
-        min_length=1,
-        description="dm: families of least-squares maps: affine, ridge(λ), orthogonal, low_rank(r)",
-    )
-    init: tuple[Init, ...] = Field(
-        default=("random",), min_length=1, description="tlm: where training starts"
-    )
-    objectives: tuple[Objective, ...] = Field(
-        default=("hard_labels",),
-        min_length=1,
-        description="tlm: what is minimised. hard_labels: cross-entropy; soft_labels: KL from the target's answers; "
-        "direct_matching: squared error, by descent; fula: relative distance in all cuts behind; penultimate: squared "
-        "error before the last linear layer",
-    )
-    augmented: bool = Field(
-        default=False, description="tlm: train on the augmented passes of [dump.augment], one an epoch"
-    )
-    autocast: Literal["none", "bfloat16"] = Field(default="none", description="tlm: mixed precision")
-    compiled: bool = Field(default=False, description="tlm: let torch.compile fuse the rest of the network")
-    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, description="tlm")
-    steps: Count = Field(default=300, description="tlm: optimiser steps")
-    batch_size: Count = Field(default=256, description="tlm")
-    learning_rate: float = Field(default=1e-3, gt=0, description="tlm: Adam")
-    weight_decay: float = Field(default=1e-5, ge=0, description="tlm: Adam")
-
-    @field_validator("sources", "targets")
-    @classmethod
-    def _addresses(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            if "/" not in pattern:
-                raise RefusalError(
-                    expected="globs of the form MODEL/LAYER",
-                    found=f"'{pattern}'",
-                    remedy=f"Write '*/{pattern}'?",
-                )
-        return patterns
 
 
 class Certainty(Section):
@@ -374,11 +247,11 @@ def parse(text: str, *, where: str, folder: Path) -> Sweep:
 
 def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
     def resolved(path: Path | None) -> Path | None:
-        return None if path is None else (folder / path.expanduser()).resolve()
+        return None if path is None else located(path, folder)
 
-    models = tuple(model.model_copy(update={"weights": resolved(model.weights)}) for model in sweep.models)
+    models = tuple(model.starting_at(folder) for model in sweep.models)
 
-    def located(data: Data) -> Data:
+    def with_paths(data: Data) -> Data:
         return data.model_copy(
             update={
                 "root": resolved(data.root),
@@ -393,9 +266,9 @@ def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
     return sweep.model_copy(
         update={
             "models": models,
-            "data": located(sweep.data),
+            "data": with_paths(sweep.data),
             "store": store,
-            "ood": sweep.ood.with_data(located),
+            "ood": sweep.ood.with_data(with_paths),
         }
     )
 
@@ -403,7 +276,7 @@ def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
 def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
     """Turn pydantic's list into one message: a misspelt key first, because it also causes a missing one."""
     first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
-    location = tuple(part for part in first["loc"] if part not in ORIGINS)
+    location = tuple(part for part in first["loc"] if part not in TAGS)
     place = f"{where}, {_key_path(location)}" if location else where
     more = f" ({len(errors) - 1} more in this file.)" if len(errors) > 1 else ""
     refusal = first.get("ctx", {}).get("error")

@@ -1,7 +1,8 @@
 """A network's layers, its cuts, and the part behind a cut."""
 
-from stitchpipe.graph.layers import LayerError, LayerInfo, layers, select
-from stitchpipe.graph.split import LOGITS, PENULTIMATE, Extractor, extractor, tail
+from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, LayerInfo, select
+from stitchpipe.graph.layers import layers
+from stitchpipe.graph.split import LOGITS, Extractor, extractor, tail
 from stitchpipe.graph.trace import TraceError, in_eval_mode
 
 __all__ = [

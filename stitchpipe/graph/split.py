@@ -2,78 +2,74 @@
 
 from __future__ import annotations
 
-import copy
-import difflib
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.fx
 from torch import Tensor, nn
 
-from stitchpipe.graph.layers import LayerError, listed
-from stitchpipe.graph.trace import Traced, TraceError, trace
+from stitchpipe.graph.by_graph import TracedNetwork
+from stitchpipe.graph.layer_info import LayerError
+from stitchpipe.graph.layout import channels_first, channels_last
+from stitchpipe.graph.opening import observed, opened
+from stitchpipe.graph.trace import TraceError, in_eval_mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from stitchpipe.graph.opening import Opened
+
 LOGITS = "logits"
 """The name under which an extractor returns the network's own output."""
-PENULTIMATE = "penultimate"
-"""Stands for what the network's last linear layer takes, whatever its name."""
+
+PROBES = (64, 224, 32, 256, 96, 299, 384, 28, 16, 8)
+"""Image sizes that a tail tries where it was given no example."""
 
 
-class Extractor(torch.fx.Interpreter):
+class Extractor:
     """Runs a network and returns chosen layers' outputs and its logits.
 
     Each value is copied at the moment it is made, by `keep`: what an in-place operation does to it later is not seen.
+    Images are ``(C, H, W)`` whatever the network does: `keep` is shown a view with its channels first.
+
+    Attributes
+    ----------
+    by_hooks
+        Why the network is run with hooks; empty where it is run through its graph. Known after the first call.
     """
 
-    def __init__(self, traced: Traced, names: Sequence[str], keep: Callable[[Tensor], Tensor]) -> None:
-        super().__init__(torch.fx.GraphModule(traced.network, traced.graph))
-        self.extra_traceback = False
-        self._network = type(traced.network).__name__
-        self._wanted: dict[str, list[str]] = {}
-        for name in names:
-            self._wanted.setdefault(_node(traced, name).name, []).append(name)
-        self._seen: dict[str, Tensor] = {}
+    def __init__(self, network: nn.Module, names: Sequence[str], keep: Callable[[Tensor], Tensor]) -> None:
+        self._network = opened(network)
+        self._names = tuple(names)
         self._keep = keep
+        self._last: frozenset[str] | None = None
+        for name in names:
+            self._network.demand(name)
 
-    def run_node(self, n: torch.fx.Node) -> Any:
-        """Run one node; keep its value if it is wanted."""
-        value = super().run_node(n)
-        for name in self._wanted.get(n.name, ()):
-            if not isinstance(value, Tensor):
-                raise LayerError(
-                    where=f"layer '{name}'",
-                    expected="a layer whose output is one tensor",
-                    found=f"a {type(value).__name__}",
-                    remedy="Take the layer that follows it.",
-                )
-            self._seen[name] = self._keep(value.detach())
-        return value
+    @property
+    def by_hooks(self) -> str:
+        """Return why the network is run with hooks, if it is."""
+        return self._network.by_hooks
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Return layer name → activations ``(n, …)``, and ``logits``.
+
+        The first call also finds out how the network lays out its values: a forward pass or two more, of one image.
 
         Raises
         ------
         LayerError
             A layer's output is no tensor, or has not one entry per image.
         stitchpipe.graph.TraceError
-            The network's own output is no tensor.
+            The network does not take such images, or its own output is no tensor.
         """
-        self._seen = {}
-        logits = self.run(images)
-        if not isinstance(logits, Tensor):
-            raise TraceError(
-                where=self._network,
-                expected="a network that returns one tensor of logits",
-                found=f"a {type(logits).__name__}",
-                remedy="Wrap it in a module that returns the logits alone.",
-            )
-        seen, self._seen = self._seen, {}
-        for name, value in seen.items():
+        if self._last is None:
+            self._last = self._settled(images[:1])
+        last, seen = self._last, dict[str, Tensor]()
+
+        def take(name: str, value: Any) -> None:
+            value = _tensor(name, value)
+            seen[name] = self._keep((channels_first(value) if name in last else value).detach())
             if value.ndim == 0 or len(value) != len(images):
                 raise LayerError(
                     where=f"layer '{name}'",
@@ -81,7 +77,25 @@ class Extractor(torch.fx.Interpreter):
                     found=f"shape {tuple(value.shape)}",
                     remedy="Take a layer whose first axis is the images.",
                 )
+
+        logits = self._network.run(images, self._names, take)
+        if not isinstance(logits, Tensor):
+            raise TraceError(
+                where=type(self._network.network).__name__,
+                expected="a network that returns one tensor of logits",
+                found=f"a {type(logits).__name__}",
+                remedy="Wrap it in a module that returns the logits alone.",
+            )
         return {**seen, LOGITS: self._keep(logits)}
+
+    def _settled(self, images: Tensor) -> frozenset[str]:
+        """Return the layers whose channels are last; go over to hooks where the graph is not the network."""
+        self._network, seen = observed(self._network, images)
+        for name in self._names:
+            self._network.demand(name)
+        if all(len(seen.shapes.get(name, ())) != 4 for name in self._names):
+            return frozenset()
+        return channels_last(self._network.network, images, seen, self._network.observe)
 
 
 def extractor(
@@ -89,7 +103,8 @@ def extractor(
 ) -> Extractor:
     """Return a function from images to the outputs of the layers `names` and the logits, in one forward pass.
 
-    The function runs the network's own modules, which are put into eval mode for it.
+    The function runs the network's own modules, which are put into eval mode for it: through the network's graph, or
+    with forward hooks where torch.fx cannot trace it.
 
     Parameters
     ----------
@@ -98,8 +113,8 @@ def extractor(
 
     Raises
     ------
-    LayerError, TraceError
-        A name is not a layer of the network; the network cannot be traced.
+    LayerError
+        A name is not a layer of the network.
     """
     if LOGITS in names:
         raise LayerError(
@@ -108,17 +123,27 @@ def extractor(
             found="the name kept for the network's own output, which always comes along",
             remedy="Leave it out.",
         )
-    return Extractor(trace(network.eval()), names, keep)
+    return Extractor(network.eval(), names, keep)
 
 
-def tail(network: nn.Module, name: str, *, through: Sequence[str] | None = None) -> nn.Module:
+def tail(
+    network: nn.Module,
+    name: str,
+    *,
+    example: Tensor | None = None,
+    through: Sequence[str] | None = None,
+) -> nn.Module:
     """Return what lies behind a layer: activations of that layer ``(n, …)`` → logits.
 
     The tail owns copies of the parameters it uses, frozen and in eval mode; the head is not in it, and neither
-    `network` nor the activations handed to the tail are ever changed by it.
+    `network` nor the activations handed to the tail are ever changed by it. Where torch.fx cannot trace the network
+    the tail is the whole network on blank images, with the layer's output replaced: the head runs too.
 
     Parameters
     ----------
+    example
+        One image or more, of the size that the activations are of. Needed where the network is not traced; otherwise
+        usual sizes are tried, to find out whether the layer holds its channels last.
     through
         Layers behind it: the tail then returns a tuple of their outputs and, last, the logits. `PENULTIMATE` is what
         the last linear layer takes.
@@ -129,96 +154,46 @@ def tail(network: nn.Module, name: str, *, through: Sequence[str] | None = None)
         No such layer, or other values cross beside it (a residual); the nearest cuts are named. One of `through` is not
         behind it, or the network has no linear layer.
     TraceError
-        The network cannot be traced.
+        The network does not take the example.
     """
-    traced = trace(network)
-    node = _node(traced, name)
-    if not traced.is_cut(node):
-        raise _inside(traced, name, node)
-    graph = torch.fx.Graph()
-    # Operations behind the cut may work in place: they get a copy, so that stored activations stay as they are.
-    entry = graph.call_function(torch.clone, (graph.placeholder("activations"),))
-    copied: dict[torch.fx.Node, torch.fx.Node] = {node: entry}
-
-    def behind_cut(one: torch.fx.Node) -> torch.fx.Node:
-        if one not in copied:  # only parameters are made before the cut and used behind it
-            copied[one] = graph.node_copy(one)
-        return copied[one]
-
-    nodes = list(traced.graph.nodes)
-    behind = nodes[nodes.index(node) + 1 :]
-    wanted = [_behind(traced, layer, behind, name) for layer in through or ()]
-    kept: dict[torch.fx.Node, torch.fx.Node] = {}
-    for one in behind:
-        if one.op == "output":
-            last = torch.fx.map_arg(one.args[0], behind_cut)
-            if through is None:
-                graph.output(last)
-            else:
-                graph.output((*(kept[one] for one in wanted), last))
-        elif one.op != "get_attr":
-            # Copied even if nothing uses its value: an in-place operation does its work all the same.
-            copied[one] = graph.node_copy(one, behind_cut)
-            if one in wanted:
-                kept[one] = graph.call_function(torch.clone, (copied[one],))
-    module = copy.deepcopy(torch.fx.GraphModule(network, graph, f"{type(network).__name__}Tail"))
-    return module.eval().requires_grad_(requires_grad=False)
+    reached = opened(network)
+    with in_eval_mode(network), torch.no_grad():
+        if example is None:
+            last = _layout_without_example(reached, name)
+        else:
+            reached, seen = observed(reached, example)
+            last = name in channels_last(network, example, seen, reached.observe)
+        return reached.tail(name, last=last, images=example, through=through)
 
 
-def _behind(traced: Traced, layer: str, behind: Sequence[torch.fx.Node], name: str) -> torch.fx.Node:
-    """Return the node of a layer that a tail runs through."""
-    node = _penultimate(traced) if layer == PENULTIMATE else _node(traced, layer)
-    if node not in behind:
-        raise LayerError(
-            where=f"layer '{layer}'",
-            expected=f"a layer behind '{name}'",
-            found="one before it",
-            remedy="Take a layer that the tail runs through.",
-        )
-    return node
+def _layout_without_example(reached: Opened, name: str) -> bool | None:
+    """Return whether a layer holds its channels last; None where no usual image can be had to find out."""
+    if not isinstance(reached, TracedNetwork):
+        return None
+    reached.demand(name)
+    if not reached.may_hold_channels_last:
+        return False
+    network = reached.network
+    channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), 3)
+    parameter = next(network.parameters(), torch.zeros(1))
+    for size in PROBES:
+        images = parameter.new_zeros(1, channels, size, size)
+        try:
+            seen = reached.observe(images)
+        except Exception:  # noqa: BLE001, S112 - a network refuses a size however it likes
+            continue
+        if len(seen.shapes.get(name, ())) != 4:
+            return False
+        return name in channels_last(network, images, seen, reached.observe)
+    return None
 
 
-def _penultimate(traced: Traced) -> torch.fx.Node:
-    modules = dict(traced.network.named_modules())
-    for node in reversed(traced.graph.nodes):
-        if node.op == "call_module" and isinstance(modules.get(str(node.target)), nn.Linear):
-            taken = node.args[0]
-            if isinstance(taken, torch.fx.Node):
-                return taken
+def _tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
     raise LayerError(
-        where=type(traced.network).__name__,
-        expected="a network that ends in a linear layer",
-        found="none",
-        remedy="Choose another objective than matching at the penultimate layer.",
-    )
-
-
-def _node(traced: Traced, name: str) -> torch.fx.Node:
-    try:
-        return traced.outputs[name]
-    except KeyError:
-        known = list(traced.outputs)
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        raise LayerError(
-            where=f"layer '{name}'",
-            expected=f"a layer of {type(traced.network).__name__}",
-            found="no such name",
-            remedy=f"Did you mean {' or '.join(close)}?" if close else f"Layers are {listed(known)}.",
-        ) from None
-
-
-def _inside(traced: Traced, name: str, node: torch.fx.Node) -> LayerError:
-    """Return the error that says why a layer is no cut, and names up to three that are, nearest first."""
-    found = f"{traced.crossing(node)} values that cross there, as inside a residual"
-    if not traced.is_used(node):
-        found = "a value that nothing behind it uses"
-    names = list(traced.outputs)
-    place = names.index(name)
-    cuts = [position for position, other in enumerate(traced.outputs.values()) if traced.is_cut(other)]
-    near = [names[position] for position in sorted(cuts, key=lambda cut: abs(cut - place))[:3]]
-    return LayerError(
         where=f"layer '{name}'",
-        expected="a layer whose output is all that the rest of the network needs",
-        found=found,
-        remedy=f"Cuts near it: {', '.join(near)}." if near else "This network has no cut.",
+        expected="a layer whose output is one tensor",
+        found=f"a {type(value).__name__}",
+        remedy="Take the layer that follows it.",
     )

@@ -1,14 +1,16 @@
 """A network as a graph in which every module's output has the module's own name.
 
-Names are module paths (``layer1.0``); the second call of a module is ``layer1.0:1``. They do not depend on how
-torch.fx numbers its nodes.
+Names are module paths (``layer1.0``); the second call of a module is ``layer1.0:1``. The functions that a module's
+forward pass calls follow its path: ``layer1.0.add``, ``layer1.0.add_1``. Neither depends on how torch.fx numbers its
+nodes.
 """
 
 from __future__ import annotations
 
+import inspect
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +20,38 @@ from torch import nn
 from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class TraceError(ExplainedError, ValueError):
-    """A network's forward pass cannot be turned into a graph, or the graph does not take the images."""
+    """A network's forward pass cannot be turned into a graph, or the network does not take the images."""
 
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """A traced network: its graph, and which node is the output of which module call, in execution order."""
+    """A traced network: its graph, and which node is the output of which call, in execution order.
+
+    `outputs` are those of modules, `functions` those of the functions inside them.
+    """
 
     network: nn.Module
     graph: torch.fx.Graph
-    outputs: dict[str, torch.fx.Node]
+    outputs: Mapping[str, torch.fx.Node]
+    functions: Mapping[str, torch.fx.Node] = field(default_factory=dict)
+
+    @cached_property
+    def nodes(self) -> Mapping[str, torch.fx.Node]:
+        """Return the nodes of all names, in execution order."""
+        both = {**self.outputs, **self.functions}
+        return dict(sorted(both.items(), key=lambda item: self._lives.position[item[1]]))
+
+    @cached_property
+    def names(self) -> Mapping[torch.fx.Node, tuple[str, ...]]:
+        """Return the names of each node, innermost first."""
+        found: dict[torch.fx.Node, tuple[str, ...]] = {}
+        for name, node in self.nodes.items():
+            found[node] = (*found.get(node, ()), name)
+        return found
 
     def crossing(self, node: torch.fx.Node) -> int:
         """Return how many values, parameters aside, are made up to `node` and used behind it."""
@@ -44,6 +64,17 @@ class Traced:
     def is_used(self, node: torch.fx.Node) -> bool:
         """Return whether anything behind `node` reads its value."""
         return bool(node.users)
+
+    def beside(self, node: torch.fx.Node) -> str:
+        """Return the name of the earliest other value that crosses at `node`; empty where there is none."""
+        position = self._lives.position
+        place = position[node]
+        for other in self.graph.nodes:
+            if position[other] >= place:
+                break
+            if other.op != "get_attr" and any(position[user] > place for user in other.users):
+                return next(iter(self.names.get(other, ())), other.name)
+        return ""
 
     @cached_property
     def _lives(self) -> _Lives:
@@ -73,16 +104,18 @@ def _lives(graph: torch.fx.Graph) -> _Lives:
     return _Lives(position, crossing)
 
 
-class _ModuleTracer(torch.fx.Tracer):
-    """Notes the node that each module call returns, also of modules that are traced through.
+class _NamingTracer(torch.fx.Tracer):
+    """Notes the node that each module call returns, also of modules that are traced through, and each function's.
 
     While it traces, torch.fx replaces the call and the attribute access of every module in the process. What
     other threads do meanwhile is passed on untouched.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__(autowrap_functions=())
         self.outputs: dict[str, torch.fx.Node] = {}
+        self.functions: dict[str, torch.fx.Node] = {}
+        self._paths = {path for path, _ in network.named_modules()}
         self._thread = threading.get_ident()
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
@@ -97,6 +130,19 @@ class _ModuleTracer(torch.fx.Tracer):
                 name = f"{path}:{calls}"
             self.outputs[name] = returned.node
         return returned
+
+    def create_node(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> torch.fx.Node:
+        node = super().create_node(kind, target, *args, **kwargs)
+        if kind in {"call_function", "call_method"}:
+            called = target if isinstance(target, str) else getattr(target, "__name__", "function")
+            path = self.scope.module_path
+            stem = f"{path}.{called}" if path else called
+            name, calls = stem, 0
+            while name in self.functions or name in self._paths:
+                calls += 1
+                name = f"{stem}_{calls}"
+            self.functions[name] = node
+        return node
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         if threading.get_ident() != self._thread:
@@ -130,20 +176,28 @@ def trace(network: nn.Module) -> Traced:
         The forward pass depends on the values of its input, or does what torch.fx cannot follow.
     """
     with _ONE_AT_A_TIME, in_eval_mode(network):
-        tracer = _ModuleTracer()
+        tracer = _NamingTracer(network)
         try:
-            graph = tracer.trace(network)
+            graph = tracer.trace(network, _defaults(network))
         except Exception as error:
             raise TraceError(
                 where=type(network).__name__,
                 expected="a forward pass that torch.fx can trace",
                 found=first_line(error),
-                remedy="Networks whose steps depend on the values of their input cannot be split.",
+                remedy="Its layers can be had by forward hooks.",
             ) from error
     order = {node: position for position, node in enumerate(graph.nodes)}
     outputs = dict(sorted(tracer.outputs.items(), key=lambda item: order[item[1]]))
     outputs.pop("", None)
-    return Traced(network, graph, outputs)
+    functions = {name: node for name, node in tracer.functions.items() if node in order}
+    return Traced(network, graph, outputs, functions)
+
+
+def _defaults(network: nn.Module) -> dict[str, Any] | None:
+    """Return the forward pass's further arguments: constants, where torch.fx would take them for unknown inputs."""
+    parameters = inspect.signature(network.forward).parameters.values()
+    plain = (bool, int, float, str, type(None))
+    return {one.name: one.default for one in parameters if isinstance(one.default, plain)} or None
 
 
 def first_line(error: Exception) -> str:

@@ -1,8 +1,9 @@
 """Networks by name: architectures, weights, training on the spot."""
 
-from stitchpipe.models.architectures import ArchitectureError, architectures, build
+from stitchpipe.models.architectures import architectures, build, published, takes_classes
+from stitchpipe.models.errors import ArchitectureError, WeightsError
 from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
-from stitchpipe.models.weights import WeightsError, load_weights, save_weights, weights_digest
+from stitchpipe.models.weights import load_weights, save_weights, weights_digest
 
 __all__ = [
     "ArchitectureError",
@@ -13,7 +14,9 @@ __all__ = [
     "architectures",
     "build",
     "load_weights",
+    "published",
     "save_weights",
+    "takes_classes",
     "train_classifier",
     "weights_digest",
 ]

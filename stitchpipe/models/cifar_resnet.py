@@ -1,4 +1,8 @@
-"""The CIFAR ResNets of He et al. 2016, §4.2: a 3×3 stem, three stages of basic blocks, parameter-free shortcuts."""
+"""The CIFAR ResNets of He et al. 2016, §4.2: a 3×3 stem, three stages of basic blocks, parameter-free shortcuts.
+
+Options make relatives of them: four stages of widths 64-128-256-512, or controls in which neither the grid
+(``strides``) nor the width changes from stage to stage.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +46,14 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """A CIFAR ResNet: ``blocks`` per stage, one width per stage, every stage but the first halves the grid.
+    """A CIFAR ResNet: ``blocks`` per stage, one width per stage, the first block of a stage strides.
 
     Parameters
     ----------
     blocks, widths
         Of equal length; ``(3, 3, 3)`` and ``(16, 32, 64)`` make ResNet-20.
+    strides
+        One per stage; by default 1 for the first, and 2 for the others, which halve the grid.
     in_channels, num_classes
         Of the images and of the logits.
     """
@@ -58,23 +64,25 @@ class CifarResNet(nn.Module):
         widths: Sequence[int] = (16, 32, 64),
         in_channels: int = 3,
         num_classes: int = 10,
+        strides: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
+        strides = (1,) + (2,) * (len(blocks) - 1) if strides is None else strides
         if (
-            len(blocks) != len(widths)
+            len({len(blocks), len(widths), len(strides)}) != 1
             or not blocks
-            or min(*blocks, *widths, in_channels, num_classes) < 1
+            or min(*blocks, *widths, *strides, in_channels, num_classes) < 1
             or sorted(widths) != list(widths)
         ):
             raise ValueError(
-                "all sizes must be positive, blocks and widths of equal length, widths not decreasing"
+                "all sizes must be positive, blocks, widths and strides of equal length, widths not decreasing"
             )
         self.conv1 = nn.Conv2d(in_channels, widths[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.stages = len(blocks)
         width_in = widths[0]
-        for number, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
-            stride = 1 if number == 1 else 2
+        stages = zip(blocks, widths, strides, strict=True)
+        for number, (count, width, stride) in enumerate(stages, start=1):
             stage = [
                 BasicBlock(width_in, width, stride),
                 *(BasicBlock(width, width, 1) for _ in range(count - 1)),

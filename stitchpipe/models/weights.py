@@ -11,29 +11,30 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from stitchpipe.errors import ExplainedError
+from stitchpipe.models.errors import WeightsError
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-"""Keys under which training scripts keep the weights in a larger dictionary."""
+WRAPPERS = (
+    "state_dict", "model_state_dict", "model", "net", "network", "weights", "params",
+    "model_ema", "ema_state_dict", "state_dict_ema", "ema",
+)  # fmt: skip
+"""Keys under which training scripts keep the weights in a larger dictionary; running averages come last."""
 
-PREFIXES = ("module.", "_orig_mod.")
-"""What data-parallel training and compilation put in front of every key."""
-
-
-class WeightsError(ExplainedError, ValueError):
-    """A checkpoint is missing, unreadable, unsafe, or of another architecture."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "ema.")
+"""What data-parallel training, compilation and training frameworks put in front of every key."""
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a checkpoint into `network`, all of it or nothing.
 
     Takes safetensors, or a torch file read with ``weights_only=True``: code in a pickle is never run. A nested
-    ``state_dict`` and the prefixes of data-parallel training and compilation are undone. Counters of batches
-    that batch normalisation keeps (``num_batches_tracked``) may be missing.
+    ``state_dict`` is found, the weights themselves before running averages of them (``ema``). Prefixes that stand
+    before all keys are undone as far as the network's own keys do not have them: those of data-parallel training and
+    compilation (``module.``, ``_orig_mod.``) and of training frameworks (``model.``, ``backbone.``, …). Counters of
+    batches that batch normalisation keeps (``num_batches_tracked``) may be missing.
 
     Raises
     ------
@@ -41,8 +42,8 @@ def load_weights(network: nn.Module, path: Path) -> None:
         The file is missing, unreadable or unsafe, or keys or shapes differ from the network's: all are counted,
         the first are named.
     """
-    state = _unwrapped(_read(path))
     own = network.state_dict()
+    state = _unprefixed(_unwrapped(_read(path)), own)
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in own]
     misfits = [
@@ -124,14 +125,19 @@ def _refused(reason: str) -> tuple[str, str]:
 
 def _unwrapped(loaded: Any) -> dict[str, Tensor]:
     """Return the flat dictionary of tensors in what was loaded."""
-    for wrapper in WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
-            break
     if not isinstance(loaded, Mapping):
         return {}
-    tensors = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
-    for prefix in PREFIXES:
-        if tensors and all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    inner = next((loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
+    if inner is not None:
+        return _unwrapped(inner)
+    return {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def _unprefixed(tensors: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take off prefixes that all keys have, as long as no more of the network's own keys are there with them."""
+    while tensors:
+        prefix = next((one for one in PREFIXES if all(key.startswith(one) for key in tensors)), None)
+        if prefix is None or any(key in own for key in tensors):
+            break
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     return tensors

@@ -182,6 +182,7 @@ def load_network(sweep: Sweep, folder: Folder, declared: Model) -> nn.Module:
     net = network(sweep, declared)
     if declared.weights is not None:
         load_weights(net, declared.weights)
+    if declared.train is None:
         return net
     path = folder.weights(declared.name, declaration(sweep, declared))
     if not path.exists():

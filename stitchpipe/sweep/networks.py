@@ -11,7 +11,7 @@ from torch import nn
 from stitchpipe.config import ConfigError, Data, Model, Sweep
 from stitchpipe.data import ImageSplit, load_splits
 from stitchpipe.graph import LayerInfo, layers, select
-from stitchpipe.models import build
+from stitchpipe.models import build, published, takes_classes
 from stitchpipe.sweep.controls import control_layers
 from stitchpipe.sweep.ingested import SPLITS, TEST, TRAIN, ingested_layers
 
@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
     from stitchpipe.sweep.folder import Folder
 
-__all__ = ["SPLITS", "TEST", "TRAIN", "device_of", "fix_threads", "gpus", "layer_table", "network", "splits"]
+__all__ = [
+    "SPLITS",
+    "TEST",
+    "TRAIN",
+    "device_of",
+    "fix_threads",
+    "gpus",
+    "known_layers",
+    "layer_table",
+    "network",
+    "splits",
+]
 
 
 def splits(data: Data) -> Mapping[str, ImageSplit]:
@@ -35,17 +46,27 @@ def _loaded(declared: str) -> Mapping[str, ImageSplit]:
 
 
 def network(sweep: Sweep, declared: Model) -> nn.Module:
-    """Build a declared architecture with untrained weights; as many classes as the data unless it says.
+    """Build a declared architecture with as many classes as the data, unless it says.
+
+    Weights are random, or published ones; those of a file or of a training are loaded elsewhere.
 
     Raises
     ------
     ConfigError
         Neither the model's options nor the data tell how many classes there are.
+    stitchpipe.models.ArchitectureError, stitchpipe.models.WeightsError
+        There is no such architecture, or there are no such published weights.
     """
+    return _network(splits(sweep.data), declared)
+
+
+def _network(images: Mapping[str, ImageSplit], declared: Model) -> nn.Module:
     options = {**declared.options}
-    if "num_classes" not in options:
-        options["num_classes"] = _classes(sweep, declared)
-    seed = declared.train.seed if declared.train is not None else 0
+    if declared.pretrained:
+        return published(declared.architecture, options, declared.pretrained)
+    if "num_classes" not in options and takes_classes(declared.architecture):
+        options["num_classes"] = _classes(images, declared)
+    seed = declared.train.seed if declared.train is not None else declared.seed
     return build(declared.architecture, options, seed=seed)
 
 
@@ -71,8 +92,8 @@ def output_width(sweep: Sweep, declared: Model) -> int:
     return int(logits.shape[1])
 
 
-def _classes(sweep: Sweep, declared: Model) -> int:
-    counts = [split.n_classes for split in splits(sweep.data).values()]
+def _classes(images: Mapping[str, ImageSplit], declared: Model) -> int:
+    counts = [split.n_classes for split in images.values()]
     known = [count for count in counts if count is not None]
     if not known:
         raise ConfigError(
@@ -98,10 +119,9 @@ def layer_table(sweep: Sweep, folder: Folder | None = None) -> dict[str, tuple[L
     for declared in sweep.models:
         if declared.control is not None:
             continue
-        if declared.ingested:
-            known = ingested_layers(sweep, folder, declared)
-        else:
-            known = layers(network(sweep, declared), splits(sweep.data)[TEST].batch([0]))
+        known = (
+            ingested_layers(sweep, folder, declared) if declared.ingested else known_layers(sweep, declared)
+        )
         chosen = set(select(known, sweep.layer_globs(declared)))
         table[declared.name] = tuple(info for info in known if info.name in chosen)
     for declared in sweep.models:
@@ -110,6 +130,19 @@ def layer_table(sweep: Sweep, folder: Folder | None = None) -> dict[str, tuple[L
             chosen = set(select(known, declared.layers or ("*",)))
             table[declared.name] = tuple(info for info in known if info.name in chosen)
     return {declared.name: table[declared.name] for declared in sweep.models}
+
+
+def known_layers(sweep: Sweep, declared: Model) -> tuple[LayerInfo, ...]:
+    """Return all layers of a declared network on the sweep's images, those of functions too."""
+    return _known_layers(declared.model_dump_json(exclude={"layers"}), sweep.data.model_dump_json())
+
+
+@lru_cache(maxsize=64)
+def _known_layers(model: str, data: str) -> tuple[LayerInfo, ...]:
+    # By their text, as above. Where hooks are needed this takes a forward pass or two for every layer.
+    images = splits(Data.model_validate_json(data))
+    declared = Model.model_validate_json(model)
+    return layers(_network(images, declared), images[TEST].batch([0]), functions=True)
 
 
 def device_of(sweep: Sweep) -> torch.device:

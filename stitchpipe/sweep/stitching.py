@@ -40,7 +40,7 @@ from stitchpipe.sweep.ends import (
 from stitchpipe.sweep.folder import opened_store, write_record
 from stitchpipe.sweep.jobs import AFFINE, Job, LayerName, jobs
 from stitchpipe.sweep.judging import Judge
-from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table
+from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table, splits
 from stitchpipe.sweep.out_of_distribution import Distribution
 from stitchpipe.sweep.passes import training_passes
 from stitchpipe.sweep.progress import Report, silent
@@ -136,7 +136,8 @@ class _Bench:
             sweep, folder, opened_store(sweep, folder), LayerName(target.name.model, LOGITS), TEST
         )
         own = logits.read_rows(slice(None))
-        rest = tail(network, target.name.layer).to(device)
+        example = splits(sweep.data)[TEST].batch([0])
+        rest = tail(network, target.name.layer, example=example).to(device)
         judge = Judge(sweep, target, rest, own, Distribution(sweep, folder, target, own, device), device)
         return cls(sweep, folder, target, network, rest, device, judge)
 
@@ -234,7 +235,8 @@ class _Bench:
             names = [info.name for info in table]
             behind = table[names.index(self.target.name.layer) + 1 :]
             through = [info.name for info in behind if info.is_cut]
-        return tail(self.network, self.target.name.layer, through=through)
+        example = splits(self.sweep.data)[TEST].batch([0])
+        return tail(self.network, self.target.name.layer, example=example, through=through)
 
     def _start(self, job: Job, source: StoredEnd) -> StitchingLayer:
         shapes = source.train.shape[1:], self.target.train.shape[1:]

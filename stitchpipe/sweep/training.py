@@ -1,4 +1,4 @@
-"""The first step: every model of a sweep gets its weights, trained on the spot or checked from a file."""
+"""The first step: every model of a sweep gets its weights: trained on the spot, from a file, published, or random."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def train(sweep: Sweep, folder: Folder, model: str, *, report: Report = silent) 
     ConfigError
         The trained network stays below the accuracy that the sweep asks for.
     stitchpipe.models.WeightsError
-        A checkpoint is missing, unreadable, unsafe, or of another architecture.
+        A checkpoint is missing, unreadable, unsafe, or of another architecture; published weights cannot be had.
     """
     declared = sweep.model(model)
     if declared.train is None:
-        return _from_file(sweep, folder, declared)
+        return _as_they_are(sweep, folder, declared)
     key = declaration(sweep, declared)
     known = read_record(folder.model_record(model))
     if known is not None and known["declaration"] == key and folder.weights(model, key).exists():
@@ -45,25 +45,19 @@ def declaration(sweep: Sweep, declared: Model) -> str:
     )
 
 
-def _from_file(sweep: Sweep, folder: Folder, declared: Model) -> dict[str, Any]:
+def _as_they_are(sweep: Sweep, folder: Folder, declared: Model) -> dict[str, Any]:
     net = network(sweep, declared)
-    load_weights(net, _weights_file(declared))
+    if declared.weights is not None:
+        load_weights(net, declared.weights)
+    origin = declared.weights or declared.pretrained or f"untrained, seed {declared.seed}"
     record = {
         "declaration": declaration(sweep, declared),
-        "weights": str(declared.weights),
+        "weights": "published" if origin is True else str(origin),
         "weights_digest": weights_digest(net),
         "test_accuracy": None,
     }
     write_record(folder.model_record(declared.name), record)
     return record
-
-
-def _weights_file(declared: Model) -> Any:
-    if declared.weights is None:
-        raise ConfigError(
-            where=f"model '{declared.name}'", expected="`weights`", found="none", remedy="Name a checkpoint."
-        )
-    return declared.weights
 
 
 def _trained(sweep: Sweep, folder: Folder, declared: Model, key: str, report: Report) -> dict[str, Any]:

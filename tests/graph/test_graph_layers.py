@@ -7,8 +7,9 @@ import threading
 import pytest
 import torch
 from torch import nn
+from torchvision.models.feature_extraction import get_graph_node_names
 
-from stitchpipe.graph import LayerError, TraceError, extractor, layers, select
+from stitchpipe.graph import LayerError, TraceError, extractor, layers, select, tail
 from tests.graph.small_networks import FAMILIES, cifar, images, resnet, vit
 
 
@@ -138,6 +139,49 @@ def test_globs_select_in_the_network_s_order():
     assert "layer1.0.conv1" in select(known, ["layer1*"])
 
 
+def test_functions_inside_modules_are_layers_that_only_their_names_choose():
+    network, batch = cifar(), images(12)
+    known = layers(network, batch[:1], functions=True)
+    functions = [info for info in known if info.is_function]
+    assert [info for info in known if not info.is_function] == list(layers(network, batch[:1]))
+    names = [info.name for info in functions]
+    assert {"relu", "layer1.0.relu", "layer1.0.add", "layer1.0.relu_1", "mean"} <= set(names)
+    assert names.index("layer1.0.relu") < names.index("layer1.0.add") < names.index("layer1.1.relu")
+    assert not set(select(known, ["layer1*"])) & set(names)
+    assert select(known, ["layer1.1", "layer1.0.add"]) == ["layer1.0.add", "layer1.1"]
+    by_name = {info.name: info for info in functions}
+    assert by_name["layer1.0.add"].is_cut
+    assert by_name["layer1.0.relu"].why_no_cut == "relu crosses beside it"
+    values = extractor(network, ["layer1.0.add", "layer1.0", "mean"])(batch)
+    assert torch.equal(values["layer1.0.add"].clamp(min=0), values["layer1.0"])
+    assert torch.equal(tail(network, "layer1.0.add")(values["layer1.0.add"]), values["logits"])
+    with pytest.raises(LayerError, match="as inside a residual"):
+        tail(network, "layer1.0.relu")
+
+
+def test_functions_are_named_as_torchvision_names_its_nodes():
+    network = resnet()
+    _, theirs = get_graph_node_names(network)
+    modules = {path for path, _ in network.named_modules()}
+    known = layers(network, images(32), functions=True)
+    ours = {info.name for info in known if info.is_function}
+    assert ours == {name for name in theirs if name not in modules and "relu" not in name} - {"x"}
+
+
+def test_a_function_called_like_a_submodule_has_a_name_of_its_own():
+    class Clash(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.flatten = nn.Linear(48, 2)
+
+        def forward(self, x):
+            return self.flatten(x.flatten(1))
+
+    network, batch = Clash(), images(4)
+    assert [info.name for info in layers(network, batch, functions=True)] == ["flatten_1", "flatten"]
+    assert torch.equal(extractor(network, ["flatten_1"])(batch)["flatten_1"], batch.flatten(1))
+
+
 @pytest.mark.parametrize("glob", ["layre1.0", "layer9.?", "", "LAYER1.0"])
 def test_a_glob_that_matches_nothing_is_refused(glob):
     with pytest.raises(LayerError) as refused:
@@ -159,18 +203,6 @@ def test_the_name_of_the_logits_is_taken():
 def test_images_that_the_network_does_not_take_are_one_clear_message():
     with pytest.raises(TraceError, match=r"takes images of shape \(1, 12, 12\).*channels") as refused:
         layers(cifar(), torch.rand(1, 1, 12, 12))
-    assert "\n" not in str(refused.value)
-
-
-def test_a_network_whose_steps_depend_on_values_is_refused():
-    class Branches(nn.Module):
-        def forward(self, x):
-            return x if x.sum() > 0 else -x
-
-    with pytest.raises(
-        TraceError, match=r"Branches: expected a forward pass that torch.fx can trace"
-    ) as refused:
-        extractor(Branches(), [])
     assert "\n" not in str(refused.value)
 
 

@@ -70,6 +70,36 @@ def test_the_forward_pass_is_that_of_the_paper():
     torch.testing.assert_close(network(images), logits, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("options", "grids", "widths"),
+    [
+        ({}, [12, 6, 3], [16, 32, 64]),
+        ({"strides": [1, 1, 1]}, [12, 12, 12], [16, 32, 64]),
+        ({"strides": [2, 2, 1], "widths": [8, 8, 8]}, [6, 3, 3], [8, 8, 8]),
+        (
+            {"blocks": [2, 2, 2, 2], "widths": [64, 128, 256, 512]},
+            [12, 6, 3, 2],
+            [64, 128, 256, 512],
+        ),
+    ],
+)
+def test_stages_of_other_strides_and_widths(options, grids, widths):
+    network = build("cifar_resnet", options, seed=0)
+    x, found = F.relu(network.bn1(network.conv1(torch.rand(1, 3, 12, 12)))), []
+    for stage in range(1, network.stages + 1):
+        x = getattr(network, f"layer{stage}")(x)
+        found.append(tuple(x.shape[1:]))
+    assert found == [(width, grid, grid) for width, grid in zip(widths, grids, strict=True)]
+    assert network(torch.rand(2, 3, 12, 12)).shape == (2, 10)
+
+
+def test_strides_change_no_weights():
+    plain, constant = (
+        build("cifar_resnet", {"widths": [8, 8, 8], **more}, seed=2) for more in ({}, {"strides": [1, 1, 1]})
+    )
+    assert weights_digest(plain) == weights_digest(constant)
+
+
 @pytest.mark.parametrize("name", ["cifar_resnet", "resnet18", "mobilenet_v3_small"])
 def test_weights_depend_on_the_seed_alone(name):
     torch.manual_seed(5)
@@ -123,6 +153,8 @@ def test_an_unknown_name_is_refused_with_the_nearest(name, near):
     [
         ("cifar_resnet", {"depth": 20}, "depth"),
         ("cifar_resnet", {"blocks": (3, 3)}, "equal length"),
+        ("cifar_resnet", {"strides": (1, 2)}, "equal length"),
+        ("cifar_resnet", {"strides": (1, 2, 0)}, "positive"),
         ("cifar_resnet", {"widths": (64, 32, 16)}, "not decreasing"),
         ("cifar_resnet", {"blocks": "333"}, "'3'|str"),
         ("cifar_resnet", {"blocks": 3}, "int"),

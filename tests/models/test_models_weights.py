@@ -66,8 +66,10 @@ def test_a_published_checkpoint_of_data_parallel_training(tmp_path, other):
     assert weights_digest(loaded) == weights_digest(other)
 
 
-@pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "model_state_dict", "net"])
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "model_state_dict", "net", "model_ema"])
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "_orig_mod.backbone."]
+)
 def test_wrappers_and_prefixes_are_undone(tmp_path, other, wrapper, prefix):
     path = tmp_path / "checkpoint.pt"
     state = {prefix + key: value for key, value in other.state_dict().items()}
@@ -75,6 +77,48 @@ def test_wrappers_and_prefixes_are_undone(tmp_path, other, wrapper, prefix):
     loaded = network()
     load_weights(loaded, path)
     assert weights_digest(loaded) == weights_digest(other)
+
+
+def test_the_weights_themselves_come_before_their_running_average(tmp_path, other):
+    path = tmp_path / "checkpoint.pt"
+    average = {key: value * 2 for key, value in other.state_dict().items()}
+    torch.save({"model_ema": average, "model": other.state_dict(), "loss": torch.tensor(0.1)}, path)
+    loaded = network()
+    load_weights(loaded, path)
+    assert weights_digest(loaded) == weights_digest(other)
+
+
+def test_a_wrapper_inside_a_wrapper(tmp_path, other):
+    torch.save({"model": {"state_dict": other.state_dict(), "step": 3}}, tmp_path / "checkpoint.pt")
+    loaded = network()
+    load_weights(loaded, tmp_path / "checkpoint.pt")
+    assert weights_digest(loaded) == weights_digest(other)
+
+
+def test_prefixes_that_are_the_network_s_own_stay(tmp_path):
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = nn.Linear(2, 3)
+
+    one, loaded = Wrapped(), Wrapped()
+    save_file(one.state_dict(), tmp_path / "plain.safetensors")
+    save_file(
+        {f"module.{key}": value for key, value in one.state_dict().items()}, tmp_path / "more.safetensors"
+    )
+    for name in ("plain", "more"):
+        with torch.no_grad():
+            loaded.model.weight.zero_()
+        load_weights(loaded, tmp_path / f"{name}.safetensors")
+        assert weights_digest(loaded) == weights_digest(one)
+
+
+def test_a_prefix_of_some_keys_alone_is_not_taken_off(tmp_path, other):
+    path = tmp_path / "checkpoint.pt"
+    state = {f"model.{key}": value for key, value in other.state_dict().items()}
+    torch.save({"state_dict": {**state, "criterion.weight": torch.zeros(3)}}, path)
+    with pytest.raises(WeightsError, match=r"unexpected \(model\.conv1\.weight"):
+        load_weights(network(), path)
 
 
 class Canary:

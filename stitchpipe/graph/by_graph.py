@@ -1,0 +1,212 @@
+"""A network that torch.fx has traced: run node by node, cut by liveness."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.fx
+from torch import Tensor, nn
+
+from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, not_behind, suggestion, without_linear
+from stitchpipe.graph.layout import Seen, channels_back, tells
+from stitchpipe.graph.trace import first_line, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+BY_HOOKS = ""
+"""No hooks are needed."""
+
+
+class TracedNetwork:
+    """Runs, observes and cuts a network through its graph; the network's own modules do the work."""
+
+    by_hooks = BY_HOOKS
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self._traced = trace(network)
+
+    def demand(self, name: str) -> None:
+        """Refuse a name that no layer has, and name the nearest."""
+        self._node(name)
+
+    def is_function(self, name: str) -> bool:
+        """Return whether a layer is a function's output."""
+        return name in self._traced.functions
+
+    def run(self, images: Tensor, names: Sequence[str], seen: Callable[[str, Any], None]) -> Any:
+        """Run the network; call `seen` with the name and the value of each wanted layer as it is made."""
+        wanted: dict[torch.fx.Node, list[str]] = {}
+        for name in names:
+            wanted.setdefault(self._node(name), []).append(name)
+
+        def note(node: torch.fx.Node, value: Any) -> None:
+            for name in wanted.get(node, ()):
+                seen(name, value)
+
+        return _Run(self._module, note).run(images)
+
+    def observe(self, images: Tensor) -> Seen:
+        """Run the network; return the shapes of all layers and what its operations tell about their axes."""
+        found = Seen()
+
+        def note(node: torch.fx.Node, value: Any) -> None:
+            names = self._traced.names.get(node, ())
+            if isinstance(value, Tensor):
+                found.shapes.update((name, tuple(value.shape)) for name in names)
+            last = tells(self._operation(node))
+            if last is not None and node.args:
+                taken = self._traced.names.get(node.args[0], ())  # type: ignore[arg-type]
+                found.told.update(dict.fromkeys(names, last))
+                for name in taken:
+                    found.told.setdefault(name, last)
+
+        found.logits = _Run(self._module, note).run(images)
+        return found
+
+    def why_no_cut(self, names: Sequence[str], images: Tensor) -> dict[str, str]:  # noqa: ARG002 - one protocol
+        """Return why the rest of the network cannot run from a layer alone; empty where it can."""
+        return {name: self._why(name) for name in names}
+
+    def tail(
+        self,
+        name: str,
+        *,
+        last: bool | None,
+        images: Tensor | None,  # noqa: ARG002 - one protocol
+        through: Sequence[str] | None = None,
+    ) -> nn.Module:
+        """Return what lies behind a cut; `last` says whether it takes ``(H, W, C)``, None that nobody knows."""
+        node = self._node(name)
+        if self._why(name):
+            raise self._inside(name, node)
+        graph = torch.fx.Graph()
+        # Operations behind the cut may work in place: they get a copy, so that stored activations stay as they are.
+        entries: dict[bool | None, Callable[..., Any]] = {True: channels_back, False: torch.clone}
+        entry = entries.get(last, _without_axes)
+        copied = {node: graph.call_function(entry, (graph.placeholder("activations"),))}
+
+        def behind_cut(one: torch.fx.Node) -> torch.fx.Node:
+            if one not in copied:  # only parameters are made before the cut and used behind it
+                copied[one] = graph.node_copy(one)
+            return copied[one]
+
+        nodes = list(self._traced.graph.nodes)
+        behind = nodes[nodes.index(node) + 1 :]
+        wanted = [self._behind(layer, behind, name) for layer in through or ()]
+        kept: dict[torch.fx.Node, torch.fx.Node] = {}
+        for one in behind:
+            if one.op == "output":
+                logits = torch.fx.map_arg(one.args[0], behind_cut)
+                graph.output(logits if through is None else (*(kept[layer] for layer in wanted), logits))
+            elif one.op != "get_attr":
+                # Copied even if nothing uses its value: an in-place operation does its work all the same.
+                copied[one] = graph.node_copy(one, behind_cut)
+                if one in wanted:
+                    kept[one] = graph.call_function(torch.clone, (copied[one],))
+        module = copy.deepcopy(
+            torch.fx.GraphModule(self.network, graph, f"{type(self.network).__name__}Tail")
+        )
+        return module.eval().requires_grad_(requires_grad=False)
+
+    @property
+    def may_hold_channels_last(self) -> bool:
+        """Return whether any operation could work on the last of four axes."""
+        return any(tells(self._operation(node)) for node in self._traced.graph.nodes)
+
+    @cached_property
+    def _module(self) -> torch.fx.GraphModule:
+        return torch.fx.GraphModule(self.network, self._traced.graph)
+
+    def _operation(self, node: torch.fx.Node) -> object:
+        if node.op == "call_module":
+            return self.network.get_submodule(str(node.target))
+        return node.target if node.op == "call_function" else None
+
+    def _node(self, name: str) -> torch.fx.Node:
+        try:
+            return self._traced.nodes[name]
+        except KeyError:
+            raise LayerError(
+                where=f"layer '{name}'",
+                expected=f"a layer of {type(self.network).__name__}",
+                found="no such name",
+                remedy=suggestion(name, list(self._traced.outputs)),
+            ) from None
+
+    def _behind(self, layer: str, behind: Sequence[torch.fx.Node], name: str) -> torch.fx.Node:
+        """Return the node of a layer that a tail runs through."""
+        node = self._penultimate() if layer == PENULTIMATE else self._node(layer)
+        if node not in behind:
+            raise not_behind(layer, name)
+        return node
+
+    def _penultimate(self) -> torch.fx.Node:
+        for node in reversed(self._traced.graph.nodes):
+            taken = node.args[0] if node.args else None
+            if isinstance(self._operation(node), nn.Linear) and isinstance(taken, torch.fx.Node):
+                return taken
+        raise without_linear(self.network)
+
+    def _why(self, name: str) -> str:
+        node, traced = self._node(name), self._traced
+        if not traced.is_used(node):
+            return "nothing behind it uses its value"
+        if node.op == "get_attr" or traced.is_cut(node):
+            return "" if node.op != "get_attr" else "a parameter, the same for every image"
+        others = traced.crossing(node) - 1
+        more = f" and {others - 1} other{'s' * (others > 2)} cross" if others > 1 else " crosses"
+        return f"{traced.beside(node)}{more} beside it"
+
+    def _inside(self, name: str, node: torch.fx.Node) -> LayerError:
+        """Return the error that says why a layer is no cut, and names up to three that are, nearest first."""
+        traced = self._traced
+        found = f"{traced.crossing(node)} values that cross there, as inside a residual"
+        if not traced.is_used(node):
+            found = "a value that nothing behind it uses"
+        places = {one: place for place, one in enumerate(traced.graph.nodes)}
+        place = places[node]
+        cuts = [cut for cut, other in traced.outputs.items() if traced.is_cut(other)]
+        near = sorted(cuts, key=lambda cut: abs(places[traced.outputs[cut]] - place))[:3]
+        return LayerError(
+            where=f"layer '{name}'",
+            expected="a layer whose output is all that the rest of the network needs",
+            found=found,
+            remedy=f"Cuts near it: {', '.join(near)}." if near else "This network has no cut.",
+        )
+
+
+class _Run(torch.fx.Interpreter):
+    """One run of a graph that shows each value as it is made."""
+
+    def __init__(self, module: torch.fx.GraphModule, note: Callable[[torch.fx.Node, Any], None]) -> None:
+        super().__init__(module)
+        self.extra_traceback = False
+        self._note = note
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        """Run one node and show its value."""
+        value = super().run_node(n)
+        self._note(n, value)
+        return value
+
+
+def _without_axes(activations: Tensor) -> Tensor:
+    """Copy what cannot be ``(n, H, W, C)``; refuse what could be, because nothing told which axis is which."""
+    if activations.ndim != 4:
+        return torch.clone(activations)
+    raise LayerError(
+        where=f"activations of shape {tuple(activations.shape)}",
+        expected="a tail that knows whether its network holds channels first or last",
+        found="one that was made without an example, of a network that took none of the usual image sizes",
+        remedy="Hand an image to `tail` as `example`.",
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a network had to be run with hooks, in one line."""
+    return f"torch.fx cannot trace it: {first_line(error)}"

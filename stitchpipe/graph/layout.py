@@ -1,0 +1,121 @@
+"""Which values of four axes hold their channels last, found out from what networks do with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+Shape = tuple[int, ...]
+
+_LAST = (nn.Linear, nn.LayerNorm)
+_FIRST = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+_FUNCTIONS = {F.linear: True, F.layer_norm: True, F.conv2d: False, F.batch_norm: False, F.group_norm: False}
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one forward pass showed: shapes by layer, and where an operation told which axis holds the channels.
+
+    Attributes
+    ----------
+    shapes
+        Of the named values that are tensors, the batch included.
+    told
+        True of a value of four axes that a Linear or LayerNorm made or took, False of a convolution's.
+    logits
+        The network's output.
+    """
+
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    told: dict[str, bool] = field(default_factory=dict)
+    logits: Any = None
+
+
+def tells(operation: object) -> bool | None:
+    """Return whether a module or function works on the last of four axes (True), the second (False), or neither.
+
+    Subclasses that have a forward pass of their own may do anything: channels-first LayerNorms are such.
+    """
+    if not isinstance(operation, nn.Module):
+        return _FUNCTIONS.get(operation)  # type: ignore[call-overload, no-any-return]
+    forward = type(operation).forward
+    for kinds, last in ((_LAST, True), (_FIRST, False)):
+        if any(isinstance(operation, kind) and forward is kind.forward for kind in kinds):
+            return last
+    return None
+
+
+def channels_last(
+    network: nn.Module, images: Tensor, seen: Seen, observe: Callable[[Tensor], Seen]
+) -> frozenset[str]:
+    """Return the layers whose values ``(n, …)`` of four axes hold their channels last.
+
+    Only asked where a Linear or LayerNorm worked on four axes; otherwise there are none. The network is run on
+    images of another size: the axis that stays as it was is the channels'. Where both stay or both change, or where
+    other sizes are refused, what the operations beside the value say holds, then what they say of values of the same
+    shape, then what the network declares (timm's ``output_fmt``); otherwise channels are first.
+
+    Notes
+    -----
+    One forward pass of one image, of twice the size or half.
+    """
+    maps = {name: shape[1:] for name, shape in seen.shapes.items() if len(shape) == 4}
+    if not any(seen.told.get(name, False) for name in maps):
+        return frozenset()
+    elsewhere = _at_another_size(images, observe)
+    declared = getattr(network, "output_fmt", None) == "NHWC"
+    decided = {
+        name: _decided(shape, elsewhere.get(name), seen.told.get(name)) for name, shape in maps.items()
+    }
+    by_shape: dict[Shape, set[bool]] = {}
+    for name, last in decided.items():
+        if last is not None:
+            by_shape.setdefault(maps[name], set()).add(last)
+    found = set()
+    for name, last in decided.items():
+        alike = by_shape.get(maps[name], set())
+        guess = next(iter(alike)) if len(alike) == 1 else declared
+        if guess if last is None else last:
+            found.add(name)
+    return frozenset(found)
+
+
+def channels_first(value: Tensor) -> Tensor:
+    """Return a view ``(n, C, H, W)`` of ``(n, H, W, C)``."""
+    return value.permute(0, 3, 1, 2)
+
+
+def channels_back(value: Tensor) -> Tensor:
+    """Return ``(n, H, W, C)``, in memory of its own, of ``(n, C, H, W)``."""
+    return value.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
+
+
+def _decided(shape: Shape, other: Shape | None, told: bool | None) -> bool | None:
+    if other is not None and len(other) == len(shape):
+        first_stays, last_stays = shape[0] == other[0], shape[-1] == other[-1]
+        if first_stays != last_stays:
+            return last_stays
+    return told
+
+
+def _at_another_size(images: Tensor, observe: Callable[[Tensor], Seen]) -> Mapping[str, Shape]:
+    """Return the shapes ``(…)`` of one sample of another size; none where the network refuses every other."""
+    for size in _other_sizes(images.shape[2], images.shape[3]):
+        try:
+            found = observe(images.new_zeros(1, images.shape[1], *size))
+        except Exception:  # noqa: BLE001, S112 - a network refuses a size however it likes
+            continue
+        return {name: shape[1:] for name, shape in found.shapes.items()}
+    return {}
+
+
+def _other_sizes(height: int, width: int) -> Iterator[tuple[int, int]]:
+    double, half = (2 * height, 2 * width), (height // 2, width // 2)
+    yield from (double, half) if max(height, width) < 128 else (half, double)

@@ -1,0 +1,71 @@
+"""How a network's layers are reached: through its graph, or by hooks where the graph cannot be had or is not it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from stitchpipe.graph.by_graph import TracedNetwork, reason_of
+from stitchpipe.graph.by_hooks import HookedNetwork
+from stitchpipe.graph.trace import TraceError, first_line
+
+if TYPE_CHECKING:
+    from stitchpipe.graph.layout import Seen
+
+Opened: TypeAlias = TracedNetwork | HookedNetwork
+
+TOLERANCE = 1e-4
+"""Of the graph's logits against the network's own, relative to the largest; a wrong branch differs by far more."""
+
+
+def opened(network: nn.Module) -> Opened:
+    """Return a network through its graph, or by hooks where torch.fx cannot trace it."""
+    try:
+        return TracedNetwork(network)
+    except TraceError as error:
+        return HookedNetwork(
+            network, reason_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        )
+
+
+def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
+    """Return what a forward pass shows, and the network by hooks where its graph gives other logits than itself.
+
+    While it is traced a network cannot tell a tensor's class or shape and may take a branch that it never takes.
+
+    Raises
+    ------
+    TraceError
+        The network does not take such images.
+    """
+    try:
+        own = network.network(images)
+    except Exception as error:
+        raise TraceError(
+            where=type(network.network).__name__,
+            expected=f"a network that takes images of shape {tuple(images.shape[1:])}",
+            found=first_line(error),
+            remedy="Give the architecture the options, or the images the size, that fit each other.",
+        ) from error
+    reason = "its graph gives other logits than the network itself"
+    if isinstance(network, TracedNetwork):
+        try:
+            seen = network.observe(images)
+        except Exception as error:  # noqa: BLE001 - a wrong branch fails however it likes
+            reason = f"its graph does not run: {first_line(error)}"
+        else:
+            if _agree(seen.logits, own):
+                return network, seen
+        network = HookedNetwork(network.network, reason)
+    return network, network.observe(images)
+
+
+def _agree(found: object, own: object) -> bool:
+    if not (isinstance(found, Tensor) and isinstance(own, Tensor)):
+        return type(found) is type(own)
+    if found.shape != own.shape:
+        return False
+    scale = float(own.abs().nan_to_num(0.0, 0.0).max()) if own.numel() else 0.0
+    return torch.allclose(found, own, rtol=TOLERANCE, atol=TOLERANCE * scale, equal_nan=True)

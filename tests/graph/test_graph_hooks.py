@@ -1,0 +1,225 @@
+"""Networks that torch.fx cannot trace: the same layers, cuts and tails, through hooks."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from stitchpipe.graph import LayerError, TraceError, extractor, layers, tail
+from stitchpipe.graph.by_hooks import HookedNetwork
+from stitchpipe.models import weights_digest
+from tests.graph.small_networks import FAMILIES, InPlaceUnused, Reused, SharedScale, cifar, images, lively
+from tests.graph.test_graph_layout import swin
+
+
+class Untraceable(nn.Module):
+    """A residual network whose forward pass looks at its input's values before it starts."""
+
+    def __init__(self, inner=None):
+        super().__init__()
+        self.inner = cifar() if inner is None else inner
+
+    def forward(self, x):
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError("images must be finite")
+        return self.inner(x)
+
+
+def by_hooks(monkeypatch):
+    """Make every network be run with hooks."""
+    for module in ("layers", "split"):
+        name = f"stitchpipe.graph.{module}"
+        monkeypatch.setattr(
+            sys.modules[name], "opened", lambda network: HookedNetwork(network, "it was asked for")
+        )
+
+
+MAKES = {
+    **FAMILIES,
+    "swin": (swin, 32),
+    "in place": (lambda: lively(InPlaceUnused()), 8),
+    "reused": (lambda: lively(Reused()), 4),
+    "idle": (lambda: lively(SharedScale()), 4),
+}
+
+
+@pytest.mark.parametrize("family", MAKES)
+@torch.inference_mode()
+def test_a_traceable_network_is_the_same_both_ways(family, monkeypatch):
+    make, size = MAKES[family]
+    torch.manual_seed(0)
+    network, batch = make(), images(size)
+    traced = layers(network, batch[:1])
+    names = [info.name for info in traced]
+    cuts = [info.name for info in traced if info.is_cut]
+    values = extractor(network, names)(batch)
+    by_hooks(monkeypatch)
+    hooked = layers(network, batch[:1])
+    assert all(info.by_hooks == "it was asked for" for info in hooked)
+    # torch.fx takes attention for one step; hooks see what is in it.
+    inside = {info.name for info in hooked} - set(names)
+    assert all("self_attention" in name for name in inside)
+    alike = [info for info in hooked if info.name not in inside]
+    fields = ("name", "shape", "tokens", "channels_last", "grid")
+    assert [[getattr(info, field) for field in fields] for info in alike] == [
+        [getattr(info, field) for field in fields] for info in traced
+    ]
+    # A graph also counts numbers that cross, such as the size of the batch; hooks see what they change: nothing.
+    numbers_cross = {"conv_proj"} if family == "vit" else set()
+    assert {info.name for info in alike if info.is_cut} == set(cuts) | numbers_cross
+    again = extractor(network, names)(batch)
+    for name, value in values.items():
+        assert torch.equal(again[name], value), name
+    for name in cuts:
+        found = tail(network, name, example=batch)(values[name])
+        torch.testing.assert_close(found, values["logits"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_that_does_not_trace_works_from_end_to_end_and_says_so():
+    network, batch = Untraceable(), images(12)
+    digest = weights_digest(network)
+    known = {info.name: info for info in layers(network, batch[:1])}
+    assert known["inner.layer1.0"].by_hooks.startswith("torch.fx cannot trace it: ")
+    plain = {info.name: info for info in layers(network.inner, batch[:1])}
+    assert {name: info.is_cut for name, info in plain.items()} == {
+        name.removeprefix("inner."): info.is_cut for name, info in known.items() if name != "inner"
+    }
+    run = extractor(network, list(known))
+    values = run(batch)
+    assert run.by_hooks == known["inner.layer1.0"].by_hooks
+    assert torch.equal(values["logits"], network(batch))
+    for name, info in known.items():
+        assert values[name].shape[1:] == info.shape
+        if info.is_cut:
+            behind = tail(network, name, example=batch[:1])
+            before = values[name].clone()
+            torch.testing.assert_close(behind(values[name].flip(0)), values["logits"].flip(0))
+            assert behind(values[name][:1]).shape == (1, 5)
+            assert torch.equal(values[name], before)
+        else:
+            assert info.why_no_cut == "the logits depend on the image beside it"
+    assert weights_digest(network) == digest
+
+
+def test_a_tail_by_hooks_is_frozen_owns_its_weights_and_passes_gradients_on():
+    network, batch = Untraceable(), images(12)
+    digest = weights_digest(network)
+    activations = extractor(network, ["inner.layer2"])(batch)["inner.layer2"].clone().requires_grad_()
+    behind = tail(network, "inner.layer2", example=batch)
+    assert not any(parameter.requires_grad for parameter in behind.parameters())
+    behind(activations).sum().backward()
+    assert float(activations.grad.abs().sum()) > 0
+    with torch.no_grad():
+        for parameter in behind.parameters():
+            parameter.zero_()
+    assert weights_digest(network) == digest
+
+
+def test_what_a_tail_by_hooks_cannot_bring_back_is_refused():
+    network, batch = Untraceable(), images(12)
+    with pytest.raises(LayerError, match="the logits depend on the image beside it"):
+        tail(network, "inner.layer1.0.conv1", example=batch)
+    with pytest.raises(LayerError, match="as `example`, because torch.fx cannot trace it"):
+        tail(network, "inner.layer1.0")
+    with pytest.raises(LayerError, match=r"Did you mean .*inner\.layer1\.0"):
+        tail(network, "inner.layer1.O", example=batch)
+    with pytest.raises(LayerError, match="activations of images of one size"):
+        tail(network, "inner.layer1.0", example=batch)(torch.zeros(2, 4, 9, 9))
+    with pytest.raises(LayerError, match="whose output is one tensor"):
+        extractor(network, ["inner.layer1.0:7"])(batch)
+
+
+def test_a_branch_behind_a_layer_that_the_image_decides_is_no_cut():
+    class Gate(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.one, self.other = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(4, 2)
+
+        def forward(self, x):
+            h = self.stem(x.mean((2, 3)))
+            return self.one(h) if x.mean() > 0.2 else self.other(h)
+
+    network, batch = lively(Gate()), images(4)
+    known = {info.name: info for info in layers(network, batch)}
+    assert set(known) == {"stem", "one"}
+    assert not known["stem"].is_cut
+    with pytest.raises(LayerError, match="depend on the image"):
+        tail(network, "stem", example=batch)
+
+
+def test_a_branch_that_the_layer_itself_decides_is_followed():
+    class Early(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.one, self.other = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(4, 2)
+
+        def forward(self, x):
+            h = self.stem(x.mean((2, 3)))
+            return self.one(h) if h.sum() > 0 else self.other(h)
+
+    network, batch = lively(Early()), images(4)
+    behind = tail(network, "stem", example=batch)
+    for values in (torch.ones(2, 4), -torch.ones(2, 4)):
+        expected = network.one(values) if values.sum() > 0 else network.other(values)
+        assert torch.equal(behind(values), expected)
+
+
+def test_logits_that_no_image_changes_have_no_cut():
+    class Deaf(Untraceable):
+        def forward(self, x):
+            return super().forward(x) * 0.0
+
+    assert {info.why_no_cut for info in layers(Deaf(), images(12))} == {
+        "the logits are the same for every image"
+    }
+
+
+def test_a_graph_that_is_not_the_network_is_not_used():
+    class Masked(nn.Module):
+        """Takes another branch where its input is no tensor, as it is while torch.fx traces."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(3, 4)
+
+        def forward(self, x):
+            x = x.mean((2, 3))
+            return self.inner(x) if isinstance(x, torch.Tensor) else self.inner(-x)
+
+    network, batch = lively(Masked()), images(4)
+    info = layers(network, batch)[0]
+    assert info.by_hooks == "its graph gives other logits than the network itself"
+    run = extractor(network, ["inner"])
+    assert torch.equal(run(batch)["inner"], network(batch))
+    assert run.by_hooks == info.by_hooks
+    found = tail(network, "inner", example=batch)(run(batch)["inner"])
+    assert torch.equal(found, network(batch))
+
+
+def test_images_that_an_untraceable_network_does_not_take_are_one_clear_message():
+    with pytest.raises(TraceError, match=r"takes images of shape \(3, 12, 12\).*finite"):
+        layers(Untraceable(), torch.full((1, 3, 12, 12), torch.nan))
+
+
+def test_what_other_threads_do_with_the_network_is_not_taken_for_its_own():
+    batch, other = images(12, seed=0), images(12, seed=1)
+    network = Untraceable()
+    expected = {name: extractor(network, ["inner.layer2"])(one)["inner.layer2"] for name, one in
+                (("one", batch), ("other", other))}  # fmt: skip
+    wrong = []
+
+    def work(name, given):
+        run = extractor(network, ["inner.layer2"])
+        wrong.extend(name for _ in range(20) if not torch.equal(run(given)["inner.layer2"], expected[name]))
+
+    threads = [threading.Thread(target=work, args=args) for args in (("one", batch), ("other", other))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert not any(module._forward_hooks for module in network.modules())
