@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from stitchpipe.graph import LayerError, TraceError, extractor, layers, tail
+from stitchpipe.graph import PENULTIMATE, LayerError, TraceError, extractor, layers, tail
 from stitchpipe.graph.by_hooks import HookedNetwork
 from stitchpipe.models import weights_digest
 from tests.graph.small_networks import FAMILIES, InPlaceUnused, Reused, SharedScale, cifar, images, lively
@@ -223,3 +223,17 @@ def test_what_other_threads_do_with_the_network_is_not_taken_for_its_own():
         thread.join()
     assert not wrong
     assert not any(module._forward_hooks for module in network.modules())
+
+
+@torch.no_grad()
+def test_a_tail_by_hooks_gives_the_layers_that_it_runs_through():
+    network, batch = Untraceable(), images(12)
+    inner, names = "inner.layer1", ["inner.layer2.0", "inner.layer3"]
+    values = extractor(network, [inner, *names])(batch)
+    found = tail(network, inner, example=batch, through=[*names, PENULTIMATE])(values[inner])
+    assert torch.equal(found[-1], values["logits"])
+    for name, value in zip(names, found, strict=False):
+        assert torch.equal(value, values[name])
+    assert torch.equal(found[2], values["inner.layer3"].mean((2, 3)))
+    with pytest.raises(LayerError, match="behind 'inner.layer2.0'"):
+        tail(network, "inner.layer2.0", example=batch, through=[inner])
