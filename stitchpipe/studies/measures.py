@@ -26,8 +26,10 @@ OF_THE_DETECTOR = {
 }
 """What stands beside the trained detector's two-sided AUROC; one-sided."""
 
-TITLES = {RELATIVE: "relative accuracy", "stitch_accuracy": "accuracy", **OOD, **OF_THE_DETECTOR}
+TITLES = {"stitch_accuracy": "accuracy", RELATIVE: "relative accuracy", **OOD, **OF_THE_DETECTOR}
 """Every measure with its title, in the order of the page."""
+
+MEASURES = tuple(TITLES)
 
 ONE_SIDED = "one-sided wrong"
 """In the note of ``ood_detector``: its sanity check passed, yet stitched rows look more native than native ones."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from stitchpipe.studies.finding import StudyError
-from stitchpipe.studies.measures import OF_THE_DETECTOR, OOD, RELATIVE
+from stitchpipe.studies.measures import MEASURES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,6 @@ LATE = 1 / 3
 PAIR = ["source_model", "source_layer", "target_model", "target_layer"]
 BUDGET = ["init", "objective", "seed", "steps"]
 STITCH = [*PAIR, "method", *BUDGET]
-MEASURES = ("stitch_accuracy", RELATIVE, *OOD, *OF_THE_DETECTOR)
 
 
 def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
