@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-TAGS = ("<generated>", "<data>")
+IMAGE_ORIGINS = ("<generated>", "<data>")
 """What pydantic puts into the place of an error to say which kind of images it tried: no keys of a file."""
 
 
 def _origin(value: Any) -> str:
-    return TAGS[isinstance(value, dict | Data)]
+    return IMAGE_ORIGINS[isinstance(value, dict | Data)]
 
 
 Images: TypeAlias = Annotated[
-    Annotated[Literal["noise", "textures"], Tag(TAGS[0])] | Annotated[Data, Tag(TAGS[1])],
+    Annotated[Literal["noise", "textures"], Tag(IMAGE_ORIGINS[0])] | Annotated[Data, Tag(IMAGE_ORIGINS[1])],
     Discriminator(_origin),
 ]
 """Images by their generator, or a table like [data]."""

@@ -13,7 +13,7 @@ from stitchpipe.config.controls import Control
 from stitchpipe.config.data import Count, Data
 from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
 from stitchpipe.config.models import Model, Training, located
-from stitchpipe.config.ood import TAGS, Detector, Ood
+from stitchpipe.config.ood import IMAGE_ORIGINS, Detector, Ood
 from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
 from stitchpipe.config.stitches import Stitch
 from stitchpipe.config.store import Augment, Dump, Store
@@ -276,7 +276,7 @@ def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
 def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
     """Turn pydantic's list into one message: a misspelt key first, because it also causes a missing one."""
     first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
-    location = tuple(part for part in first["loc"] if part not in TAGS)
+    location = tuple(part for part in first["loc"] if part not in IMAGE_ORIGINS)
     place = f"{where}, {_key_path(location)}" if location else where
     more = f" ({len(errors) - 1} more in this file.)" if len(errors) > 1 else ""
     refusal = first.get("ctx", {}).get("error")

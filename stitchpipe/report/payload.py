@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import colormaps
 
 from stitchpipe.report.matrices import Layer, View, boundaries
-from stitchpipe.studies.measures import TITLES
-from stitchpipe.studies.stitches import MEASURES, LayerOrder
+from stitchpipe.studies.measures import MEASURES, TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stitchpipe.report.matrices import Comparison, Matrix
+    from stitchpipe.studies.stitches import LayerOrder
 
 COLOURS = "viridis"
 """Perceptually uniform, and readable with any colour vision; bright is similar."""

@@ -19,7 +19,8 @@ from stitchpipe.report.matrices import comparison
 from stitchpipe.report.payload import embedded, payload
 from stitchpipe.report.provenance import sections
 from stitchpipe.report.tables import table_of
-from stitchpipe.studies.stitches import MEASURES, STITCH, LayerOrder, stitches
+from stitchpipe.studies.measures import MEASURES
+from stitchpipe.studies.stitches import STITCH, LayerOrder, stitches
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:

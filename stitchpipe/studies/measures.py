@@ -26,8 +26,18 @@ OF_THE_DETECTOR = {
 }
 """What stands beside the trained detector's two-sided AUROC; one-sided."""
 
-TITLES = {RELATIVE: "relative accuracy", "stitch_accuracy": "accuracy", **OOD, **OF_THE_DETECTOR}
+FIDELITY = {
+    "stitch_accuracy": "accuracy",
+    RELATIVE: "relative accuracy",
+    "stitch_agreement": "agreement with the target",
+    "stitch_kl": "KL from the target",
+}
+"""How well the stitched network does the task, and how far it answers as its target does."""
+
+TITLES = {**FIDELITY, **OOD, **OF_THE_DETECTOR}
 """Every measure with its title, in the order of the page."""
+
+MEASURES = tuple(TITLES)
 
 ONE_SIDED = "one-sided wrong"
 """In the note of ``ood_detector``: its sanity check passed, yet stitched rows look more native than native ones."""

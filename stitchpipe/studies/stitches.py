@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from stitchpipe.studies.finding import StudyError
-from stitchpipe.studies.measures import OF_THE_DETECTOR, OOD, RELATIVE
+from stitchpipe.studies.measures import MEASURES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,14 +30,6 @@ BUDGET = [
     "precision",
 ]
 STITCH = [*PAIR, "method", *BUDGET]
-MEASURES = (
-    "stitch_accuracy",
-    RELATIVE,
-    "stitch_agreement",
-    "stitch_kl",
-    *OOD,
-    *OF_THE_DETECTOR,
-)
 
 
 def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
     )
     record = {
         "sweep": sweep.name,
-        "pairs_missing": len(pairs) - compared["key"].nunique(),
+        "pairs_missing": len(pairs) - (0 if compared.empty else compared["key"].nunique()),
         "stitches_missing": sum(not folder.catalogue.has(key) for key in stitches),
         "numbers": len(results),
         "findings": [{"title": one.question, **one.record()} for one in found],

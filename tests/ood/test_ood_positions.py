@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stitchpipe.ood import OodError, PositionSampling, observe
+from stitchpipe.ood.positions import PositionRows
 
 # A value tells its image, channel and position.
 NUMBERS = (1e4 * np.arange(100)[:, None, None] + 1e2 * np.arange(3)[None, :, None] + np.arange(20)).reshape(
@@ -35,6 +36,13 @@ def test_blocks_do_not_matter_and_the_limit_holds(cuts, per_image, limit):
     assert len(images) == 100 or 2 * positions.size > limit - 2 * per_image or len(images) == 1
     assert all(len(set(one)) == len(one) for one in positions)
     assert len(set(np.diff(images))) <= 1
+
+
+def test_no_more_rows_are_held_than_were_asked_for_while_blocks_come_in():
+    rows = PositionRows(PositionSampling(per_image=8, rows=200))
+    for _ in range(50):
+        rows.add(NUMBERS)
+        assert rows.collected().size <= 200 * 3
 
 
 def test_every_position_is_met_about_as_often_also_when_images_are_left_out():

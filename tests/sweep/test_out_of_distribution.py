@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from stitchpipe import sweep as steps
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.graph import LOGITS, tail
 from stitchpipe.mapfile import read_map
-from stitchpipe.ood import DetectorFileError, EnergyDetector, Scores
+from stitchpipe.ood import DetectorFileError, EnergyDetector, Scores, TargetReference, observe
 from stitchpipe.ood.energy_detector import NAMES
 from stitchpipe.stitching import StitchingLayer
 from stitchpipe.sweep import out_of_distribution
@@ -206,6 +207,38 @@ def test_foreign_images_of_another_shape_are_refused(run, copied, tmp_path):
     sweep = read(other_images(tmp_path, (9, 9)), tmp_path)
     with pytest.raises(ConfigError, match=r"ood.detector.sanity.*\(1, 8, 8\).*\(1, 9, 9\).*size"):
         steps.stitch(sweep, copied, *TARGET)
+
+
+def test_the_report_shows_the_detector_of_a_sweep_that_only_stitches(run, tmp_path):
+    sweep, folder, *_ = run
+    shutil.copytree(folder.root, tmp_path / "run")
+    record = steps.report(sweep, steps.Folder(tmp_path / "run"))
+    assert (record["pairs_missing"], record["stitches_missing"]) == (0, 0)
+    page = (tmp_path / "run" / "report" / "index.html").read_text("utf-8")
+    for words in ("sanity_auroc=", "trained detector", "finetune epochs"):
+        assert words in page
+
+
+def test_blocks_are_looked_at_once_and_not_kept():
+    rng = np.random.default_rng(0)
+    native, logits = rng.standard_normal((40, 3, 4, 4)), rng.standard_normal((40, 5))
+    watch = out_of_distribution.Watch(TargetReference(observe([native]), observe([native])), None, logits)
+    passed = []
+
+    def blocks():
+        for part in np.split(native.astype("float32"), 4):
+            block = torch.from_numpy(part.copy())
+            passed.append(weakref.ref(block))
+            yield block
+            del block
+            assert all(one() is None for one in passed[:-1])
+
+    for block in watch.seen(blocks()):
+        assert block.shape == (10, 3, 4, 4)
+    assert len(passed) == 4
+    found = watch.statistics(logits)
+    assert found["ood_energy"].value == pytest.approx(0.0, abs=1e-12)
+    assert found["ood_frechet"].value == pytest.approx(0.0, abs=1e-9)
 
 
 def test_generated_images_differ_by_role_and_repeat(run):
