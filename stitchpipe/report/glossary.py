@@ -39,10 +39,10 @@ _WORDS = (
           "it to look like the target's activations."),
     Entry("Relative accuracy", "stitch_relative_accuracy", "Accuracy of the stitched network over the accuracy of the "
           "target network, on the same images. 1 is as good as unstitched."),
-    Entry("Agreement with the target", "stitch_agreement", "Share of images that the stitched network puts into the class "
-          "that its target does, right or wrong."),
-    Entry("KL from the target", "stitch_kl", "KL divergence of the stitched network's probabilities from the target's own, "
-          "mean over images, in nats; 0 is the same answers."),
+    Entry("Agreement with the target", "stitch_agreement", "Share of images that the stitched network puts into the "
+          "class that its target does, right or wrong."),
+    Entry("KL from the target", "stitch_kl", "KL divergence of the stitched network's probabilities from the target's "
+          "own, mean over images, in nats; 0 is the same answers."),
     Entry("Late → early", "", "A stitch whose source is at least a third of the depth later than its target."),
     Entry("Mahalanobis, k-NN and ViM residual, two-sided", "ood_mahalanobis, ood_knn, ood_vim", "How well a detector "
           "fitted on the target layer's own training images tells stitched from native test images: |2·AUROC − 1|, 0 "
