@@ -98,8 +98,8 @@ def test_every_statistic_stands_beside_the_accuracies(run):
         assert one.loc["ood_detector", "reason"].startswith("auroc=")
         assert "sanity_auroc=" in one.loc["ood_detector", "reason"]
     assert record["made"] == 2
-    assert told[:2] == [(1, 4), (2, 4)]  # epochs of the detector, then stitches
-    assert told[-1] == (4, 4)
+    assert told[:2] == [(1, 8), (2, 8)]  # epochs of the detector, then steps and maps
+    assert told[-1] == (8, 8)
     assert len(detectors(folder)) == 1
 
 
