@@ -6,17 +6,16 @@ file's own folder, and every default is visible in ``stitchpipe plan``.
 
 from stitchpipe.config.data import Data
 from stitchpipe.config.index_names import IndexName
+from stitchpipe.config.model import Model, Training
 from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.store import Dump, Store
 from stitchpipe.config.sweep import (
     Compare,
     Init,
-    Model,
     Ood,
     Run,
     Stitch,
     Sweep,
-    Training,
     load,
     parse,
     shipped,

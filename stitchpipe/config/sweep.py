@@ -5,12 +5,13 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import Field, StrictBool, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from stitchpipe.config.data import Count, Data, Seed
 from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
+from stitchpipe.config.model import Model, Training, resolved
 from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
 from stitchpipe.config.store import Dump, Store
 
@@ -21,107 +22,6 @@ if TYPE_CHECKING:
 
 LEAST_PERMUTATIONS = 19
 Init: TypeAlias = Literal["random", "identity", "dm"]
-
-
-class Training(Section):
-    """How a model is trained on the spot: SGD with Nesterov momentum under a one-cycle schedule."""
-
-    epochs: Count = 25
-    batch_size: Count = 64
-    learning_rate: float = Field(default=0.2, gt=0)
-    seed: Seed = 0
-    min_accuracy: float = Field(
-        default=0.0, ge=0, le=1, description="refuse the model below this test accuracy"
-    )
-
-
-ORIGINS = ("weights", "pretrained", "train", "untrained")
-
-
-class Model(Section):
-    """One network: an architecture, and where its weights come from; or activations alone."""
-
-    name: str = Field(
-        min_length=1, description="how the model is called in the store, the results and stitches"
-    )
-    architecture: str = Field(
-        default="",
-        description="cifar_resnet; a torchvision classification network such as resnet18; timm/NAME; hf/TYPE, "
-        "hf/FOLDER or hf/ORGANISATION/NAME; or an entry point of the group stitchpipe.models",
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="arguments of the architecture")
-    weights: Path | None = Field(
-        default=None, description="checkpoint: safetensors, or a torch file of tensors only"
-    )
-    pretrained: StrictBool | Annotated[str, Field(min_length=1)] = Field(
-        default=False,
-        description="published weights: torchvision's name (IMAGENET1K_V1), timm's tag, Hugging Face's id or folder; "
-        "true for the default ones",
-    )
-    train: Training | None = Field(
-        default=None, description="train on the sweep's data instead of loading weights"
-    )
-    untrained: bool = Field(default=False, description="random weights, as a control")
-    seed: Seed = Field(default=0, description="of untrained weights")
-    layers: tuple[str, ...] | None = Field(
-        default=None, description="globs; default: those of [dump], all of an ingested model"
-    )
-    ingested: bool = Field(
-        default=False, description="no network: activations that `stitchpipe ingest` put into the run's store"
-    )
-    fingerprints: tuple[str, ...] = Field(
-        default=(), description="ingested: which are meant, where a name stands for several; first digits"
-    )
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Model:
-        if self.ingested:
-            return self._without_network()
-        if not self.architecture or self.fingerprints:
-            raise RefusalError(
-                expected="`architecture`, and `fingerprints` only of ingested activations",
-                found=f"{'fingerprints' if self.architecture else 'no architecture'} for model '{self.name}'",
-                remedy="Name the network, or set ingested = true where there are only activations.",
-            )
-        given = [key for key in ORIGINS if getattr(self, key)]
-        if len(given) != 1:
-            raise RefusalError(
-                expected="exactly one of `weights` (a file), `pretrained` (published weights), `train` (a table) "
-                "and `untrained = true`",
-                found=f"{' and '.join(given) or 'none'} for model '{self.name}'",
-                remedy="Load the weights or train them.",
-            )
-        if self.seed and not self.untrained:
-            raise RefusalError(
-                expected="`seed` only beside `untrained = true`",
-                found=f"{given[0]} for model '{self.name}'",
-                remedy="Training has a seed of its own: train = { seed = … }."
-                if self.train is not None
-                else "Remove it: nothing is random here.",
-            )
-        return self
-
-    def _without_network(self) -> Model:
-        given = [key for key in ("architecture", "options", "seed", *ORIGINS) if getattr(self, key)]
-        if given:
-            raise RefusalError(
-                expected="no network beside `ingested = true`",
-                found=f"{', '.join(given)} for model '{self.name}'",
-                remedy="Remove them, or remove `ingested`.",
-            )
-        return self
-
-    def starting_at(self, folder: Path) -> Model:
-        """Return the model with its relative paths resolved: `weights`, and folders of Hugging Face (``./…``)."""
-        changed: dict[str, Any] = {}
-        if self.weights is not None:
-            changed["weights"] = _resolved(self.weights, folder)
-        if isinstance(self.pretrained, str) and _is_path(self.pretrained):
-            changed["pretrained"] = str(_resolved(Path(self.pretrained), folder))
-        place = self.architecture.removeprefix("hf/")
-        if place != self.architecture and _is_path(place):
-            changed["architecture"] = f"hf/{_resolved(Path(place), folder)}"
-        return self.model_copy(update=changed)
 
 
 class Compare(Section):
@@ -356,30 +256,21 @@ def parse(text: str, *, where: str, folder: Path) -> Sweep:
 
 
 def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
-    def resolved(path: Path | None) -> Path | None:
-        return None if path is None else _resolved(path, folder)
+    def start(path: Path | None) -> Path | None:
+        return None if path is None else resolved(path, folder)
 
     models = tuple(model.starting_at(folder) for model in sweep.models)
     data = sweep.data.model_copy(
         update={
-            "root": resolved(sweep.data.root),
-            "files": {split: resolved(path) for split, path in sweep.data.files.items()},
-            "label_files": {split: resolved(path) for split, path in sweep.data.label_files.items()},
+            "root": start(sweep.data.root),
+            "files": {split: start(path) for split, path in sweep.data.files.items()},
+            "label_files": {split: start(path) for split, path in sweep.data.label_files.items()},
         }
     )
     store = sweep.store
     if store.url is not None and "://" not in store.url:
-        store = store.model_copy(update={"url": str(resolved(Path(store.url)))})
+        store = store.model_copy(update={"url": str(start(Path(store.url)))})
     return sweep.model_copy(update={"models": models, "data": data, "store": store})
-
-
-def _resolved(path: Path, folder: Path) -> Path:
-    return (folder / path.expanduser()).resolve()
-
-
-def _is_path(text: str) -> bool:
-    """Return whether a name says by its beginning that it is a path, and no name of a registry."""
-    return text.startswith(("./", "../", "/", "~"))
 
 
 def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:

@@ -96,9 +96,10 @@ class HookedNetwork:
     def why_no_cut(self, names: Sequence[str], images: Tensor) -> dict[str, str]:
         """Return why the rest of the network cannot run from a layer alone; empty where it can.
 
-        One or two forward passes of two images a layer; the layers' values are held in memory.
+        Tried on noise of the size of `images`: one or two forward passes of one image for each layer. The layers'
+        values are held in memory.
         """
-        trial = _Trial.of(self.network, images, names)
+        trial = _Trial.of(self.network, images[:0], names)
         return {name: trial.why_no_cut(self.network, name) for name in names}
 
     def tail(self, name: str, *, last: bool | None, images: Tensor | None) -> nn.Module:
@@ -171,7 +172,7 @@ class HookedTail(nn.Module):
 
 @dataclass(frozen=True)
 class _Trial:
-    """The values that go with some images, and other images that they are put into."""
+    """The values that go with some images and one of noise, and other images that they are put into."""
 
     values: Mapping[str, Tensor]
     logits: Any
@@ -183,7 +184,7 @@ class _Trial:
         noise = torch.Generator().manual_seed(0)
 
         def random() -> Tensor:
-            return torch.rand(images[:1].shape, generator=noise).to(images)
+            return torch.rand((1, *images.shape[1:]), generator=noise).to(images)
 
         given = torch.cat([images, random()])
         others = torch.zeros_like(given), torch.cat([random()] * len(given))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from stitchpipe.graph.by_graph import TracedNetwork, reason_of
+from stitchpipe.graph.by_graph import TracedNetwork
 from stitchpipe.graph.by_hooks import HookedNetwork
 from stitchpipe.graph.trace import TraceError, first_line
 
@@ -25,9 +25,7 @@ def opened(network: nn.Module) -> Opened:
     try:
         return TracedNetwork(network)
     except TraceError as error:
-        return HookedNetwork(
-            network, reason_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
-        )
+        return HookedNetwork(network, f"torch.fx cannot trace it: {error.found}")
 
 
 def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
