@@ -96,11 +96,18 @@ class HookedNetwork:
     def why_no_cut(self, names: Sequence[str], images: Tensor) -> dict[str, str]:
         """Return why the rest of the network cannot run from a layer alone; empty where it can.
 
-        Tried on noise of the size of `images`: one or two forward passes of one image for each layer. The layers'
-        values are held in memory.
+        Tried on noise of the size of `images`: one or two forward passes of one image for each layer, from the last to
+        the first, each as far as the next cut behind it, which must have its value. The layers' values are held in
+        memory.
         """
         trial = _Trial.of(self.network, images[:0], names)
-        return {name: trial.why_no_cut(self.network, name) for name in names}
+        found, behind = {}, None
+        for name in reversed(trial.order):
+            found[name] = trial.why_no_cut(self.network, name, behind)
+            behind = behind if found[name] else name
+        return {
+            name: found[name] if name in found else trial.why_no_cut(self.network, name) for name in names
+        }
 
     def tail(self, name: str, *, last: bool | None, images: Tensor | None) -> nn.Module:
         """Return the whole network on a blank image with the output of a layer replaced by what it is given."""
@@ -198,20 +205,44 @@ class _Trial:
         blank = _with_hooks(network, others[0], lambda *_: None)
         return cls(values, logits, others, unaffected=_same(logits, blank))
 
-    def why_no_cut(self, network: nn.Module, name: str) -> str:
+    @property
+    def order(self) -> list[str]:
+        """Return the layers in the order in which they were done."""
+        return list(self.values)
+
+    def why_no_cut(self, network: nn.Module, name: str, behind: str | None = None) -> str:
+        """Return why a layer is no cut; `behind` is a cut that follows it, if one is known."""
         if self.unaffected:
             return "the logits are the same for every image"
         if name not in self.values:
             return "it is not called on every image"
-        return "" if all(self._restored(network, name, other) for other in self.others) else OTHER_IMAGE
+        return (
+            "" if all(self._restored(network, name, other, behind) for other in self.others) else OTHER_IMAGE
+        )
 
-    def _restored(self, network: nn.Module, name: str, images: Tensor) -> bool:
-        """Return whether the value alone brings back its logits. It changes them: those of `images` are others."""
+    def _restored(self, network: nn.Module, name: str, images: Tensor, behind: str | None) -> bool:
+        """Return whether the value alone brings back its logits, or the value of the cut behind it.
 
-        def put(at: str, _: nn.Module, __: tuple[Any, ...], ___: Tensor) -> Tensor | None:
+        It changes the logits: those of `images` are others.
+        """
+
+        def put(at: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor | None:
+            if at == behind:
+                raise _Reached(output)
             return self.values[name].clone() if at == name else None
 
-        return _same(_with_hooks(network, images, put), self.logits)
+        try:
+            return _same(_with_hooks(network, images, put), self.logits)
+        except _Reached as reached:
+            return behind is not None and _same(reached.value, self.values[behind])
+
+
+class _Reached(BaseException):
+    """A forward pass has come as far as it is wanted; no network is to catch it."""
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.value = value
 
 
 def _same(one: Any, other: Any) -> bool:
