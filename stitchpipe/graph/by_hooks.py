@@ -127,9 +127,20 @@ class HookedNetwork:
                 where=f"layer '{name}'",
                 expected="a layer whose output is all that the rest of the network needs",
                 found=why,
-                remedy="Take a cut: `stitchpipe.graph.layers` says which layers are.",
+                remedy=self._near(name, images),
             )
         return HookedTail(self.network, name, torch.zeros_like(images[:1]), channels_last=last)
+
+    def _near(self, name: str, images: Tensor) -> str:
+        """Return up to three cuts near a layer, nearest first, as a remedy."""
+        with torch.no_grad():
+            names = list(self.observe(images[:1]).shapes)
+            place = names.index(name) if name in names else 0
+            trial, cuts = _Trial.of(self.network, images[:0], names), list[str]()
+            for _, other in sorted(enumerate(names), key=lambda one: abs(one[0] - place)):
+                if len(cuts) < 3 and not trial.why_no_cut(self.network, other):
+                    cuts.append(other)
+        return f"Cuts near it: {', '.join(cuts)}." if cuts else "This network has no cut."
 
 
 class HookedTail(nn.Module):
@@ -273,10 +284,16 @@ def _with_hooks(
 
     handles = [module.register_forward_hook(hook(path)) for path, module in network.named_modules() if path]
     try:
-        return network(images)
+        return _logits(network(images))
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _logits(output: Any) -> Any:
+    """Return the logits of a record that has some, as Hugging Face's networks return, or the output itself."""
+    logits = getattr(output, "logits", None)
+    return logits if isinstance(logits, Tensor) else output
 
 
 def _path(name: str) -> str:

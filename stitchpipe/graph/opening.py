@@ -48,7 +48,9 @@ def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
             remedy="Give the architecture the options, or the images the size, that fit each other.",
         ) from error
     reason = "its graph gives other logits than the network itself"
-    if isinstance(network, TracedNetwork):
+    if isinstance(getattr(own, "logits", None), Tensor):
+        reason = "it returns a record with logits, not the logits alone"
+    elif isinstance(network, TracedNetwork):
         try:
             seen = network.observe(images)
         except Exception as error:  # noqa: BLE001 - a wrong branch fails however it likes
@@ -56,6 +58,7 @@ def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
         else:
             if _agree(seen.logits, own):
                 return network, seen
+    if isinstance(network, TracedNetwork):
         network = HookedNetwork(network.network, reason)
     return network, network.observe(images)
 
