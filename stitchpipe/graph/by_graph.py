@@ -12,19 +12,16 @@ from torch import Tensor, nn
 
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, not_behind, suggestion, without_linear
 from stitchpipe.graph.layout import Seen, channels_back, tells
-from stitchpipe.graph.trace import first_line, trace
+from stitchpipe.graph.trace import trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-BY_HOOKS = ""
-"""No hooks are needed."""
 
 
 class TracedNetwork:
     """Runs, observes and cuts a network through its graph; the network's own modules do the work."""
 
-    by_hooks = BY_HOOKS
+    by_hooks = ""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
@@ -58,9 +55,10 @@ class TracedNetwork:
             names = self._traced.names.get(node, ())
             if isinstance(value, Tensor):
                 found.shapes.update((name, tuple(value.shape)) for name in names)
-            last = tells(self._operation(node))
-            if last is not None and node.args:
-                taken = self._traced.names.get(node.args[0], ())  # type: ignore[arg-type]
+            last = tells(self._operation(node), node.args)
+            if last is not None:
+                first = node.args[0] if node.args else None
+                taken = self._traced.names.get(first, ()) if isinstance(first, torch.fx.Node) else ()
                 found.told.update(dict.fromkeys(names, last))
                 for name in taken:
                     found.told.setdefault(name, last)
@@ -154,10 +152,12 @@ class TracedNetwork:
 
     def _why(self, name: str) -> str:
         node, traced = self._node(name), self._traced
+        if node.op == "get_attr":
+            return "a parameter, the same for every image"
         if not traced.is_used(node):
             return "nothing behind it uses its value"
-        if node.op == "get_attr" or traced.is_cut(node):
-            return "" if node.op != "get_attr" else "a parameter, the same for every image"
+        if traced.is_cut(node):
+            return ""
         others = traced.crossing(node) - 1
         more = f" and {others - 1} other{'s' * (others > 2)} cross" if others > 1 else " crosses"
         return f"{traced.beside(node)}{more} beside it"
@@ -205,8 +205,3 @@ def _without_axes(activations: Tensor) -> Tensor:
         found="one that was made without an example, of a network that took none of the usual image sizes",
         remedy="Hand an image to `tail` as `example`.",
     )
-
-
-def reason_of(error: Exception) -> str:
-    """Return why a network had to be run with hooks, in one line."""
-    return f"torch.fx cannot trace it: {first_line(error)}"

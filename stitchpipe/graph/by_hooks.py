@@ -96,10 +96,18 @@ class HookedNetwork:
     def why_no_cut(self, names: Sequence[str], images: Tensor) -> dict[str, str]:
         """Return why the rest of the network cannot run from a layer alone; empty where it can.
 
-        One or two forward passes of two images a layer; the layers' values are held in memory.
+        Tried on noise of the size of `images`: one or two forward passes of one image for each layer, from the last to
+        the first, each as far as the next cut behind it, which must have its value. The layers' values are held in
+        memory.
         """
-        trial = _Trial.of(self.network, images, names)
-        return {name: trial.why_no_cut(self.network, name) for name in names}
+        trial = _Trial.of(self.network, images[:0], names)
+        found, behind = {}, None
+        for name in reversed(trial.order):
+            found[name] = trial.why_no_cut(self.network, name, behind)
+            behind = behind if found[name] else name
+        return {
+            name: found[name] if name in found else trial.why_no_cut(self.network, name) for name in names
+        }
 
     def tail(
         self, name: str, *, last: bool | None, images: Tensor | None, through: Sequence[str] | None = None
@@ -121,16 +129,26 @@ class HookedNetwork:
                 where=f"layer '{name}'",
                 expected="a layer whose output is all that the rest of the network needs",
                 found=why,
-                remedy="Take a cut: `stitchpipe.graph.layers` says which layers are.",
+                remedy=self._near(name, images),
             )
         found = HookedTail(
             self.network, name, torch.zeros_like(images[:1]), channels_last=last, through=through
         )
-        with torch.no_grad():
-            found(
-                channels_first(trial.values[name]) if last else trial.values[name]
-            )  # are `through` behind it?
+        value = trial.values[name]
+        with torch.no_grad():  # refuses layers of `through` that are not behind it
+            found(channels_first(value) if last else value)
         return found
+
+    def _near(self, name: str, images: Tensor) -> str:
+        """Return up to three cuts near a layer, nearest first, as a remedy."""
+        with torch.no_grad():
+            names = list(self.observe(images[:1]).shapes)
+            place = names.index(name) if name in names else 0
+            trial, cuts = _Trial.of(self.network, images[:0], names), list[str]()
+            for _, other in sorted(enumerate(names), key=lambda one: abs(one[0] - place)):
+                if len(cuts) < 3 and not trial.why_no_cut(self.network, other):
+                    cuts.append(other)
+        return f"Cuts near it: {', '.join(cuts)}." if cuts else "This network has no cut."
 
 
 class HookedTail(nn.Module):
@@ -200,7 +218,7 @@ class HookedTail(nn.Module):
 
 @dataclass(frozen=True)
 class _Trial:
-    """The values that go with some images, and other images that they are put into."""
+    """The values that go with some images and one of noise, and other images that they are put into."""
 
     values: Mapping[str, Tensor]
     logits: Any
@@ -212,7 +230,7 @@ class _Trial:
         noise = torch.Generator().manual_seed(0)
 
         def random() -> Tensor:
-            return torch.rand(images[:1].shape, generator=noise).to(images)
+            return torch.rand((1, *images.shape[1:]), generator=noise).to(images)
 
         given = torch.cat([images, random()])
         others = torch.zeros_like(given), torch.cat([random()] * len(given))
@@ -226,20 +244,44 @@ class _Trial:
         blank = _with_hooks(network, others[0], lambda *_: None)
         return cls(values, logits, others, unaffected=_same(logits, blank))
 
-    def why_no_cut(self, network: nn.Module, name: str) -> str:
+    @property
+    def order(self) -> list[str]:
+        """Return the layers in the order in which they were done."""
+        return list(self.values)
+
+    def why_no_cut(self, network: nn.Module, name: str, behind: str | None = None) -> str:
+        """Return why a layer is no cut; `behind` is a cut that follows it, if one is known."""
         if self.unaffected:
             return "the logits are the same for every image"
         if name not in self.values:
             return "it is not called on every image"
-        return "" if all(self._restored(network, name, other) for other in self.others) else OTHER_IMAGE
+        return (
+            "" if all(self._restored(network, name, other, behind) for other in self.others) else OTHER_IMAGE
+        )
 
-    def _restored(self, network: nn.Module, name: str, images: Tensor) -> bool:
-        """Return whether the value alone brings back its logits. It changes them: those of `images` are others."""
+    def _restored(self, network: nn.Module, name: str, images: Tensor, behind: str | None) -> bool:
+        """Return whether the value alone brings back its logits, or the value of the cut behind it.
 
-        def put(at: str, _: nn.Module, __: tuple[Any, ...], ___: Tensor) -> Tensor | None:
+        It changes the logits: those of `images` are others.
+        """
+
+        def put(at: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor | None:
+            if at == behind:
+                raise _Reached(output)
             return self.values[name].clone() if at == name else None
 
-        return _same(_with_hooks(network, images, put), self.logits)
+        try:
+            return _same(_with_hooks(network, images, put), self.logits)
+        except _Reached as reached:
+            return behind is not None and _same(reached.value, self.values[behind])
+
+
+class _Reached(BaseException):
+    """A forward pass has come as far as it is wanted; no network is to catch it."""
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.value = value
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -270,10 +312,16 @@ def _with_hooks(
 
     handles = [module.register_forward_hook(hook(path)) for path, module in network.named_modules() if path]
     try:
-        return network(images)
+        return _logits(network(images))
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _logits(output: Any) -> Any:
+    """Return the logits of a record that has some, as Hugging Face's networks return, or the output itself."""
+    logits = getattr(output, "logits", None)
+    return logits if isinstance(logits, Tensor) else output
 
 
 def _path(name: str) -> str:

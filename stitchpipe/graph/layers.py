@@ -47,7 +47,7 @@ def layers(network: nn.Module, example: Tensor, *, functions: bool = False) -> t
         }
         names = [name for name in shapes if functions or not reached.is_function(name)]
         why = reached.why_no_cut(names, example[:1])
-    size = (images.shape[2], images.shape[3])
+    size = (images.shape[2], images.shape[3]) if images.ndim == 4 else (1, 1)
     return tuple(
         LayerInfo(
             name,

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Shape = tuple[int, ...]
 
@@ -38,13 +38,17 @@ class Seen:
     logits: Any = None
 
 
-def tells(operation: object) -> bool | None:
+def tells(operation: object, given: Sequence[object] = ()) -> bool | None:
     """Return whether a module or function works on the last of four axes (True), the second (False), or neither.
 
-    Subclasses that have a forward pass of their own may do anything: channels-first LayerNorms are such.
+    Subclasses that have a forward pass of their own may do anything: channels-first LayerNorms are such. Over several
+    axes LayerNorm does not tell which holds the channels. `given` are a function's arguments.
     """
+    if isinstance(operation, nn.LayerNorm) and len(operation.normalized_shape) != 1:
+        return None
     if not isinstance(operation, nn.Module):
-        return _FUNCTIONS.get(operation)  # type: ignore[call-overload, no-any-return]
+        several = operation is F.layer_norm and (len(given) < 2 or not _is_one(given[1]))
+        return None if several else _FUNCTIONS.get(operation)  # type: ignore[call-overload]
     forward = type(operation).forward
     for kinds, last in ((_LAST, True), (_FIRST, False)):
         if any(isinstance(operation, kind) and forward is kind.forward for kind in kinds):
@@ -95,6 +99,10 @@ def channels_first(value: Tensor) -> Tensor:
 def channels_back(value: Tensor) -> Tensor:
     """Return ``(n, H, W, C)``, in memory of its own, of ``(n, C, H, W)``."""
     return value.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
+
+
+def _is_one(shape: object) -> bool:
+    return isinstance(shape, int) or (isinstance(shape, list | tuple) and len(shape) == 1)
 
 
 def _decided(shape: Shape, other: Shape | None, told: bool | None) -> bool | None:

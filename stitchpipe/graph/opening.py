@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from stitchpipe.graph.by_graph import TracedNetwork, reason_of
+from stitchpipe.graph.by_graph import TracedNetwork
 from stitchpipe.graph.by_hooks import HookedNetwork
 from stitchpipe.graph.trace import TraceError, first_line
 
@@ -25,9 +25,7 @@ def opened(network: nn.Module) -> Opened:
     try:
         return TracedNetwork(network)
     except TraceError as error:
-        return HookedNetwork(
-            network, reason_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
-        )
+        return HookedNetwork(network, f"torch.fx cannot trace it: {error.found}")
 
 
 def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
@@ -50,7 +48,9 @@ def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
             remedy="Give the architecture the options, or the images the size, that fit each other.",
         ) from error
     reason = "its graph gives other logits than the network itself"
-    if isinstance(network, TracedNetwork):
+    if isinstance(getattr(own, "logits", None), Tensor):
+        reason = "it returns a record with logits, not the logits alone"
+    elif isinstance(network, TracedNetwork):
         try:
             seen = network.observe(images)
         except Exception as error:  # noqa: BLE001 - a wrong branch fails however it likes
@@ -58,6 +58,7 @@ def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
         else:
             if _agree(seen.logits, own):
                 return network, seen
+    if isinstance(network, TracedNetwork):
         network = HookedNetwork(network.network, reason)
     return network, network.observe(images)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -26,6 +27,13 @@ class Untraceable(nn.Module):
     def forward(self, x):
         if not bool(torch.isfinite(x).all()):
             raise ValueError("images must be finite")
+        return self.inner(x)
+
+
+class Traceable(Untraceable):
+    """The same network without that look."""
+
+    def forward(self, x):
         return self.inner(x)
 
 
@@ -121,8 +129,9 @@ def test_a_tail_by_hooks_is_frozen_owns_its_weights_and_passes_gradients_on():
 
 def test_what_a_tail_by_hooks_cannot_bring_back_is_refused():
     network, batch = Untraceable(), images(12)
-    with pytest.raises(LayerError, match="the logits depend on the image beside it"):
+    with pytest.raises(LayerError, match="the logits depend on the image beside it") as refused:
         tail(network, "inner.layer1.0.conv1", example=batch)
+    assert refused.value.remedy == "Cuts near it: inner.bn1, inner.conv1, inner.layer1.0."
     with pytest.raises(LayerError, match="as `example`, because torch.fx cannot trace it"):
         tail(network, "inner.layer1.0")
     with pytest.raises(LayerError, match=r"Did you mean .*inner\.layer1\.0"):
@@ -198,6 +207,24 @@ def test_a_graph_that_is_not_the_network_is_not_used():
     assert run.by_hooks == info.by_hooks
     found = tail(network, "inner", example=batch)(run(batch)["inner"])
     assert torch.equal(found, network(batch))
+
+
+@pytest.mark.parametrize("kind", [Untraceable, Traceable])
+def test_a_record_with_logits_among_its_values_is_taken_for_the_logits(kind):
+    @dataclass
+    class Output:
+        logits: torch.Tensor
+        loss: None = None
+
+    class Recording(kind):
+        def forward(self, x):
+            return Output(super().forward(x))
+
+    network, batch = Recording(), images(12)
+    values = extractor(network, ["inner.layer2"])(batch)
+    assert torch.equal(values["logits"], network(batch).logits)
+    found = tail(network, "inner.layer2", example=batch)(values["inner.layer2"])
+    torch.testing.assert_close(found, values["logits"])
 
 
 def test_images_that_an_untraceable_network_does_not_take_are_one_clear_message():

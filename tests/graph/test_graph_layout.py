@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision.models import SwinTransformer
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
@@ -90,6 +91,23 @@ def test_images_normalised_over_their_channels_stay_channels_first():
     assert not known["features.1"].channels_last
     assert known["features.1.0.block.2"].channels_last, "inside a block they are last"
     assert known["features.1.0.block.3"].shape == (24, 8, 8)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_normalising_over_whole_images_does_not_make_their_last_axis_channels(functional):
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.norm, self.head = nn.Conv2d(3, 4, 1), nn.LayerNorm((4, 6, 6)), nn.Linear(144, 4)
+
+        def forward(self, x):
+            x = self.stem(x)
+            x = F.layer_norm(x, (4, 6, 6)) if functional else self.norm(x)
+            return self.head(x.flatten(1))
+
+    known = {info.name: info for info in layers(Whole(), images(6), functions=True)}
+    assert known["layer_norm" if functional else "norm"].shape == (4, 6, 6)
+    assert not any(info.channels_last for info in known.values())
 
 
 def test_tokens_and_images_without_such_operations_are_left_alone():

@@ -16,9 +16,11 @@ TOLERANCE = 1e-5
 
 
 @pytest.fixture(autouse=True)
-def _memory_is_given_back():
+def _memory_is_given_back(request):
+    """Collect what graphs hold in cycles, before the next network of gigabytes comes."""
     yield
-    gc.collect()
+    if request.node.get_closest_marker("slow"):
+        gc.collect()
 
 
 @pytest.mark.parametrize(
