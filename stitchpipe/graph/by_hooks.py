@@ -7,21 +7,19 @@ costs what the whole network costs.
 
 from __future__ import annotations
 
-import copy
-import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, not_behind, suggestion, without_linear
-from stitchpipe.graph.layout import Seen, channels_back, channels_first, tells
+from stitchpipe.graph.hooked_tail import HookedTail
+from stitchpipe.graph.hooks import with_hooks
+from stitchpipe.graph.layer_info import LayerError, suggestion
+from stitchpipe.graph.layout import Seen, channels_first, tells
+from stitchpipe.graph.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-OTHER_IMAGE = "the logits depend on the image beside it"
+    from collections.abc import Callable, Sequence
 
 
 class HookedNetwork:
@@ -62,7 +60,7 @@ class HookedNetwork:
                 del missing[name]
                 seen(name, output)
 
-        logits = _with_hooks(self.network, images, note)
+        logits = with_hooks(self.network, images, note)
         if missing:
             name = next(iter(missing))
             raise LayerError(
@@ -90,7 +88,7 @@ class HookedNetwork:
                 alive.append(output)
                 made.setdefault(id(output), []).append(name)
 
-        found.logits = _with_hooks(self.network, images, note)
+        found.logits = with_hooks(self.network, images, note)
         return found
 
     def why_no_cut(self, names: Sequence[str], images: Tensor) -> dict[str, str]:
@@ -100,7 +98,7 @@ class HookedNetwork:
         the first, each as far as the next cut behind it, which must have its value. The layers' values are held in
         memory.
         """
-        trial = _Trial.of(self.network, images[:0], names)
+        trial = Trial.of(self.network, images[:0], names)
         found, behind = {}, None
         for name in reversed(trial.order):
             found[name] = trial.why_no_cut(self.network, name, behind)
@@ -122,7 +120,7 @@ class HookedNetwork:
                 remedy="Hand over an image of the size that the activations were made from.",
             )
         with torch.no_grad():
-            trial = _Trial.of(self.network, images, [name])
+            trial = Trial.of(self.network, images, [name])
             why = trial.why_no_cut(self.network, name)
         if why:
             raise LayerError(
@@ -144,184 +142,11 @@ class HookedNetwork:
         with torch.no_grad():
             names = list(self.observe(images[:1]).shapes)
             place = names.index(name) if name in names else 0
-            trial, cuts = _Trial.of(self.network, images[:0], names), list[str]()
+            trial, cuts = Trial.of(self.network, images[:0], names), list[str]()
             for _, other in sorted(enumerate(names), key=lambda one: abs(one[0] - place)):
                 if len(cuts) < 3 and not trial.why_no_cut(self.network, other):
                     cuts.append(other)
         return f"Cuts near it: {', '.join(cuts)}." if cuts else "This network has no cut."
-
-
-class HookedTail(nn.Module):
-    """Activations of a layer ``(n, …)`` → logits: the network on n blank images, the layer's output replaced.
-
-    With `through` a tuple of these layers' outputs and, last, the logits. Owns a frozen copy of the network in eval
-    mode, the head included, which runs each time.
-    """
-
-    blank: Tensor
-
-    def __init__(
-        self,
-        network: nn.Module,
-        name: str,
-        blank: Tensor,
-        *,
-        channels_last: bool,
-        through: Sequence[str] | None = None,
-    ) -> None:
-        super().__init__()
-        self.through = through
-        self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-        self.name, self.channels_last = name, channels_last
-        self.register_buffer("blank", blank, persistent=False)
-
-    def forward(self, activations: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return the logits, behind what is wanted on the way."""
-        kept: dict[str, Tensor] = {}
-        value = channels_back(activations) if self.channels_last else activations.clone()
-        replaced = False
-
-        def put(name: str, module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
-            nonlocal replaced
-            if name != self.name:
-                if replaced and name in (self.through or ()):
-                    kept[name] = output.clone()
-                if replaced and self.through is not None and isinstance(module, nn.Linear):
-                    kept[PENULTIMATE] = given[0]
-                return None
-            if output.shape != value.shape:
-                raise LayerError(
-                    where=f"the tail behind '{self.name}'",
-                    expected=f"activations of images of one size, of shape {tuple(output.shape[1:])}",
-                    found=f"shape {tuple(value.shape[1:])}",
-                    remedy="Make the tail with an example of these images.",
-                )
-            replaced = True
-            return value
-
-        blanks = self.blank.expand(len(value), *self.blank.shape[1:]).clone()
-        logits: Tensor = _with_hooks(self.network, blanks, put)
-        if not replaced:
-            raise LayerError(
-                where=f"layer '{self.name}'",
-                expected="a layer that runs whatever the image",
-                found="no call of it on a blank image",
-                remedy="Take a layer that follows it.",
-            )
-        if self.through is None:
-            return logits
-        for layer in self.through:
-            if layer not in kept:
-                raise without_linear(self.network) if layer == PENULTIMATE else not_behind(layer, self.name)
-        return (*(kept[layer] for layer in self.through), logits)
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """The values that go with some images and one of noise, and other images that they are put into."""
-
-    values: Mapping[str, Tensor]
-    logits: Any
-    others: tuple[Tensor, Tensor]
-    unaffected: bool
-
-    @classmethod
-    def of(cls, network: nn.Module, images: Tensor, names: Sequence[str]) -> _Trial:
-        noise = torch.Generator().manual_seed(0)
-
-        def random() -> Tensor:
-            return torch.rand((1, *images.shape[1:]), generator=noise).to(images)
-
-        given = torch.cat([images, random()])
-        others = torch.zeros_like(given), torch.cat([random()] * len(given))
-        values: dict[str, Tensor] = {}
-
-        def note(name: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> None:
-            if name in names:
-                values[name] = output.clone()
-
-        logits = _with_hooks(network, given, note)
-        blank = _with_hooks(network, others[0], lambda *_: None)
-        return cls(values, logits, others, unaffected=_same(logits, blank))
-
-    @property
-    def order(self) -> list[str]:
-        """Return the layers in the order in which they were done."""
-        return list(self.values)
-
-    def why_no_cut(self, network: nn.Module, name: str, behind: str | None = None) -> str:
-        """Return why a layer is no cut; `behind` is a cut that follows it, if one is known."""
-        if self.unaffected:
-            return "the logits are the same for every image"
-        if name not in self.values:
-            return "it is not called on every image"
-        return (
-            "" if all(self._restored(network, name, other, behind) for other in self.others) else OTHER_IMAGE
-        )
-
-    def _restored(self, network: nn.Module, name: str, images: Tensor, behind: str | None) -> bool:
-        """Return whether the value alone brings back its logits, or the value of the cut behind it.
-
-        It changes the logits: those of `images` are others.
-        """
-
-        def put(at: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor | None:
-            if at == behind:
-                raise _Reached(output)
-            return self.values[name].clone() if at == name else None
-
-        try:
-            return _same(_with_hooks(network, images, put), self.logits)
-        except _Reached as reached:
-            return behind is not None and _same(reached.value, self.values[behind])
-
-
-class _Reached(BaseException):
-    """A forward pass has come as far as it is wanted; no network is to catch it."""
-
-    def __init__(self, value: Tensor) -> None:
-        super().__init__()
-        self.value = value
-
-
-def _same(one: Any, other: Any) -> bool:
-    return isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)
-
-
-def _with_hooks(
-    network: nn.Module,
-    images: Tensor,
-    on_value: Callable[[str, nn.Module, tuple[Any, ...], Tensor], Tensor | None],
-) -> Any:
-    """Run a network; show every tensor that a module returns, with its layer's name, and take a replacement.
-
-    All modules have a hook whatever is asked for: torch takes other kernels through modules that have none.
-    """
-    calls: dict[str, int] = {}
-    thread = threading.get_ident()
-
-    def hook(path: str) -> Callable[[nn.Module, tuple[Any, ...], Any], Any]:
-        def called(module: nn.Module, given: tuple[Any, ...], output: Any) -> Tensor | None:
-            if threading.get_ident() != thread or not isinstance(output, Tensor):
-                return None
-            number = calls.get(path, 0)
-            calls[path] = number + 1
-            return on_value(f"{path}:{number}" if number else path, module, given, output)
-
-        return called
-
-    handles = [module.register_forward_hook(hook(path)) for path, module in network.named_modules() if path]
-    try:
-        return _logits(network(images))
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _logits(output: Any) -> Any:
-    """Return the logits of a record that has some, as Hugging Face's networks return, or the output itself."""
-    logits = getattr(output, "logits", None)
-    return logits if isinstance(logits, Tensor) else output
 
 
 def _path(name: str) -> str:

@@ -9,7 +9,8 @@ from stitchpipe.stitching.labels import labels_of
 from stitchpipe.stitching.layer import StitchingLayer
 from stitchpipe.stitching.objectives import NEEDS_FOLLOWING, NEEDS_VALUES, Target
 from stitchpipe.stitching.room import stitches_at_once
-from stitchpipe.stitching.training import Training, groups, train, train_task_loss
+from stitchpipe.stitching.training import groups, train, train_task_loss
+from stitchpipe.stitching.under_way import Training
 
 __all__ = [
     "NEEDS_FOLLOWING",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from stitchpipe.stitching.objectives import Target
-    from stitchpipe.stitching.training import Training
+    from stitchpipe.stitching.under_way import Training
 
 SHARE_OF_FREE = 0.8
 """Of a GPU's free memory that may be used; the rest is for fragments and the libraries' scratch."""

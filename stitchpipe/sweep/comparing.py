@@ -8,7 +8,8 @@ from stitchpipe.catalogue import COMPARED
 from stitchpipe.config import ConfigError, Sweep
 from stitchpipe.sweep.direct import Networks
 from stitchpipe.sweep.ends import STITCH_VIEW, Ends, map_key, open_ends, pair_keys
-from stitchpipe.sweep.engine_run import EngineRun, Wanted, carry_out
+from stitchpipe.sweep.engine_run import EngineRun, carry_out
+from stitchpipe.sweep.engine_tasks import Wanted
 from stitchpipe.sweep.folder import key_of
 from stitchpipe.sweep.jobs import all_layers, jobs
 from stitchpipe.sweep.networks import layer_table
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import Compare
     from stitchpipe.result import Result
-    from stitchpipe.sweep.engine_run import Pair
+    from stitchpipe.sweep.engine_tasks import Pair
     from stitchpipe.sweep.folder import Folder
 
 

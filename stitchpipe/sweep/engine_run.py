@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from stitchpipe.algebra.grams import MOST_IMAGES
 from stitchpipe.algebra.naming import index_named
@@ -15,12 +14,12 @@ from stitchpipe.engine.gpus import deal_gpus
 from stitchpipe.engine.images import LINEAR, ImagesJob, indices_of_images
 from stitchpipe.engine.memory import Evaluation
 from stitchpipe.engine.plan import make_plan
-from stitchpipe.engine.shapes import LayerShape, SplitShape
 from stitchpipe.engine.work import Workplace
 from stitchpipe.result import Result
 from stitchpipe.rows import grid_label, width_of
 from stitchpipe.sweep.direct import run_networks
 from stitchpipe.sweep.ends import STITCH_VIEW
+from stitchpipe.sweep.engine_tasks import MomentsTask, Pair, Wanted, shapes_of
 from stitchpipe.sweep.folder import opened_store, writable_summaries
 from stitchpipe.sweep.jobs import LayerName
 from stitchpipe.sweep.networks import gpus
@@ -28,48 +27,17 @@ from stitchpipe.sweep.sinks import Images, Leaves, Sinks
 from stitchpipe.sweep.unfinished import Unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from distributed import Client
 
     from stitchpipe.config import Sweep
     from stitchpipe.engine.images import Named, Outcome
-    from stitchpipe.engine.plan import Plan
-    from stitchpipe.engine.steps import Chunk
     from stitchpipe.rows import View
     from stitchpipe.sweep.direct import Networks
     from stitchpipe.sweep.ends import Ends
     from stitchpipe.sweep.folder import Folder
     from stitchpipe.sweep.progress import Report
-
-Pair: TypeAlias = "tuple[LayerName, LayerName]"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What one run of the engine is to give.
-
-    Attributes
-    ----------
-    pairs, indices
-        By view.
-    maps
-        Where maps are to be written, by pair and family.
-    keys
-        Of the numbers of every pair, by view.
-    """
-
-    pairs: Mapping[View, frozenset[Pair]] = field(default_factory=dict)
-    indices: Mapping[View, tuple[str, ...]] = field(default_factory=dict)
-    maps: Mapping[Pair, Mapping[str, str]] = field(default_factory=dict)
-    keys: Mapping[View, Mapping[Pair, str]] = field(default_factory=dict)
-
-    def all_pairs(self) -> dict[View, frozenset[Pair]]:
-        """Return the pairs to form, those of maps too; views without any are left out."""
-        found = dict(self.pairs)
-        if self.maps:
-            found[STITCH_VIEW] = found.get(STITCH_VIEW, frozenset()) | frozenset(self.maps)
-        return {view: pairs for view, pairs in found.items() if pairs}
 
 
 def carry_out(work: EngineRun, scheduler: str | None, report: Report) -> Iterator[list[Result]]:
@@ -97,57 +65,6 @@ def _cluster(sweep: Sweep, scheduler: str | None) -> Iterator[Client]:
         yield client
 
 
-def _shapes(ends: Ends, wanted: Wanted) -> tuple[tuple[LayerShape, ...], tuple[SplitShape, ...]]:
-    """Return what the engine must know of layers and splits; the training split only where a map is fitted."""
-    held_out = any(index_named(index).held_out for indices in wanted.indices.values() for index in indices)
-    fits = bool(wanted.maps) or held_out
-    sides = [(end.train, end.test) if fits else (end.test,) for end in ends.values()]
-    layers = tuple(
-        LayerShape(
-            end.name.model,
-            end.name.layer,
-            tuple(one.fingerprint for one in side),
-            end.test.shape[1:],
-            end.test.dtype.itemsize,
-            max(one.chunk_rows for one in side),
-            end.grid if len(end.grid) == 3 else None,
-        )
-        for end, side in zip(ends.values(), sides, strict=True)
-    )
-    return layers, tuple(
-        SplitShape(one.address.dataset, one.address.split, one.row_groups) for one in sides[0]
-    )
-
-
-@dataclass(frozen=True)
-class MomentsTask:
-    """What the engine is to do with moments.
-
-    Attributes
-    ----------
-    still
-        View and pair of what is not finalised yet.
-    """
-
-    plan: Plan
-    request: Request
-    unfinished: Unfinished
-    still: frozenset[tuple[View, int, int]]
-
-    def wanted(self, step: int | None) -> Callable[[View, Chunk], bool]:
-        """Return which chunks are to be finalised, of one pass or of all."""
-        mine = None if step is None else self.plan.passes[step].chunks
-        return lambda view, chunk: (
-            (mine is None or any(chunk is one for one in mine))
-            and any((view, *pair) in self.still for pair in chunk.pairs)
-        )
-
-    def is_left(self, step: int) -> bool:
-        """Return whether a pass has a chunk that is still to be finalised."""
-        work, wanted = self.plan.passes[step], self.wanted(step)
-        return any(wanted(work.tiles[chunk.tile].view, chunk) for chunk in work.chunks)
-
-
 class EngineRun:
     """One run of the engine: indices over images, then those of moments.
 
@@ -161,7 +78,7 @@ class EngineRun:
         self, sweep: Sweep, folder: Folder, ends: Ends, wanted: Wanted, networks: Networks | None = None
     ) -> None:
         self.sweep, self._folder, self._wanted, self._networks = sweep, folder, wanted, networks
-        self._shapes, self._splits = _shapes(ends, wanted)
+        self._shapes, self._splits = shapes_of(ends, wanted)
         self._digests = tuple(end.test.digest for end in ends.values())
         self._names = list(ends)
         self._place = {name: number for number, name in enumerate(ends)}

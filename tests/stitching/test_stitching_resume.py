@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from stitchpipe.stitching import StitchingLayer, Target, Training, TrainingBudget, train, training
+from stitchpipe.stitching import StitchingLayer, Target, Training, TrainingBudget, train, under_way
 from stitchpipe.stitching import batches as batches_module
 from stitchpipe.stitching.batches import Batches, Place, Shelf, size_bytes
 from stitchpipe.stitching.checkpoint import Checkpoint
@@ -75,7 +75,7 @@ def test_an_interruption_within_a_step_keeps_the_step_before(source, tmp_path, m
             raise KeyboardInterrupt
         return original(self, *arguments)
 
-    monkeypatch.setattr(training, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(under_way, "CHECKPOINT_S", 0.0)
     monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         outcome(fresh(source, path))
@@ -86,7 +86,7 @@ def test_an_interruption_within_a_step_keeps_the_step_before(source, tmp_path, m
 
 def _train_slowly(source, path):
     torch.set_num_threads(1)
-    training.CHECKPOINT_S = 0.0
+    under_way.CHECKPOINT_S = 0.0
     outcome(fresh(source, path), on_step=lambda _: time.sleep(0.05))
 
 

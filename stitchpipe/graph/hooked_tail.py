@@ -1,0 +1,80 @@
+"""The part of a network behind a layer, where the network has no graph: the whole of it, the layer's value replaced."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from stitchpipe.graph.hooks import with_hooks
+from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, not_behind, without_linear
+from stitchpipe.graph.layout import channels_back
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class HookedTail(nn.Module):
+    """Activations of a layer ``(n, …)`` → logits: the network on n blank images, the layer's output replaced.
+
+    With `through` a tuple of these layers' outputs and, last, the logits. Owns a frozen copy of the network in eval
+    mode, the head included, which runs each time.
+    """
+
+    blank: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        name: str,
+        blank: Tensor,
+        *,
+        channels_last: bool,
+        through: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.through = through
+        self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+        self.name, self.channels_last = name, channels_last
+        self.register_buffer("blank", blank, persistent=False)
+
+    def forward(self, activations: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return the logits, behind what is wanted on the way."""
+        kept: dict[str, Tensor] = {}
+        value = channels_back(activations) if self.channels_last else activations.clone()
+        replaced = False
+
+        def put(name: str, module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
+            nonlocal replaced
+            if name != self.name:
+                if replaced and name in (self.through or ()):
+                    kept[name] = output.clone()
+                if replaced and self.through is not None and isinstance(module, nn.Linear):
+                    kept[PENULTIMATE] = given[0]
+                return None
+            if output.shape != value.shape:
+                raise LayerError(
+                    where=f"the tail behind '{self.name}'",
+                    expected=f"activations of images of one size, of shape {tuple(output.shape[1:])}",
+                    found=f"shape {tuple(value.shape[1:])}",
+                    remedy="Make the tail with an example of these images.",
+                )
+            replaced = True
+            return value
+
+        blanks = self.blank.expand(len(value), *self.blank.shape[1:]).clone()
+        logits: Tensor = with_hooks(self.network, blanks, put)
+        if not replaced:
+            raise LayerError(
+                where=f"layer '{self.name}'",
+                expected="a layer that runs whatever the image",
+                found="no call of it on a blank image",
+                remedy="Take a layer that follows it.",
+            )
+        if self.through is None:
+            return logits
+        for layer in self.through:
+            if layer not in kept:
+                raise without_linear(self.network) if layer == PENULTIMATE else not_behind(layer, self.name)
+        return (*(kept[layer] for layer in self.through), logits)

@@ -1,0 +1,49 @@
+"""Forward hooks on every module of a network: what each returns is shown, and may be replaced."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+
+def with_hooks(
+    network: nn.Module,
+    images: Tensor,
+    on_value: Callable[[str, nn.Module, tuple[Any, ...], Tensor], Tensor | None],
+) -> Any:
+    """Run a network; show every tensor that a module returns, with its layer's name, and take a replacement.
+
+    All modules have a hook whatever is asked for: torch takes other kernels through modules that have none.
+    """
+    calls: dict[str, int] = {}
+    thread = threading.get_ident()
+
+    def hook(path: str) -> Callable[[nn.Module, tuple[Any, ...], Any], Any]:
+        def called(module: nn.Module, given: tuple[Any, ...], output: Any) -> Tensor | None:
+            if threading.get_ident() != thread or not isinstance(output, Tensor):
+                return None
+            number = calls.get(path, 0)
+            calls[path] = number + 1
+            return on_value(f"{path}:{number}" if number else path, module, given, output)
+
+        return called
+
+    handles = [module.register_forward_hook(hook(path)) for path, module in network.named_modules() if path]
+    try:
+        return _logits(network(images))
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _logits(output: Any) -> Any:
+    """Return the logits of a record that has some, as Hugging Face's networks return, or the output itself."""
+    logits = getattr(output, "logits", None)
+    return logits if isinstance(logits, Tensor) else output

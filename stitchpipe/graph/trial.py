@@ -1,0 +1,89 @@
+"""Whether the rest of a network can run from a layer alone, tried out: its value is put into other images' runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from stitchpipe.graph.hooks import with_hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+OTHER_IMAGE = "the logits depend on the image beside it"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The values that go with some images and one of noise, and other images that they are put into."""
+
+    values: Mapping[str, Tensor]
+    logits: Any
+    others: tuple[Tensor, Tensor]
+    unaffected: bool
+
+    @classmethod
+    def of(cls, network: nn.Module, images: Tensor, names: Sequence[str]) -> Trial:
+        """Run a network on some images and one of noise, and keep the values of the named layers."""
+        noise = torch.Generator().manual_seed(0)
+
+        def random() -> Tensor:
+            return torch.rand((1, *images.shape[1:]), generator=noise).to(images)
+
+        given = torch.cat([images, random()])
+        others = torch.zeros_like(given), torch.cat([random()] * len(given))
+        values: dict[str, Tensor] = {}
+
+        def note(name: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> None:
+            if name in names:
+                values[name] = output.clone()
+
+        logits = with_hooks(network, given, note)
+        blank = with_hooks(network, others[0], lambda *_: None)
+        return cls(values, logits, others, unaffected=_same(logits, blank))
+
+    @property
+    def order(self) -> list[str]:
+        """Return the layers in the order in which they were done."""
+        return list(self.values)
+
+    def why_no_cut(self, network: nn.Module, name: str, behind: str | None = None) -> str:
+        """Return why a layer is no cut; `behind` is a cut that follows it, if one is known."""
+        if self.unaffected:
+            return "the logits are the same for every image"
+        if name not in self.values:
+            return "it is not called on every image"
+        return (
+            "" if all(self._restored(network, name, other, behind) for other in self.others) else OTHER_IMAGE
+        )
+
+    def _restored(self, network: nn.Module, name: str, images: Tensor, behind: str | None) -> bool:
+        """Return whether the value alone brings back its logits, or the value of the cut behind it.
+
+        It changes the logits: those of `images` are others.
+        """
+
+        def put(at: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor | None:
+            if at == behind:
+                raise _Reached(output)
+            return self.values[name].clone() if at == name else None
+
+        try:
+            return _same(with_hooks(network, images, put), self.logits)
+        except _Reached as reached:
+            return behind is not None and _same(reached.value, self.values[behind])
+
+
+class _Reached(BaseException):
+    """A forward pass has come as far as it is wanted; no network is to catch it."""
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.value = value
+
+
+def _same(one: Any, other: Any) -> bool:
+    return isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)

@@ -1,0 +1,182 @@
+"""Trainings under way: what each holds between two steps, and how it is taken up again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+
+from stitchpipe.stitching.batches import Batches, Place
+from stitchpipe.stitching.budget import TrainingCurve
+from stitchpipe.stitching.checkpoint import Checkpoint
+from stitchpipe.stitching.errors import DivergedError
+from stitchpipe.stitching.objectives import NEEDS_VALUES, Given, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from stitchpipe.stitching.batches import Shelf
+    from stitchpipe.stitching.budget import TrainingBudget
+    from stitchpipe.stitching.layer import StitchingLayer
+    from storage import Representation
+
+Outcome: TypeAlias = "TrainingCurve | DivergedError"
+
+CHECKPOINT_S = 60.0
+"""Seconds of training between two states on disk."""
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One stitching layer to be trained, in place.
+
+    Attributes
+    ----------
+    layer
+        Whatever it holds is the start.
+    sources
+        The source layer on the training split: one representation for each pass over the images, the plain one or
+        the augmented ones. Epochs take them in turn.
+    budget
+        What may be spent.
+    checkpoint
+        Where the state is kept while it trains; it is found there again, and removed by whoever keeps the result.
+    """
+
+    layer: StitchingLayer
+    sources: Sequence[Representation]
+    budget: TrainingBudget
+    checkpoint: Path | None = None
+
+
+class Counter:
+    """Counts the finished steps of all trainings, and tells them."""
+
+    def __init__(self, on_step: Callable[[int], None] | None) -> None:
+        self._on_step, self._steps = on_step, 0
+
+    def add(self, steps: int) -> None:
+        """Count some more."""
+        self._steps += steps
+        if self._on_step is not None:
+            self._on_step(self._steps)
+
+
+class Run:
+    """A training under way."""
+
+    def __init__(
+        self, training: Training, target: Target, shelf: Shelf, device: torch.device, told: Counter
+    ) -> None:
+        self.layer, self.budget = training.layer.to(device), training.budget
+        self._training, self._target, self._device, self._told = training, target, device, told
+        self._optimiser = torch.optim.Adam(
+            self.layer.parameters(), lr=self.budget.learning_rate, weight_decay=self.budget.weight_decay
+        )
+        self._losses: list[float] = []
+        self._diverged: DivergedError | None = None
+        self._is_whole = True
+        self._place = self._restored()
+        with_values = self.budget.objective in NEEDS_VALUES
+        self._batches = Batches(
+            [
+                [shelf.reader(source), *([shelf.reader(target.values[number])] if with_values else [])]
+                for number, source in enumerate(training.sources)
+            ],
+            self.budget.batch_size,
+            self._place,
+        )
+        self._saved_at = time.monotonic()
+
+    def _restored(self) -> Place:
+        """Take up the state on disk; return where to go on."""
+        state = Checkpoint.read(self._training.checkpoint)
+        if state is None:
+            return Place.start(self.budget.seed)
+        self._losses = list(state.losses)
+        with torch.no_grad():
+            for number, parameter in enumerate(self.layer.parameters()):
+                parameter.copy_(state.tensors[f"{number}.value"])
+        self._optimiser.load_state_dict(
+            {
+                **self._optimiser.state_dict(),
+                "state": {
+                    number: {name: state.tensors[f"{number}.{name}"] for name in _MOMENTS}
+                    for number, _ in enumerate(self.layer.parameters())
+                },
+            }
+        )
+        self._told.add(len(self._losses))
+        return state.place
+
+    def save(self) -> None:
+        """Keep the state on disk, where there is one to keep."""
+        path = self._training.checkpoint
+        if path is None or not self._losses or not self._is_whole or self._diverged is not None:
+            return
+        tensors: dict[str, Tensor] = {}
+        for number, parameter in enumerate(self.layer.parameters()):
+            tensors[f"{number}.value"] = parameter.detach()
+            tensors |= {f"{number}.{name}": self._optimiser.state[parameter][name] for name in _MOMENTS}
+        Checkpoint(tensors, tuple(self._losses), self._place).write(path)
+        self._saved_at = time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether all steps were made, or it diverged."""
+        return self._diverged is not None or len(self._losses) >= self.budget.steps
+
+    def given(self) -> Given:
+        """Return what the next step is given."""
+        batch = next(self._batches)
+        # Widened where it is used: torch converts faster than NumPy, and half as much is moved to a GPU.
+        source, *values = (torch.from_numpy(part).to(self._device).float() for part in batch.values)
+        logits = None
+        if self.budget.objective == "soft_labels":
+            logits = torch.from_numpy(self._target.logits[batch.number][batch.rows]).float().to(self._device)
+        return Given(
+            stitched=self.layer(source),
+            labels=torch.from_numpy(self._target.labels[batch.rows]).to(self._device),
+            logits=logits,
+            native=values[0] if values else None,
+        )
+
+    def forget_gradient(self) -> None:
+        """Begin a step."""
+        self._optimiser.zero_grad(set_to_none=True)
+
+    def accepts(self, loss: float) -> bool:
+        """Return whether the loss of a step is one to learn from; with another one the training is over."""
+        if isfinite(loss):
+            return True
+        self._diverged = DivergedError(
+            where=f"task loss matching after {len(self._losses)} steps",
+            expected="a finite loss",
+            found=f"{loss} at learning rate {self.budget.learning_rate:g}",
+            remedy="Lower the learning rate, or start from the direct map.",
+        )
+        return False
+
+    def learn(self, loss: float) -> None:
+        """Make the step."""
+        self._is_whole = False
+        self._optimiser.step()
+        self._losses.append(loss)
+        self._place = self._batches.place
+        self._is_whole = True
+        if time.monotonic() - self._saved_at >= CHECKPOINT_S:
+            self.save()
+        self._told.add(1)
+
+    def outcome(self) -> Outcome:
+        """Return the curve, or why there is none."""
+        return self._diverged or TrainingCurve(tuple(self._losses))
+
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
