@@ -144,6 +144,7 @@ def test_what_cannot_be_compared_is_refused_before_any_work():
         compare_arrays({"a": np.zeros(80)})
     with pytest.raises(algebra.RowsError, match="names and sample shapes"):
         compare_arrays({"a": IMAGES}, view="pooled", fit={"b": IMAGES})
-    tokens = RNG.standard_normal((80, 10, 4))
     with pytest.raises(ViewError, match="'pooled'"):
-        compare_arrays({"image": IMAGES, "tokens": tokens}, view="positions", indices=["cca"])
+        compare_arrays(
+            {"image": IMAGES, "vector": RNG.standard_normal((80, 4))}, view="positions", indices=["cca"]
+        )

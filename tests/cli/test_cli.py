@@ -92,10 +92,20 @@ def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):  # noqa: F811
     [
         (('"org/B"', '"A"'), "more than once"),
         (("epochs = 2", "epoch = 2"), "Did you mean 'epochs'?"),
-        (('layers = ["layer?.0"]', 'layers = ["block*"]'), "block*"),
-        (('sources = ["A/*", "org/B/*"]', 'sources = ["Z/*"]'), "Models are A, org/B"),
-        (("train = { epochs = 2, seed = 0 }", 'weights = "absent.safetensors"'), "absent.safetensors"),
-        (('kind = "digits"', 'kind = "image_folder"\nroot = "nowhere"'), "nowhere"),
+        pytest.param(('layers = ["layer?.0"]', 'layers = ["block*"]'), "block*", marks=pytest.mark.slow),
+        pytest.param(
+            ('sources = ["A/*", "org/B/*"]', 'sources = ["Z/*"]'),
+            "Models are A, org/B",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("train = { epochs = 2, seed = 0 }", 'weights = "absent.safetensors"'),
+            "absent.safetensors",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ('kind = "digits"', 'kind = "image_folder"\nroot = "nowhere"'), "nowhere", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_mistake_in_a_sweep_is_one_message(tmp_path, change, hint):

@@ -203,7 +203,7 @@ def test_each_pass_of_a_plan_runs_the_networks_once(tiny, tmp_path, trained, bat
         (TINY.replace("[dump]", "[dump]\nkeep = false"), "found stitches, which are trained from a store"),
         (
             UNKEPT + '[[models]]\nname = "theirs"\ningested = true\n',
-            "found ingested activations of theirs",
+            "found activations without a network, of theirs",
         ),
     ],
 )

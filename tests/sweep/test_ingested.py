@@ -124,7 +124,7 @@ def test_a_name_that_stands_for_two_contents_must_be_told_apart(tmp_path):
         (("ingested = true\nlayers", 'architecture = "resnet18"\nweights = "w"\nlayers'), "networks other"),
         (
             ("[run]", '[[stitch]]\nmethod = "dm"\nsources = ["*/*"]\ntargets = ["*/*"]\n[run]'),
-            "only ingested",
+            "only activations",
         ),
     ],
 )
