@@ -1,0 +1,146 @@
+"""Leaves on disk: formed once, formed anew where they are torn, and what intervals make of them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from stitchpipe.algebra.analysis import Analysis
+from stitchpipe.algebra.jackknife import jackknife
+from stitchpipe.algebra.summaries import PairMoments
+from stitchpipe.engine import work
+from stitchpipe.engine.finalise import ABOUT_THE_VALUE, Request
+from stitchpipe.rows import result_grid, to_rows
+from storage import Representation
+from tests.engine.conftest import SHAPES, all_pairs, build
+
+INDICES = ("cka_biased", "procrustes", "dm_r2")
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The layers of which blocks are read."""
+    seen = []
+    original = Representation.blocks
+
+    def noted(self, *arguments):
+        seen.append(self.address.layer)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Representation, "blocks", noted)
+    return seen
+
+
+def formed(synthetic, plan, place):
+    """Form all shifts and leaves of the only pass; return their keys, split by split."""
+    key = work.pass_key(plan, 0)
+    keys = []
+    for split, shape in enumerate(plan.splits):
+        shifts = work.find_shifts(place, plan, 0, split, key)
+        leaves = [
+            work.accumulate(place, plan, 0, split, leaf, key, shifts) for leaf in range(len(shape.leaves()))
+        ]
+        keys.append((shifts, leaves))
+    return keys
+
+
+def finished(synthetic, plan, place, keys, *, intervals=False):
+    digests = tuple(f"digest-{number}" for number in range(len(plan.layers)))
+    request = Request({"positions": INDICES}, {}, digests, intervals)
+    return [
+        record
+        for number in range(len(plan.passes[0].chunks))
+        for record in work.finish(place, plan, 0, number, request, keys)
+    ]
+
+
+def test_leaves_that_are_there_are_not_formed_again(synthetic, tmp_path, reads):
+    plan, place = synthetic.plan(), synthetic.place(tmp_path)
+    keys = formed(synthetic, plan, place)
+    groups = sum(len(split.row_groups) for split in plan.splits)
+    assert len(reads) == groups * len(plan.passes[0].layers)
+    reads.clear()
+    assert formed(synthetic, plan, place) == keys
+    assert reads == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_torn_leaf_is_formed_anew_alone_and_no_bit_tells(synthetic, tmp_path, reads, damage):
+    plan, place = synthetic.plan(), synthetic.place(tmp_path)
+    keys = formed(synthetic, plan, place)
+    before = finished(synthetic, plan, place, keys)
+    torn = keys[1][1][2]
+    (path,) = [one for one in tmp_path.rglob("*") if one.is_file() and one.name.startswith(torn)]
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    else:
+        path.unlink()
+    reads.clear()
+    assert formed(synthetic, plan, place) == keys
+    groups = len(plan.splits[1].leaves()[2])
+    assert len(reads) == groups * len(plan.passes[0].layers)
+    assert finished(synthetic, plan, place, keys) == before
+
+
+def test_a_new_layer_has_leaves_of_its_own_and_only_its_pairs(synthetic):
+    pairs = all_pairs(synthetic.layers)
+    newest = len(synthetic.layers) - 1
+    new = frozenset(pair for pair in pairs if newest in pair)
+    plan = synthetic.plan({"positions": new})
+    formed_pairs = {pair for one in plan.passes for chunk in one.chunks for pair in chunk.pairs}
+    assert formed_pairs == new
+    assert plan.cost.flops < synthetic.plan().cost.flops
+    assert work.pass_key(plan, 0) != work.pass_key(synthetic.plan(), 0)
+
+
+def by_hand(synthetic, pair, left_out=None):
+    """Return the values of all indices of a pair from rows in memory, without the samples of one leaf."""
+    source, target = (synthetic.layers[index].layer for index in pair)
+    grid = result_grid("positions", SHAPES[target])
+    moments = []
+    for split in ("train", "test"):
+        keep = np.ones(len(synthetic.blocks[split, source]), bool)
+        if left_out is not None and split == "test":
+            keep[left_out] = False
+        moments.append(
+            PairMoments.from_rows(
+                *(
+                    to_rows(synthetic.blocks[split, name][keep], "positions", grid)
+                    for name in (source, target)
+                )
+            )
+        )
+    analysis = Analysis(moments[1], moments[0], (2**-23, 2**-23))
+    return {name: analysis.value(name).value for name in INDICES}
+
+
+def test_intervals_are_those_of_leaving_out_each_leafs_rows(tmp_path):
+    synthetic = build(tmp_path / "store.zarr", row_groups=7)
+    wanted = [(0, 1), (1, 0), (0, 4)]
+    plan, place = (
+        synthetic.plan({"positions": frozenset(wanted)}),
+        synthetic.place(tmp_path / "summaries"),
+    )
+    keys = formed(synthetic, plan, place)
+    found = {
+        (record["source_layer"], record["target_layer"], record["index"]): record
+        for record in finished(synthetic, plan, place, keys, intervals=True)
+    }
+    split = plan.splits[-1]
+    bounds = [(split.row_groups[leaf[0]][0], split.row_groups[leaf[-1]][1]) for leaf in split.leaves()]
+    for pair, name in itertools.product(wanted, INDICES):
+        whole = by_hand(synthetic, pair)[name]
+        without = [by_hand(synthetic, pair, slice(*one))[name] for one in bounds]
+        expected = jackknife(
+            whole,
+            without,
+            [stop - start for start, stop in bounds],
+            about="value" if name in ABOUT_THE_VALUE else "estimate",
+        )
+        source, target = (synthetic.layers[index].layer for index in pair)
+        record = found[source, target, name]
+        assert record["value"] == pytest.approx(whole, rel=1e-9, abs=1e-10)
+        assert record["low"] == pytest.approx(float(expected.low), rel=1e-7, abs=1e-8)
+        assert record["high"] == pytest.approx(float(expected.high), rel=1e-7, abs=1e-8)
