@@ -127,6 +127,7 @@ class _Bench:
     device: torch.device
     judge: Judge
     shelf: Shelf = field(default_factory=Shelf)
+    targets: dict[tuple[Objective, tuple[str, ...]], Target] = field(default_factory=dict)
 
     @classmethod
     def open(cls, sweep: Sweep, folder: Folder, target: StoredEnd) -> _Bench:
@@ -214,9 +215,15 @@ class _Bench:
         return opened_store(self.sweep, self.folder)
 
     def _learnt_from(self, job: Job) -> Target:
-        """Return what stitches of one objective learn from."""
+        """Return what stitches of one objective learn from; it is put together once."""
         objective: Objective = job.budget.objective if job.budget is not None else "hard_labels"
-        name, passes = self.target.name, training_passes(self.sweep, job)
+        passes = training_passes(self.sweep, job)
+        if (objective, passes) not in self.targets:
+            self.targets[objective, passes] = self._target_of(objective, passes)
+        return self.targets[objective, passes]
+
+    def _target_of(self, objective: Objective, passes: Sequence[str]) -> Target:
+        name = self.target.name
         needs_logits, needs_values = objective == "soft_labels", objective in NEEDS_VALUES
         own_logits = LayerName(name.model, LOGITS)
         return Target(
