@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 import warnings
 
@@ -157,12 +158,15 @@ def test_blocks_hold_a_block_and_its_compressed_bytes(tmp_path, monkeypatch):
     found = store.representation(address("wide"))
     block = found.chunk_rows * 64 * 32 * 32 * 4
     list(found.blocks(0, 1))
-    tracemalloc.start()
-    for values in found.blocks(0, 1):
-        assert values.nbytes == block
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 3.5 * block < 29 * block
+    peaks = []
+    for _ in range(3):  # what other threads of the process allocate meanwhile is counted too
+        gc.collect()
+        tracemalloc.start()
+        for values in found.blocks(0, 1):
+            assert values.nbytes == block
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert min(peaks) < 3.5 * block < 29 * block
 
 
 def test_blocks_that_are_asked_for_wrongly_or_damaged_are_refused(tmp_path):
