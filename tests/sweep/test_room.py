@@ -119,6 +119,7 @@ def test_a_run_has_one_store(tmp_path):
         store_location(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_sweep_in_a_bucket_gives_the_numbers_of_one_on_a_disk(tiny, tmp_path, aws):  # noqa: F811
     import stitchpipe as sp
 
