@@ -13,7 +13,7 @@ help: ## this list
 quickstart: install ## run the main job on bundled data into $(OUT)
 	$(BIN)/stitchpipe quickstart --out $(OUT)
 
-test: install ## the tests (about 10 minutes on 2 idle cores)
+test: install ## the tests (about 16 minutes on 2 idle cores)
 	$(BIN)/python -m pytest
 
 test-slow: install ## the tests that take minutes: fault campaigns, the scheduled deployment

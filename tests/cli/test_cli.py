@@ -132,6 +132,7 @@ def test_a_folder_without_a_run_is_one_message(tmp_path, command):
     assert "no such folder" in refused(command, tmp_path / "absent")
 
 
+@pytest.mark.slow
 def test_an_unreadable_store_is_one_message(tiny, tmp_path):  # noqa: F811
     folder = tiny.copy(tmp_path / "run")
     shard = next(path for path in Path(folder.store).rglob("c.0*") if "activations" in str(path))
@@ -145,10 +146,12 @@ def test_an_unreadable_store_is_one_message(tiny, tmp_path):  # noqa: F811
     assert "manifest.json" in refused("ls", folder.root)
 
 
+@pytest.mark.slow
 def test_out_must_be_a_folder(tiny, tmp_path):  # noqa: F811
     (tmp_path / "file").touch()
     assert "folder" in refused("run", tiny.path, "--out", tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_not_there_is_one_message(tmp_path):
     assert "quickstart" in refused("run", tmp_path / "absent.toml")

@@ -73,6 +73,7 @@ def test_verify_and_repair_a_damaged_shard(folder):
     assert "0 problems" in stitchpipe("repair", folder.root).stdout
 
 
+@pytest.mark.slow
 def test_repair_without_a_sweep_says_what_to_run(folder, tiny):  # noqa: F811
     damaged(folder)
     folder.declaration.unlink()
@@ -98,6 +99,7 @@ def test_evict_shows_then_gives_up_and_ls_marks(folder):
     assert "layer3.0" in refused("evict", folder.root, "A/layer3")
 
 
+@pytest.mark.slow
 def test_a_dump_brings_an_evicted_model_back(folder):
     assert stitchpipe("evict", folder.root, "org/B", "--yes").returncode == 0
     assert stitchpipe("dump", folder.declaration, "--out", folder.root, timeout=280).returncode == 0

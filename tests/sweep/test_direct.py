@@ -168,6 +168,7 @@ def test_a_killed_comparison_goes_on_at_the_leaves_that_are_missing(
     assert open_store(trained.store).summaries.keys("work") == []
 
 
+@pytest.mark.slow
 def test_each_pass_of_a_plan_runs_the_networks_once(tiny, tmp_path, trained, batches, monkeypatch, scheduler):
     make_plan, plans = engine_run.make_plan, []
 
