@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stitchpipe.errors import ExplainedError
+from stitchpipe.errors import ExplainedError, first_line
 from stitchpipe.query import QueryError, answer
 from stitchpipe.result import Result, ResultError
 from stitchpipe.wholefile import write_whole
@@ -251,14 +251,10 @@ def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
         return pq.ParquetFile(path, page_checksum_verification=True).read(columns)
     except (OSError, pa.ArrowException) as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else _first_line(error)
+        found = "no such file" if isinstance(error, FileNotFoundError) else first_line(error)
         raise CatalogueError(
             where=str(path),
             expected="a whole part of the results",
             found=found,
             remedy="Delete the file if it is there and run the sweep again: only its numbers are recomputed.",
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -18,5 +18,10 @@ class ExplainedError(Exception):
         return (_rebuild, (type(self), parts))
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its class where it has none."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 def _rebuild(kind: type[ExplainedError], parts: dict[str, str]) -> ExplainedError:
     return kind(**parts)

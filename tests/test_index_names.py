@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stitchpipe import algebra, config
-from stitchpipe.config.index_names import INDEX_NAMES, ONE_ROW_PER_IMAGE, canonical
+from stitchpipe import algebra, config, stitching
+from stitchpipe.algebra.map_families import FAMILIES
+from stitchpipe.config.index_names import INDEX_NAMES, MAP_NAMES, ONE_ROW_PER_IMAGE, canonical
 from stitchpipe.config.refusal import RefusalError
 
 SWEEP = """
@@ -22,6 +24,12 @@ compare = [{{ view = "{view}", indices = {indices} }}]
 
 def parsed(indices, view="pooled"):
     return config.parse(SWEEP.format(view=view, indices=indices), where="x", folder=Path()).compare[0].indices
+
+
+def test_sweep_files_know_the_maps_and_the_objectives_that_there_are():
+    assert set(MAP_NAMES) == set(FAMILIES)
+    assert get_args(config.stitches.Objective) == get_args(stitching.Objective)
+    assert get_args(config.Stitch.model_fields["autocast"].annotation) == get_args(stitching.Autocast)
 
 
 def test_sweep_files_know_the_registry():

@@ -9,10 +9,11 @@ from stitchpipe.config.data import Data
 from stitchpipe.config.index_names import IndexName
 from stitchpipe.config.models import Model, Training
 from stitchpipe.config.ood import Detector, Ood
+from stitchpipe.config.reading import load, parse, shipped
 from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.stitches import Init, Stitch
 from stitchpipe.config.store import Dump, Store
-from stitchpipe.config.sweep import Compare, Run, Sweep, load, parse, shipped
+from stitchpipe.config.sweep import Compare, Run, Sweep
 
 __all__ = [
     "Compare",

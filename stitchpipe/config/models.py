@@ -25,6 +25,7 @@ class Training(Section):
 
 
 ORIGINS = ("weights", "pretrained", "train", "untrained")
+"""Where weights come from; a network has one of them."""
 
 
 class Model(Section):
@@ -61,7 +62,6 @@ class Model(Section):
     fingerprints: tuple[str, ...] = Field(
         default=(), description="ingested: which are meant, where a name stands for several; first digits"
     )
-
     control: Control | None = Field(default=None, description="no network: made-up activations, as a source")
 
     @property

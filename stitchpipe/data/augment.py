@@ -10,14 +10,27 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor
 
+from stitchpipe.data.images import normalised
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stitchpipe.data.images import ImageSplit
 
 
+def pass_name(split: str, number: int) -> str:
+    """Return the name of an augmented pass over a split: ``train+1`` for the first one over ``train``."""
+    return f"{split}+{number}"
+
+
+def of_pass(name: str) -> tuple[str, int | None]:
+    """Return the split that a name is of, and the number of the pass where it is that of an augmented one."""
+    split, _, number = name.partition("+")
+    return split, int(number) if number else None
+
+
 def augmented(images: ImageSplit, number: int, *, crop: int, flip: bool, seed: int) -> ImageSplit:
-    """Return one augmented pass over a split, named ``train+1`` for the first pass over ``train``.
+    """Return one augmented pass over a split, named as `pass_name` says.
 
     Each image is shifted by up to `crop` pixels either way, black moving in, and mirrored with probability ½ if `flip`
     (He et al. 2016, §4.2). What happens to an image follows from `seed`, `number` and its position alone. Ids and
@@ -40,7 +53,7 @@ def augmented(images: ImageSplit, number: int, *, crop: int, flip: bool, seed: i
 
     return replace(
         images,
-        name=f"{images.name}+{number}",
+        name=pass_name(images.name, number),
         fetch=fetch,
         preprocessing={
             **images.preprocessing,
@@ -51,13 +64,8 @@ def augmented(images: ImageSplit, number: int, *, crop: int, flip: bool, seed: i
 
 def _black(images: ImageSplit, plain: Tensor) -> Tensor:
     """Return what a black pixel is after preprocessing, ``(C, 1, 1)``."""
-    black = torch.zeros(plain.shape[1], 1, 1)
     mean, std = (images.preprocessing.get(name) for name in ("mean", "std"))
-    if mean is not None:
-        black = black - torch.tensor(mean, dtype=torch.float32).reshape(-1, 1, 1)
-    if std is not None:
-        black = black / torch.tensor(std, dtype=torch.float32).reshape(-1, 1, 1)
-    return black
+    return normalised(torch.zeros(1, plain.shape[1], 1, 1), mean, std)[0]
 
 
 def _moved(image: Tensor, rng: np.random.Generator, *, crop: int, flip: bool, black: Tensor) -> Tensor:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from stitchpipe.errors import first_line
 from stitchpipe.graph.by_graph import TracedNetwork
 from stitchpipe.graph.by_hooks import HookedNetwork
-from stitchpipe.graph.trace import TraceError, first_line
+from stitchpipe.graph.trace import TraceError
 
 if TYPE_CHECKING:
     from stitchpipe.graph.layout import Seen

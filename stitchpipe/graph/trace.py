@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch.fx
 from torch import nn
 
-from stitchpipe.errors import ExplainedError
+from stitchpipe.errors import ExplainedError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -198,8 +198,3 @@ def _defaults(network: nn.Module) -> dict[str, Any] | None:
     parameters = inspect.signature(network.forward).parameters.values()
     plain = (bool, int, float, str, type(None))
     return {one.name: one.default for one in parameters if isinstance(one.default, plain)} or None
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its class where it has none."""
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

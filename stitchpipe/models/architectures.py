@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from stitchpipe.errors import first_line
 from stitchpipe.models import entry_points, hugging_face, timm_networks, torchvision_networks
 from stitchpipe.models.cifar_resnet import CifarResNet
-from stitchpipe.models.errors import ArchitectureError, WeightsError, first_line
+from stitchpipe.models.errors import ArchitectureError, WeightsError, named_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,7 +83,7 @@ def published(architecture: str, options: Mapping[str, Any], weights: str | bool
             raise WeightsError(
                 where=f"published weights of '{architecture}' (pretrained = {weights!r})",
                 expected="weights to fetch, or kept from before",
-                found=first_line(error),
+                found=named_line(error),
                 remedy="Correct the name or the options; without a network, load a file as `weights`.",
             ) from error
     return network.eval()
@@ -140,7 +141,7 @@ def _refused(architecture: str, options: Mapping[str, Any], error: Exception) ->
     return ArchitectureError(
         where=f"architecture '{architecture}'",
         expected="options that it takes",
-        found=f"{dict(options)}: {next(iter(str(error).splitlines()), type(error).__name__)}",
+        found=f"{dict(options)}: {first_line(error)}",
         remedy="Correct the model's `options`.",
     )
 

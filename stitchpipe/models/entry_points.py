@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from stitchpipe.models.errors import ArchitectureError, first_line
+from stitchpipe.models.errors import ArchitectureError, named_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,7 +70,7 @@ def _factory(name: str) -> Callable[..., Any]:
         raise ArchitectureError(
             where=f"entry point '{name}' ({point.value})",
             expected="an import",
-            found=first_line(error),
+            found=named_line(error),
             remedy="Correct the package.",
         ) from error
     return factory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stitchpipe.errors import ExplainedError
+from stitchpipe.errors import ExplainedError, first_line
 
 
 class ArchitectureError(ExplainedError, ValueError):
@@ -13,7 +13,7 @@ class WeightsError(ExplainedError, ValueError):
     """A checkpoint is missing, unreadable, unsafe, or of another architecture."""
 
 
-def first_line(error: BaseException) -> str:
+def named_line(error: BaseException) -> str:
     """Return the first line of an error's message, after its class."""
-    line = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {line}" if line else type(error).__name__
+    line, kind = first_line(error), type(error).__name__
+    return line if line == kind else f"{kind}: {line}"

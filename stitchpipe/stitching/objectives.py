@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from storage import Representation
 
     Loss = Callable[["Target", Sequence["Given"]], list[Tensor]]
+
+Needed = TypeVar("Needed")
 
 LEARN_FROM_LOGITS = frozenset({"hard_labels", "soft_labels"})
 """Objectives that compare logits."""
@@ -180,22 +182,19 @@ def _penultimate(target: Target, given: Sequence[Given]) -> list[Tensor]:
 
 def _following(target: Target, given: Sequence[Given]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Return what follows the stitched and the target's own activations, layer by layer."""
-    following = target.following
-    if following is None:  # `Target.demand` was asked before
-        raise StitchError(
-            where="objective", expected="values behind the target", found="none", remedy="Give them."
-        )
+    following = _there(target.following)
     with torch.no_grad():
         native = following(_joined([_there(one.native) for one in given]))
     return following(_joined([one.stitched for one in given])), native
 
 
-def _there(values: Tensor | None) -> Tensor:
-    if values is None:
+def _there(needed: Needed | None) -> Needed:
+    """Return what `Target.demand` has asked for before the first step."""
+    if needed is None:
         raise StitchError(
             where="objective", expected="the target's own values", found="none", remedy="Give them."
         )
-    return values
+    return needed
 
 
 _LOSSES: dict[str, Loss] = {

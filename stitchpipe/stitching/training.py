@@ -6,7 +6,7 @@ and Jelasity 2025). Stitches into one target may share the calls of its tail.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -193,13 +193,11 @@ def _together(runs: Sequence[Run], target: Target, device: torch.device) -> None
         raise
 
 
-@contextmanager
-def _autocast(budget: TrainingBudget, device: torch.device) -> Iterator[None]:
-    """Run what is inside in the declared precision."""
-    with ExitStack() as settings:
-        if budget.autocast != "none":
-            settings.enter_context(torch.autocast(device.type, dtype=torch.bfloat16))
-        yield
+def _autocast(budget: TrainingBudget, device: torch.device) -> AbstractContextManager[object]:
+    """Return what runs forward passes in the declared precision."""
+    if budget.autocast == "none":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 @torch.no_grad()

@@ -54,7 +54,7 @@ def dump_codes(store: Store, split: Split, model: Model, control: Control, dtype
             remedy="Give the data labels, or leave this control out.",
         )
     codes = np.random.default_rng([control.seed, 0]).standard_normal((int(labels.max()) + 1, *control.shape))
-    salt = int.from_bytes(split.name.encode(), "little") % 2**32
+    salt = _salt(split)
 
     def rows(_: str, start: int, stop: int) -> npt.NDArray[Any]:
         noise = np.stack(
@@ -73,8 +73,7 @@ def dump_permuted(
     store: Store, split: Split, model: Model, control: Control, sources: Mapping[str, Representation]
 ) -> Dump:
     """Write the layers of another model on a split, the samples in a random order."""
-    salt = int.from_bytes(split.name.encode(), "little") % 2**32
-    order = np.random.default_rng([control.seed, salt]).permutation(split.n_samples)
+    order = np.random.default_rng([control.seed, _salt(split)]).permutation(split.n_samples)
 
     def rows(layer: str, start: int, stop: int) -> npt.NDArray[Any]:
         wanted = order[start:stop]
@@ -93,6 +92,11 @@ def dump_permuted(
     }
     layers = {layer: LayerSpec(one.shape[1:], str(one.dtype)) for layer, one in sources.items()}
     return _write(store, split, model, layers, identity, rows)
+
+
+def _salt(split: Split) -> int:
+    """Return a number that tells splits apart, for seeds."""
+    return int.from_bytes(split.name.encode(), "little") % 2**32
 
 
 def _write(

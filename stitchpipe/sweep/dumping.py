@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe import capture
 from stitchpipe.config import ConfigError, Model, Sweep
+from stitchpipe.data import of_pass
 from stitchpipe.location import record_location
 from stitchpipe.models import load_weights
 from stitchpipe.sweep.controls import dump_codes, dump_permuted
@@ -97,8 +98,10 @@ def _dump_control(
     control = declared.control
     if control is None:
         raise ValueError(f"model '{declared.name}' is no control")
-    where = add_split(sweep, store, images_of(sweep, split)) if sweep.data.kind != "store" else None
-    where = where or store.split(sweep.data.label, split)
+    if sweep.data.kind == "store":
+        where = store.split(sweep.data.label, split)
+    else:
+        where = add_split(sweep, store, images_of(sweep, split))
     if control.kind == "random_codes":
         done = dump_codes(store, where, declared, control, sweep.dump.dtype)
     else:
@@ -221,7 +224,7 @@ def dump_declaration(sweep: Sweep, declared: Model, split: str) -> str:
         declared.model_dump(mode="json", exclude={"name", "ingested", "fingerprints"}),
         sweep.dump.model_dump(mode="json", exclude=plain),
         sweep.data.model_dump(mode="json"),
-        sweep.dump.augment.model_dump(mode="json", exclude={"passes"}) if "+" in split else None,
+        sweep.dump.augment.model_dump(mode="json", exclude={"passes"}) if of_pass(split)[1] else None,
         dump_declaration(sweep, sweep.model(control.of), split) if control and control.of else None,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stitchpipe.data import augmented
+from stitchpipe.data import augmented, of_pass, pass_name
 from stitchpipe.graph import LOGITS
 from stitchpipe.stitching import NEEDS_VALUES
 from stitchpipe.sweep.jobs import LayerName, jobs
@@ -25,7 +25,7 @@ def training_passes(sweep: Sweep, job: Job) -> tuple[str, ...]:
 
 def augmented_passes(sweep: Sweep) -> tuple[str, ...]:
     """Return the names of the augmented passes over the training images."""
-    return tuple(f"{TRAIN}+{number}" for number in range(1, sweep.dump.augment.passes + 1))
+    return tuple(pass_name(TRAIN, number) for number in range(1, sweep.dump.augment.passes + 1))
 
 
 def needed_layers(job: Job) -> list[LayerName]:
@@ -40,9 +40,10 @@ def needed_layers(job: Job) -> list[LayerName]:
 
 def dumped_splits(sweep: Sweep, table: LayerTable) -> dict[str, tuple[str, ...]]:
     """Return over which splits each model runs: augmented passes where a stitch reads them."""
+    are_read = any(one.augmented for one in sweep.stitch)
     augmented_models = {
         name.model
-        for job in jobs(sweep, table)
+        for job in (jobs(sweep, table) if are_read else ())
         if job.budget is not None and job.budget.augmented
         for name in needed_layers(job)
     }
@@ -55,9 +56,9 @@ def dumped_splits(sweep: Sweep, table: LayerTable) -> dict[str, tuple[str, ...]]
 
 def images_of(sweep: Sweep, split: str) -> ImageSplit:
     """Return the images of a split, or of an augmented pass over one."""
-    base, _, number = split.partition("+")
+    base, number = of_pass(split)
     images = splits(sweep.data)[base]
-    if not number:
+    if number is None:
         return images
     how = sweep.dump.augment
-    return augmented(images, int(number), crop=how.crop, flip=how.flip, seed=how.seed)
+    return augmented(images, number, crop=how.crop, flip=how.flip, seed=how.seed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stitchpipe.capture import Settings, StoredView, planned_peak_bytes
 from stitchpipe.capture.settings import Precision
 from stitchpipe.config import ConfigError, Sweep
+from stitchpipe.data import of_pass
 from stitchpipe.graph import LOGITS
 from stitchpipe.sweep.networks import SPLITS, device_of, layer_table, output_width, splits
 from stitchpipe.sweep.passes import dumped_splits
@@ -80,7 +81,7 @@ def activation_bytes(sweep: Sweep, folder: Folder | None = None) -> dict[tuple[s
             model: {info.name: info.shape for info in table[model]} for model in runs.keys() - shapes.keys()
         }
     return {
-        (model, split): item * sum(map(prod, layers.values())) * len(splits(sweep.data)[split.split("+")[0]])
+        (model, split): item * sum(map(prod, layers.values())) * len(splits(sweep.data)[of_pass(split)[0]])
         for model, layers in shapes.items()
         for split in runs[model]
     }

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.catalogue import Result
     from stitchpipe.config import Sweep
+    from stitchpipe.resizing import Grid
     from stitchpipe.stitching import Objective
     from stitchpipe.sweep.folder import Folder
     from storage import Representation, Store
@@ -99,12 +100,11 @@ def stitch(
         bench.judge.distribution.prepare(lambda epoch: report(epoch, total))
         done = epochs + sum(size[job] for job in declared if job not in missing)
         for group in bench.groups(missing, ends, keys):
-            made = bench.made(group, ends, keys, partial(_tell, report, done, total))
-            for job, results in made:
+            for job, results in bench.made(group, ends, keys, partial(_tell, report, done, total)):
                 folder.catalogue.write(keys[job], results)
                 folder.checkpoint(keys[job]).unlink(missing_ok=True)
                 warnings += bench.judge.distribution.warn(job.source, results)
-            done += sum(size[job] for job in group)
+            done += sum(size[job] for job, _ in group)
             report(done, total)
     else:
         report(1, 1)
@@ -137,16 +137,15 @@ class _Bench:
             sweep, folder, opened_store(sweep, folder), LayerName(target.name.model, LOGITS), TEST
         )
         own = logits.read_rows(slice(None))
-        example = splits(sweep.data)[TEST].batch([0])
-        rest = tail(network, target.name.layer, example=example).to(device)
+        rest = _tail(sweep, network, target.name.layer).to(device)
         judge = Judge(sweep, target, rest, own, Distribution(sweep, folder, target, own, device), device)
         return cls(sweep, folder, target, network, rest, device, judge)
 
     def groups(
         self, missing: Sequence[Job], ends: Mapping[LayerName, StoredEnd], keys: Mapping[Job, str]
-    ) -> Iterator[list[Job]]:
+    ) -> Iterator[Sequence[tuple[Job, Training | None]]]:
         """Yield the stitches that are made as one, those of one source side by side: it is read once then."""
-        yield from ([job] for job in missing if job.budget is None)
+        yield from ([(job, None)] for job in missing if job.budget is None)
         trained = sorted((job for job in missing if job.budget is not None), key=lambda job: job.source)
         if not trained:
             return
@@ -155,48 +154,51 @@ class _Bench:
             trainings, self._learnt_from(trained[0]), self.device
         )
         for group in groups(trainings, count):
-            yield [trained[place] for place in group]
+            yield [(trained[place], trainings[place]) for place in group]
 
     def made(
         self,
-        group: Sequence[Job],
+        group: Sequence[tuple[Job, Training | None]],
         ends: Mapping[LayerName, StoredEnd],
         keys: Mapping[Job, str],
         on_step: Callable[[int], None],
     ) -> Iterator[tuple[Job, list[Result]]]:
         """Make some stitches; yield each one's results."""
-        if group[0].budget is None:
-            for job in group:
+        for job, training in group:
+            if training is None:
                 source = ends[job.source]
-                yield (
-                    job,
-                    self.judge.results(job, source, self._start(job, source), self._direct_map(job, source)),
-                )
+                fitted = self._direct_map(job, source)
+                yield job, self.judge.results(job, source, self._mapped(source, fitted), fitted)
+        trained = [(job, training) for job, training in group if training is not None]
+        if not trained:
             return
-        trainings = [self._training(job, ends[job.source], keys[job]) for job in group]
         outcomes = train(
-            trainings,
-            self._learnt_from(group[0]),
+            [training for _, training in trained],
+            self._learnt_from(trained[0][0]),
             device=self.device,
-            at_once=len(group),
+            at_once=len(trained),
             shelf=self.shelf,
             on_step=on_step,
         )
-        for job, one, outcome in zip(group, trainings, outcomes, strict=True):
+        for (job, training), outcome in zip(trained, outcomes, strict=True):
             if isinstance(outcome, TrainingCurve):
-                write_map(self.folder.map(f"tlm-{keys[job].removeprefix('stitch-')}"), one.layer.to_map())
-                write_record(
-                    self.folder.curve(keys[job]),
-                    {
-                        "source": str(job.source),
-                        "target": str(job.target),
-                        "init": job.init,
-                        "budget": asdict(one.budget),
-                        "passes": list(training_passes(self.sweep, job)),
-                        "losses": list(outcome.losses),
-                    },
-                )
-            yield job, self.judge.results(job, ends[job.source], one.layer, outcome)
+                self._keep(job, training, outcome, keys[job])
+            yield job, self.judge.results(job, ends[job.source], training.layer, outcome)
+
+    def _keep(self, job: Job, training: Training, curve: TrainingCurve, key: str) -> None:
+        """Keep the map that was learnt, and its losses with their budget."""
+        write_map(self.folder.map(f"tlm-{key.removeprefix('stitch-')}"), training.layer.to_map())
+        write_record(
+            self.folder.curve(key),
+            {
+                "source": str(job.source),
+                "target": str(job.target),
+                "init": job.init,
+                "budget": asdict(training.budget),
+                "passes": list(training_passes(self.sweep, job)),
+                "losses": list(curve.losses),
+            },
+        )
 
     def _training(self, job: Job, source: StoredEnd, key: str) -> Training:
         if job.budget is None:
@@ -242,21 +244,32 @@ class _Bench:
             names = [info.name for info in table]
             behind = table[names.index(self.target.name.layer) + 1 :]
             through = [info.name for info in behind if info.is_cut]
-        example = splits(self.sweep.data)[TEST].batch([0])
-        return tail(self.network, self.target.name.layer, example=example, through=through)
+        return _tail(self.sweep, self.network, self.target.name.layer, through)
 
     def _start(self, job: Job, source: StoredEnd) -> StitchingLayer:
-        shapes = source.train.shape[1:], self.target.train.shape[1:]
-        grids = source.grid, self.target.grid
         if job.map is not None:
-            return StitchingLayer.from_map(*shapes, self._direct_map(job, source), grids=grids)
+            return self._mapped(source, self._direct_map(job, source))
+        shapes, grids = self._ends(source)
         if job.init == "identity":
             return StitchingLayer.identity(*shapes, grids=grids)
         seed = 0 if job.budget is None else job.budget.seed
         return StitchingLayer.random(*shapes, seed=seed, grids=grids)
 
+    def _mapped(self, source: StoredEnd, fitted: AffineMap) -> StitchingLayer:
+        shapes, grids = self._ends(source)
+        return StitchingLayer.from_map(*shapes, fitted, grids=grids)
+
+    def _ends(self, source: StoredEnd) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], tuple[Grid, Grid]]:
+        """Return shapes of samples and grids of a stitch's two ends."""
+        return (source.train.shape[1:], self.target.train.shape[1:]), (source.grid, self.target.grid)
+
     def _direct_map(self, job: Job, source: StoredEnd) -> AffineMap:
         return read_map(self.folder.map(map_key(self.sweep, source, self.target, job.map or AFFINE)))
+
+
+def _tail(sweep: Sweep, network: nn.Module, layer: str, through: Sequence[str] | None = None) -> nn.Module:
+    """Return what lies behind a layer, for images of the sweep's size."""
+    return tail(network, layer, example=splits(sweep.data)[TEST].batch([0]), through=through)
 
 
 def _check_disjoint(end: StoredEnd) -> None:

@@ -33,7 +33,7 @@ def reads(monkeypatch):
     return seen
 
 
-def formed(synthetic, plan, place):
+def formed(plan, place):
     """Form all shifts and leaves of the only pass; return their keys, split by split."""
     key = work.pass_key(plan, 0)
     keys = []
@@ -46,7 +46,7 @@ def formed(synthetic, plan, place):
     return keys
 
 
-def finished(synthetic, plan, place, keys, *, intervals=False):
+def finished(plan, place, keys, *, intervals=False):
     digests = tuple(f"digest-{number}" for number in range(len(plan.layers)))
     request = Request({"positions": INDICES}, {}, digests, intervals)
     return [
@@ -58,19 +58,19 @@ def finished(synthetic, plan, place, keys, *, intervals=False):
 
 def test_leaves_that_are_there_are_not_formed_again(synthetic, tmp_path, reads):
     plan, place = synthetic.plan(), synthetic.place(tmp_path)
-    keys = formed(synthetic, plan, place)
+    keys = formed(plan, place)
     groups = sum(len(split.row_groups) for split in plan.splits)
     assert len(reads) == groups * len(plan.passes[0].layers)
     reads.clear()
-    assert formed(synthetic, plan, place) == keys
+    assert formed(plan, place) == keys
     assert reads == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_torn_leaf_is_formed_anew_alone_and_no_bit_tells(synthetic, tmp_path, reads, damage):
     plan, place = synthetic.plan(), synthetic.place(tmp_path)
-    keys = formed(synthetic, plan, place)
-    before = finished(synthetic, plan, place, keys)
+    keys = formed(plan, place)
+    before = finished(plan, place, keys)
     torn = keys[1][1][2]
     (path,) = [one for one in tmp_path.rglob("*") if one.is_file() and one.name.startswith(torn)]
     if damage == "cut":
@@ -78,10 +78,10 @@ def test_a_torn_leaf_is_formed_anew_alone_and_no_bit_tells(synthetic, tmp_path, 
     else:
         path.unlink()
     reads.clear()
-    assert formed(synthetic, plan, place) == keys
+    assert formed(plan, place) == keys
     groups = len(plan.splits[1].leaves()[2])
     assert len(reads) == groups * len(plan.passes[0].layers)
-    assert finished(synthetic, plan, place, keys) == before
+    assert finished(plan, place, keys) == before
 
 
 def test_a_new_layer_has_leaves_of_its_own_and_only_its_pairs(synthetic):
@@ -123,10 +123,10 @@ def test_intervals_are_those_of_leaving_out_each_leafs_rows(tmp_path):
         synthetic.plan({"positions": frozenset(wanted)}),
         synthetic.place(tmp_path / "summaries"),
     )
-    keys = formed(synthetic, plan, place)
+    keys = formed(plan, place)
     found = {
         (record["source_layer"], record["target_layer"], record["index"]): record
-        for record in finished(synthetic, plan, place, keys, intervals=True)
+        for record in finished(plan, place, keys, intervals=True)
     }
     split = plan.splits[-1]
     bounds = [(split.row_groups[leaf[0]][0], split.row_groups[leaf[-1]][1]) for leaf in split.leaves()]
