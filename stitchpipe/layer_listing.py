@@ -15,7 +15,7 @@ from rich.text import Text
 from torch import nn
 
 from stitchpipe.config import ConfigError, load, shipped
-from stitchpipe.graph import LayerInfo, layers
+from stitchpipe.graph import LayerInfo, image_channels, layers
 from stitchpipe.models import build, load_weights
 from stitchpipe.rows import grid_label
 from stitchpipe.sweep.networks import TEST, known_layers, splits
@@ -87,7 +87,7 @@ def described(
         network = build(model, _options(options), seed=0)
         if weights is not None:
             load_weights(network, weights)
-        image = (_channels(network), *_size(size, network))
+        image = (image_channels(network), *_size(size, network))
         found = Listing(model, image, layers(network, torch.zeros(1, *image), functions=True))
     kept = tuple(info for info in found.layers if nodes or not info.is_function)
     return Listing(found.model, found.image, kept)
@@ -166,11 +166,11 @@ def _of_sweep(path: str, name: str, *, given: bool) -> Listing:
         )
     sweep = load(path)
     declared = sweep.model(name)
-    if declared.ingested:
+    if not declared.has_network:
         raise ConfigError(
             where=f"{path}:{name}",
             expected="a model with a network",
-            found="ingested activations",
+            found="ingested activations" if declared.ingested else "a control",
             remedy="`stitchpipe ls RUN` lists its layers.",
         )
     image = tuple(splits(sweep.data)[TEST].batch([0]).shape[1:])
@@ -218,11 +218,6 @@ def _declared_size(network: nn.Module) -> tuple[int, int]:
     size = getattr(getattr(network, "patch_embed", None), "img_size", None) or size
     size = size or (settings.get("input_size") if isinstance(settings, dict) else None) or USUAL_SIZE
     return (size, size) if isinstance(size, int) else (int(size[-2]), int(size[-1]))
-
-
-def _channels(network: nn.Module) -> int:
-    """Return how many channels the first convolution takes; 3 where there is none."""
-    return next((module.in_channels for module in network.modules() if isinstance(module, nn.Conv2d)), 3)
 
 
 def _times(shape: Sequence[int]) -> str:

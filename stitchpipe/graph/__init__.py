@@ -2,7 +2,7 @@
 
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, LayerInfo, select
 from stitchpipe.graph.layers import layers
-from stitchpipe.graph.split import LOGITS, Extractor, extractor, tail
+from stitchpipe.graph.split import LOGITS, Extractor, extractor, image_channels, tail
 from stitchpipe.graph.trace import TraceError, in_eval_mode
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "LayerInfo",
     "TraceError",
     "extractor",
+    "image_channels",
     "in_eval_mode",
     "layers",
     "select",

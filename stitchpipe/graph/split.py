@@ -166,6 +166,11 @@ def tail(
         return reached.tail(name, last=last, images=example, through=through)
 
 
+def image_channels(network: nn.Module) -> int:
+    """Return how many channels a network's images have: those of its first convolution, 3 where there is none."""
+    return next((module.in_channels for module in network.modules() if isinstance(module, nn.Conv2d)), 3)
+
+
 def _layout_without_example(reached: Opened, name: str) -> bool | None:
     """Return whether a layer holds its channels last; None where no usual image can be had to find out."""
     if not isinstance(reached, TracedNetwork):
@@ -174,10 +179,9 @@ def _layout_without_example(reached: Opened, name: str) -> bool | None:
     if not reached.may_hold_channels_last:
         return False
     network = reached.network
-    channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), 3)
     parameter = next(network.parameters(), torch.zeros(1))
     for size in PROBES:
-        images = parameter.new_zeros(1, channels, size, size)
+        images = parameter.new_zeros(1, image_channels(network), size, size)
         try:
             seen = reached.observe(images)
         except Exception:  # noqa: BLE001, S112 - a network refuses a size however it likes

@@ -130,3 +130,12 @@ def test_help_teaches_and_a_mistake_is_one_message():
     assert "stitchpipe layers quickstart:A" in text
     assert "stitched into" in text
     assert "Did you mean 'resnet18'" in refused("layers", "resnet-18")
+
+
+def test_a_control_has_no_layers_of_a_network(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(
+        'name = "x"\ndata = { kind = "digits" }\n[[models]]\nname = "codes"\ncontrol = { kind = "random_codes" }\n'
+    )
+    with pytest.raises(ConfigError, match="a model with a network, found a control"):
+        described(f"{path}:codes")
