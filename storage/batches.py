@@ -9,7 +9,7 @@ import numpy as np
 from storage.errors import LayoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -46,11 +46,22 @@ def _epoch(
         for group in order[start : start + window]:
             rows.append(np.arange(*source.row_groups[group], dtype=np.int64))
             blocks.append(source.read(int(group)))
-        positions, values = np.concatenate(rows), np.concatenate(blocks)
+        positions = np.concatenate(rows)
         shuffle = rng.permutation(len(positions))
         last = start + window >= len(order)
         full = len(positions) if last else len(positions) - len(positions) % batch_size
         for begin in range(0, full, batch_size):
             chosen = shuffle[begin : min(begin + batch_size, full)]
-            yield positions[chosen], values[chosen]
-        rows, blocks = [positions[shuffle[full:]]], [values[shuffle[full:]]]
+            yield positions[chosen], _rows_of(blocks, chosen)
+        rows, blocks = [positions[shuffle[full:]]], [_rows_of(blocks, shuffle[full:])]
+
+
+def _rows_of(blocks: Sequence[npt.NDArray[Any]], chosen: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Return rows of the blocks as if they lay one behind the other: a window is never copied whole."""
+    starts = np.cumsum([0, *(len(block) for block in blocks)])
+    owners = np.searchsorted(starts, chosen, side="right") - 1
+    found = np.empty((len(chosen), *blocks[0].shape[1:]), dtype=blocks[0].dtype)
+    for owner in np.unique(owners):
+        places = np.flatnonzero(owners == owner)
+        found[places] = blocks[owner][chosen[places] - starts[owner]]
+    return found

@@ -278,7 +278,7 @@ class Representation:
 
         Notes
         -----
-        Memory: `window_row_groups` row groups and one batch, twice while a window is shuffled.
+        Memory: `window_row_groups` row groups, and a batch twice: a window is never copied whole.
         """
         return shuffled_batches(self, batch_size, rng, window_row_groups=window_row_groups)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,7 +15,6 @@ from storage.batches import shuffled_batches
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from storage import Representation
     from storage.batches import RowGroupReader
 
 Positions: TypeAlias = npt.NDArray[np.int64]
@@ -23,51 +22,8 @@ Positions: TypeAlias = npt.NDArray[np.int64]
 WINDOW_ROW_GROUPS = 8
 """How many row groups are shuffled together. The order of samples, hence every number, depends on it."""
 
-HELD_BYTES = 256 * 2**20
-"""Sources that take no more than this are read once and kept. No number depends on it."""
-
-
-class HeldRowGroups:
-    """A representation read once and kept in memory, in its storage dtype; read by row groups as from the store."""
-
-    def __init__(self, source: Representation) -> None:
-        self.row_groups = source.row_groups
-        self._blocks = [source.read(row_group) for row_group in range(len(source.row_groups))]
-
-    def read(self, row_group: int) -> npt.NDArray[Any]:
-        """Return one row group's rows."""
-        return self._blocks[row_group]
-
-
-def size_bytes(source: Representation) -> int:
-    """Return how much memory a representation takes when it is held."""
-    return prod(source.shape) * source.dtype.itemsize
-
-
-class Shelf:
-    """Representations in memory, shared by all trainings that read them; the longest unused ones go first.
-
-    Parameters
-    ----------
-    limit_bytes
-        Of all together. What does not fit on its own streams from the store in every epoch.
-    """
-
-    def __init__(self, limit_bytes: int | None = None) -> None:
-        self._limit = HELD_BYTES if limit_bytes is None else limit_bytes
-        self._held: OrderedDict[str, tuple[int, HeldRowGroups]] = OrderedDict()
-
-    def reader(self, source: Representation) -> RowGroupReader:
-        """Return the representation, in memory if it fits there."""
-        size, key = size_bytes(source), source.digest
-        if size > self._limit:
-            return source
-        if key not in self._held:
-            while self._held and size + sum(held for held, _ in self._held.values()) > self._limit:
-                self._held.popitem(last=False)
-            self._held[key] = (size, HeldRowGroups(source))
-        self._held.move_to_end(key)
-        return self._held[key][1]
+AHEAD_BYTES = 64 * 2**20
+"""How much is made ready while a step is under way. No number depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +61,15 @@ class Batch:
     rows
         Their positions in the store, ``[n]``.
     values
-        Of each reader ``(n, …)``, as stored.
+        Of each reader ``(n, …)``, as it reads them.
+    after
+        Where the next batch is.
     """
 
     number: int
     rows: Positions
     values: Sequence[npt.NDArray[Any]]
+    after: Place
 
 
 class Batches:
@@ -132,37 +91,72 @@ class Batches:
     """
 
     def __init__(self, passes: Sequence[Sequence[RowGroupReader]], batch_size: int, place: Place) -> None:
-        self._passes, self._batch_size, self._place = passes, batch_size, place
-        self._epoch = self._batches(skip=place.done)
+        self._passes, self._batch_size = passes, batch_size
+        self._batches = self._all(place)
 
-    @property
-    def place(self) -> Place:
-        """Return where the next batch is."""
-        return self._place
-
-    def _batches(self, skip: int = 0) -> Iterator[Batch]:
-        """Yield the batches of the epoch of the place, and go on to the next epoch's place."""
-        start = self._place
-        generators = [np.random.default_rng() for _ in self._passes[0]]
-        for generator in generators:
-            generator.bit_generator.state = dict(start.generator)
-        number = start.epoch % len(self._passes)
-        walks = [
-            shuffled_batches(reader, self._batch_size, generator, window_row_groups=WINDOW_ROW_GROUPS)
-            for reader, generator in zip(self._passes[number], generators, strict=True)
-        ]
-        for done, parts in enumerate(zip(*walks, strict=True), start=1):
-            if done > skip:
-                self._place = Place(start.epoch, start.generator, done)
-                yield Batch(number, parts[0][0], [values for _, values in parts])
-        self._place = Place(start.epoch + 1, generators[0].bit_generator.state, 0)
+    def _all(self, place: Place) -> Iterator[Batch]:
+        """Yield the batches of the epoch of the place, and of those after it."""
+        while True:
+            epoch, skip = place.epoch, place.done
+            generators = [np.random.default_rng() for _ in self._passes[0]]
+            for generator in generators:
+                generator.bit_generator.state = dict(place.generator)
+            number = epoch % len(self._passes)
+            walks = [
+                shuffled_batches(reader, self._batch_size, generator, window_row_groups=WINDOW_ROW_GROUPS)
+                for reader, generator in zip(self._passes[number], generators, strict=True)
+            ]
+            for done, parts in enumerate(zip(*walks, strict=True), start=1):
+                if done > skip:
+                    after = Place(epoch, place.generator, done)
+                    yield Batch(number, parts[0][0], [values for _, values in parts], after)
+            place = Place(epoch + 1, generators[0].bit_generator.state, 0)
 
     def __iter__(self) -> Batches:
         return self
 
     def __next__(self) -> Batch:
         """Return the next batch, of the next epoch where this one is through."""
-        for batch in self._epoch:
-            return batch
-        self._epoch = self._batches()
-        return next(self._epoch)
+        return next(self._batches)
+
+
+class Ahead:
+    """Batches that a thread makes ready while the ones before are used; the same ones.
+
+    Parameters
+    ----------
+    batches
+        Where they come from; nobody else takes from it.
+    count
+        How many are taken in all: nothing is read that nobody asks for.
+    limit_bytes
+        How much is made ready; one batch at least.
+    """
+
+    def __init__(self, batches: Iterator[Batch], count: int, limit_bytes: int = AHEAD_BYTES) -> None:
+        self._batches, self._left, self._limit = batches, count, limit_bytes
+        self._thread = ThreadPoolExecutor(1, "batches")
+        self._made: deque[Future[Batch]] = deque()
+        self._fill(1)
+
+    def __iter__(self) -> Ahead:
+        return self
+
+    def __next__(self) -> Batch:
+        """Return the next batch; raises what prevented it."""
+        if not self._made:
+            raise StopIteration
+        batch = self._made.popleft().result()
+        size = sum(values.nbytes for values in batch.values)
+        self._fill(max(1, self._limit // max(1, size)))
+        return batch
+
+    def _fill(self, depth: int) -> None:
+        """Have so many made ready."""
+        while self._left and len(self._made) < depth:
+            self._made.append(self._thread.submit(next, self._batches))
+            self._left -= 1
+
+    def close(self) -> None:
+        """End the thread; a read under way is waited for."""
+        self._thread.shutdown(cancel_futures=True)

@@ -11,9 +11,10 @@ import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor, nn
 
 from stitchpipe.algebra.maps import AffineMap
-from stitchpipe.resizing import Grid, axes_of, n_positions, resize_maps
+from stitchpipe.resizing import Grid, axes_of, n_positions
 from stitchpipe.rows import grid_label, grid_of
 from stitchpipe.stitching.errors import StitchError
+from stitchpipe.stitching.resize import Resize
 
 if TYPE_CHECKING:
     from storage import Representation
@@ -45,6 +46,8 @@ class StitchingLayer(nn.Module):
     ----------
     p, q
         Width of source and target.
+    resize
+        What brings the source to the target's grid.
 
     Raises
     ------
@@ -77,8 +80,7 @@ class StitchingLayer(nn.Module):
                 found=f"{tuple(weight.shape)} and {tuple(bias.shape)}",
                 remedy="Take the map that was fitted between these two layers, at the positions of the target.",
             )
-        self._resize: Tensor | None
-        self.register_buffer("_resize", _dense_resize(*self.grids), persistent=False)
+        self.resize = Resize(*self.grids)
         self.weight = nn.Parameter(weight.detach().clone())
         self.bias = nn.Parameter(bias.detach().clone())
 
@@ -150,24 +152,15 @@ class StitchingLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(n, q, H', W')``, ``(n, T', q)`` or ``(n, q)``."""
+        return self.mapped(self.resize(x))
+
+    def mapped(self, x: Tensor) -> Tensor:
+        """Return what `forward` does of a source that `resize` has brought to the target's grid before."""
         source, target = self.grids
         if len(source) == len(target) == 2:
-            if source != target:
-                x = F.interpolate(x, size=target, mode="bilinear", align_corners=False, antialias=False)
             return F.conv2d(x, self.weight[:, :, None, None], self.bias)
-        if self._resize is None:
-            return F.linear(x, self.weight, self.bias)
-        rows = x.flatten(2).transpose(1, 2) if len(source) == 2 else x
-        mapped = F.linear(self._resize @ rows, self.weight, self.bias)
-        return mapped if len(target) == 3 else mapped.transpose(1, 2).unflatten(2, target)
-
-
-def _dense_resize(source: Grid, target: Grid) -> Tensor | None:
-    """Return the map of positions ``[positions', positions]`` where tokens are put on another grid."""
-    if source == target or len(source) == len(target) == 2:
-        return None
-    (dense,) = resize_maps(source, target)
-    return torch.from_numpy(np.array(dense, dtype=np.float32))
+        mapped = F.linear(x, self.weight, self.bias)
+        return mapped.transpose(1, 2).unflatten(2, target) if len(target) == 2 else mapped
 
 
 def _width(shape: Shape) -> int:

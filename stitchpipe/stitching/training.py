@@ -6,19 +6,20 @@ and Jelasity 2025). Stitches into one target may share the calls of its tail.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import torch
 
 from stitchpipe.capture.precision import precision
-from stitchpipe.stitching.batches import Shelf
+from stitchpipe.stitching.batches import AHEAD_BYTES
 from stitchpipe.stitching.checkpoint import Checkpoint
 from stitchpipe.stitching.errors import DivergedError, StitchError
 from stitchpipe.stitching.labels import check_classes, check_labels
 from stitchpipe.stitching.objectives import LEARN_FROM_LOGITS, NEEDS_VALUES, Target, losses
 from stitchpipe.stitching.room import stitches_at_once
+from stitchpipe.stitching.shelf import Shelf
 from stitchpipe.stitching.under_way import Counter, Outcome, Run, Training
 from storage import check_pairing
 
@@ -78,8 +79,9 @@ def train(
     Notes
     -----
     A step costs one pass through the tail forwards and one backwards (its weights get no gradient), plus
-    O(n·p·q·positions) for each layer. Memory: sources up to `stitchpipe.stitching.batches.HELD_BYTES`, or two windows
-    of their row groups, and the tail's activations for `at_once` batches.
+    O(n·p·q·positions) for each layer. A thread for each of those that go together makes batches ready meanwhile.
+    Memory: sources up to `stitchpipe.stitching.shelf.HELD_BYTES`, or a window of their row groups, `AHEAD_BYTES` of
+    batches made ready, and the tail's activations for `at_once` batches.
     """
     device = torch.device("cpu") if device is None else device
     target = _frozen(target, device)
@@ -89,8 +91,16 @@ def train(
     told = Counter(on_step)
     found: dict[int, Outcome] = {}
     for group in groups(trainings, at_once or stitches_at_once(trainings, target, device)):
-        runs = [Run(trainings[place], target, shelf, device, told) for place in group]
-        with precision(device=device) if device.type == "cuda" else nullcontext():
+        with ExitStack() as opened:
+            if device.type == "cuda":
+                opened.enter_context(precision(device=device))
+            ahead = AHEAD_BYTES // len(group)
+            runs = [
+                opened.enter_context(
+                    closing(Run(trainings[place], target, shelf, told, device=device, ahead_bytes=ahead))
+                )
+                for place in group
+            ]
             _together(runs, target, device)
         found |= {place: run.outcome() for place, run in zip(group, runs, strict=True)}
     return [found[place] for place in range(len(trainings))]

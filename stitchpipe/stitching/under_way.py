@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
-from stitchpipe.stitching.batches import Batches, Place
+from stitchpipe.stitching.batches import Ahead, Batches, Place
 from stitchpipe.stitching.budget import TrainingCurve
 from stitchpipe.stitching.checkpoint import Checkpoint
 from stitchpipe.stitching.errors import DivergedError
 from stitchpipe.stitching.objectives import NEEDS_VALUES, Given, Target
+from stitchpipe.stitching.shelf import size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from stitchpipe.stitching.batches import Shelf
     from stitchpipe.stitching.budget import TrainingBudget
     from stitchpipe.stitching.layer import StitchingLayer
+    from stitchpipe.stitching.shelf import Grids, Shelf
     from storage import Representation
 
 Outcome: TypeAlias = "TrainingCurve | DivergedError"
@@ -54,6 +55,17 @@ class Training:
     budget: TrainingBudget
     checkpoint: Path | None = None
 
+    @property
+    def resized_as_read(self) -> Grids | None:
+        """Return the grids of source and target where samples take less memory on the target's; None elsewhere.
+
+        They are brought to it when they are read then, and not in every step.
+        """
+        grids = self.layer.grids
+        if all(size_bytes(source, grids) < size_bytes(source) for source in self.sources):
+            return grids
+        return None
+
 
 class Counter:
     """Counts the finished steps of all trainings, and tells them."""
@@ -72,7 +84,14 @@ class Run:
     """A training under way."""
 
     def __init__(
-        self, training: Training, target: Target, shelf: Shelf, device: torch.device, told: Counter
+        self,
+        training: Training,
+        target: Target,
+        shelf: Shelf,
+        told: Counter,
+        *,
+        device: torch.device,
+        ahead_bytes: int,
     ) -> None:
         self.layer, self.budget = training.layer.to(device), training.budget
         self._training, self._target, self._device, self._told = training, target, device, told
@@ -82,15 +101,18 @@ class Run:
         self._losses: list[float] = []
         self._diverged: DivergedError | None = None
         self._is_whole = True
-        self._place = self._restored()
+        self._place = self._next_place = self._restored()
+        grids = training.resized_as_read
+        self._map = self.layer if grids is None else self.layer.mapped
         with_values = self.budget.objective in NEEDS_VALUES
-        self._batches = Batches(
-            [
-                [shelf.reader(source), *([shelf.reader(target.values[number])] if with_values else [])]
-                for number, source in enumerate(training.sources)
-            ],
-            self.budget.batch_size,
-            self._place,
+        readers = [
+            [shelf.reader(source, grids), *([shelf.reader(target.values[number])] if with_values else [])]
+            for number, source in enumerate(training.sources)
+        ]
+        self._batches = Ahead(
+            Batches(readers, self.budget.batch_size, self._place),
+            self.budget.steps - len(self._losses),
+            ahead_bytes,
         )
         self._saved_at = time.monotonic()
 
@@ -135,13 +157,14 @@ class Run:
     def given(self) -> Given:
         """Return what the next step is given."""
         batch = next(self._batches)
+        self._next_place = batch.after
         # Widened where it is used: torch converts faster than NumPy, and half as much is moved to a GPU.
         source, *values = (torch.from_numpy(part).to(self._device).float() for part in batch.values)
         logits = None
         if self.budget.objective == "soft_labels":
             logits = torch.from_numpy(self._target.logits[batch.number][batch.rows]).float().to(self._device)
         return Given(
-            stitched=self.layer(source),
+            stitched=self._map(source),
             labels=torch.from_numpy(self._target.labels[batch.rows]).to(self._device),
             logits=logits,
             native=values[0] if values else None,
@@ -168,7 +191,7 @@ class Run:
         self._is_whole = False
         self._optimiser.step()
         self._losses.append(loss)
-        self._place = self._batches.place
+        self._place = self._next_place
         self._is_whole = True
         if time.monotonic() - self._saved_at >= CHECKPOINT_S:
             self.save()
@@ -177,6 +200,10 @@ class Run:
     def outcome(self) -> Outcome:
         """Return the curve, or why there is none."""
         return self._diverged or TrainingCurve(tuple(self._losses))
+
+    def close(self) -> None:
+        """End the thread that reads."""
+        self._batches.close()
 
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from stitchpipe.stitching import StitchingLayer, Target, Training, TrainingBudget, train, under_way
-from stitchpipe.stitching import batches as batches_module
-from stitchpipe.stitching.batches import Batches, Place, Shelf, size_bytes
+from stitchpipe.stitching import shelf as shelf_module
+from stitchpipe.stitching.batches import Batches, Place
 from stitchpipe.stitching.checkpoint import Checkpoint
+from stitchpipe.stitching.shelf import Shelf, size_bytes
 from storage import PairingError
 from tests.stitching.small_stitches import TARGET, Tail, images, labels, stored
 
@@ -53,7 +54,7 @@ def stop_after(step):
 @pytest.mark.parametrize("held", [True, False])
 def test_stopped_and_resumed_is_never_stopped(source, tmp_path, monkeypatch, step, held):
     if not held:
-        monkeypatch.setattr(batches_module, "HELD_BYTES", size_bytes(source) - 1)
+        monkeypatch.setattr(shelf_module, "HELD_BYTES", 0)
     path = tmp_path / "state.safetensors"
     with pytest.raises(KeyboardInterrupt):
         outcome(fresh(source, path), on_step=stop_after(step))
@@ -180,12 +181,18 @@ def test_a_shelf_reads_a_source_once_and_keeps_within_its_limit(tmp_path, monkey
     )
     shelf = Shelf(limit_bytes=2 * size_bytes(sources[0]))
     groups = len(sources[0].row_groups)
+
+    def walk(source):
+        reader = shelf.reader(source)
+        return [reader.read(group) for group in range(groups)]
+
+    assert reads == []
     for source in (*sources[:2], *sources[:2]):
-        shelf.reader(source)
+        walk(source)
     assert len(reads) == 2 * groups
-    shelf.reader(sources[2])  # the first goes
-    shelf.reader(sources[1])
+    walk(sources[2])  # the first goes
+    walk(sources[1])
     assert len(reads) == 3 * groups
-    shelf.reader(sources[0])
+    walk(sources[0])
     assert len(reads) == 4 * groups
     assert Shelf(limit_bytes=1).reader(sources[0]) is sources[0]

@@ -24,8 +24,9 @@ from stitchpipe.stitching import (
     stitched_logits,
     train_task_loss,
 )
-from stitchpipe.stitching import batches as batches_module
-from stitchpipe.stitching.batches import Batches, Place, Shelf, size_bytes
+from stitchpipe.stitching import shelf as shelf_module
+from stitchpipe.stitching.batches import Batches, Place
+from stitchpipe.stitching.shelf import Shelf, size_bytes
 from tests.stitching.small_stitches import CLASSES, N_SAMPLES, TARGET, Tail, images, labels, stored
 
 BUDGET = TrainingBudget(steps=9, batch_size=16, learning_rate=1e-2, weight_decay=1e-3, seed=4)
@@ -165,13 +166,14 @@ def test_no_global_generator_or_setting_is_used_or_moved(source):
 def test_streaming_from_the_store_equals_holding_in_memory(source, monkeypatch):
     held, curve = trained(source)
     reads = []
-    monkeypatch.setattr(batches_module, "HELD_BYTES", size_bytes(source) - 1)
+    size = size_bytes(source, fresh().grids)
+    monkeypatch.setattr(shelf_module, "HELD_BYTES", size - 1)
     monkeypatch.setattr(type(source), "read", _counted(type(source).read, reads))
     streamed, other = trained(source)
     assert other == curve
     assert torch.equal(held.weight, streamed.weight)
     assert len(reads) > len(source.row_groups)
-    monkeypatch.setattr(batches_module, "HELD_BYTES", size_bytes(source))
+    monkeypatch.setattr(shelf_module, "HELD_BYTES", size)
     reads.clear()
     trained(source)
     assert sorted(reads) == list(range(len(source.row_groups)))
