@@ -1,5 +1,6 @@
 """A network's layers, its cuts, and the part behind a cut."""
 
+from stitchpipe.graph.folding import folded
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, LayerInfo, select
 from stitchpipe.graph.layers import layers
 from stitchpipe.graph.split import LOGITS, Extractor, extractor, image_channels, tail
@@ -13,6 +14,7 @@ __all__ = [
     "LayerInfo",
     "TraceError",
     "extractor",
+    "folded",
     "image_channels",
     "in_eval_mode",
     "layers",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ALGEBRA_VERSION = 2
 """Raised when the same representations would give other indices or maps."""
-STITCH_VERSION = 2
+STITCH_VERSION = 3
 """Raised when the same stitch would give other numbers."""
 STITCH_VIEW: View = "positions"
 """A 1×1 convolution acts on every position: its least-squares map is fitted on positions."""

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.config import ConfigError
-from stitchpipe.graph import LOGITS, PENULTIMATE, tail
+from stitchpipe.graph import LOGITS, PENULTIMATE, folded, tail
 from stitchpipe.mapfile import read_map, write_map
 from stitchpipe.stitching import (
     NEEDS_FOLLOWING,
@@ -229,7 +229,7 @@ class _Bench:
         needs_logits, needs_values = objective == "soft_labels", objective in NEEDS_VALUES
         own_logits = LayerName(name.model, LOGITS)
         return Target(
-            tail=self.tail,
+            tail=folded(self.tail),
             labels=labels_of(self.target.train),
             logits=[self._pass(own_logits, one).read_rows(slice(None)) for one in passes if needs_logits],
             values=[self._pass(name, one, self.target) for one in passes if needs_values],
@@ -244,7 +244,7 @@ class _Bench:
             names = [info.name for info in table]
             behind = table[names.index(self.target.name.layer) + 1 :]
             through = [info.name for info in behind if info.is_cut]
-        return _tail(self.sweep, self.network, self.target.name.layer, through)
+        return folded(_tail(self.sweep, self.network, self.target.name.layer, through))
 
     def _start(self, job: Job, source: StoredEnd) -> StitchingLayer:
         if job.map is not None:
