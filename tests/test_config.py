@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe import config
-from stitchpipe.sweep.planning import declared_toml
+from stitchpipe.config import declared_toml
 
 MODEL = """
 [[models]]

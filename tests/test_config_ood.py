@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stitchpipe import config
-from stitchpipe.sweep.planning import declared_toml
+from stitchpipe.config import declared_toml
 
 MINIMAL = """
 name = "tiny"

@@ -14,6 +14,7 @@ from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.stitches import Init, Stitch
 from stitchpipe.config.store import Dump, Store
 from stitchpipe.config.sweep import Compare, Run, Sweep
+from stitchpipe.config.writing import declared_toml
 
 __all__ = [
     "Compare",
@@ -31,6 +32,7 @@ __all__ = [
     "Store",
     "Sweep",
     "Training",
+    "declared_toml",
     "load",
     "parse",
     "shipped",

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe import capture
-from stitchpipe.config import ConfigError, Model, Sweep
+from stitchpipe.config import ConfigError, Model, Sweep, declared_toml
 from stitchpipe.data import of_pass
 from stitchpipe.location import record_location
 from stitchpipe.models import load_weights
@@ -15,7 +15,6 @@ from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
 from stitchpipe.sweep.ingested import ingested_representation
 from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network
 from stitchpipe.sweep.passes import images_of
-from stitchpipe.sweep.planning import declared_toml
 from stitchpipe.sweep.progress import Report, silent
 from stitchpipe.sweep.room import demand_room, max_rows, settings
 from stitchpipe.sweep.training import declaration

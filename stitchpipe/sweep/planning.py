@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
@@ -15,6 +13,7 @@ from rich.text import Text
 from stitchpipe.algebra.backends import open_backend
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.capture import planned_block_bytes
+from stitchpipe.config import declared_toml
 from stitchpipe.engine.memory import BACKEND_BYTES, WORKER_BYTES, Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.rates import measured_rates
@@ -65,6 +64,10 @@ class Forecast:
         How often layers are read for it: passes over them.
     run_over
         Images by split that the networks run over in each pass; none where activations are kept.
+    detectors
+        How many are trained: one for each target layer of a stitch, where one is declared.
+    by_hooks
+        Why models are run with hooks, by name; those that are traced are not among them.
     """
 
     images: dict[str, int]
@@ -77,6 +80,8 @@ class Forecast:
     run_over: dict[str, int]
     stitches: dict[str, int]
     training_steps: int
+    detectors: int
+    by_hooks: dict[str, str]
 
 
 def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
@@ -106,6 +111,8 @@ def forecast(sweep: Sweep, folder: Folder | None = None) -> Forecast:
         else {split.name: split.n_samples for split in plan.splits},
         stitches={"dm": len(declared) - trained, "tlm": trained},
         training_steps=sum(job.budget.steps for job in declared if job.budget is not None),
+        detectors=len({job.target for job in declared}) if sweep.ood.detector is not None else 0,
+        by_hooks={model: infos[0].by_hooks for model, infos in table.items() if infos and infos[0].by_hooks},
     )
 
 
@@ -150,6 +157,7 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
     rows: list[tuple[str, str]] = [
         ("images", ", ".join(f"{count} {name}" for name, count in ahead.images.items())),
         ("layers", ", ".join(f"{count} of {model}" for model, count in ahead.layers.items())),
+        *_hook_rows(ahead),
         ("row groups", ", ".join(f"{count} of {name}" for name, count in ahead.row_groups.items())),
         *(_dump_rows(ahead) if sweep.dump.keep else _direct_rows(ahead)),
     ]
@@ -161,6 +169,7 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
     rows.append(
         ("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images.get(TRAIN, 0)} images")
     )
+    rows += _detector_rows(sweep, ahead)
     rows.append(("scored on", f"{ahead.images[TEST]} images"))
     rows.append(("folder", str(root)))
     rows.append(("store", _room(sweep, Folder(root))))
@@ -168,6 +177,24 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
         view.add_row(name, Text(text))
     # Never wrapped: a line cut in two is no TOML any more.
     return Group(Text(declared_toml(sweep), no_wrap=True, overflow="ignore"), view)
+
+
+def _hook_rows(ahead: Forecast) -> list[tuple[str, str]]:
+    """Return which models cannot be cut: a stitch into one costs a pass through all of it."""
+    heads = ["run with hooks", *[""] * len(ahead.by_hooks)]
+    return [
+        (head, f"{model}, the whole network for every stitch: {reason}")
+        for head, (model, reason) in zip(heads, ahead.by_hooks.items(), strict=False)
+    ]
+
+
+def _detector_rows(sweep: Sweep, ahead: Forecast) -> list[tuple[str, str]]:
+    declared = sweep.ood.detector
+    if declared is None or not ahead.detectors:
+        return []
+    images = min(declared.images, ahead.images.get(TRAIN, 0))
+    epochs = f"{declared.epochs} + {declared.finetune_epochs} epochs"
+    return [("detectors", f"{ahead.detectors}, one for each target layer: {epochs} on {images} images")]
 
 
 def _dump_rows(ahead: Forecast) -> list[tuple[str, str]]:
@@ -203,43 +230,6 @@ def _room(sweep: Sweep, folder: Folder) -> str:
     place = open_place(folder.store_of(sweep))
     free = place.free_bytes()
     return place.url if free is None else f"{place.url} ({size_of(free)} free)"
-
-
-def declared_toml(sweep: Sweep) -> str:
-    """Return a sweep as TOML with every default written out; it parses back to the same sweep."""
-    text = _toml(sweep.model_dump(mode="json", exclude_none=True))
-    tomllib.loads(text)
-    return text
-
-
-def _toml(tree: dict[str, Any]) -> str:
-    lines = [f"{key} = {_value(value)}" for key, value in tree.items() if not _is_section(value)]
-    for key, value in tree.items():
-        for section in (value if isinstance(value, list) else [value]) if _is_section(value) else ():
-            head = f"[[{key}]]" if isinstance(value, list) else f"[{key}]"
-            lines += ["", head, *(f"{name} = {_value(item)}" for name, item in section.items())]
-    return "\n".join(lines)
-
-
-def _is_section(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
-
-
-def _value(value: Any) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case str():
-            # JSON escapes what TOML does, control characters among it, but leaves DEL as it is.
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        case list():
-            return "[" + ", ".join(map(_value, value)) + "]"
-        case dict():
-            return (
-                "{ " + ", ".join(f"{_value(str(key))} = {_value(item)}" for key, item in value.items()) + " }"
-            )
-        case _:
-            return repr(value)
 
 
 def _plan(sweep: Sweep, shapes: list[LayerShape], sizes: list[SplitShape]) -> Plan:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from stitchpipe import sweep as steps
 from stitchpipe.config import parse
 from stitchpipe.models import build
 from stitchpipe.sweep.networks import layer_table
+from stitchpipe.sweep.planning import describe, forecast
 from storage import open_store
 
 SWEEP = """
@@ -82,6 +84,11 @@ def test_a_sweep_over_networks_that_trace_and_that_do_not(folder):
     table = layer_table(sweep)
     assert [info.name for info in table["hf"]] == ["vit.layers.0", "vit.layers.1"]
     assert all(info.by_hooks and info.is_cut for info in table["hf"])
+    ahead = forecast(sweep)
+    assert list(ahead.by_hooks) == ["hf"]
+    shown = Console(width=300, record=True)
+    shown.print(describe(sweep, run.root))
+    assert f"hf, the whole network for every stitch: {ahead.by_hooks['hf']}" in shown.export_text()
     assert [info.name for info in table["random"]] == ["layer1.0", "layer2.0.add", "layer2.0"]
     assert not any(info.by_hooks for info in table["random"])
     for model in units.models:

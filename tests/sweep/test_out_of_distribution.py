@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 
@@ -24,6 +25,7 @@ from stitchpipe.sweep.dumping import load_network
 from stitchpipe.sweep.foreign_images import foreign_images
 from stitchpipe.sweep.judging import CLASS_ACCURACY, FIDELITY
 from stitchpipe.sweep.networks import splits
+from stitchpipe.sweep.planning import describe, forecast
 
 DETECTED = """
 name = "detected"
@@ -84,6 +86,16 @@ def copied(run, tmp_path):
 
 def detectors(folder):
     return sorted((folder.root / "detectors").glob("*.safetensors"))
+
+
+def test_the_plan_counts_detectors(run):
+    sweep, folder, *_ = run
+    assert forecast(sweep).detectors == len(detectors(folder)) == 1
+    shown = Console(width=200, record=True)
+    shown.print(describe(sweep, folder.root))
+    assert "1, one for each target layer: 1 + 1 epochs on 48 images" in shown.export_text()
+    without = read(DETECTED[: DETECTED.index("[ood.detector]")], folder.root)
+    assert forecast(without).detectors == 0
 
 
 def test_every_statistic_stands_beside_the_accuracies(run):
