@@ -118,11 +118,7 @@ def listing(found: Listing) -> RenderableType:
         f"{cuts} cuts" if cuts == len(found.layers) else f"{len(found.layers)} layers, {cuts} of them cuts"
     )
     head = f"{found.model}, images {_times(found.image)}: {counts}"
-    notice = (
-        [Text(f"by hooks: {found.by_hooks}; a stitch into it runs the whole network")]
-        if found.by_hooks
-        else []
-    )
+    notice = [Text(f"by hooks: {found.by_hooks}")] if found.by_hooks else []
     return Group(Text(head, style="bold"), *notice, view, Text(_LEGEND))
 
 

@@ -1,8 +1,8 @@
 """A network that torch.fx cannot trace: the same layers, cuts and tails through forward hooks.
 
 A layer is a cut where the network, run on other images with this layer's output replaced, gives the logits that go
-with the replaced value, to the last bit. A tail is the whole network on a blank image, with the output replaced: it
-costs what the whole network costs.
+with the replaced value, to the last bit. A tail is the network on a blank image, with the output replaced, and without
+the modules that are done before; where a network does not do without them, they run too.
 """
 
 from __future__ import annotations
@@ -133,9 +133,10 @@ class HookedNetwork:
             self.network, name, torch.zeros_like(images[:1]), channels_last=last, through=through
         )
         value = trial.values[name]
-        with torch.no_grad():  # refuses layers of `through` that are not behind it
-            found(channels_first(value) if last else value)
-        return found
+        value = channels_first(value) if last else value
+        with torch.no_grad():
+            found(value)  # refuses layers of `through` that are not behind it
+            return found.headless(torch.cat([value, value]))
 
     def _near(self, name: str, images: Tensor) -> str:
         """Return up to three cuts near a layer, nearest first, as a remedy."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
+from stitchpipe.graph.headless import IMAGES, leave_out_head
 from stitchpipe.graph.hooks import with_hooks
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, not_behind, without_linear
 from stitchpipe.graph.layout import channels_back
@@ -19,7 +21,7 @@ class HookedTail(nn.Module):
     """Activations of a layer ``(n, …)`` → logits: the network on n blank images, the layer's output replaced.
 
     With `through` a tuple of these layers' outputs and, last, the logits. Owns a frozen copy of the network in eval
-    mode, the head included, which runs each time.
+    mode. The head runs each time, unless it is left out (`stitchpipe.graph.headless`).
     """
 
     blank: Tensor
@@ -64,7 +66,11 @@ class HookedTail(nn.Module):
             return value
 
         blanks = self.blank.expand(len(value), *self.blank.shape[1:]).clone()
-        logits: Tensor = with_hooks(self.network, blanks, put)
+        here = IMAGES.set(blanks)
+        try:
+            logits: Tensor = with_hooks(self.network, blanks, put)
+        finally:
+            IMAGES.reset(here)
         if not replaced:
             raise LayerError(
                 where=f"layer '{self.name}'",
@@ -78,3 +84,18 @@ class HookedTail(nn.Module):
             if layer not in kept:
                 raise without_linear(self.network) if layer == PENULTIMATE else not_behind(layer, self.name)
         return (*(kept[layer] for layer in self.through), logits)
+
+    def headless(self, value: Tensor) -> HookedTail:
+        """Return this tail without what is done before its layer; itself where that is not what it is on `value`."""
+        shorter = copy.deepcopy(self)
+        try:
+            leave_out_head(shorter.network, self.name, self.blank)
+            found = shorter(value)
+        except Exception:  # noqa: BLE001 - a network may ask its modules for whatever it likes
+            return self
+        return shorter if _same(found, self(value)) else self
+
+
+def _same(one: Tensor | tuple[Tensor, ...], other: Tensor | tuple[Tensor, ...]) -> bool:
+    pairs = zip(*([found] if isinstance(found, Tensor) else found for found in (one, other)), strict=True)
+    return all(torch.equal(*pair) for pair in pairs)

@@ -137,7 +137,7 @@ def tail(
 
     The tail owns copies of the parameters it uses, frozen and in eval mode; the head is not in it, and neither
     `network` nor the activations handed to the tail are ever changed by it. Where torch.fx cannot trace the network
-    the tail is the whole network on blank images, with the layer's output replaced: the head runs too.
+    the tail is the network on blank images, with the layer's output replaced, less the modules that are done by then.
 
     Parameters
     ----------

@@ -180,10 +180,10 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
 
 
 def _hook_rows(ahead: Forecast) -> list[tuple[str, str]]:
-    """Return which models cannot be cut: a stitch into one costs a pass through all of it."""
+    """Return which models torch.fx cannot trace, and why."""
     heads = ["run with hooks", *[""] * len(ahead.by_hooks)]
     return [
-        (head, f"{model}, the whole network for every stitch: {reason}")
+        (head, f"{model}: {reason}")
         for head, (model, reason) in zip(heads, ahead.by_hooks.items(), strict=False)
     ]
 

@@ -83,7 +83,6 @@ def test_a_network_that_does_not_trace_says_so():
     known = layers(Branch(), torch.zeros(1, 3, 4, 4))
     text = printed(Listing("branch", (3, 4, 4), known), 200)
     assert "by hooks: torch.fx cannot trace it: " in text
-    assert "a stitch into it runs the whole network" in text
 
 
 @pytest.mark.parametrize(

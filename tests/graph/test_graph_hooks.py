@@ -264,3 +264,88 @@ def test_a_tail_by_hooks_gives_the_layers_that_it_runs_through():
     assert torch.equal(found[2], values["inner.layer3"].mean((2, 3)))
     with pytest.raises(LayerError, match="behind 'inner.layer2.0'"):
         tail(network, "inner.layer2.0", example=batch, through=[inner])
+
+
+def leaves_before(network, layer):
+    """The weights of what is done before a layer is, or in it, by the order of the modules."""
+    names = [name for name, _ in network.named_parameters()]
+    last = max(place for place, name in enumerate(names) if name.startswith(f"{layer}."))
+    return dict(list(network.named_parameters())[: last + 1])
+
+
+@pytest.mark.parametrize("layer", ["inner.conv1", "inner.layer1", "inner.layer3"])
+def test_what_is_done_before_the_layer_does_not_run_in_its_tail(layer):
+    """With weights that are no numbers the head would spoil whatever it touches."""
+    network, batch = Untraceable(), images(12)
+    values = extractor(network, [layer])(batch)
+    behind = tail(network, layer, example=batch[:1])
+    with torch.no_grad():
+        for weights in leaves_before(behind.network, layer).values():
+            weights.fill_(torch.nan)
+    for count in (1, 3):
+        given = values[layer][:count].clone().requires_grad_()
+        logits = behind(given)
+        torch.testing.assert_close(logits, values["logits"][:count])
+        logits.square().sum().backward()
+        assert float(given.grad.abs().sum()) > 0
+    assert behind.network.inner.layer1[0].conv1.weight.shape == (4, 4, 3, 3)
+
+
+class Demanding(Untraceable):
+    """Looks at what its head returns."""
+
+    def forward(self, x):
+        y = torch.relu(self.inner.bn1(self.inner.conv1(x)))
+        if not bool(y.any()):
+            raise ValueError("a head that returns nothing but zeros")
+        y = self.inner.layer3(self.inner.layer2(self.inner.layer1(y)))
+        return self.inner.linear(y.mean((2, 3)))
+
+
+def test_a_network_that_looks_at_its_head_keeps_it():
+    network, batch = Demanding(), images(12)
+    with torch.no_grad():
+        network.inner.bn1.bias.fill_(5)
+    values = extractor(network, ["inner.layer2"])(batch)
+    behind = tail(network, "inner.layer2", example=batch)
+    torch.testing.assert_close(behind(values["inner.layer2"]), values["logits"])
+    with torch.no_grad():
+        behind.network.inner.bn1.bias.fill_(-5)
+        with pytest.raises(ValueError, match="nothing but zeros"):
+            behind(values["inner.layer2"])
+
+
+class Shapes(nn.Module):
+    """A head whose modules return tuples, lists, nothing, rows of all images, and are called twice."""
+
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, [x.flatten(0, 1), None]
+
+    class Text(nn.Module):
+        def forward(self, x):
+            return x, "not a tensor"
+
+    def __init__(self):
+        super().__init__()
+        self.pair, self.text, self.twice = self.Pair(), self.Text(), nn.ReLU()
+        self.first, self.second, self.linear = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 5)
+
+    def forward(self, x):
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError("images must be finite")
+        values, (rows, _) = self.pair(x.mean(2))
+        values, word = self.text(values + rows.unflatten(0, values.shape[:2]))
+        value = self.twice(self.first(values)) if word else values
+        return self.linear(self.twice(self.second(value)).mean(1))
+
+
+def test_outputs_of_every_kind_are_left_out_or_kept_and_the_tail_is_the_same():
+    torch.manual_seed(0)
+    network, batch = Shapes().eval(), torch.rand(5, 3, 4, 4)
+    values = extractor(network, ["first"])(batch)
+    behind = tail(network, "first", example=batch[:1])
+    left_out = {path for path, module in behind.network.named_modules() if "forward" in vars(module)}
+    assert left_out == {"pair", "first"}
+    for count in (1, 2, 5):
+        torch.testing.assert_close(behind(values["first"][:count]), values["logits"][:count])

@@ -88,7 +88,7 @@ def test_a_sweep_over_networks_that_trace_and_that_do_not(folder):
     assert list(ahead.by_hooks) == ["hf"]
     shown = Console(width=300, record=True)
     shown.print(describe(sweep, run.root))
-    assert f"hf, the whole network for every stitch: {ahead.by_hooks['hf']}" in shown.export_text()
+    assert f"hf: {ahead.by_hooks['hf']}" in shown.export_text()
     assert [info.name for info in table["random"]] == ["layer1.0", "layer2.0.add", "layer2.0"]
     assert not any(info.by_hooks for info in table["random"])
     for model in units.models:
