@@ -27,7 +27,6 @@ from stitchpipe.ood import (
 from stitchpipe.ood.detectors import auroc
 from stitchpipe.ood.energy_detector import NAMES
 from stitchpipe.stitching import labels_of
-from stitchpipe.sweep.dumping import load_network
 from stitchpipe.sweep.folder import key_of
 from stitchpipe.sweep.foreign_images import foreign_images, ood_identity
 
@@ -65,6 +64,8 @@ class Distribution:
     ----------
     target
         On both splits, in the store.
+    network
+        The target network, whose representations of foreign images a detector learns from.
     native_logits
         ``[n, classes]`` of the target network on the test split, in stored order.
     device
@@ -76,10 +77,11 @@ class Distribution:
         sweep: Sweep,
         folder: Folder,
         target: StoredEnd,
+        network: nn.Module,
         native_logits: npt.NDArray[np.floating],
         device: torch.device,
     ) -> None:
-        self._sweep, self._folder, self._target = sweep, folder, target
+        self._sweep, self._folder, self._target, self._head = sweep, folder, target, network
         self._logits, self._device = native_logits, device
         self._detector: EnergyDetector | Statistic | None = None
 
@@ -147,8 +149,6 @@ class Distribution:
         )
 
     def _trained(self, declared: Detector, on_epoch: Callable[[int], None]) -> EnergyDetector:
-        name = self._target.name
-        head = load_network(self._sweep, self._folder, self._sweep.model(name.model))
         native = FirstSamples(self._target.train, declared.images)
         labels = labels_of(self._target.train)[: native.n_samples]
         auxiliary = foreign_images(self._sweep, "auxiliary")
@@ -160,16 +160,16 @@ class Distribution:
             network,
             native,
             labels,
-            auxiliary.representations(head, name.layer, self._device, batches),
+            auxiliary.representations(self._head, self._target.name.layer, self._device, batches),
             _budget(declared),
             on_epoch=on_epoch,
         )
         known = _finite(np.concatenate([energies(network, block) for block in _blocks(self._target.test)]))
-        return EnergyDetector(network, known, self._sanity(network, head, known), training)
+        return EnergyDetector(network, known, self._sanity(network, known), training)
 
-    def _sanity(self, network: RepresentationClassifier, head: nn.Module, known: Float64) -> float:
+    def _sanity(self, network: RepresentationClassifier, known: Float64) -> float:
         images = foreign_images(self._sweep, "sanity")
-        blocks = images.representations(head, self._target.name.layer, self._device, images.in_order())
+        blocks = images.representations(self._head, self._target.name.layer, self._device, images.in_order())
         return auroc(known, _finite(np.concatenate([energies(network, block) for block in blocks])))
 
 

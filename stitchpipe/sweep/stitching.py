@@ -138,7 +138,8 @@ class _Bench:
         )
         own = logits.read_rows(slice(None))
         rest = _tail(sweep, network, target.name.layer).to(device)
-        judge = Judge(sweep, target, rest, own, Distribution(sweep, folder, target, own, device), device)
+        native = Distribution(sweep, folder, target, network, own, device)
+        judge = Judge(sweep, target, rest, own, native, device)
         return cls(sweep, folder, target, network, rest, device, judge)
 
     def groups(
@@ -229,12 +230,17 @@ class _Bench:
         needs_logits, needs_values = objective == "soft_labels", objective in NEEDS_VALUES
         own_logits = LayerName(name.model, LOGITS)
         return Target(
-            tail=folded(self.tail),
+            tail=self._folded_tail,
             labels=labels_of(self.target.train),
             logits=[self._pass(own_logits, one).read_rows(slice(None)) for one in passes if needs_logits],
             values=[self._pass(name, one, self.target) for one in passes if needs_values],
             following=self._following(objective) if objective in NEEDS_FOLLOWING else None,
         )
+
+    @cached_property
+    def _folded_tail(self) -> nn.Module:
+        """Return what stitches are trained through; they are judged by the tail itself."""
+        return folded(self.tail)
 
     def _following(self, objective: Objective) -> nn.Module:
         """Return the tail with what counts on its way: all cuts behind the target, or what the last layer takes."""
