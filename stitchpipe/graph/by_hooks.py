@@ -16,10 +16,13 @@ from stitchpipe.graph.hooked_tail import HookedTail
 from stitchpipe.graph.hooks import with_hooks
 from stitchpipe.graph.layer_info import LayerError, suggestion
 from stitchpipe.graph.layout import Seen, channels_first, tells
+from stitchpipe.graph.replay import Replay
 from stitchpipe.graph.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from stitchpipe.graph.trial import Run
 
 
 class HookedNetwork:
@@ -94,18 +97,22 @@ class HookedNetwork:
     def why_no_cut(self, names: Sequence[str], images: Tensor) -> dict[str, str]:
         """Return why the rest of the network cannot run from a layer alone; empty where it can.
 
-        Tried on noise of the size of `images`: one or two forward passes of one image for each layer, from the last to
-        the first, each as far as the next cut behind it, which must have its value. The layers' values are held in
-        memory.
+        Tried on noise of the size of `images`, from the last layer to the first: each on two images, from the layer as
+        far as the next cut behind it, which must have its value. What all modules return is held in memory.
         """
         trial = Trial.of(self.network, images[:0], names)
         found, behind = {}, None
-        for name in reversed(trial.order):
-            found[name] = trial.why_no_cut(self.network, name, behind)
-            behind = behind if found[name] else name
-        return {
-            name: found[name] if name in found else trial.why_no_cut(self.network, name) for name in names
-        }
+        with Replay(self.network, trial.others) as replay:
+            for name in reversed(trial.order):
+                replay.work_behind(name)
+                found[name] = trial.why_no_cut(replay.run, name, behind)
+                behind = behind if found[name] else name
+        whole = self._on(trial)
+        return {name: found[name] if name in found else trial.why_no_cut(whole, name) for name in names}
+
+    def _on(self, trial: Trial) -> Run:
+        """Return what runs the whole network on the other images of a trial."""
+        return lambda other, on_value: with_hooks(self.network, trial.others[other], on_value)
 
     def tail(
         self, name: str, *, last: bool | None, images: Tensor | None, through: Sequence[str] | None = None
@@ -121,7 +128,7 @@ class HookedNetwork:
             )
         with torch.no_grad():
             trial = Trial.of(self.network, images, [name])
-            why = trial.why_no_cut(self.network, name)
+            why = trial.why_no_cut(self._on(trial), name)
         if why:
             raise LayerError(
                 where=f"layer '{name}'",
@@ -145,7 +152,7 @@ class HookedNetwork:
             place = names.index(name) if name in names else 0
             trial, cuts = Trial.of(self.network, images[:0], names), list[str]()
             for _, other in sorted(enumerate(names), key=lambda one: abs(one[0] - place)):
-                if len(cuts) < 3 and not trial.why_no_cut(self.network, other):
+                if len(cuts) < 3 and not trial.why_no_cut(self._on(trial), other):
                     cuts.append(other)
         return f"Cuts near it: {', '.join(cuts)}." if cuts else "This network has no cut."
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from stitchpipe.graph.record import Record
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
     from torch import nn
 
 IMAGES: ContextVar[Tensor] = ContextVar("IMAGES")
@@ -41,52 +43,22 @@ def leave_out_head(network: nn.Module, name: str, blank: Tensor) -> None:
     `blank` is one image. Modules that are called more than once, or return something else than tensors, work on; all
     keep their weights, which a network may ask for. Whether it still does what it did is for the caller to see.
     """
-    one, two = (_done(network, name, blank.expand(count, *blank.shape[1:]).clone()) for count in (1, 2))
-    left_out: list[str] = []
-    for path, module in network.named_modules():
-        if path not in one or path not in two or any(path.startswith(f"{done}.") for done in left_out):
-            continue
-        try:
-            output = _output(one[path], two[path])
-        except _UnknownError:
-            continue
-        module.forward = partial(_zeros_whatever_is_given, output)
-        left_out.append(path)
-
-
-def _done(network: nn.Module, name: str, images: Tensor) -> Mapping[str, Any]:
-    """Return what each module returned that was called once, and was done no later than the layer."""
-    outputs: dict[str, Any] = {}
-    calls: dict[str, int] = {}
-    is_over = False
-
-    def hook(path: str) -> Any:
-        def called(_: nn.Module, __: Any, output: Any) -> None:
-            nonlocal is_over
-            number = calls[path] = calls.get(path, 0) + 1
-            if number > 1:
-                outputs.pop(path, None)
-            elif not is_over:
-                outputs[path] = output
-            is_over = is_over or name == (f"{path}:{number - 1}" if number > 1 else path)
-
-        return called
-
-    handles = [module.register_forward_hook(hook(path)) for path, module in network.named_modules() if path]
-    try:
-        network(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return outputs
-
-
-class _UnknownError(Exception):
-    """An output that is no tensor, and none of tensors."""
+    one, two = (Record.of(network, blank.expand(count, *blank.shape[1:]).clone()) for count in (1, 2))
+    again = set(two.replaceable())
+    for path in one.replaceable():
+        if one.done[path] <= one.done[name] and path in again:
+            output = _output(one.outputs[path], two.outputs[path])
+            network.get_submodule(path).forward = partial(_zeros_whatever_is_given, output)
 
 
 def _output(one: Any, two: Any) -> Output:
-    """Return what an output is like, of which examples for one and for two images are given."""
+    """Return what an output is like, of which examples for one and for two images are given.
+
+    Raises
+    ------
+    ValueError
+        They are not alike.
+    """
     if one is None and two is None:
         return None
     if isinstance(one, Tensor) and isinstance(two, Tensor) and one.ndim == two.ndim:
@@ -95,7 +67,7 @@ def _output(one: Any, two: Any) -> Output:
     if type(one) in {tuple, list} and type(one) is type(two) and len(one) == len(two):
         parts: Iterator[Output] = (_output(*pair) for pair in zip(one, two, strict=True))
         return type(one)(parts)  # type: ignore[no-any-return]
-    raise _UnknownError
+    raise ValueError(f"{type(one).__name__} for one image and {type(two).__name__} for two")
 
 
 def _zeros_whatever_is_given(output: Output, *_: Any, **__: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torch import Tensor
 
@@ -12,12 +12,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    OnValue: TypeAlias = Callable[[str, nn.Module, tuple[Any, ...], Tensor], Tensor | None]
 
-def with_hooks(
-    network: nn.Module,
-    images: Tensor,
-    on_value: Callable[[str, nn.Module, tuple[Any, ...], Tensor], Tensor | None],
-) -> Any:
+
+def with_hooks(network: nn.Module, images: Tensor, on_value: OnValue) -> Any:
     """Run a network; show every tensor that a module returns, with its layer's name, and take a replacement.
 
     All modules have a hook whatever is asked for: torch takes other kernels through modules that have none.

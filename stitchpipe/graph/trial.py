@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from stitchpipe.graph.hooks import with_hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from stitchpipe.graph.hooks import OnValue
+
+    Run: TypeAlias = Callable[[int, OnValue], Any]
 
 OTHER_IMAGE = "the logits depend on the image beside it"
 
@@ -50,20 +54,21 @@ class Trial:
         """Return the layers in the order in which they were done."""
         return list(self.values)
 
-    def why_no_cut(self, network: nn.Module, name: str, behind: str | None = None) -> str:
-        """Return why a layer is no cut; `behind` is a cut that follows it, if one is known."""
+    def why_no_cut(self, run: Run, name: str, behind: str | None = None) -> str:
+        """Return why a layer is no cut; `behind` is a cut that follows it, if one is known.
+
+        `run` runs the network on the first or the second of the other images.
+        """
         if self.unaffected:
             return "the logits are the same for every image"
         if name not in self.values:
             return "it is not called on every image"
-        return (
-            "" if all(self._restored(network, name, other, behind) for other in self.others) else OTHER_IMAGE
-        )
+        return "" if all(self._restored(run, name, other, behind) for other in (0, 1)) else OTHER_IMAGE
 
-    def _restored(self, network: nn.Module, name: str, images: Tensor, behind: str | None) -> bool:
+    def _restored(self, run: Run, name: str, other: int, behind: str | None) -> bool:
         """Return whether the value alone brings back its logits, or the value of the cut behind it.
 
-        It changes the logits: those of `images` are others.
+        It changes the logits: those of the other images are others.
         """
 
         def put(at: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor | None:
@@ -72,7 +77,7 @@ class Trial:
             return self.values[name].clone() if at == name else None
 
         try:
-            return _same(with_hooks(network, images, put), self.logits)
+            return _same(run(other, put), self.logits)
         except _Reached as reached:
             return behind is not None and _same(reached.value, self.values[behind])
 

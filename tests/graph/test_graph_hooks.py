@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 
 from stitchpipe.graph import PENULTIMATE, LayerError, TraceError, extractor, layers, tail
 from stitchpipe.graph.by_hooks import HookedNetwork
+from stitchpipe.graph.replay import Replay
 from stitchpipe.models import weights_digest
 from tests.graph.small_networks import FAMILIES, InPlaceUnused, Reused, SharedScale, cifar, images, lively
 from tests.graph.test_graph_layout import swin
@@ -313,6 +315,56 @@ def test_a_network_that_looks_at_its_head_keeps_it():
         behind.network.inner.bn1.bias.fill_(-5)
         with pytest.raises(ValueError, match="nothing but zeros"):
             behind(values["inner.layer2"])
+
+
+class Counting(nn.Conv2d):
+    """Counts its calls."""
+
+    count = 0
+
+    def forward(self, x):
+        type(self).count += 1
+        return super().forward(x)
+
+
+def test_finding_cuts_does_not_repeat_the_head_for_every_layer():
+    network = Untraceable(cifar(blocks=(6, 6, 6)))
+    first = network.inner.conv1
+    network.inner.conv1 = Counting(3, first.out_channels, 3, padding=1, bias=False).eval()
+    Counting.count = 0
+    known = layers(network, images(12)[:1])
+    assert len(known) > 90
+    assert Counting.count < 15
+    assert not any("forward" in vars(module) for module in network.modules())
+
+
+def test_a_network_is_as_it_was_when_finding_cuts_is_interrupted(monkeypatch):
+    network = Untraceable()
+    own = network.inner.bn1.forward
+    network.inner.bn1.forward = own
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Replay, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        layers(network, images(12)[:1])
+    assert [path for path, module in network.named_modules() if "forward" in vars(module)] == ["inner.bn1"]
+    assert network.inner.bn1.forward == own
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+def test_what_is_replayed_is_not_what_other_threads_see():
+    network, batch = Untraceable(), images(12)
+    whole = network(batch)
+    with Replay(network, [batch[:1], batch[1:2]]) as replay, ThreadPoolExecutor(1) as other:
+        assert torch.equal(other.submit(network, batch).result(), whole)
+        seen = []
+        replay.work_behind("inner.layer3.0")
+        replay.run(1, lambda name, *_: seen.append(name))
+        assert "inner.layer1" in seen
+        assert "inner.layer1.0" not in seen
+        assert "inner.layer3" in seen
 
 
 class Shapes(nn.Module):

@@ -1,0 +1,113 @@
+"""What the modules of a network returned in one run, and when: so that it need not be done again."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+
+class UnknownError(Exception):
+    """An output that is no tensor, and none of tensors."""
+
+
+@dataclass
+class Record:
+    """One run.
+
+    Attributes
+    ----------
+    outputs
+        Path → a copy of what the module returned at its last call, in the order in which they were done first. Only
+        tensors, and tuples and lists of them and of None.
+    done
+        Layer → its place in the order in which calls ended; the second call of ``relu`` is ``relu:1``.
+    calls
+        How often each module was called.
+    within
+        How often each was called while another one ran.
+    running
+        Modules that were called and have not returned.
+    """
+
+    outputs: dict[str, Any] = field(default_factory=dict)
+    done: dict[str, int] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    within: dict[str, Counter[str]] = field(default_factory=dict)
+    running: list[str] = field(default_factory=list)
+
+    def replaceable(self) -> list[str]:
+        """Return modules whose one call can be left out, in the order in which they were done.
+
+        A module that runs in it, or elsewhere, must keep the number of its call: all calls of it are left out or none.
+        """
+        return [
+            path
+            for path in sorted(self.outputs, key=lambda path: self.done[path])
+            if self.calls[path] == 1
+            and all(count == self.calls[inner] for inner, count in self.within[path].items())
+        ]
+
+    @classmethod
+    def of(cls, network: nn.Module, images: Tensor) -> Record:
+        """Run a network on some images; what other threads do with it is not recorded."""
+        made, thread = cls(), threading.get_ident()
+
+        def noting(note: Callable[[str, Any], None], path: str) -> Callable[..., None]:
+            def called(_: nn.Module, __: Any, output: Any = None) -> None:
+                if threading.get_ident() == thread:
+                    note(path, output)
+
+            return called
+
+        with ExitStack() as hooks:
+            for path, module in network.named_modules():
+                if path:
+                    hooks.enter_context(module.register_forward_pre_hook(noting(made.begin, path)))
+                    hooks.enter_context(module.register_forward_hook(noting(made.end, path)))
+            network(images)
+        return made
+
+    def begin(self, path: str, _: Any = None) -> None:
+        """Note that a module is called."""
+        for outer in self.running:
+            self.within[outer][path] += 1
+        self.within.setdefault(path, Counter())
+        self.running.append(path)
+
+    def end(self, path: str, output: Any) -> None:
+        """Note what it returns."""
+        self.running.remove(path)
+        number = self.calls[path]
+        self.calls[path] += 1
+        self.done[f"{path}:{number}" if number else path] = len(self.done)
+        try:
+            self.outputs[path] = copied(output)
+        except UnknownError:
+            self.outputs.pop(path, None)
+
+
+def copied(output: Any) -> Any:
+    """Return a module's output in memory of its own.
+
+    Raises
+    ------
+    UnknownError
+        There is something else than tensors in it.
+    """
+    if output is None:
+        return None
+    if isinstance(output, Tensor):
+        return output.clone()
+    if type(output) in {tuple, list}:
+        return type(output)(copied(part) for part in output)
+    raise UnknownError
