@@ -44,9 +44,8 @@ def leave_out_head(network: nn.Module, name: str, blank: Tensor) -> None:
     keep their weights, which a network may ask for. Whether it still does what it did is for the caller to see.
     """
     one, two = (Record.of(network, blank.expand(count, *blank.shape[1:]).clone()) for count in (1, 2))
-    again = set(two.replaceable())
-    for path in one.replaceable():
-        if one.done[path] <= one.done[name] and path in again:
+    for path in one.replaceable() & two.replaceable():
+        if one.done[path] <= one.done[name]:
             output = _output(one.outputs[path], two.outputs[path])
             network.get_submodule(path).forward = partial(_zeros_whatever_is_given, output)
 

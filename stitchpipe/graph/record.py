@@ -27,8 +27,8 @@ class Record:
     Attributes
     ----------
     outputs
-        Path → a copy of what the module returned at its last call, in the order in which they were done first. Only
-        tensors, and tuples and lists of them and of None.
+        Path → a copy of what the module returned at its last call. Only tensors, and tuples and lists of them and of
+        None.
     done
         Layer → its place in the order in which calls ended; the second call of ``relu`` is ``relu:1``.
     calls
@@ -45,17 +45,17 @@ class Record:
     within: dict[str, Counter[str]] = field(default_factory=dict)
     running: list[str] = field(default_factory=list)
 
-    def replaceable(self) -> list[str]:
-        """Return modules whose one call can be left out, in the order in which they were done.
+    def replaceable(self) -> set[str]:
+        """Return modules whose one call can be left out.
 
-        A module that runs in it, or elsewhere, must keep the number of its call: all calls of it are left out or none.
+        Calls of a module are numbered: of those that run in one that is left out, all are left out.
         """
-        return [
+        return {
             path
-            for path in sorted(self.outputs, key=lambda path: self.done[path])
+            for path in self.outputs
             if self.calls[path] == 1
             and all(count == self.calls[inner] for inner, count in self.within[path].items())
-        ]
+        }
 
     @classmethod
     def of(cls, network: nn.Module, images: Tensor) -> Record:

@@ -40,8 +40,7 @@ class Replay:
         self._restore: dict[str, Callable[[], None]] = {}
 
     def __enter__(self) -> Self:
-        shared = set.intersection(*(set(record.replaceable()) for record in self._records))
-        for path in shared:
+        for path in set.intersection(*(record.replaceable() for record in self._records)):
             module = self._network.get_submodule(path)
             forward, is_its_own = module.forward, "forward" in vars(module)
             self._restore[path] = partial(_put_back, module, forward if is_its_own else None)
