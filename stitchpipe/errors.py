@@ -23,5 +23,11 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
+def named_line(error: BaseException) -> str:
+    """Return the first line of an error's message, after its class."""
+    line, kind = first_line(error), type(error).__name__
+    return line if line == kind else f"{kind}: {line}"
+
+
 def _rebuild(kind: type[ExplainedError], parts: dict[str, str]) -> ExplainedError:
     return kind(**parts)

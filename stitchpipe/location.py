@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stitchpipe.errors import ExplainedError
+from stitchpipe.errors import ExplainedError, named_line
 from stitchpipe.wholefile import write_whole
 
 STORE = "store.zarr"
@@ -33,7 +33,7 @@ def store_location(root: Path) -> str:
         raise LocationError(
             where=str(record),
             expected="a record of where the store lies",
-            found=f"{type(error).__name__}: {error}",
+            found=named_line(error),
             remedy="Remove the file and run the sweep again.",
         ) from None
 

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from stitchpipe.algebra.maps import AffineMap
-from stitchpipe.errors import ExplainedError
+from stitchpipe.errors import ExplainedError, named_line
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
@@ -40,6 +40,6 @@ def read_map(path: Path) -> AffineMap:
         raise MapFileError(
             where=str(path),
             expected="a fitted map",
-            found=f"{type(error).__name__}: {error}",
+            found=named_line(error),
             remedy="Delete the file and run the sweep again: it is fitted anew from the store.",
         ) from None

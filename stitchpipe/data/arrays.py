@@ -13,6 +13,7 @@ from stitchpipe.data.images import DataError, ImageSplit
 from stitchpipe.data.parquet import parquet_samples
 from stitchpipe.data.pixels import check_number_format
 from stitchpipe.data.reading import EVERYTHING, Reading, Samples, not_finite, numbered_ids, split_as_found
+from stitchpipe.errors import named_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -232,8 +233,7 @@ def _damaged(path: Path, error: Exception) -> DataError:
             "pickled objects, or no NumPy file",
             "Pickles can run code, so they are refused: save plain arrays with np.save or np.savez.",
         )
-    reason = next(iter(str(error).splitlines()), "")
-    return _unreadable(path, f"{type(error).__name__}: {reason}", "Is the file complete?")
+    return _unreadable(path, named_line(error), "Is the file complete?")
 
 
 def _unreadable(path: Path, found: str, remedy: str) -> DataError:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from stitchpipe.data.images import DataError, ImageSplit
 from stitchpipe.data.map_style import map_style_samples, nearest_names
 from stitchpipe.data.reading import EVERYTHING, Reading, check_samples, split_as_found
+from stitchpipe.errors import named_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +109,6 @@ def _taken(data: ImageSplit, dataset: str, split: str, where: str, reading: Read
 
 
 def _failed(where: str, expected: str, error: Exception) -> DataError:
-    reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
     return DataError(
-        where=where, expected=expected, found=reason, remedy="Correct data.options or the package."
+        where=where, expected=expected, found=named_line(error), remedy="Correct data.options or the package."
     )

@@ -10,6 +10,7 @@ from PIL import Image
 
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation
 from stitchpipe.data.reading import EVERYTHING, Reading, Samples, split_of
+from stitchpipe.errors import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +74,7 @@ class FolderSource:
             raise DataError(
                 where=str(path),
                 expected="a readable image",
-                found=str(error) or type(error).__name__,
+                found=first_line(error),
                 remedy="Replace or remove the file.",
             ) from error
 

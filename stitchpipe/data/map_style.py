@@ -17,6 +17,7 @@ from stitchpipe.data.folder import file_bytes
 from stitchpipe.data.images import DataError
 from stitchpipe.data.pixels import Pixels, pixels_of
 from stitchpipe.data.reading import Samples, numbered_ids
+from stitchpipe.errors import named_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,7 @@ class MapStyleSource:
             raise DataError(
                 where=self.place(position),
                 expected="an item of the data set",
-                found=f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}",
+                found=named_line(error),
                 remedy="Repair the data set.",
             ) from error
         if not isinstance(item, tuple | list):

@@ -23,6 +23,7 @@ from stitchpipe.data.class_numbers import class_numbers
 from stitchpipe.data.images import DataError
 from stitchpipe.data.pixels import Pixels, pixels_of
 from stitchpipe.data.reading import Samples, numbered_ids
+from stitchpipe.errors import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +92,7 @@ class SpooledSource:
             raise DataError(
                 where=place,
                 expected="an encoded image (PNG, JPEG, …)",
-                found=str(error).replace("\n", " ") or type(error).__name__,
+                found=first_line(error),
                 remedy="Replace or remove the row.",
             ) from error
         return pixels_of(image, place)

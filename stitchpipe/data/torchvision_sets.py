@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from stitchpipe.data.images import DataError, ImageSplit
 from stitchpipe.data.map_style import map_style_samples, nearest_names
 from stitchpipe.data.reading import EVERYTHING, Reading, split_as_found
+from stitchpipe.errors import named_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,22 +166,22 @@ def _selections(
 
 def _built(kind: Any, where: str, shared: Mapping[str, Any], tried: Sequence[Mapping[str, Any]]) -> Any:
     """Return the data set; a selection that the constructor does not know gives way to the next."""
-    first: Exception | None = None
+    failures: list[Exception] = []
     for selection in tried:
         try:
             return kind(**{**shared, **selection})
         except ValueError as error:  # an unknown name of a split
-            first = first or error
+            failures.append(error)
         except Exception as error:  # noqa: BLE001 - damaged files make their parsers raise anything
-            first = error
+            failures = [error]
             break
-    raise _refused(where, shared, tried[0], first)
+    raise _refused(where, shared, tried[0], failures[0])
 
 
 def _refused(
-    where: str, shared: Mapping[str, Any], selection: Mapping[str, Any], error: Exception | None
+    where: str, shared: Mapping[str, Any], selection: Mapping[str, Any], error: Exception
 ) -> DataError:
-    reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+    reason = named_line(error)
     if isinstance(error, TypeError | ValueError):
         given = ", ".join(f"{key} = {value!r}" for key, value in {**shared, **selection}.items())
         return DataError(

@@ -24,7 +24,7 @@ from stitchpipe.engine.images import (
     minibatch_outcomes,
     minibatches,
 )
-from stitchpipe.errors import ExplainedError
+from stitchpipe.errors import ExplainedError, first_line, named_line
 from storage.summaries import WORK
 
 if TYPE_CHECKING:
@@ -95,14 +95,14 @@ def _connected(scheduler: str) -> Client:
     try:
         client = Client(scheduler, timeout=PATIENCE_S, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise _scheduler_error(scheduler, str(error) or type(error).__name__) from None
+        raise _scheduler_error(scheduler, first_line(error)) from None
     try:
         client.wait_for_workers(1, timeout=PATIENCE_S)
         # By name, in a string: a worker without our package could not even unpickle a function of ours.
         client.run(exec, "import stitchpipe.engine.work")
     except (TimeoutError, ImportError) as error:
         client.close()
-        raise _scheduler_error(scheduler, f"{type(error).__name__}: {error}") from None
+        raise _scheduler_error(scheduler, named_line(error)) from None
     return client
 
 

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from stitchpipe.errors import first_line
 from stitchpipe.ingest.columns import Column, Contents
 from stitchpipe.ingest.errors import IngestError
 from stitchpipe.ingest.parquet import read_parquet
@@ -63,7 +64,7 @@ def read_file(path: Path, choice: Choice, spool: Spool) -> Contents:
     except IngestError:
         raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
-        raise _unreadable(path, str(error).strip().splitlines()[0] or type(error).__name__) from None
+        raise _unreadable(path, first_line(error)) from None
 
 
 def _npy(path: Path, choice: Choice, spool: Spool) -> Contents:

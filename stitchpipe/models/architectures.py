@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stitchpipe.errors import first_line
+from stitchpipe.errors import first_line, named_line
 from stitchpipe.models import entry_points, hugging_face, timm_networks, torchvision_networks
 from stitchpipe.models.cifar_resnet import CifarResNet
-from stitchpipe.models.errors import ArchitectureError, WeightsError, named_line
+from stitchpipe.models.errors import ArchitectureError, WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from stitchpipe.models.errors import ArchitectureError, named_line
+from stitchpipe.errors import named_line
+from stitchpipe.models.errors import ArchitectureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from stitchpipe.errors import named_line
 from stitchpipe.models.errors import WeightsError
 from stitchpipe.wholefile import write_whole
 
@@ -104,7 +105,7 @@ def _read(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         found, remedy = _refused(str(error))
     except Exception as error:  # noqa: BLE001 - a damaged file makes its parser raise anything
-        found, remedy = f"{type(error).__name__}: {error}".splitlines()[0], "Is the file complete?"
+        found, remedy = named_line(error), "Is the file complete?"
     raise WeightsError(
         where=str(path),
         expected="a checkpoint (safetensors, or a torch file of tensors)",

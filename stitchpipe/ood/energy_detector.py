@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from sklearn.metrics import average_precision_score, roc_curve
 
+from stitchpipe.errors import named_line
 from stitchpipe.ood.detectors import auroc
 from stitchpipe.ood.energy_network import RepresentationClassifier
 from stitchpipe.ood.energy_training import Training
@@ -137,7 +138,7 @@ class EnergyDetector:
             raise DetectorFileError(
                 where=str(path),
                 expected="a trained detector",
-                found=f"{type(error).__name__}: {error}".splitlines()[0],
+                found=named_line(error),
                 remedy="Delete the file and run the sweep again: it is trained anew from the store.",
             ) from None
         return cls(network.eval(), native, sanity, training)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.catalogue import Catalogue
 from stitchpipe.config import ConfigError
+from stitchpipe.errors import named_line
 from stitchpipe.location import store_location
 from stitchpipe.wholefile import write_whole
 from storage import ReadOnlyError, Store, Summaries, WriteError, open_store, open_summaries
@@ -127,7 +128,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         raise ConfigError(
             where=str(path),
             expected="a record of this run",
-            found=f"{type(error).__name__}: {error}",
+            found=named_line(error),
             remedy="Delete the file and run the sweep again: the work it speaks of is found in the store.",
         ) from None
     return record if isinstance(record, dict) else None
