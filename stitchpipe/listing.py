@@ -131,7 +131,7 @@ def details(workspace: Workspace, address: str | None) -> RenderableType:
         models = ", ".join(workspace.models())
         return Group(Text(f"{workspace.root}: models {models}"), representations(workspace))
     model, _, layer = address.rpartition("/")
-    if address in workspace.models():
+    if address in workspace.models() or not model:
         model, layer = address, ""
     chosen = [layer] if layer else workspace.layers(model)
     parts: list[RenderableType] = []

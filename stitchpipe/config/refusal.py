@@ -28,7 +28,7 @@ class RefusalError(ValueError):
 class Section(BaseModel):
     """A table of a sweep file: unknown keys are refused, nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -48,7 +48,7 @@ class Stitch(Section):
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, description="tlm")
     steps: Count = Field(default=300, description="tlm: optimiser steps")
     batch_size: Count = Field(default=256, description="tlm")
-    learning_rate: float = Field(default=1e-3, gt=0, description="tlm: Adam")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1e37, description="tlm: Adam")
     weight_decay: float = Field(default=1e-5, ge=0, description="tlm: Adam")
 
     @field_validator("sources", "targets")

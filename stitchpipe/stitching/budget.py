@@ -12,6 +12,10 @@ Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", 
 Autocast: TypeAlias = Literal["none", "bfloat16"]
 
 
+MOST_LEARNING_RATE = 1e37
+"""Adam multiplies it by up to ten, in float32."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingBudget:
     """What a training may spend, and its seed. Adam, without decay of the rate.
@@ -25,7 +29,7 @@ class TrainingBudget:
     batch_size
         Samples per step, at least 1; the last step of an epoch may see fewer.
     learning_rate
-        Adam's, above 0.
+        Adam's, above 0; at most `MOST_LEARNING_RATE`.
     weight_decay
         Adam's L2 penalty on weight and bias, at least 0.
     seed
@@ -60,8 +64,9 @@ class TrainingBudget:
             value = getattr(self, name)
             if not least <= value < inf:
                 raise _out_of_range(name, f"a finite number of at least {least}", value)
-        if not 0.0 < self.learning_rate < inf:
-            raise _out_of_range("learning_rate", "a finite number above 0", self.learning_rate)
+        if not 0.0 < self.learning_rate <= MOST_LEARNING_RATE:
+            allowed = f"a number above 0 of at most {MOST_LEARNING_RATE:g}"
+            raise _out_of_range("learning_rate", allowed, self.learning_rate)
         for name, known in (("objective", get_args(Objective)), ("autocast", get_args(Autocast))):
             if getattr(self, name) not in known:
                 raise _out_of_range(name, f"one of {', '.join(known)}", getattr(self, name))

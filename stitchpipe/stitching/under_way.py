@@ -178,13 +178,16 @@ class Run:
         """Return whether the loss of a step is one to learn from; with another one the training is over."""
         if isfinite(loss):
             return True
-        self._diverged = DivergedError(
+        self._diverged = self._divergence(f"{loss}")
+        return False
+
+    def _divergence(self, found: str) -> DivergedError:
+        return DivergedError(
             where=f"task loss matching after {len(self._losses)} steps",
-            expected="a finite loss",
-            found=f"{loss} at learning rate {self.budget.learning_rate:g}",
+            expected="a finite loss, and finite weights",
+            found=f"{found} at learning rate {self.budget.learning_rate:g}",
             remedy="Lower the learning rate, or start from the direct map.",
         )
-        return False
 
     def learn(self, loss: float) -> None:
         """Make the step."""
@@ -199,6 +202,8 @@ class Run:
 
     def outcome(self) -> Outcome:
         """Return the curve, or why there is none."""
+        if self._diverged is None and not all(one.isfinite().all() for one in self.layer.parameters()):
+            self._diverged = self._divergence("weights that are not finite")
         return self._diverged or TrainingCurve(tuple(self._losses))
 
     def close(self) -> None:

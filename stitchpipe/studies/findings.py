@@ -9,13 +9,21 @@ from stitchpipe.studies.distribution import out_of_distribution
 from stitchpipe.studies.stitches import matrices, stitches
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
 
     from stitchpipe.studies.finding import Finding
     from stitchpipe.studies.stitches import LayerOrder
 
 
-def findings(results: pd.DataFrame, layer_order: LayerOrder) -> list[Finding]:
+NO_TASK_LOSS = ("direct_matching", "fula", "penultimate")
+"""Objectives of trained stitches that compare representations: no claim about task loss speaks of them."""
+
+
+def findings(
+    results: pd.DataFrame, layer_order: LayerOrder, *, controls: Collection[str] = ()
+) -> list[Finding]:
     """Return what the results say, from them and the order of layers alone.
 
     Parameters
@@ -24,6 +32,8 @@ def findings(results: pd.DataFrame, layer_order: LayerOrder) -> list[Finding]:
         The catalogue's long form, of one run.
     layer_order
         Every model's layers, from input to output.
+    controls
+        Models that are no networks, such as random codes: no claim speaks of them, and they are left out.
 
     Returns
     -------
@@ -39,7 +49,11 @@ def findings(results: pd.DataFrame, layer_order: LayerOrder) -> list[Finding]:
     -----
     Time O(rows). Every accuracy is relative to the target network's own, on the split that was scored.
     """
+    is_control = results["source_model"].isin(controls) | results["target_model"].isin(controls)
+    results = results[~is_control]
+    layer_order = {model: layers for model, layers in layer_order.items() if model not in controls}
     compared, stitched = matrices(results), stitches(results, layer_order)
+    stitched = stitched[(stitched["method"] != "tlm") | ~stitched["objective"].isin(NO_TASK_LOSS)]
     found = (
         task_loss.late_to_early(stitched),
         task_loss.own_layer(stitched),

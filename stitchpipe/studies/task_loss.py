@@ -13,6 +13,7 @@ from stitchpipe.studies.stitches import BUDGET, PAIR, comparable
 if TYPE_CHECKING:
     from stitchpipe.studies.stitches import LayerOrder
 
+STATED = ["init", "objective", "seed", "steps"]
 GROUP = ["source_model", "target_model", "target_layer", *BUDGET]
 
 
@@ -81,7 +82,7 @@ def late_to_early(stitched: pd.DataFrame) -> Finding | None:
                 for method, one in (("TLM", tlm), ("DM", dm))
             ]
         ),
-        detail=late[["source", "target", "init", "seed", "steps", "final_loss", "TLM", "DM"]],
+        detail=late[["source", "target", *STATED, "final_loss", "TLM", "DM"]],
     )
 
 
@@ -139,9 +140,9 @@ def _violations(
                 _counts("DM", direct, "DM"),
             ]
         ),
-        detail=both[
-            ["source", "target", "init", "seed", "steps", "TLM", "TLM reference", "DM", "DM reference"]
-        ].reset_index(drop=True),
+        detail=both[["source", "target", *STATED, "TLM", "TLM reference", "DM", "DM reference"]].reset_index(
+            drop=True
+        ),
     )
 
 

@@ -68,7 +68,7 @@ def ingested_representation(
     storage.StoreError
         There is none.
     """
-    if split not in stored_splits(sweep, store):
+    if split == TRAIN and TRAIN not in stored_splits(sweep, store):
         split = TEST
     address = Address(sweep.data.label, split, declared.name, layer)
     sealed = _sealed(sweep, store, declared, split, layer)

@@ -82,6 +82,8 @@ def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
             )
         for source, target in pairs:
             _demand_network(sweep, target, where)
+            if declared.augmented and declared.method == "tlm":
+                _demand_passes(sweep, source, where)
             for job in _expand(declared, source, target):
                 _check(job, table, where)
                 found[job] = None
@@ -96,6 +98,19 @@ def _demand_network(sweep: Sweep, target: LayerName, where: str) -> None:
             expected="layers of models with a network: what follows the stitch is run",
             found=f"{target}, of which there are only activations",
             remedy=f"Stitch it as a source; targets can be of {', '.join(networks) or 'no model of this sweep'}.",
+        )
+
+
+def _demand_passes(sweep: Sweep, source: LayerName, where: str) -> None:
+    """Refuse augmented passes of activations that no network of the sweep makes."""
+    control = sweep.model(source.model).control
+    origin = sweep.model(control.of if control is not None and control.of else source.model)
+    if origin.ingested:
+        raise ConfigError(
+            where=f"{where}.augmented",
+            expected="sources that are dumped, on augmented passes over the training images too",
+            found=f"{source}, whose activations were ingested",
+            remedy="Declare its stitches without `augmented`.",
         )
 
 

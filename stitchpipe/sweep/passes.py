@@ -41,12 +41,14 @@ def needed_layers(job: Job) -> list[LayerName]:
 def dumped_splits(sweep: Sweep, table: LayerTable) -> dict[str, tuple[str, ...]]:
     """Return over which splits each model runs: augmented passes where a stitch reads them."""
     are_read = any(one.augmented for one in sweep.stitch)
-    augmented_models = {
+    read = {
         name.model
         for job in (jobs(sweep, table) if are_read else ())
         if job.budget is not None and job.budget.augmented
         for name in needed_layers(job)
     }
+    controls = (sweep.model(model).control for model in read)
+    augmented_models = read | {control.of for control in controls if control is not None}
     return {
         model.name: (*SPLITS, *(augmented_passes(sweep) if model.name in augmented_models else ()))
         for model in sweep.models

@@ -65,7 +65,13 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
         )
     predicted = [LOGITS] if any(AGREEMENT in one.indices for one in sweep.compare) else []
     order = {model: [info.name for info in infos] + predicted for model, infos in table.items()}
-    found = findings(results, order)
+    # What networks predict is no layer: it would move the depths of those that are.
+    layers = results[(results["source_layer"] != LOGITS) & (results["target_layer"] != LOGITS)]
+    found = findings(
+        layers,
+        {model: [info.name for info in infos] for model, infos in table.items()},
+        controls=[model.name for model in sweep.models if model.control is not None],
+    )
     write_report(
         folder.report,
         results,

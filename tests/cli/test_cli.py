@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import stitchpipe as sp
 from stitchpipe.config import parse
+from stitchpipe.listing import details
+from stitchpipe.workspace import WorkspaceError
 from tests.sweep.conftest import TINY, tiny  # noqa: F401 - the fixture
 
 
@@ -66,6 +69,8 @@ def test_ls_and_show_tell_what_is_there(tiny):  # noqa: F811
     assert "fingerprint" in shown
     assert "torch" in shown
     assert "layer9" in refused("show", tiny.folder.root, "A/layer9")
+    with pytest.raises(WorkspaceError, match="a model of this store.*found.*rse"):
+        details(sp.open(tiny.folder.root), "rse")
 
 
 def test_query_answers(tiny):  # noqa: F811

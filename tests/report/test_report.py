@@ -250,6 +250,19 @@ def test_a_run_without_stitches_and_a_run_without_anything(tmp_path):
     assert "There are no results yet" in " ".join(page.words)
 
 
+@pytest.mark.parametrize("change", [{"method": "dm_ridge(0.1)"}, {"value": np.nan}])
+def test_stitches_without_a_point_to_draw_are_reported(tmp_path, change):
+    """Other families of maps alone, or a target network that is never right."""
+    results = synthetic.results(order=SMALL, views=("pooled",))
+    results = results[results["method"].isna() | (results["method"] == "dm")]
+    if "value" in change:
+        results.loc[results["index"] == "stitch_relative_accuracy", "value"] = np.nan
+    else:
+        results.loc[results["method"].notna(), "method"] = change["method"]
+    files, _ = written(tmp_path, results, SMALL)
+    assert files.figures
+
+
 def test_an_unknown_layer_is_refused(tmp_path, results):
     with pytest.raises(StudyError, match=r"layer3\.2"):
         write_report(

@@ -268,6 +268,7 @@ def test_a_curve_without_finite_losses_cannot_be_made(losses):
         {"seed": -1},
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
+        {"learning_rate": 1e38},
         {"weight_decay": -1e-5},
         {"weight_decay": float("inf")},
         {"objective": "no such"},
@@ -310,6 +311,17 @@ def test_a_source_of_another_shape_is_refused_with_both_shapes(source):
         train_task_loss(layer, Tail(), source, labels_of(source), BUDGET)
     with pytest.raises(StitchError, match=r"\(3, 8, 8\).*found \(3, 6, 6\)"):
         next(stitched_activations(layer, source))
+
+
+def test_weights_that_the_last_step_made_infinite_are_a_divergence(source):
+    layer, budget = fresh(), TrainingBudget(steps=2, batch_size=16)
+
+    def spoil(step):
+        if step == budget.steps:
+            layer.bias.data.fill_(np.inf)
+
+    with pytest.raises(DivergedError, match=r"after 2 steps.*weights that are not finite"):
+        train_task_loss(layer, Tail(), source, labels_of(source), budget, on_step=spoil)
 
 
 def test_a_training_that_diverges_says_where(source):

@@ -242,6 +242,26 @@ def test_numbers_of_two_runs_are_refused(results):
         findings(twice, ORDER)
 
 
+def test_no_claim_speaks_of_controls(results, found):
+    control = results.copy()
+    control["source_model"] = control["source_model"].replace("A", "codes")
+    mixed = pd.concat([results, control[control["source_model"] == "codes"]], ignore_index=True)
+    order = {**ORDER, "codes": LAYERS}
+    told = {one.name: one.record() for one in findings(mixed, order, controls=["codes"])}
+    assert told == {name: one.record() for name, one in found.items()}
+    assert told != {one.name: one.record() for one in findings(mixed, order)}
+
+
+def test_claims_about_task_loss_are_of_trainings_on_the_task(results, found):
+    other = results[results["method"] == "tlm"].assign(objective="fula", value=0.0)
+    mixed = pd.concat([results, other], ignore_index=True)
+    assert {name: one.record() for name, one in by_name(mixed).items()} == {
+        name: one.record() for name, one in found.items()
+    }
+    soft = pd.concat([results, other.assign(objective="soft_labels")], ignore_index=True)
+    assert by_name(soft)["late-to-early"].record() != found["late-to-early"].record()
+
+
 def test_an_unknown_layer_is_named(results):
     with pytest.raises(StudyError, match=r"layer3\.2"):
         findings(results, {**ORDER, "A": LAYERS[:-1]})

@@ -8,6 +8,8 @@ import pytest
 import stitchpipe as sp
 from stitchpipe import sweep as steps
 from stitchpipe.config import ConfigError, parse
+from stitchpipe.graph import LayerInfo
+from stitchpipe.sweep.jobs import jobs
 from stitchpipe.sweep.planning import describe, forecast
 from tests import oracles
 from tests.sweep.conftest import TINY
@@ -28,6 +30,15 @@ view = "pooled"
 indices = ["cka", "procrustes", "dm_r2"]
 [run]
 workers = 1
+"""
+
+
+TINY_MODEL = """
+[[models]]
+name = "a"
+architecture = "cifar_resnet"
+options = { in_channels = 1, blocks = [1, 1], widths = [4, 6] }
+untrained = true
 """
 
 
@@ -158,3 +169,28 @@ def test_ingested_activations_are_stitched_into_a_network(tiny, tmp_path):
         for model, layer in (("C", "theirs"), ("org/B", "layer2.0"))
     )
     np.testing.assert_array_equal(theirs, ours)
+
+
+def test_augmented_passes_of_ingested_activations_are_refused(tmp_path):
+    text = f"""
+name = "augmented"
+data = {{ kind = "digits", limit = 40 }}
+dump = {{ augment = {{ passes = 1 }} }}
+{TINY_MODEL}
+[[models]]
+name = "theirs"
+ingested = true
+[[stitch]]
+method = "tlm"
+sources = ["theirs/*"]
+targets = ["a/layer1.0"]
+augmented = true
+steps = 2
+"""
+    sweep = parse(text, where="sweep", folder=tmp_path)
+    table = {
+        "a": (LayerInfo("layer1.0", (4, 8, 8), is_cut=True),),
+        "theirs": (LayerInfo("feat", (6, 4, 4), is_cut=True),),
+    }
+    with pytest.raises(ConfigError, match=r"augmented.*theirs/feat, whose activations were ingested"):
+        jobs(sweep, table)

@@ -186,6 +186,16 @@ def test_augmented_passes_are_the_images_moved(kinds):
         assert any(moved[inner].equal(shifted[inner]) for shifted in shifts)
 
 
+def test_what_a_permuted_source_is_made_from_is_dumped_on_augmented_passes(tmp_path):
+    text = TEXT.replace(
+        'sources = ["codes/*", "shuffled/layer3.0"]', 'sources = ["shuffled/*"]\naugmented = true'
+    )
+    text = text.replace('"direct_matching"]\naugmented = true', '"direct_matching"]')
+    dumps = steps.units(parse(text, where="kinds", folder=tmp_path)).dumps
+    for model in ("A", "shuffled"):
+        assert [split for name, split in dumps if name == model] == ["train", "test", "train+1", "train+2"]
+
+
 def test_curves_are_kept_with_their_budgets(kinds):
     curves = [json.loads(path.read_text()) for path in (kinds.folder.root / "curves").iterdir()]
     assert len(curves) == 5 + 3 + 2
@@ -239,6 +249,8 @@ def test_a_stitch_that_was_stopped_goes_on(kinds, tmp_path):
             "layers of models with a network",
         ),
         (('maps = ["affine", "ridge(0.1)"', 'maps = ["ridge(-1)"'), "ridge"),
+        (("learning_rate = 0.03", "learning_rate = inf"), "learning_rate.*finite"),
+        (("noise = 0.1", "noise = inf"), "noise.*finite"),
     ],
 )
 def test_mistakes_are_one_message(tmp_path, change, message):
