@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stitchpipe.config import ConfigError, Stitch, Sweep
+from stitchpipe.config.refusal import nearest
 from stitchpipe.graph import LayerInfo
 from stitchpipe.rows import width_of
 from stitchpipe.stitching import TrainingBudget
@@ -119,21 +120,26 @@ def _matching(table: LayerTable, patterns: Sequence[str], where: str) -> list[La
     chosen: dict[LayerName, None] = {}
     for pattern in patterns:
         model_glob, _, layer_glob = pattern.rpartition("/")
-        hits = [name for name in names if _matches(name, model_glob.strip("\"'"), layer_glob)]
+        model_glob = model_glob.strip("\"'")
+        hits = [
+            name
+            for name in names
+            if fnmatch.fnmatchcase(name.model, model_glob) and fnmatch.fnmatchcase(name.layer, layer_glob)
+        ]
         if not hits:
+            shown = next(
+                (model for model in table if fnmatch.fnmatchcase(model, model_glob)), next(iter(table))
+            )
+            meant = nearest(pattern, list(map(str, names)))
             raise ConfigError(
                 where=where,
                 expected="a glob over MODEL/LAYER that matches a dumped layer",
                 found=f"'{pattern}'",
-                remedy=f"Models are {', '.join(table)}; layers of {next(iter(table))} are "
-                f"{', '.join(info.name for info in next(iter(table.values())))}.",
+                remedy=f"{meant} Models are {', '.join(table)}; layers of {shown} are "
+                f"{', '.join(info.name for info in table[shown])}.".lstrip(),
             )
         chosen |= dict.fromkeys(hits)
     return list(chosen)
-
-
-def _matches(name: LayerName, model_glob: str, layer_glob: str) -> bool:
-    return fnmatch.fnmatchcase(name.model, model_glob) and fnmatch.fnmatchcase(name.layer, layer_glob)
 
 
 def _paired(declared: Stitch, source: LayerName, target: LayerName) -> bool:
