@@ -141,8 +141,7 @@ class HookedNetwork:
         )
         value = trial.values[name]
         value = channels_first(value) if last else value
-        with torch.no_grad():
-            found(value)  # refuses layers of `through` that are not behind it
+        with torch.no_grad():  # the tail's first run refuses layers of `through` that are not behind it
             return found.headless(torch.cat([value, value]))
 
     def _near(self, name: str, images: Tensor) -> str:

@@ -87,13 +87,13 @@ class HookedTail(nn.Module):
 
     def headless(self, value: Tensor) -> HookedTail:
         """Return this tail without what is done before its layer; itself where that is not what it is on `value`."""
-        shorter = copy.deepcopy(self)
+        whole, shorter = self(value), copy.deepcopy(self)
         try:
             leave_out_head(shorter.network, self.name, self.blank)
             found = shorter(value)
         except Exception:  # noqa: BLE001 - a network may ask its modules for whatever it likes
             return self
-        return shorter if _same(found, self(value)) else self
+        return shorter if _same(found, whole) else self
 
 
 def _same(one: Tensor | tuple[Tensor, ...], other: Tensor | tuple[Tensor, ...]) -> bool:

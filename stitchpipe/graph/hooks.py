@@ -29,7 +29,7 @@ def with_hooks(network: nn.Module, images: Tensor, on_value: OnValue) -> Any:
                 return None
             number = calls.get(path, 0)
             calls[path] = number + 1
-            return on_value(f"{path}:{number}" if number else path, module, given, output)
+            return on_value(call_name(path, number), module, given, output)
 
         return called
 
@@ -39,6 +39,11 @@ def with_hooks(network: nn.Module, images: Tensor, on_value: OnValue) -> Any:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def call_name(path: str, number: int) -> str:
+    """Return the layer that a module's call is, counted from 0: ``relu``, ``relu:1``."""
+    return f"{path}:{number}" if number else path
 
 
 def _logits(output: Any) -> Any:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from stitchpipe.graph.hooks import call_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -87,9 +89,8 @@ class Record:
     def end(self, path: str, output: Any) -> None:
         """Note what it returns."""
         self.running.remove(path)
-        number = self.calls[path]
+        self.done[call_name(path, self.calls[path])] = len(self.done)
         self.calls[path] += 1
-        self.done[f"{path}:{number}" if number else path] = len(self.done)
         try:
             self.outputs[path] = copied(output)
         except UnknownError:

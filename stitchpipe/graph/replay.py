@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -48,10 +47,9 @@ class Replay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with ExitStack() as all_of_them:
-            for restore in self._restore.values():
-                all_of_them.callback(restore)
-            self._restore.clear()
+        for restore in self._restore.values():
+            restore()
+        self._restore.clear()
 
     def _again(self, path: str, forward: Callable[..., Any], *given: Any, **named: Any) -> Any:
         if threading.get_ident() != self._thread:

@@ -188,7 +188,7 @@ def _late(late: pd.DataFrame) -> Figure:
 def _distribution(stitched: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(7.2, 3.3), dpi=150, layout="constrained")
     left, right = figure.subplots(1, 2)
-    known = stitched.dropna(subset=[RELATIVE])
+    known = stitched[stitched["method"].isin(("dm", "tlm"))].dropna(subset=[RELATIVE])
     for method, colour, marker in (("dm", DM, "o"), ("tlm", TLM, "D")):
         rows = known[known["method"] == method]
         options = {
@@ -203,7 +203,7 @@ def _distribution(stitched: pd.DataFrame) -> Figure:
         right.scatter(rows[RELATIVE], rows["ood_frechet"].clip(lower=FLOOR), **options)
     left.set_ylabel("Mahalanobis |2·AUROC − 1|")
     right.set_ylabel("Fréchet ratio")
-    if known.loc[known["method"].isin(["dm", "tlm"]), "ood_frechet"].notna().any():
+    if known["ood_frechet"].notna().any():
         right.set_yscale("log")
     right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     for axes in (left, right):

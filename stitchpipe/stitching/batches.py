@@ -72,8 +72,10 @@ class Batch:
     after: Place
 
 
-class Batches:
-    """Batches without end, of several representations of the same samples side by side.
+def endless_batches(
+    passes: Sequence[Sequence[RowGroupReader]], batch_size: int, place: Place
+) -> Iterator[Batch]:
+    """Yield batches without end, of several representations of the same samples side by side.
 
     Parameters
     ----------
@@ -89,35 +91,20 @@ class Batches:
     Samples are shuffled anew in each epoch, `WINDOW_ROW_GROUPS` shards at a time, each read once. The order follows
     from the place alone, and not from what is read: readers side by side give the same samples.
     """
-
-    def __init__(self, passes: Sequence[Sequence[RowGroupReader]], batch_size: int, place: Place) -> None:
-        self._passes, self._batch_size = passes, batch_size
-        self._batches = self._all(place)
-
-    def _all(self, place: Place) -> Iterator[Batch]:
-        """Yield the batches of the epoch of the place, and of those after it."""
-        while True:
-            epoch, skip = place.epoch, place.done
-            generators = [np.random.default_rng() for _ in self._passes[0]]
-            for generator in generators:
-                generator.bit_generator.state = dict(place.generator)
-            number = epoch % len(self._passes)
-            walks = [
-                shuffled_batches(reader, self._batch_size, generator, window_row_groups=WINDOW_ROW_GROUPS)
-                for reader, generator in zip(self._passes[number], generators, strict=True)
-            ]
-            for done, parts in enumerate(zip(*walks, strict=True), start=1):
-                if done > skip:
-                    after = Place(epoch, place.generator, done)
-                    yield Batch(number, parts[0][0], [values for _, values in parts], after)
-            place = Place(epoch + 1, generators[0].bit_generator.state, 0)
-
-    def __iter__(self) -> Batches:
-        return self
-
-    def __next__(self) -> Batch:
-        """Return the next batch, of the next epoch where this one is through."""
-        return next(self._batches)
+    while True:
+        generators = [np.random.default_rng() for _ in passes[0]]
+        for generator in generators:
+            generator.bit_generator.state = dict(place.generator)
+        number = place.epoch % len(passes)
+        walks = [
+            shuffled_batches(reader, batch_size, generator, window_row_groups=WINDOW_ROW_GROUPS)
+            for reader, generator in zip(passes[number], generators, strict=True)
+        ]
+        for done, parts in enumerate(zip(*walks, strict=True), start=1):
+            if done > place.done:
+                after = Place(place.epoch, place.generator, done)
+                yield Batch(number, parts[0][0], [values for _, values in parts], after)
+        place = Place(place.epoch + 1, generators[0].bit_generator.state, 0)
 
 
 class Ahead:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
-from stitchpipe.stitching.batches import Ahead, Batches, Place
+from stitchpipe.stitching.batches import Ahead, Place, endless_batches
 from stitchpipe.stitching.budget import TrainingCurve
 from stitchpipe.stitching.checkpoint import Checkpoint
 from stitchpipe.stitching.errors import DivergedError
@@ -110,7 +110,7 @@ class Run:
             for number, source in enumerate(training.sources)
         ]
         self._batches = Ahead(
-            Batches(readers, self.budget.batch_size, self._place),
+            endless_batches(readers, self.budget.batch_size, self._place),
             self.budget.steps - len(self._losses),
             ahead_bytes,
         )

@@ -181,10 +181,9 @@ def describe(sweep: Sweep, root: Path) -> RenderableType:
 
 def _hook_rows(ahead: Forecast) -> list[tuple[str, str]]:
     """Return which models torch.fx cannot trace, and why."""
-    heads = ["run with hooks", *[""] * len(ahead.by_hooks)]
     return [
-        (head, f"{model}: {reason}")
-        for head, (model, reason) in zip(heads, ahead.by_hooks.items(), strict=False)
+        ("" if number else "run with hooks", f"{model}: {reason}")
+        for number, (model, reason) in enumerate(ahead.by_hooks.items())
     ]
 
 

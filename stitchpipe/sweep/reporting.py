@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stitchpipe.config import Model
+    from stitchpipe.studies import Finding
     from stitchpipe.sweep.jobs import LayerTable
 
 
@@ -65,13 +66,7 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
         )
     predicted = [LOGITS] if any(AGREEMENT in one.indices for one in sweep.compare) else []
     order = {model: [info.name for info in infos] + predicted for model, infos in table.items()}
-    # What networks predict is no layer: it would move the depths of those that are.
-    layers = results[(results["source_layer"] != LOGITS) & (results["target_layer"] != LOGITS)]
-    found = findings(
-        layers,
-        {model: [info.name for info in infos] for model, infos in table.items()},
-        controls=[model.name for model in sweep.models if model.control is not None],
-    )
+    found = _findings(sweep, table, results)
     write_report(
         folder.report,
         results,
@@ -89,6 +84,15 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
     }
     write_record(folder.findings, record)
     return record
+
+
+def _findings(sweep: Sweep, table: LayerTable, results: pd.DataFrame) -> list[Finding]:
+    """Return what is found about layers. What networks predict is none, and would move the depths of those that are."""
+    return findings(
+        results[(results["source_layer"] != LOGITS) & (results["target_layer"] != LOGITS)],
+        {model: [info.name for info in infos] for model, infos in table.items()},
+        controls=[model.name for model in sweep.models if model.control is not None],
+    )
 
 
 def _architecture(declared: Model, identity: Mapping[str, Any]) -> str:

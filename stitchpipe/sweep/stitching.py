@@ -132,12 +132,12 @@ class _Bench:
     @classmethod
     def open(cls, sweep: Sweep, folder: Folder, target: StoredEnd) -> _Bench:
         device = device_of(sweep)
-        network = load_network(sweep, folder, sweep.model(target.name.model))
+        network = load_network(sweep, folder, sweep.model(target.name.model)).to(device)
         logits = open_representation(
             sweep, folder, opened_store(sweep, folder), LayerName(target.name.model, LOGITS), TEST
         )
         own = logits.read_rows(slice(None))
-        rest = _tail(sweep, network, target.name.layer).to(device)
+        rest = _tail(sweep, network, target.name.layer, device)
         native = Distribution(sweep, folder, target, network, own, device)
         judge = Judge(sweep, target, rest, own, native, device)
         return cls(sweep, folder, target, network, rest, device, judge)
@@ -250,7 +250,7 @@ class _Bench:
             names = [info.name for info in table]
             behind = table[names.index(self.target.name.layer) + 1 :]
             through = [info.name for info in behind if info.is_cut]
-        return folded(_tail(self.sweep, self.network, self.target.name.layer, through))
+        return folded(_tail(self.sweep, self.network, self.target.name.layer, self.device, through))
 
     def _start(self, job: Job, source: StoredEnd) -> StitchingLayer:
         if job.map is not None:
@@ -273,9 +273,12 @@ class _Bench:
         return read_map(self.folder.map(map_key(self.sweep, source, self.target, job.map or AFFINE)))
 
 
-def _tail(sweep: Sweep, network: nn.Module, layer: str, through: Sequence[str] | None = None) -> nn.Module:
-    """Return what lies behind a layer, for images of the sweep's size."""
-    return tail(network, layer, example=splits(sweep.data)[TEST].batch([0]), through=through)
+def _tail(
+    sweep: Sweep, network: nn.Module, layer: str, device: torch.device, through: Sequence[str] | None = None
+) -> nn.Module:
+    """Return what lies behind a layer of a network on `device`, for images of the sweep's size."""
+    example = splits(sweep.data)[TEST].batch([0]).to(device)
+    return tail(network, layer, example=example, through=through)
 
 
 def _check_disjoint(end: StoredEnd) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stitchpipe.stitching import Shelf, StitchingLayer, Target, Training, TrainingBudget, train
-from stitchpipe.stitching.batches import Ahead, Batches, Place
+from stitchpipe.stitching.batches import Ahead, Place, endless_batches
 from stitchpipe.stitching.shelf import size_bytes
 from storage import CorruptError
 from tests.stitching.small_stitches import TARGET, Tail, images, labels, stored
@@ -18,7 +18,7 @@ BUDGET = TrainingBudget(steps=9, batch_size=16, learning_rate=1e-2, seed=2)
 
 
 def batches(source):
-    return Batches([[Shelf().reader(source)]], 16, Place.start(0))
+    return endless_batches([[Shelf().reader(source)]], 16, Place.start(0))
 
 
 def into_target(source, grid=None):

@@ -15,7 +15,7 @@ import torch
 
 from stitchpipe.stitching import StitchingLayer, Target, Training, TrainingBudget, train, under_way
 from stitchpipe.stitching import shelf as shelf_module
-from stitchpipe.stitching.batches import Batches, Place
+from stitchpipe.stitching.batches import Place, endless_batches
 from stitchpipe.stitching.checkpoint import Checkpoint
 from stitchpipe.stitching.shelf import Shelf, size_bytes
 from storage import PairingError
@@ -146,7 +146,7 @@ def test_epochs_take_the_passes_over_the_images_in_turn(tmp_path):
     values = np.zeros((61, 2), dtype="float32")
     passes = [stored(tmp_path / f"{number}.zarr", values + number, labels=labels()) for number in range(3)]
     shelf = Shelf()
-    batches = Batches([[shelf.reader(one)] for one in passes], 16, Place.start(0))
+    batches = endless_batches([[shelf.reader(one)] for one in passes], 16, Place.start(0))
     seen = [next(batches) for _ in range(16)]
     assert [one.number for one in seen] == [0] * 4 + [1] * 4 + [2] * 4 + [0] * 4
     assert all((one.values[0] == one.number).all() for one in seen)

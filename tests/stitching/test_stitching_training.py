@@ -25,7 +25,7 @@ from stitchpipe.stitching import (
     train_task_loss,
 )
 from stitchpipe.stitching import shelf as shelf_module
-from stitchpipe.stitching.batches import Batches, Place
+from stitchpipe.stitching.batches import Place, endless_batches
 from stitchpipe.stitching.shelf import Shelf, size_bytes
 from tests.stitching.small_stitches import CLASSES, N_SAMPLES, TARGET, Tail, images, labels, stored
 
@@ -43,7 +43,7 @@ def trained(source, budget=BUDGET, seed=0):
 
 def batches_of(source, budget):
     """Return the batches that a training of a budget sees: activations and labels."""
-    batches = Batches([[Shelf().reader(source)]], budget.batch_size, Place.start(budget.seed))
+    batches = endless_batches([[Shelf().reader(source)]], budget.batch_size, Place.start(budget.seed))
     chosen = list(islice(batches, budget.steps))
     return [
         (torch.from_numpy(one.values[0]).float(), torch.from_numpy(labels_of(source)[one.rows]))

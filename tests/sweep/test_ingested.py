@@ -33,15 +33,6 @@ workers = 1
 """
 
 
-TINY_MODEL = """
-[[models]]
-name = "a"
-architecture = "cifar_resnet"
-options = { in_channels = 1, blocks = [1, 1], widths = [4, 6] }
-untrained = true
-"""
-
-
 def rows(split, model):
     rng = np.random.default_rng([len(split), len(model)])
     base = np.random.default_rng(len(split)).standard_normal((N[split], 5))
@@ -172,11 +163,14 @@ def test_ingested_activations_are_stitched_into_a_network(tiny, tmp_path):
 
 
 def test_augmented_passes_of_ingested_activations_are_refused(tmp_path):
-    text = f"""
+    text = """
 name = "augmented"
-data = {{ kind = "digits", limit = 40 }}
-dump = {{ augment = {{ passes = 1 }} }}
-{TINY_MODEL}
+data = { kind = "digits", limit = 40 }
+dump = { augment = { passes = 1 } }
+[[models]]
+name = "a"
+architecture = "cifar_resnet"
+untrained = true
 [[models]]
 name = "theirs"
 ingested = true
