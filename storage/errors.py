@@ -5,7 +5,9 @@ Every error keeps its values as attributes and survives pickling, so that it cro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,23 +17,8 @@ REMEDY = "Repair the store, then dump again: only what is damaged is computed."
 """What helps where committed bytes are damaged."""
 
 
-class StoreError(Exception):
+class StoreError(ExplainedError):
     """Anything a store refuses; `where`, `expected`, `found` and `remedy` are attributes."""
-
-    def __init__(self, *, where: str, expected: str, found: str, remedy: str) -> None:
-        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
-        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Rebuild from the attributes: keyword-only construction is not what pickle would call."""
-        return (_rebuild, (type(self), str(self), self.__dict__))
-
-
-def _rebuild(kind: type[StoreError], message: str, attributes: dict[str, Any]) -> StoreError:
-    """Return an error equal to the one that was pickled."""
-    error = kind.__new__(kind, message)
-    error.__dict__.update(attributes)
-    return error
 
 
 class NotFoundError(StoreError):

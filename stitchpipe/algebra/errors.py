@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from stitchpipe.errors import ExplainedError
 
 
-class AlgebraError(ValueError):
-    """A refusal in four parts: where it happened, what was expected, what was found, what to do."""
-
-    def __init__(self, *, where: str, expected: str, found: str, remedy: str) -> None:
-        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
-        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
-
-    def within(self, where: str) -> Self:
-        """Return the same refusal, met in the course of something larger."""
-        return type(self)(**self.__dict__ | {"where": where})
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling between worker processes: keyword arguments are not in ``args``."""
-        return (_rebuild, (type(self), dict(self.__dict__)))
+class AlgebraError(ExplainedError, ValueError):
+    """What the mathematics refuses; the four parts are attributes."""
 
 
 class RowsError(AlgebraError):
@@ -54,7 +42,3 @@ class UndefinedIndexError(AlgebraError):
     def reason(self) -> str:
         """The refusal without the name of the index, as it stands in a results table."""
         return f"expected {self.expected}, found {self.found}"
-
-
-def _rebuild(kind: type[AlgebraError], parts: dict[str, Any]) -> AlgebraError:
-    return kind(**parts)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from stitchpipe.config.refusal import RefusalError, Section, nearest
+from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.errors import nearest
 
 Kind: TypeAlias = Literal["digits", "image_folder", "torchvision", "arrays", "entry_point", "store"]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]

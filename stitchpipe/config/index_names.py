@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import AfterValidator
 
-from stitchpipe.config.refusal import RefusalError, nearest
+from stitchpipe.config.refusal import RefusalError
+from stitchpipe.errors import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

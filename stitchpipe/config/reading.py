@@ -13,10 +13,11 @@ from stitchpipe.config.controls import Control
 from stitchpipe.config.data import Data
 from stitchpipe.config.models import Model, Training, located
 from stitchpipe.config.ood import IMAGE_ORIGINS, Detector, Ood
-from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
+from stitchpipe.config.refusal import ConfigError, RefusalError, Section
 from stitchpipe.config.stitches import Stitch
 from stitchpipe.config.store import Augment, Dump, Store
 from stitchpipe.config.sweep import Certainty, Compare, Run, Sweep
+from stitchpipe.errors import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

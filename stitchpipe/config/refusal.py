@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING
-
 from pydantic import BaseModel, ConfigDict
 
 from stitchpipe.errors import ExplainedError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class ConfigError(ExplainedError, ValueError):
@@ -29,9 +23,3 @@ class Section(BaseModel):
     """A table of a sweep file: unknown keys are refused, nothing changes after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return a question that names the known name nearest to `name`, or nothing where none is near."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"Did you mean '{close[0]}'?" if close else ""

@@ -10,9 +10,10 @@ from stitchpipe.config.data import Count, Data  # noqa: TC001  (pydantic reads i
 from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
 from stitchpipe.config.models import Model  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.ood import Ood
-from stitchpipe.config.refusal import ConfigError, RefusalError, Section, nearest
+from stitchpipe.config.refusal import ConfigError, RefusalError, Section
 from stitchpipe.config.stitches import Stitch  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.store import Dump, Store
+from stitchpipe.errors import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stitchpipe.config import ConfigError, Stitch, Sweep
-from stitchpipe.config.refusal import nearest
+from stitchpipe.errors import nearest
 from stitchpipe.graph import LayerInfo
 from stitchpipe.rows import width_of
 from stitchpipe.stitching import TrainingBudget
