@@ -11,16 +11,18 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stitchpipe.algebra.description import TRANSFORMATIONS, Index, Transformation
 from stitchpipe.algebra.errors import UnknownIndexError
 from stitchpipe.algebra.indices import INDICES
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.errors import ExplainedError
+from stitchpipe.measures import TRANSFORMATIONS, Transformation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
+
+    from stitchpipe.algebra.description import Index
 
 _LEGEND = """\
 ↑ larger is more similar, ↓ smaller is. metric: a distance, with the triangle

@@ -16,7 +16,7 @@ from stitchpipe.algebra.cca import (
     svcca,
 )
 from stitchpipe.algebra.cka import cka, cka_from_moments
-from stitchpipe.algebra.description import Index, IndexValue, Parameter
+from stitchpipe.algebra.description import Index, IndexValue
 from stitchpipe.algebra.errors import (
     AlgebraError,
     MomentsError,
@@ -67,7 +67,6 @@ __all__ = [
     "MomentsError",
     "NormProducts",
     "PairMoments",
-    "Parameter",
     "Residual",
     "RowsError",
     "Spectrum",

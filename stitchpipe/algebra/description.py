@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-Transformation: TypeAlias = Literal["translation", "scaling", "rotation", "invertible"]
-"""Of one side's rows: adding a vector; a nonzero factor; an orthogonal map; any invertible linear map."""
+if TYPE_CHECKING:
+    from stitchpipe.measures import Parameter, Transformation
 
 Summary: TypeAlias = Literal["moments", "samples", "minibatches", "logits"]
 """What an index is computed from; see `Index`."""
-
-TRANSFORMATIONS: tuple[Transformation, ...] = ("translation", "scaling", "rotation", "invertible")
-NO_INVARIANCE: frozenset[Transformation] = frozenset()
-ISOTROPIC: frozenset[Transformation] = frozenset({"translation", "scaling", "rotation"})
-LINEAR: frozenset[Transformation] = ISOTROPIC | {"invertible"}
 
 
 @dataclass(frozen=True)
@@ -24,42 +19,6 @@ class IndexValue:
     value: float
     rank: int | None = None
     condition: float | None = None
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """The one number that an index may be given, in parentheses behind its name: ``gulp(0.1)``.
-
-    Attributes
-    ----------
-    symbol, meaning
-        What it is called in the formula, and what it does.
-    value
-        Of this index; in the registry, the default.
-    largest
-        Values are above 0 and at most this; whole numbers where `whole`.
-    label
-        How it stands in a title, a format of the value.
-    """
-
-    symbol: str
-    meaning: str
-    value: float
-    largest: float
-    label: str
-    whole: bool = False
-
-    @property
-    def allowed(self) -> str:
-        """The values there may be, in words."""
-        bound = (
-            f"0 < {self.symbol} ≤ {self.largest:g}" if self.largest < float("inf") else f"{self.symbol} > 0"
-        )
-        return f"a whole number {bound}" if self.whole else bound
-
-    def allows(self, value: float) -> bool:
-        """Whether the index is defined for this value."""
-        return 0.0 < value <= self.largest and value != float("inf") and (not self.whole or value % 1 == 0)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ They compare images, one row each, and their functions take those, not a `PairMo
 
 from __future__ import annotations
 
-from stitchpipe.algebra.description import ISOTROPIC, NO_INVARIANCE, Index, Summary, Transformation
+from stitchpipe.algebra.description import Index, Summary
+from stitchpipe.measures import ISOTROPIC, NO_INVARIANCE, Transformation
 
 _IMAGES = "m ≤ 2,000 images"
 

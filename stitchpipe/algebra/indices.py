@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.cca import SVCCA_VARIANCE
-from stitchpipe.algebra.description import ISOTROPIC, LINEAR, Index, Parameter, Transformation
+from stitchpipe.algebra.description import Index
 from stitchpipe.algebra.image_indices import IMAGE_INDICES
 from stitchpipe.algebra.map_indices import MAP_INDICES
 from stitchpipe.algebra.penalty import ridge_parameter
+from stitchpipe.measures import ISOTROPIC, LINEAR, Parameter, Transformation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-from stitchpipe.algebra.description import ISOTROPIC, LINEAR, Index, Parameter, Transformation
+from stitchpipe.algebra.description import Index
 from stitchpipe.algebra.least_squares import LOW_RANK
 from stitchpipe.algebra.penalty import ridge_parameter
+from stitchpipe.measures import ISOTROPIC, LINEAR, Parameter, Transformation
 
 
 def _matching(

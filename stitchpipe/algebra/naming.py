@@ -11,7 +11,8 @@ from stitchpipe.algebra.errors import UnknownIndexError
 from stitchpipe.algebra.indices import INDICES
 
 if TYPE_CHECKING:
-    from stitchpipe.algebra.description import Index, Parameter
+    from stitchpipe.algebra.description import Index
+    from stitchpipe.measures import Parameter
 
 _NAME = re.compile(r"(\w+)(?:\(([^()]*)\))?")
 

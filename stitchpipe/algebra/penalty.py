@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.description import Parameter
 from stitchpipe.algebra.guards import directions_of
 from stitchpipe.algebra.inputs import Array, namespace
 from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps
+from stitchpipe.measures import Parameter
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.summaries import Moments, PairMoments

@@ -1,5 +1,36 @@
 """What the product reports as numbers: types only, light, and below every room that computes."""
 
+from stitchpipe.measures.measure import (
+    ISOTROPIC,
+    LINEAR,
+    NO_INVARIANCE,
+    TRANSFORMATIONS,
+    Basis,
+    IntervalRule,
+    Kind,
+    Measure,
+    Null,
+    Transformation,
+    spelt,
+)
 from stitchpipe.measures.number import EXTRAS, OK, Number, NumberError
+from stitchpipe.measures.parameter import Parameter
 
-__all__ = ["EXTRAS", "OK", "Number", "NumberError"]
+__all__ = [
+    "EXTRAS",
+    "ISOTROPIC",
+    "LINEAR",
+    "NO_INVARIANCE",
+    "OK",
+    "TRANSFORMATIONS",
+    "Basis",
+    "IntervalRule",
+    "Kind",
+    "Measure",
+    "Null",
+    "Number",
+    "NumberError",
+    "Parameter",
+    "Transformation",
+    "spelt",
+]
