@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,61 @@ def test_folders_of_hugging_face_start_at_the_sweep_file():
     assert model("hf/google/vit", "true").architecture == "hf/google/vit"
     assert model("hf/vit", '"../nets"').pretrained == "/nets"
     assert model("hf/vit", '"google/vit"').pretrained == "google/vit"
+
+
+def named(name):
+    return MINIMAL.replace('name = "tiny"', f"name = {json.dumps(name)}", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("../escape", "with '/' in it"),
+        ("/etc/passwd", "with '/' in it"),
+        ("a\\b", "in it"),
+        ("..", "'..'"),
+        (".", "'.'"),
+        (".hidden", "'.hidden'"),
+        ("tail ", "'tail '"),
+        ("a\nb", "control character"),
+        ("a\x7fb", "control character"),
+        ("a\u202eb", "control character"),
+        ("a" * 121, "121 bytes"),
+        ("ä" * 61, "122 bytes"),
+        ("", "''"),
+    ],
+)
+def test_a_name_that_is_no_folder_of_its_own_is_refused(name, found):
+    error = refused(named(name))
+    assert error.where == "sweep.toml, name"
+    assert found in error.found
+
+
+@pytest.mark.parametrize("name", ["tiny", "Übung 1", "a..b", "v1.2_x-y", "a" * 120])
+def test_a_name_that_is_one_is_taken(name):
+    assert config.parse(named(name), where="x", folder=Path()).name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[run]\nworkers = 100000", "run.workers"),
+        ("[run]\ntorch_threads = 9999", "run.torch_threads"),
+        ("[dump]\nbatch_size = 9_999_999_999", "dump.batch_size"),
+        ("[dump]\nrow_groups = 9_999_999_999", "dump.row_groups"),
+        ("[dump]\nshard_mib = 9_999_999_999", "dump.shard_mib"),
+        ("[certainty]\npermutations = 9_999_999_999", "certainty.permutations"),
+        ("[ood]\nneighbours = 9_999_999_999", "ood.neighbours"),
+    ],
+)
+def test_a_count_beyond_reason_is_refused(text, place):
+    assert refused(f"{MINIMAL}\n{text}\n").where == f"sweep.toml, {place}"
+
+
+def test_too_many_seeds_are_refused():
+    seeds = ", ".join(map(str, range(1001)))
+    stitch = f'[[stitch]]\nmethod = "tlm"\nsources = ["A/*"]\ntargets = ["A/*"]\nseeds = [{seeds}]\n'
+    assert refused(MINIMAL + stitch).where == "sweep.toml, stitch[0].seeds"
 
 
 def test_a_missing_file_is_one_message(tmp_path):

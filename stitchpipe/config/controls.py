@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stitchpipe.config.data import Count, Seed  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.config.values import Seed, Size  # noqa: TC001  (pydantic reads it)
 
 
 class Control(Section):
@@ -17,7 +17,7 @@ class Control(Section):
         description="random_codes: a random code for each class, and noise; permuted: the activations of model `of`, "
         "of other samples"
     )
-    shape: Annotated[tuple[Count, ...], Field(min_length=1, max_length=3)] = Field(
+    shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=3)] = Field(
         default=(64, 8, 8), description="random_codes: of a sample, (C, H, W), (T, D) or (D,)"
     )
     noise: float = Field(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - pydantic reads it from the annotations
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.config.values import Count, Seed, Size  # noqa: TC001  (pydantic reads them)
 from stitchpipe.errors import nearest
 
 Kind: TypeAlias = Literal["digits", "image_folder", "torchvision", "arrays", "entry_point", "store"]
-Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
-Count: TypeAlias = Annotated[int, Field(ge=1)]
 
 COMMON: Final = frozenset({"name", "kind", "limit", "size", "mean", "std", "seed"})
 """Keys that every kind takes."""
@@ -90,7 +89,7 @@ class Data(Section):
     limit: Count | None = Field(
         default=None, description="at most this many images per split, spread over the classes"
     )
-    size: Count | None = Field(default=None, description="resize to size × size pixels")
+    size: Size | None = Field(default=None, description="resize to size × size pixels")
     mean: tuple[float, ...] | None = Field(
         default=None, description="subtracted per channel after scaling to [0, 1]"
     )

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool, model_validator
 
 from stitchpipe.config.controls import Control  # noqa: TC001  (pydantic reads it)
-from stitchpipe.config.data import Count, Seed  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.config.values import BatchSize, Epochs, LearningRate, Seed  # noqa: TC001  (pydantic reads them)
 
 
 class Training(Section):
     """How a model is trained on the spot: SGD with Nesterov momentum under a one-cycle schedule."""
 
-    epochs: Count = 25
-    batch_size: Count = 64
-    learning_rate: float = Field(default=0.2, gt=0)
+    epochs: Epochs = 25
+    batch_size: BatchSize = 64
+    learning_rate: LearningRate = 0.2
     seed: Seed = 0
     min_accuracy: float = Field(
         default=0.0, ge=0, le=1, description="refuse the model below this test accuracy"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from stitchpipe.config.data import Count, Data, Seed
+from stitchpipe.config.data import Data
 from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.config.values import BatchSize, Count, Epochs, LearningRate, Seed  # noqa: TC001  (pydantic reads them)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,14 +43,16 @@ class Detector(Section):
         default="textures",
         description="what the finished detector must find foreign: the same, or a data set's test images",
     )
-    epochs: Count = Field(default=20, description="of cross-entropy on native representations")
-    finetune_epochs: Count = Field(default=10, description="of cross-entropy with the energy term")
+    epochs: Epochs = Field(default=20, description="of cross-entropy on native representations")
+    finetune_epochs: Epochs = Field(default=10, description="of cross-entropy with the energy term")
     images: Count = Field(
         default=5000, description="at most this many of the training images, and of either foreign set"
     )
-    batch_size: Count = Field(default=128, description="native images per step; twice as many foreign ones")
-    learning_rate: float = Field(default=0.1, gt=0)
-    finetune_learning_rate: float = Field(default=1e-3, gt=0)
+    batch_size: BatchSize = Field(
+        default=128, description="native images per step; twice as many foreign ones"
+    )
+    learning_rate: LearningRate = 0.1
+    finetune_learning_rate: LearningRate = 1e-3
     seed: Seed = 0
 
     @model_validator(mode="after")

@@ -6,9 +6,9 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
-from stitchpipe.config.data import Count, Seed  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.index_names import MapName  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.config.values import BatchSize, Count, LearningRate, Seed  # noqa: TC001  (pydantic reads them)
 
 Init: TypeAlias = Literal["random", "identity", "dm"]
 Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", "fula", "penultimate"]
@@ -45,11 +45,11 @@ class Stitch(Section):
     )
     autocast: Literal["none", "bfloat16"] = Field(default="none", description="tlm: mixed precision")
     compiled: bool = Field(default=False, description="tlm: let torch.compile fuse the rest of the network")
-    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, description="tlm")
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, max_length=1000, description="tlm")
     steps: Count = Field(default=300, description="tlm: optimiser steps")
-    batch_size: Count = Field(default=256, description="tlm")
-    learning_rate: float = Field(default=1e-3, gt=0, le=1e37, description="tlm: Adam")
-    weight_decay: float = Field(default=1e-5, ge=0, description="tlm: Adam")
+    batch_size: BatchSize = Field(default=256, description="tlm")
+    learning_rate: LearningRate = Field(default=1e-3, description="tlm: Adam")
+    weight_decay: float = Field(default=1e-5, ge=0, le=1e37, description="tlm: Adam")
 
     @field_validator("sources", "targets")
     @classmethod

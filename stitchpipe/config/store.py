@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from stitchpipe.config.data import Count, Seed  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.config.values import BatchSize, Count, Seed  # noqa: TC001  (pydantic reads them)
 
 
 class Augment(Section):
     """Augmented passes over the training images, for task loss matching as it is usually done."""
 
-    passes: int = Field(default=0, ge=0, description="how many; each is stored beside the plain one")
-    crop: int = Field(default=4, ge=0, description="shift by up to so many pixels, black moving in")
+    passes: int = Field(default=0, ge=0, le=1000, description="how many; each is stored beside the plain one")
+    crop: int = Field(default=4, ge=0, le=2**14, description="shift by up to so many pixels, black moving in")
     flip: bool = Field(default=True, description="mirror half of the images")
     seed: Seed = Field(default=0, description="of the shifts and flips, with the number of the pass")
 
@@ -26,8 +26,8 @@ class Dump(Section):
     dtype: Literal["float32", "float16"] = Field(
         default="float32", description="float16 refuses what it cannot hold"
     )
-    batch_size: Count = Field(default=64, description="images per forward pass; part of the identity")
-    row_groups: Annotated[int, Field(ge=2)] = Field(
+    batch_size: BatchSize = Field(default=64, description="images per forward pass; part of the identity")
+    row_groups: Annotated[int, Field(ge=2, le=10**6)] = Field(
         default=20, description="shards per layer and split, at least"
     )
     keep: bool = Field(
@@ -49,10 +49,10 @@ class Dump(Section):
     codec: Literal["lz4", "lz4-bitshuffle", "zstd", "none"] = Field(
         default="lz4", description="zstd: a fifth smaller, a third of the speed"
     )
-    chunk_kib: Count = Field(
+    chunk_kib: Annotated[int, Field(ge=1, le=2**20)] = Field(
         default=256, description="what is decoded at least for one sample, uncompressed KiB"
     )
-    shard_mib: Count = Field(
+    shard_mib: Annotated[int, Field(ge=1, le=2**20)] = Field(
         default=64, description="what a shard of the largest layer may hold, uncompressed MiB"
     )
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stitchpipe.config.data import Count, Data  # noqa: TC001  (pydantic reads it)
+from stitchpipe.config.data import Data  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
 from stitchpipe.config.models import Model  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.ood import Ood
 from stitchpipe.config.refusal import ConfigError, RefusalError, Section
 from stitchpipe.config.stitches import Stitch  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.store import Dump, Store
+from stitchpipe.config.values import Few, FolderName  # noqa: TC001  (pydantic reads them)
 from stitchpipe.errors import nearest
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Certainty(Section):
     )
     permutations: int = Field(
         default=200,
+        le=10**6,
         description="of images, for p-values and calibrated scores; 0 for none, otherwise at least 19",
     )
 
@@ -68,10 +70,8 @@ class Certainty(Section):
 class Run(Section):
     """Where the work is done. Results do not depend on it beyond the last digits of floating-point sums."""
 
-    workers: Count = Field(
-        default=2, description="Dask worker processes of the local cluster, one thread each"
-    )
-    memory_limit_bytes: Annotated[int, Field(ge=2**26)] = Field(
+    workers: Few = Field(default=2, description="Dask worker processes of the local cluster, one thread each")
+    memory_limit_bytes: Annotated[int, Field(ge=2**26, le=2**50)] = Field(
         default=2 * 2**30, description="per worker; tiles are planned to stay below it"
     )
     products: Literal["float64", "float32"] = Field(
@@ -83,17 +83,19 @@ class Run(Section):
         default="numpy",
         description="array library of these products; torch forms them on run.device, one local worker per GPU",
     )
-    stitches_at_once: Count | None = Field(
+    stitches_at_once: Few | None = Field(
         default=None,
         description="stitches that share a call of the target network; default: 1 on a CPU, on a GPU what fits",
     )
-    torch_threads: Count = Field(
+    torch_threads: Few = Field(
         default=1, description="of forward passes and training; no faster with two on two shared cores"
     )
-    writers: Count | None = Field(
+    writers: Few | None = Field(
         default=None, description="threads that compress a dump; default: 1, and 4 beside a GPU"
     )
-    queue_mib: Count = Field(default=128, description="what of a dump may wait to be written")
+    queue_mib: Annotated[int, Field(ge=1, le=2**20)] = Field(
+        default=128, description="what of a dump may wait to be written"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="for forward passes and training, and for products by torch"
     )
@@ -102,7 +104,7 @@ class Run(Section):
 class Sweep(Section):
     """A whole sweep, as declared in a file."""
 
-    name: str = Field(min_length=1)
+    name: FolderName = Field(description="of the sweep, and of its folder under runs/")
     data: Data
     models: tuple[Model, ...] = Field(min_length=1)
     dump: Dump = Dump()

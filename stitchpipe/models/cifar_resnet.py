@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MOST_BLOCKS = 1000
+"""Of a network; the deepest of the paper has 600."""
+
+
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut of option A: strided subsampling, new channels filled with zeros.
 
@@ -77,6 +81,8 @@ class CifarResNet(nn.Module):
             raise ValueError(
                 "all sizes must be positive, blocks, widths and strides of equal length, widths not decreasing"
             )
+        if sum(blocks) > MOST_BLOCKS:
+            raise ValueError(f"at most {MOST_BLOCKS} blocks in all, found {sum(blocks)}")
         self.conv1 = nn.Conv2d(in_channels, widths[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.stages = len(blocks)

@@ -152,6 +152,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(name, near):
     ("name", "options", "found"),
     [
         ("cifar_resnet", {"depth": 20}, "depth"),
+        ("cifar_resnet", {"blocks": (9000, 3, 3)}, "at most 1000 blocks"),
         ("cifar_resnet", {"blocks": (3, 3)}, "equal length"),
         ("cifar_resnet", {"strides": (1, 2)}, "equal length"),
         ("cifar_resnet", {"strides": (1, 2, 0)}, "positive"),

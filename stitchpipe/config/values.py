@@ -1,0 +1,59 @@
+"""What single values of a sweep file may be: counts within reason, seeds, and names that stay inside `runs/`."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Final, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from stitchpipe.config.refusal import RefusalError
+
+LONGEST_NAME_BYTES: Final = 120
+"""Of a sweep's name in UTF-8: what the longest names of files leave room for beside a suffix."""
+
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=10**9)]
+"""Of images, steps, rows: bounded so that a slip of the keyboard is refused and not tried."""
+Few: TypeAlias = Annotated[int, Field(ge=1, le=1024)]
+"""Of processes, threads and whatever else a machine has only so many of."""
+BatchSize: TypeAlias = Annotated[int, Field(ge=1, le=2**20)]
+Epochs: TypeAlias = Annotated[int, Field(ge=1, le=10**5)]
+Size: TypeAlias = Annotated[int, Field(ge=1, le=2**14)]
+"""Of an image along one side, or of one axis of an array."""
+LearningRate: TypeAlias = Annotated[float, Field(gt=0, le=1e37)]
+"""Within float32, in which networks compute."""
+
+
+def _folder_name(name: str) -> str:
+    """Return a sweep's name, which is the name of its folder under ``runs/``, if it can be one.
+
+    Raises
+    ------
+    RefusalError
+        It is more than one step of a path, leads elsewhere, cannot be seen, or is too long for a file system.
+    """
+    hidden = [letter for letter in name if unicodedata.category(letter) in {"Cc", "Cf", "Zl", "Zp", "Cs"}]
+    separators = [letter for letter in "/\\" if letter in name]
+    n_bytes = len(name.encode("utf-8", "surrogatepass"))
+    if separators:
+        found, remedy = (
+            f"{name!r}, with {separators[0]!r} in it",
+            "Write it without; --out puts a run elsewhere.",
+        )
+    elif hidden:
+        found, remedy = f"{name!r}, with the control character {hidden[0]!r}", "Remove the character."
+    elif name.strip(" .") != name or not name:
+        found, remedy = repr(name), "Begin and end it with another character than a dot or a space."
+    elif n_bytes > LONGEST_NAME_BYTES:
+        found, remedy = f"{n_bytes} bytes", "Shorten it."
+    else:
+        return name
+    raise RefusalError(
+        expected=f"a name for the run's folder: one step of a path, of at most {LONGEST_NAME_BYTES} bytes",
+        found=found,
+        remedy=remedy,
+    )
+
+
+FolderName: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_folder_name)]
