@@ -1,4 +1,4 @@
-"""Every key that names stored work, of declarations alone: what the activations hold is stood in for by fixed digests."""
+"""Every key that names stored work, of declarations alone: fixed digests stand in for what activations hold."""
 
 from __future__ import annotations
 

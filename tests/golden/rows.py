@@ -43,9 +43,7 @@ def settled(rows: pd.DataFrame) -> pd.DataFrame:
 
 def recorded(name: str) -> pd.DataFrame:
     """Return the rows as they were recorded."""
-    return pd.read_csv(
-        HERE / f"{name}.csv", float_precision="round_trip", keep_default_na=False, na_values=[""]
-    )
+    return pd.read_csv(HERE / f"{name}.csv", keep_default_na=False, na_values=[""])
 
 
 def write(name: str, rows: pd.DataFrame) -> None:
