@@ -44,14 +44,16 @@ def _rebuilt(kind: type[_Kind], message: str, attributes: dict[str, Any]) -> _Ki
     return error
 
 
-def nearest(name: str, known: Iterable[str], *, most: int = 1) -> str:
+def nearest(name: str, known: Iterable[str], *, most: int = 1, prefix: str = "") -> str:
     """Return a question that names the known names nearest to `name`, or nothing where none is near.
+
+    `prefix` stands before each name in the question and does not count when they are held against each other.
 
     >>> nearest("ckaa", ["cka", "cca"])
     "Did you mean 'cka'?"
     """
     close = difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
-    return f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    return f"Did you mean {' or '.join(repr(prefix + known_name) for known_name in close)}?" if close else ""
 
 
 def first_line(error: BaseException) -> str:

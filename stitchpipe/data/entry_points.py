@@ -21,18 +21,19 @@ The entry point is a callable ``(split: str, **options)``, asked for ``"train"``
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.data.images import DataError, ImageSplit
-from stitchpipe.data.map_style import map_style_samples, nearest_names
+from stitchpipe.data.map_style import map_style_samples
 from stitchpipe.data.reading import EVERYTHING, Reading, check_samples, split_as_found
 from stitchpipe.errors import named_line
+from stitchpipe.plugins import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-GROUP = "stitchpipe.datasets"
+DATA_SETS = Plugins("stitchpipe.datasets", "data.dataset", DataError)
+"""The data sets that installed packages register."""
 
 
 def load_entry_point(
@@ -62,37 +63,25 @@ def load_entry_point(
     -----
     Decodes every image once for the digest, and once more for labels that no attribute holds.
     """
-    load = _registered(dataset)
+    load = DATA_SETS.load(dataset)
     found = {}
     for split in splits:
         where = f"data set '{dataset}', split '{split}'"
         try:
             data = load(split, **(options or {}))
         except Exception as error:
-            raise _failed(where, "a data set from the entry point", error) from error
+            raise DataError(
+                where=where,
+                expected="a data set from the entry point",
+                found=named_line(error),
+                remedy="Correct data.options or the package.",
+            ) from error
         if isinstance(data, ImageSplit):
             found[split] = _taken(data, name or dataset, split, where, reading)
         else:
             samples = map_style_samples(data, split, where)
             found[split] = split_as_found(samples, dataset=name or dataset, name=split, reading=reading)
     return found
-
-
-def _registered(dataset: str) -> Callable[..., Any]:
-    known = {one.name: one for one in metadata.entry_points(group=GROUP)}
-    if dataset not in known:
-        remedy = nearest_names(dataset, list(known)) or f"There are: {', '.join(sorted(known)) or 'none'}."
-        raise DataError(
-            where="data.dataset",
-            expected=f"an entry point of the group {GROUP}",
-            found=f"'{dataset}', which no installed package registers",
-            remedy=f"{remedy} Is the package installed in this environment?",
-        )
-    try:
-        load: Callable[..., Any] = known[dataset].load()
-    except Exception as error:
-        raise _failed(f"entry point '{dataset}' ({known[dataset].value})", "an import", error) from error
-    return load
 
 
 def _taken(data: ImageSplit, dataset: str, split: str, where: str, reading: Reading) -> ImageSplit:
@@ -106,9 +95,3 @@ def _taken(data: ImageSplit, dataset: str, split: str, where: str, reading: Read
         )
     check_samples(data.sample_ids, data.labels, data.class_names, where)
     return replace(data, dataset=dataset, name=split)
-
-
-def _failed(where: str, expected: str, error: Exception) -> DataError:
-    return DataError(
-        where=where, expected=expected, found=named_line(error), remedy="Correct data.options or the package."
-    )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import numbers
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +17,6 @@ from stitchpipe.data.images import DataError
 from stitchpipe.data.pixels import Pixels, pixels_of
 from stitchpipe.data.reading import Samples, numbered_ids
 from stitchpipe.errors import named_line
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 LABEL_ATTRIBUTES = ("targets", "labels", "_labels")
 """Where data sets keep the labels of all images."""
@@ -111,12 +107,6 @@ class MapStyleSource:
                 remedy="Only data sets of single images can be read.",
             )
         return item[0], item[1]
-
-
-def nearest_names(name: str, known: Sequence[str]) -> str:
-    """Return a question with the known names nearest to `name`, or nothing."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def _labels(source: MapStyleSource, count: int) -> npt.NDArray[np.int64] | None:

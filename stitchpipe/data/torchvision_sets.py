@@ -10,9 +10,9 @@ import torchvision
 from torch.utils.data import Dataset
 
 from stitchpipe.data.images import DataError, ImageSplit
-from stitchpipe.data.map_style import map_style_samples, nearest_names
+from stitchpipe.data.map_style import map_style_samples
 from stitchpipe.data.reading import EVERYTHING, Reading, split_as_found
-from stitchpipe.errors import named_line
+from stitchpipe.errors import named_line, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ def _class(dataset: str) -> Any:
             where="data.dataset",
             expected="a class of torchvision.datasets",
             found=f"'{dataset}'",
-            remedy=nearest_names(dataset, known) or "Names are those of torchvision's documentation.",
+            remedy=nearest(dataset, known, most=3) or "Names are those of torchvision's documentation.",
         )
     return getattr(module, dataset)
 

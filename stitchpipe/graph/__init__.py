@@ -1,8 +1,8 @@
 """A network's layers, its cuts, and the part behind a cut."""
 
 from stitchpipe.graph.folding import folded
+from stitchpipe.graph.inspection import Inspection, InspectionError, inspect, layers
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, LayerInfo, select
-from stitchpipe.graph.layers import layers
 from stitchpipe.graph.split import LOGITS, Extractor, extractor, image_channels, tail
 from stitchpipe.graph.trace import TraceError, in_eval_mode
 
@@ -10,6 +10,8 @@ __all__ = [
     "LOGITS",
     "PENULTIMATE",
     "Extractor",
+    "Inspection",
+    "InspectionError",
     "LayerError",
     "LayerInfo",
     "TraceError",
@@ -17,6 +19,7 @@ __all__ = [
     "folded",
     "image_channels",
     "in_eval_mode",
+    "inspect",
     "layers",
     "select",
     "tail",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stitchpipe.errors import ExplainedError
+from stitchpipe.errors import ExplainedError, nearest
 from stitchpipe.rows import grid_of
 
 if TYPE_CHECKING:
@@ -111,8 +110,7 @@ def without_linear(network: object) -> LayerError:
 
 def suggestion(name: str, known: Sequence[str]) -> str:
     """Return the known names nearest to `name`, or the first dozen of them, as a remedy."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"Did you mean {' or '.join(close)}?" if close else f"Layers are {listed(known)}."
+    return nearest(name, known, most=3) or f"Layers are {listed(known)}."
 
 
 def listed(names: Sequence[str]) -> str:

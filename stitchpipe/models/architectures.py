@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stitchpipe.errors import first_line, named_line
+from stitchpipe.errors import first_line, named_line, nearest
 from stitchpipe.models import entry_points, hugging_face, timm_networks, torchvision_networks
 from stitchpipe.models.cifar_resnet import CifarResNet
 from stitchpipe.models.errors import ArchitectureError, WeightsError
@@ -103,17 +102,14 @@ def _untrained(architecture: str, options: Mapping[str, Any]) -> nn.Module:
         return OURS[architecture](**options)
     if architecture in torchvision_networks.names():
         return torchvision_networks.build(architecture, options)
-    if architecture in entry_points.names():
+    if architecture in entry_points.NETWORKS.names():
         return entry_points.build(architecture, options)
-    known = [*architectures(), *entry_points.names()]
-    close = difflib.get_close_matches(architecture, known, n=3, cutoff=0.5)
+    known = [*architectures(), *entry_points.NETWORKS.names()]
     raise ArchitectureError(
         where=f"architecture '{architecture}'",
         expected="cifar_resnet, a torchvision classification network, timm/NAME, hf/NAME, or an entry point",
         found="an unknown name",
-        remedy=f"Did you mean {' or '.join(map(repr, close))}?"
-        if close
-        else "Names are those of torchvision.",
+        remedy=nearest(architecture, known, most=3) or "Names are those of torchvision.",
     )
 
 
@@ -134,7 +130,7 @@ def _pretrained(architecture: str, options: Mapping[str, Any], weights: str | bo
 
 
 def _registered() -> list[str]:
-    return [name for name in entry_points.names() if name not in architectures()]
+    return [name for name in entry_points.NETWORKS.names() if name not in architectures()]
 
 
 def _refused(architecture: str, options: Mapping[str, Any], error: Exception) -> ArchitectureError:

@@ -16,23 +16,18 @@ first: an entry point called ``resnet18`` is never asked.
 from __future__ import annotations
 
 import inspect
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from stitchpipe.errors import named_line
 from stitchpipe.models.errors import ArchitectureError
+from stitchpipe.plugins import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-GROUP = "stitchpipe.models"
-
-
-def names() -> list[str]:
-    """Return the names that installed packages register."""
-    return sorted(point.name for point in metadata.entry_points(group=GROUP))
+NETWORKS = Plugins("stitchpipe.models", "architecture", ArchitectureError)
+"""The networks that installed packages register."""
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:
@@ -43,11 +38,11 @@ def build(name: str, options: Mapping[str, Any]) -> nn.Module:
     ArchitectureError
         It cannot be imported, or returns no module.
     """
-    network = _factory(name)(**options)
+    network = NETWORKS.load(name)(**options)
     if not isinstance(network, nn.Module):
         raise ArchitectureError(
             where=f"architecture '{name}'",
-            expected=f"a torch.nn.Module from the entry point of the group {GROUP}",
+            expected=f"a torch.nn.Module from the entry point of the group {NETWORKS.group}",
             found=f"a {type(network).__name__}",
             remedy="Correct the package.",
         )
@@ -57,21 +52,7 @@ def build(name: str, options: Mapping[str, Any]) -> nn.Module:
 def takes_classes(name: str) -> bool:
     """Return whether the entry point has a parameter ``num_classes``."""
     try:
-        parameters = inspect.signature(_factory(name)).parameters
+        parameters = inspect.signature(NETWORKS.load(name)).parameters
     except ValueError:  # a callable without a signature
         return False
     return "num_classes" in parameters
-
-
-def _factory(name: str) -> Callable[..., Any]:
-    point = {one.name: one for one in metadata.entry_points(group=GROUP)}[name]
-    try:
-        factory: Callable[..., Any] = point.load()
-    except Exception as error:
-        raise ArchitectureError(
-            where=f"entry point '{name}' ({point.value})",
-            expected="an import",
-            found=named_line(error),
-            remedy="Correct the package.",
-        ) from error
-    return factory

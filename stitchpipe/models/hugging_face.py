@@ -6,11 +6,11 @@ wrote, or a published network by its id, brings its own.
 
 from __future__ import annotations
 
-import difflib
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from stitchpipe.errors import nearest
 from stitchpipe.models.errors import ArchitectureError, WeightsError
 from stitchpipe.models.extras import demanded
 
@@ -98,12 +98,11 @@ def _known(config: Any, settings: Mapping[str, Any], name: str) -> Any:
     known = {*type(config)().to_dict(), "num_labels", *type(config).attribute_map}
     for key in settings:
         if key not in known:
-            close = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
             raise ArchitectureError(
                 where=f"architecture 'hf/{name}'",
                 expected=f"options that {type(config).__name__} has",
                 found=f"'{key}'",
-                remedy=f"Did you mean '{close[0]}'?" if close else "Correct the model's `options`.",
+                remedy=nearest(key, sorted(known)) or "Correct the model's `options`.",
             )
     return config
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from stitchpipe.errors import nearest
 from stitchpipe.models.errors import ArchitectureError, WeightsError
 from stitchpipe.models.extras import demanded
 
@@ -49,13 +49,11 @@ def _library(name: str) -> Any:
     demanded("timm", f"timm/{name}")
     timm = import_module("timm")
     if not timm.is_model(name):
-        close = [
-            f"'timm/{one}'" for one in difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
-        ]
         raise ArchitectureError(
             where=f"architecture 'timm/{name}'",
             expected="a network of timm",
             found="an unknown name",
-            remedy=f"Did you mean {' or '.join(close)}?" if close else "timm.list_models() has the names.",
+            remedy=nearest(name, timm.list_models(), most=3, prefix="timm/")
+            or "timm.list_models() has the names.",
         )
     return timm

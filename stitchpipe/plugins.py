@@ -1,0 +1,95 @@
+"""What installed packages add to the product: entry points, found by their group and name.
+
+A package declares, in its ``pyproject.toml``, one table for each group that it adds to::
+
+    [project.entry-points."stitchpipe.models"]
+    my_network = "my_package.networks:make"
+
+A room that lets packages add something owns one `Plugins` and says in its own documentation what an entry point of that
+group has to be. Nothing is imported before its name is asked for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from stitchpipe.errors import ExplainedError, named_line, nearest
+
+
+class PluginError(ExplainedError, ValueError):
+    """No installed package registers the name, several do, or the one that does cannot be imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """The entry points of one group.
+
+    Attributes
+    ----------
+    group
+        Of the entry points, such as ``stitchpipe.models``.
+    where
+        What a user set to the name, for the messages: ``data.dataset``, ``architecture``.
+    error
+        The class of what `load` raises, so that a room's errors stay its own.
+    """
+
+    group: str
+    where: str
+    error: type[ExplainedError] = PluginError
+
+    def names(self) -> list[str]:
+        """Return the registered names, each once, in alphabetical order."""
+        return sorted(self._by_name())
+
+    def load(self, name: str) -> Any:
+        """Import what is registered under a name and return it.
+
+        Raises
+        ------
+        error
+            No package registers the name (the nearest one is given), packages register different things under it, or
+            the import fails: package and reason stand in one line.
+        """
+        registered = self._by_name()
+        if name not in registered:
+            known = ", ".join(sorted(registered)) or "none"
+            raise self.error(
+                where=self.where,
+                expected=f"an entry point of the group {self.group}",
+                found=f"'{name}', which no installed package registers",
+                remedy=f"{nearest(name, registered, most=3) or f'There are: {known}.'} "
+                "Is the package installed in this environment?",
+            )
+        points = registered[name]
+        if len(points) > 1:
+            raise self.error(
+                where=self.where,
+                expected=f"one entry point '{name}' in the group {self.group}",
+                found=f"{len(points)}: {', '.join(map(_described, points))}",
+                remedy="Uninstall all of these packages but one, or rename an entry point.",
+            )
+        try:
+            return points[0].load()
+        except Exception as failure:
+            raise self.error(
+                where=f"entry point '{name}' ({_described(points[0])})",
+                expected="an import that works",
+                found=named_line(failure),
+                remedy="Correct or reinstall the package.",
+            ) from failure
+
+    def _by_name(self) -> dict[str, list[metadata.EntryPoint]]:
+        """Return name → what is registered under it; the same object registered twice counts once."""
+        by_value: dict[str, dict[str, metadata.EntryPoint]] = defaultdict(dict)
+        for point in metadata.entry_points(group=self.group):
+            by_value[point.name].setdefault(point.value, point)
+        return {name: list(points.values()) for name, points in by_value.items()}
+
+
+def _described(point: metadata.EntryPoint) -> str:
+    """Return the object that an entry point names, and the package that it belongs to where that is known."""
+    return point.value if point.dist is None else f"{point.value} of package {point.dist.name}"
