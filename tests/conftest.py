@@ -1,9 +1,56 @@
-"""Shared by all tests: one thread per library, because the machines that run them have two cores."""
+"""Shared by all tests: what a test process is set to before anything is imported, and what is made once for all."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.tiny_sweep import Run
+
+# One thread for each library: the machines that run the tests have two cores, and a test process on each.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_heed_ctrl_c() -> Iterator[None]:
+    """Give children the usual SIGINT, which a shell takes away from whatever it starts in the background."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def of_this_run(tmp_path_factory) -> Path:
+    """Return the folder that all processes of this run of the tests share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a lock that one process of this run has at a time; it is given back even by a process that is killed."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny(of_this_run) -> Run:
+    """Return the finished run of the tiny sweep: made by the first process that asks, read by all."""
+    from tests.tiny_sweep import Run
+
+    with alone(of_this_run / "tiny.lock"):
+        return Run.at(of_this_run / "tiny")

@@ -12,7 +12,6 @@ import stitchpipe as sp
 from stitchpipe.graph import LayerError
 from stitchpipe.models import build
 from stitchpipe.workspace import WorkspaceError
-from tests.sweep.conftest import tiny  # noqa: F401 - the fixture
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def test_mistakes_are_one_message(networks, batches):
         _ = sp.nothing_of_the_kind
 
 
-def test_a_workspace_answers(tiny):  # noqa: F811
+def test_a_workspace_answers(tiny):
     run = sp.open(tiny.folder.root)
     assert run.models() == ["A", "org/B"]
     assert [layer for layer in run.layers("A") if layer != "logits"] == ["layer1.0", "layer2.0", "layer3.0"]
@@ -72,7 +71,7 @@ def test_a_workspace_answers(tiny):  # noqa: F811
     assert run.query("SELECT count(*) AS n FROM results")["n"].item() == len(run.results())
 
 
-def test_a_workspace_says_what_is_missing(tiny, tmp_path):  # noqa: F811
+def test_a_workspace_says_what_is_missing(tiny, tmp_path):
     run = sp.open(tiny.folder.root)
     with pytest.raises(WorkspaceError, match="There is: A, org/B"):
         run.layers("C")

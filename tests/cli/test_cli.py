@@ -12,7 +12,7 @@ import stitchpipe as sp
 from stitchpipe.config import parse
 from stitchpipe.listing import details
 from stitchpipe.workspace import WorkspaceError
-from tests.sweep.conftest import TINY, tiny  # noqa: F401 - the fixture
+from tests.tiny_sweep import TINY
 
 
 def stitchpipe(*arguments, cwd=None, timeout=120):
@@ -61,7 +61,7 @@ def test_importing_the_package_is_light():
     assert done.stdout.strip() == "[]"
 
 
-def test_ls_and_show_tell_what_is_there(tiny):  # noqa: F811
+def test_ls_and_show_tell_what_is_there(tiny):
     listed = stitchpipe("ls", tiny.folder.root).stdout
     assert "layer1.0" in listed
     assert "org/B" in listed
@@ -73,7 +73,7 @@ def test_ls_and_show_tell_what_is_there(tiny):  # noqa: F811
         details(sp.open(tiny.folder.root), "rse")
 
 
-def test_query_answers(tiny):  # noqa: F811
+def test_query_answers(tiny):
     sql = "SELECT index, count(*) AS n FROM results WHERE method IS NULL GROUP BY index ORDER BY index"
     lines = stitchpipe("query", tiny.folder.root, sql).stdout.splitlines()
     assert lines[0] == "index\tn"
@@ -82,7 +82,7 @@ def test_query_answers(tiny):  # noqa: F811
     assert "colum" in refused("query", tiny.folder.root, "SELECT nothing FROM results")
 
 
-def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):  # noqa: F811
+def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):
     done = stitchpipe("plan", tiny.path, "--out", tmp_path / "run")
     assert done.returncode == 0
     assert "batch_size = 64" in done.stdout
@@ -123,7 +123,7 @@ def test_a_mistake_in_a_sweep_is_one_message(tmp_path, change, hint):
     assert not (tmp_path / "run" / "store.zarr").exists()
 
 
-def test_a_checkpoint_of_another_architecture_is_one_message(tiny, tmp_path):  # noqa: F811
+def test_a_checkpoint_of_another_architecture_is_one_message(tiny, tmp_path):
     weights = next((tiny.folder.root / "models").rglob("*.safetensors"))
     path = tmp_path / "sweep.toml"
     text = TINY.replace("train = { epochs = 2, seed = 0 }", f'weights = "{weights}"', 1)
@@ -138,7 +138,7 @@ def test_a_folder_without_a_run_is_one_message(tmp_path, command):
 
 
 @pytest.mark.slow
-def test_an_unreadable_store_is_one_message(tiny, tmp_path):  # noqa: F811
+def test_an_unreadable_store_is_one_message(tiny, tmp_path):
     folder = tiny.copy(tmp_path / "run")
     shard = next(path for path in Path(folder.store).rglob("c.0*") if "activations" in str(path))
     shard.write_bytes(shard.read_bytes()[:-7])
@@ -152,7 +152,7 @@ def test_an_unreadable_store_is_one_message(tiny, tmp_path):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_out_must_be_a_folder(tiny, tmp_path):  # noqa: F811
+def test_out_must_be_a_folder(tiny, tmp_path):
     (tmp_path / "file").touch()
     assert "folder" in refused("run", tiny.path, "--out", tmp_path / "file")
 

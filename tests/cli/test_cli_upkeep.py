@@ -14,11 +14,10 @@ from storage import WORK, open_store
 from tests.cli.test_cli import refused, stitchpipe
 from tests.storage.small_dump import dumped
 from tests.storage.small_summary import CONTENT, arrays
-from tests.sweep.conftest import tiny  # noqa: F401 - the fixture
 
 
 @pytest.fixture
-def folder(tiny, tmp_path):  # noqa: F811
+def folder(tiny, tmp_path):
     return tiny.copy(tmp_path / "run")
 
 
@@ -40,11 +39,11 @@ def damaged(folder):
     return found.address, path, before
 
 
-def test_a_dump_keeps_its_sweep(tiny):  # noqa: F811
+def test_a_dump_keeps_its_sweep(tiny):
     assert load(str(tiny.folder.declaration)) == tiny.sweep
 
 
-def test_verify_a_sound_store_says_what_it_read(tiny):  # noqa: F811
+def test_verify_a_sound_store_says_what_it_read(tiny):
     for place in (tiny.folder.root, tiny.folder.store):
         done = stitchpipe("verify", place)
         assert done.returncode == 0
@@ -74,7 +73,7 @@ def test_verify_and_repair_a_damaged_shard(folder):
 
 
 @pytest.mark.slow
-def test_repair_without_a_sweep_says_what_to_run(folder, tiny):  # noqa: F811
+def test_repair_without_a_sweep_says_what_to_run(folder, tiny):
     damaged(folder)
     folder.declaration.unlink()
     done = stitchpipe("repair", folder.root)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stitchpipe import cli
-from tests.sweep.conftest import TINY
+from tests.tiny_sweep import TINY
 
 SWEEP = tomllib.loads(TINY)
 LETTERS = "abcdefghijklmnopqrstuvwxyz_"

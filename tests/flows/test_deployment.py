@@ -8,7 +8,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import CronSchedule
 
 from flows.loopback import Check
-from tests.sweep.conftest import TINY
+from tests.tiny_sweep import TINY
 
 
 def test_the_pinned_server_schedules_runs(stage):

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 import stitchpipe as sp
 from stitchpipe import sweep as steps
-from tests.sweep.conftest import run_steps
+from tests.tiny_sweep import run_steps
 
 HERE = Path(__file__).parent
 SWEEPS = ("kept", "unkept", "ingested", "tokens")

@@ -19,7 +19,7 @@ from stitchpipe.sweep.jobs import LayerName
 from stitchpipe.sweep.planning import describe, forecast
 from stitchpipe.sweep.unkept import contents
 from storage import open_store
-from tests.sweep.conftest import TINY
+from tests.tiny_sweep import TINY
 
 COMPARED = TINY[: TINY.index("[[stitch]]")].replace(', "agreement"', "")  # of stored logits
 UNKEPT = COMPARED.replace("[dump]", "[dump]\nkeep = false")

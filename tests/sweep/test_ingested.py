@@ -12,7 +12,7 @@ from stitchpipe.graph import LayerInfo
 from stitchpipe.sweep.jobs import jobs
 from stitchpipe.sweep.planning import describe, forecast
 from tests import oracles
-from tests.sweep.conftest import TINY
+from tests.tiny_sweep import TINY
 
 N = {"train": 60, "test": 41}
 ALONE = """

@@ -13,7 +13,7 @@ from stitchpipe.config import ConfigError, Sweep, parse
 from stitchpipe.ood import Scores
 from stitchpipe.rows import to_rows
 from tests import oracles
-from tests.sweep.conftest import TINY
+from tests.tiny_sweep import TINY
 
 LAYERS = ["layer1.0", "layer2.0", "layer3.0"]
 

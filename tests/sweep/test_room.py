@@ -15,7 +15,7 @@ from stitchpipe.sweep.planning import forecast
 from stitchpipe.sweep.room import activation_bytes, demand_room, max_rows, peak_bytes, settings
 from storage import Address, open_store
 from tests.storage.object_server import BUCKET, aws, new_objects, object_server  # noqa: F401  (fixtures)
-from tests.sweep.conftest import TINY
+from tests.tiny_sweep import TINY
 
 COMPARE_ONLY = TINY[: TINY.index("[[stitch]]")]
 POOLED_ONLY = TINY[: TINY.index("[[compare]]")] + COMPARE_ONLY[COMPARE_ONLY.rindex("[[compare]]") :]

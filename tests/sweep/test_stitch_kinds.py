@@ -14,7 +14,7 @@ from stitchpipe import sweep as steps
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.sweep.passes import images_of
 from storage import open_store
-from tests.sweep.conftest import run_steps
+from tests.tiny_sweep import run_steps
 
 TEXT = """
 name = "kinds"

@@ -15,7 +15,7 @@ from stitchpipe.algebra import direct_matching
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.rows import to_rows
 from storage import open_store
-from tests.sweep.conftest import run_steps
+from tests.tiny_sweep import run_steps
 
 pytest.importorskip("timm")
 

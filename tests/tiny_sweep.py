@@ -1,12 +1,13 @@
-"""One tiny sweep, run once: every step for real on digits, networks small enough to train in seconds."""
+"""The tiny sweep: every step for real on digits, with networks that are small enough to train in seconds.
+
+The fixture `tiny` of ``tests/conftest.py`` runs it once for all tests that only read it.
+"""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import pytest
 
 from stitchpipe import sweep as steps
 
@@ -66,6 +67,17 @@ class Run:
     folder: steps.Folder
     path: Path
 
+    @classmethod
+    def at(cls, root: Path) -> Run:
+        """Return the run that lies in a folder; make it where there is none."""
+        path, finished = root / "tiny.toml", root / "finished"
+        if not finished.exists():
+            root.mkdir(exist_ok=True)
+            path.write_text(TINY, "utf-8")
+            run_steps(steps.load(path), steps.Folder(root / "run"))
+            finished.touch()
+        return cls(steps.load(path), steps.Folder(root / "run"), path)
+
     def copy(self, to: Path) -> steps.Folder:
         """Return a copy of the run's folder, for tests that damage it."""
         shutil.copytree(self.folder.root, to)
@@ -73,7 +85,7 @@ class Run:
 
 
 def run_steps(sweep: Sweep, folder: steps.Folder) -> None:
-    units = steps.units(sweep, folder)
+    units = steps.units(sweep)
     for model in units.models:
         steps.train(sweep, folder, model)
     for model, split in units.dumps:
@@ -83,14 +95,3 @@ def run_steps(sweep: Sweep, folder: steps.Folder) -> None:
     for model, layer in units.targets:
         steps.stitch(sweep, folder, model, layer)
     steps.report(sweep, folder)
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Run:
-    root = tmp_path_factory.mktemp("tiny")
-    path = root / "tiny.toml"
-    path.write_text(TINY)
-    sweep = steps.load(path)
-    folder = steps.Folder(root / "run")
-    run_steps(sweep, folder)
-    return Run(sweep, folder, path)
