@@ -198,7 +198,7 @@ def query(
     folder: RunFolder, sql: Annotated[str, Parameter(help='One SELECT over the table "results".')], /
 ) -> None:
     """Answer one SQL query over the results, read-only: stitchpipe query runs/quickstart "SELECT …"."""
-    from stitchpipe.catalogue import Catalogue
+    from stitchpipe.results import Catalogue
 
     _print_frame(Catalogue(folder / "results").query(sql))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stitchpipe.catalogue import Catalogue
 from stitchpipe.errors import ExplainedError
 from stitchpipe.location import store_location
+from stitchpipe.results import Catalogue
 from storage import Address, Store, open_store
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Workspace:
         return self._catalogue.read()
 
     def query(self, sql: str) -> pd.DataFrame:
-        """Answer one SELECT over the table ``results``; `stitchpipe.catalogue.QueryError` otherwise."""
+        """Answer one SELECT over the table ``results``; `stitchpipe.results.QueryError` otherwise."""
         return self._catalogue.query(sql)
 
     @property

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from stitchpipe.catalogue import SCHEMA, Result
+from stitchpipe.results import SCHEMA, Result
 
 LAYERS = tuple(f"layer{stage}.{block}" for stage in (1, 2, 3) for block in (0, 1, 2))
 WIDTHS = {"A": (16, 32, 64), "B": (16, 32, 64), "C": (8, 16, 32)}
@@ -135,13 +135,13 @@ def stitch(pair, method, accuracy, distance, frechet, **budget):
         "ood_energy": distance * 0.7,
     }
     for index, value in held.items():
-        reason = f"auroc={0.5 + value / 2:.3f}" if index in {"ood_mahalanobis", "ood_knn"} else None
+        auroc = 0.5 + value / 2 if index in {"ood_mahalanobis", "ood_knn"} else None
         yield record(
             "positions",
             pair,
             index=index,
             value=value,
-            reason=reason,
+            auroc=auroc,
             method=method,
             fit_split="train",
             **budget,

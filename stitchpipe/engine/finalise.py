@@ -18,8 +18,8 @@ from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs
 from stitchpipe.engine.shapes import STORAGE_EPS
 from stitchpipe.engine.tiles import native_grid
-from stitchpipe.mapfile import write_map
-from stitchpipe.result import Result
+from stitchpipe.measures import Number
+from stitchpipe.results import Result, Side, Subject, write_map
 from stitchpipe.rows import View, grid_label, width_of
 
 if TYPE_CHECKING:
@@ -225,30 +225,28 @@ def _result(
     place: tuple[View, str],
     interval: Interval | None,
 ) -> Result:
-    (source, target), name = named
-    x, y, split = plan.layers[source], plan.layers[target], plan.splits[-1]
-    defined = value if isinstance(value, IndexValue) else None
-    return Result(
-        index=name,
-        value=defined.value if defined else None,
-        status="ok" if isinstance(value, IndexValue) else value.status,
-        reason=None if isinstance(value, IndexValue) else value.reason,
-        view=place[0],
-        grid=place[1],
-        source_model=x.model,
-        source_layer=x.layer,
-        target_model=y.model,
-        target_layer=y.layer,
+    pair, name = named
+    view, grid = place
+    source, target = (
+        Side(layer.model, layer.layer, width_of(layer.shape, view), request.digests[index])
+        for index, layer in ((index, plan.layers[index]) for index in pair)
+    )
+    split = plan.splits[-1]
+    subject = Subject(
+        source=source,
+        target=target,
+        view=view,
+        grid=grid,
         fit_split=plan.splits[0].name if index_named(name).held_out else None,
         split=split.name,
         n_samples=split.n_samples,
         n_rows=0 if analysis is None else analysis.pair.n,
-        p=width_of(x.shape, place[0]),
-        q=width_of(y.shape, place[0]),
-        rank=defined.rank if defined else None,
-        condition=defined.condition if defined else None,
-        low=float(interval.low) if interval else None,
-        high=float(interval.high) if interval else None,
-        source_digest=request.digests[source],
-        target_digest=request.digests[target],
     )
+    return Result.of(name, _number(value, interval), subject)
+
+
+def _number(value: IndexValue | UndefinedIndexError, interval: Interval | None) -> Number:
+    if isinstance(value, UndefinedIndexError):
+        return Number.missing(value.status, value.reason)
+    number = Number(value.value).beside(rank=value.rank, condition=value.condition)
+    return number if interval is None else number.beside(low=float(interval.low), high=float(interval.high))

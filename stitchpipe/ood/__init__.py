@@ -1,7 +1,7 @@
 """How far stitched representations are from the target layer's own."""
 
 from stitchpipe.ood.energy import energy, energy_statistic
-from stitchpipe.ood.energy_detector import EnergyDetector, aupr, energies, fpr95, is_warned
+from stitchpipe.ood.energy_detector import EnergyDetector, aupr, energies, fpr95
 from stitchpipe.ood.energy_training import (
     DetectorBudget,
     Training,
@@ -17,7 +17,7 @@ from stitchpipe.ood.generated import GeneratedImages
 from stitchpipe.ood.observation import Observation, Observer, observe
 from stitchpipe.ood.positions import PositionSampling
 from stitchpipe.ood.reference import TargetReference
-from stitchpipe.ood.scores import Scores, Statistic
+from stitchpipe.ood.scores import Scores
 
 __all__ = [
     "DetectorBudget",
@@ -33,7 +33,6 @@ __all__ = [
     "OodError",
     "PositionSampling",
     "Scores",
-    "Statistic",
     "TargetReference",
     "Training",
     "aupr",
@@ -45,7 +44,6 @@ __all__ = [
     "features_of",
     "fpr95",
     "frechet_distance",
-    "is_warned",
     "observe",
     "train_detector",
 ]

@@ -13,11 +13,12 @@ from stitchpipe.ood.detectors import (
     Standardiser,
     two_sided,
 )
-from stitchpipe.ood.scores import CONSTANT, NO_RESIDUAL, TOO_FEW, Statistic
+from stitchpipe.ood.scores import CONSTANT, NO_RESIDUAL, TOO_FEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stitchpipe.measures import Number
     from stitchpipe.rows import Float64
 
 DETECTORS = ("mahalanobis", "knn", "vim")
@@ -58,7 +59,7 @@ class Detection:
             distances["vim"] = ResidualNorm(known)
         self._fitted = {name: (one, self._of_images(one, test)) for name, one in distances.items()}
 
-    def statistics(self, stitched: Float64) -> dict[str, Statistic]:
+    def statistics(self, stitched: Float64) -> dict[str, Number]:
         """Return |2·AUROC − 1| by detector of stitched ``[images, rows, q]`` against the native test images."""
         if self._unfit is not None:
             return dict.fromkeys(DETECTORS, self._unfit)

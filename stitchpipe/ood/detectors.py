@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from stitchpipe.ood.scores import Statistic
+from stitchpipe.measures import Number
 
 if TYPE_CHECKING:
     from stitchpipe.ood.features import Features
@@ -142,7 +142,7 @@ def auroc(native: Float64, foreign: Float64) -> float:
     return float(roc_auc_score(truth, np.concatenate([native, foreign])))
 
 
-def two_sided(native: Float64, foreign: Float64) -> Statistic:
-    """Return |2·AUROC − 1| of two samples of distances, with the AUROC in its note."""
+def two_sided(native: Float64, foreign: Float64) -> Number:
+    """Return |2·AUROC − 1| of two samples of distances, with the AUROC beside it."""
     area = auroc(native, foreign)
-    return Statistic(abs(2.0 * area - 1.0), note=f"auroc={area:.6f}")
+    return Number(abs(2.0 * area - 1.0)).beside(auroc=area)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
+from stitchpipe.measures import Number
 from stitchpipe.ood.detectors import two_sided
 from stitchpipe.ood.errors import OodError
-from stitchpipe.ood.scores import Statistic
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,7 +22,7 @@ def energy(logits: npt.NDArray[np.floating]) -> Float64:
     return np.asarray(-logsumexp(np.asarray(logits, dtype=np.float64), axis=1), dtype=np.float64)
 
 
-def energy_statistic(native: npt.NDArray[np.floating], stitched: npt.NDArray[np.floating]) -> Statistic:
+def energy_statistic(native: npt.NDArray[np.floating], stitched: npt.NDArray[np.floating]) -> Number:
     """Return |2·AUROC − 1| of the energies of stitched against native logits of the same test images.
 
     Both are logits of the target network; its energies are all that is looked at, so that this needs neither its
@@ -53,8 +53,8 @@ def energy_statistic(native: npt.NDArray[np.floating], stitched: npt.NDArray[np.
             remedy="Dump the target network anew.",
         )
     if known.min() == known.max():
-        return Statistic(None, "constant", "the energy of the target network's own logits does not vary")
+        return Number.missing("constant", "the energy of the target network's own logits does not vary")
     foreign = energy(stitched)
     if not np.isfinite(foreign).all():
-        return Statistic(None, "non_finite", "the energy of some stitched logits is not finite")
+        return Number.missing("non_finite", "the energy of some stitched logits is not finite")
     return two_sided(known, foreign)

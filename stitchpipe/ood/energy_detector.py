@@ -13,11 +13,11 @@ from safetensors.torch import save
 from sklearn.metrics import average_precision_score, roc_curve
 
 from stitchpipe.errors import named_line
+from stitchpipe.measures import Number
 from stitchpipe.ood.detectors import auroc
 from stitchpipe.ood.energy_network import RepresentationClassifier
 from stitchpipe.ood.energy_training import Training
 from stitchpipe.ood.errors import DetectorFileError, OodError
-from stitchpipe.ood.scores import Statistic
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ BELOW_HALF = 0.1
 """How far below ½ an AUROC lies, at least, that is called one-sided wrong."""
 CERTAIN = 3.0
 """And how many of its standard errors under the null."""
-ONE_SIDED = "one-sided wrong"
-"""In the note of such a detector; what reads results looks for it."""
+FAILED = f"the sanity check failed: below {SANITY_PASS}"
+WRONG = "one-sided wrong: the sanity check passed, yet stitched rows look more native than native ones"
+"""What a reader is told beside the number; programs look at `warned`."""
 NOTES = "detector"
 """The one key of a file's metadata: several are written in no fixed order, and equal detectors are equal files."""
 NAMES = ("ood_detector", "ood_detector_aupr", "ood_detector_fpr95", "ood_detector_sanity")
@@ -62,35 +63,31 @@ class EnergyDetector:
     sanity_auroc: float
     training: Training
 
-    def statistics(self, stitched: Float64) -> dict[str, Statistic]:
+    def statistics(self, stitched: Float64) -> dict[str, Number]:
         """Return what the detector says of the energies ``[n]`` of a stitched representation.
 
         Notes
         -----
-        ``ood_detector`` is |2·AUROC − 1|; its note has the AUROC (above ½ where stitched rows have more energy than
-        native ones) and the sanity check's, and says so where the check passes while the AUROC is well below ½: the
+        ``ood_detector`` is |2·AUROC − 1|. Beside it stand the AUROC (above ½ where stitched rows have more energy than
+        native ones) and ``warned``, which is 1 where the sanity check passes while the AUROC is well below ½: the
         detector works, yet takes stitched rows for more native than native ones. ``aupr`` and ``fpr95`` look at one
         side only, with native rows as the positives: .5 and .95 where nothing is told, 1 and 0 where all is, and
         worse than nothing where the detector is one-sided wrong. Never NaN: ``non_finite``.
         """
         if not np.isfinite(stitched).all():
             reason = "the detector's energy of some stitched representations is not finite"
-            return dict.fromkeys(NAMES[:-1], Statistic(None, "non_finite", reason)) | {
-                NAMES[-1]: Statistic(self.sanity_auroc)
+            return dict.fromkeys(NAMES[:-1], Number.missing("non_finite", reason)) | {
+                NAMES[-1]: Number(self.sanity_auroc)
             }
         area = auroc(self.native, stitched)
-        notes = [f"auroc={area:.6f}", f"sanity_auroc={self.sanity_auroc:.6f}"]
-        if self.sanity_auroc < SANITY_PASS:
-            notes.append(f"the sanity check failed: below {SANITY_PASS}")
-        elif one_sided_wrong(area, len(self.native), len(stitched)):
-            notes.append(
-                f"{ONE_SIDED}: the sanity check passed, yet stitched rows look more native than native ones"
-            )
+        is_failed = self.sanity_auroc < SANITY_PASS
+        is_warned = not is_failed and one_sided_wrong(area, len(self.native), len(stitched))
+        remark = FAILED if is_failed else WRONG if is_warned else None
         found = (
-            Statistic(abs(2.0 * area - 1.0), note="; ".join(notes)),
-            Statistic(aupr(self.native, stitched)),
-            Statistic(fpr95(self.native, stitched)),
-            Statistic(self.sanity_auroc),
+            Number(abs(2.0 * area - 1.0), reason=remark).beside(auroc=area, warned=int(is_warned)),
+            Number(aupr(self.native, stitched)),
+            Number(fpr95(self.native, stitched)),
+            Number(self.sanity_auroc),
         )
         return dict(zip(NAMES, found, strict=True))
 
@@ -173,8 +170,3 @@ def one_sided_wrong(area: float, native: int, foreign: int) -> bool:
     """
     error = float(np.sqrt((native + foreign + 1) / (12.0 * native * foreign)))
     return area < 0.5 - max(BELOW_HALF, CERTAIN * error)
-
-
-def is_warned(note: str | None) -> bool:
-    """Return whether a note of ``ood_detector`` says that the detector is one-sided wrong."""
-    return note is not None and ONE_SIDED in note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stitchpipe.errors import ExplainedError
+from stitchpipe.measures import Number
 
 
 class OodError(ExplainedError, ValueError):
@@ -11,6 +12,11 @@ class OodError(ExplainedError, ValueError):
 
 class DetectorDivergedError(OodError):
     """The training of a detector left the finite numbers."""
+
+    @property
+    def number(self) -> Number:
+        """What stands in the place of its scores."""
+        return Number.missing("diverged", f"{self.found} at {self.where}")
 
 
 class DetectorFileError(OodError):

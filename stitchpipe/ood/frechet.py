@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stitchpipe.measures import Number
 from stitchpipe.ood.detectors import EPS
-from stitchpipe.ood.scores import CONSTANT, TOO_FEW, Statistic
+from stitchpipe.ood.scores import CONSTANT, TOO_FEW
 
 if TYPE_CHECKING:
     from stitchpipe.rows import Float64
@@ -68,7 +69,7 @@ class FrechetRatio:
         if seen is not None and self._varies:
             self._floor = frechet_distance(seen, self._native) / self._native.trace
 
-    def __call__(self, stitched: Float64) -> Statistic:
+    def __call__(self, stitched: Float64) -> Number:
         """Return the ratio for ``[images, rows, d]``, or why there is none; O(N·d² + min(N, d)³) for N rows in all."""
         foreign = _fitted(stitched)
         if self._native is None or foreign is None:
@@ -76,7 +77,7 @@ class FrechetRatio:
         if not self._varies:
             return CONSTANT
         ratio = frechet_distance(self._native, foreign) / self._native.trace
-        return Statistic(ratio, note=f"floor={self._floor:.6f}")
+        return Number(ratio).beside(floor=self._floor)
 
 
 def _fitted(images: Float64) -> Gaussian | None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from stitchpipe.measures import Number
 from stitchpipe.ood.detection import DETECTORS, Detection
 from stitchpipe.ood.errors import OodError
 from stitchpipe.ood.frechet import FrechetRatio
 from stitchpipe.ood.observation import Observation, Observer, observe
 from stitchpipe.ood.positions import PositionSampling
-from stitchpipe.ood.scores import NO_POSITIONS, NON_FINITE, Scores, Statistic
+from stitchpipe.ood.scores import NO_POSITIONS, NON_FINITE, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -108,7 +109,7 @@ class TargetReference:
 
         Notes
         -----
-        Never NaN: a statistic without a value has the status ``constant`` (the target layer does not vary),
+        Never NaN: a score without a value has the status ``constant`` (the target layer does not vary),
         ``too_few_rows``, ``non_finite`` or ``not_applicable`` (negative mass of a layer that goes below zero,
         positions of vectors, the residual of a single feature).
         """
@@ -129,18 +130,18 @@ class TargetReference:
             **{f"{name}_positional": one for name, one in self._positional(found).items()},
         )
 
-    def _positional(self, found: Observation) -> dict[str, Statistic]:
+    def _positional(self, found: Observation) -> dict[str, Number]:
         if self._single is None or found.positions is None:
             return dict.fromkeys(POSITIONAL, NO_POSITIONS)
         detection, frechet = self._single
         return {**detection.statistics(found.positions), "frechet": frechet(found.positions)}
 
-    def _negative_mass(self, found: Observation) -> Statistic:
+    def _negative_mass(self, found: Observation) -> Number:
         if not self._never_negative:
-            return Statistic(None, "not_applicable", "the target layer's own values are not all ≥ 0")
+            return Number.missing("not_applicable", "the target layer's own values are not all ≥ 0")
         if self._absolute == 0.0:
-            return Statistic(None, "constant", "the target layer's own values are all 0")
-        return Statistic(found.features.negative_mass)
+            return Number.missing("constant", "the target layer's own values are all 0")
+        return Number(found.features.negative_mass)
 
 
 def _check_native(train: Observation, test: Observation, neighbours: int) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import colormaps
 
 from stitchpipe.report.matrices import Layer, View, boundaries
-from stitchpipe.studies.measures import MEASURES, TITLES
+from stitchpipe.studies.measures import BESIDE, MEASURES, TITLES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -118,14 +118,24 @@ def _stitches(stitched: pd.DataFrame, layer_order: LayerOrder) -> dict[str, Any]
         record |= {name: row[name] for name in ("method", "kind")}
         record |= {name: row[name] if isinstance(row[name], str) else None for name in ("init", "objective")}
         record |= {name: number(row[name]) for name in ("seed", "steps", "final_loss", *MEASURES)}
-        notes = {name: row[f"{name}_note"] for name in MEASURES if isinstance(row[f"{name}_note"], str)}
-        records.append({**record, "notes": notes})
+        notes = {name: _note(row, name) for name in MEASURES}
+        records.append({**record, "notes": {name: note for name, note in notes.items() if note}})
     return {
         "sources": _axis(sources),
         "targets": _axis(targets),
         "measures": list(TITLES.items()),
         "records": records,
     }
+
+
+def _note(row: Mapping[Hashable, Any], measure: str) -> str:
+    """Return what is shown beside a number: what stands beside it in the results, and its remark."""
+    beside = {
+        title: number(row.get(f"{measure}_{extra}")) for extra, title in BESIDE.items() if extra != "warned"
+    }
+    parts = [f"{title} {value}" for title, value in beside.items() if value is not None]
+    remark = row[f"{measure}_note"]
+    return "; ".join([*parts, remark] if isinstance(remark, str) else parts)
 
 
 def _layers(stitched: pd.DataFrame, side: str, layer_order: LayerOrder) -> list[Layer]:

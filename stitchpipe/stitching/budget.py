@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal, TypeAlias, get_args
 
-from stitchpipe.stitching.errors import StitchError
+from stitchpipe.measures import Number
+from stitchpipe.stitching.errors import DivergedError, StitchError
 
 Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", "fula", "penultimate"]
 Autocast: TypeAlias = Literal["none", "bfloat16"]
@@ -74,12 +75,26 @@ class TrainingBudget:
 
 @dataclass(frozen=True, slots=True)
 class TrainingCurve:
-    """The loss of every step, before the step was made; at least one, all finite."""
+    """How a training went.
+
+    Attributes
+    ----------
+    losses
+        Of every step, before the step was made; all finite, and at least one unless it diverged.
+    divergence
+        What ended the training before its budget was spent; None where nothing did.
+
+    Raises
+    ------
+    StitchError
+        Losses that cannot be.
+    """
 
     losses: tuple[float, ...]
+    divergence: DivergedError | None = None
 
     def __post_init__(self) -> None:
-        if not self.losses or not all(map(isfinite, self.losses)):
+        if not (self.losses or self.divergence) or not all(map(isfinite, self.losses)):
             raise _out_of_range("losses", "at least one, all finite", self.losses)
 
     @property
@@ -88,10 +103,12 @@ class TrainingCurve:
         return len(self.losses)
 
     @property
-    def final_loss(self) -> float:
+    def final_loss(self) -> Number:
         """Return the mean loss of the last tenth of the steps, of at least one: a single batch is noisy."""
+        if self.divergence is not None:
+            return self.divergence.number
         last = self.losses[-max(1, len(self.losses) // 10) :]
-        return sum(last) / len(last)
+        return Number(sum(last) / len(last))
 
 
 def _out_of_range(name: str, expected: str, found: object) -> StitchError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stitchpipe.errors import ExplainedError
+from stitchpipe.measures import Number
 
 
 class StitchError(ExplainedError, ValueError):
@@ -11,3 +12,8 @@ class StitchError(ExplainedError, ValueError):
 
 class DivergedError(StitchError):
     """A training or a stitched network left the finite numbers: there is no accuracy to report."""
+
+    @property
+    def number(self) -> Number:
+        """What stands in the place of every number of such a stitch."""
+        return Number.missing("diverged", f"{self.found} at {self.where}")

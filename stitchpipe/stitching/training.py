@@ -15,12 +15,12 @@ import torch
 from stitchpipe.capture.precision import precision
 from stitchpipe.stitching.batches import AHEAD_BYTES
 from stitchpipe.stitching.checkpoint import Checkpoint
-from stitchpipe.stitching.errors import DivergedError, StitchError
+from stitchpipe.stitching.errors import StitchError
 from stitchpipe.stitching.labels import check_classes, check_labels
 from stitchpipe.stitching.objectives import LEARN_FROM_LOGITS, NEEDS_VALUES, Target, losses
 from stitchpipe.stitching.room import stitches_at_once
 from stitchpipe.stitching.shelf import Shelf
-from stitchpipe.stitching.under_way import Counter, Outcome, Run, Training
+from stitchpipe.stitching.under_way import Counter, Run, Training
 from storage import check_pairing
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def train(
     at_once: int | None = None,
     shelf: Shelf | None = None,
     on_step: Callable[[int], None] | None = None,
-) -> list[Outcome]:
-    """Train stitching layers into one target; return for each its curve, or why it has none.
+) -> list[TrainingCurve]:
+    """Train stitching layers into one target; return how each went.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def train(
 
     Returns
     -------
-    list of TrainingCurve or DivergedError
+    list of TrainingCurve
         On a CPU bitwise the same for a seed and a number of torch threads, from memory or from the store, without
         interruption or resumed: no global generator or setting is used or changed. `at_once` changes last digits.
 
@@ -89,7 +89,7 @@ def train(
         _check(one, target)
     shelf = Shelf() if shelf is None else shelf
     told = Counter(on_step)
-    found: dict[int, Outcome] = {}
+    found: dict[int, TrainingCurve] = {}
     for group in groups(trainings, at_once or stitches_at_once(trainings, target, device)):
         with ExitStack() as opened:
             if device.type == "cuda":
@@ -102,7 +102,7 @@ def train(
                 for place in group
             ]
             _together(runs, target, device)
-        found |= {place: run.outcome() for place, run in zip(group, runs, strict=True)}
+        found |= {place: run.curve() for place, run in zip(group, runs, strict=True)}
     return [found[place] for place in range(len(trainings))]
 
 
@@ -125,12 +125,12 @@ def train_task_loss(
     StitchError
         As `train`.
     """
-    outcome = train(
+    (curve,) = train(
         [Training(layer, [source], budget)], Target(tail, labels), device=device, on_step=on_step
-    )[0]
-    if isinstance(outcome, DivergedError):
-        raise outcome
-    return outcome
+    )
+    if curve.divergence is not None:
+        raise curve.divergence
+    return curve
 
 
 def _frozen(target: Target, device: torch.device) -> Target:

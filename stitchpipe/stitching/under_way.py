@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from stitchpipe.stitching.layer import StitchingLayer
     from stitchpipe.stitching.shelf import Grids, Shelf
     from storage import Representation
-
-Outcome: TypeAlias = "TrainingCurve | DivergedError"
 
 CHECKPOINT_S = 60.0
 """Seconds of training between two states on disk."""
@@ -200,11 +198,11 @@ class Run:
             self.save()
         self._told.add(1)
 
-    def outcome(self) -> Outcome:
-        """Return the curve, or why there is none."""
+    def curve(self) -> TrainingCurve:
+        """Return how it went."""
         if self._diverged is None and not all(one.isfinite().all() for one in self.layer.parameters()):
             self._diverged = self._divergence("weights that are not finite")
-        return self._diverged or TrainingCurve(tuple(self._losses))
+        return TrainingCurve(tuple(self._losses), self._diverged)
 
     def close(self) -> None:
         """End the thread that reads."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from stitchpipe.studies.finding import SOURCE, Finding, Outcome, fraction
-from stitchpipe.studies.measures import ONE_SIDED, RELATIVE
 from stitchpipe.studies.measures import OOD as TITLES
+from stitchpipe.studies.measures import RELATIVE
 from stitchpipe.studies.stitches import PAIR
 
 KINDS = ("self", "corresponding", "late → early", "other")
@@ -49,12 +49,14 @@ def out_of_distribution(stitched: pd.DataFrame) -> Finding | None:
 
 def _warning(stitched: pd.DataFrame) -> str:
     """Return a sentence on detectors that pass their sanity check and are wrong all the same, where there are any."""
-    warned = int(stitched["ood_detector_note"].str.contains(ONE_SIDED, na=False, regex=False).sum())
-    known = int(stitched["ood_detector"].notna().sum())
-    if not warned:
+    if "ood_detector_warned" not in stitched:
         return ""
+    known = stitched["ood_detector_warned"].dropna()
+    if not known.any():
+        return ""
+    share = fraction(int(known.sum()), len(known))
     return (
-        f" Warning: in {fraction(warned, known)} the trained detector passed its sanity check and yet takes stitched "
+        f" Warning: in {share} the trained detector passed its sanity check and yet takes stitched "
         "representations for more native than native ones; one-sided, it would call them in-distribution."
     )
 

@@ -39,5 +39,5 @@ TITLES = {**FIDELITY, **OOD, **OF_THE_DETECTOR}
 
 MEASURES = tuple(TITLES)
 
-ONE_SIDED = "one-sided wrong"
-"""In the note of ``ood_detector``: its sanity check passed, yet stitched rows look more native than native ones."""
+BESIDE = {"auroc": "AUROC", "floor": "floor", "warned": "warned"}
+"""What may stand beside a stitch's number, by column, with its title."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from stitchpipe.studies.finding import StudyError
-from stitchpipe.studies.measures import MEASURES
+from stitchpipe.studies.measures import BESIDE, MEASURES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,8 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
     -------
     DataFrame
         `STITCH`, ``final_loss``, ``n_samples``; the measures (NaN where there is no number) and beside each
-        its remark in ``<measure>_note``; ``source_depth``, ``target_depth`` (0, 1, …); ``lateness``, the
+        its remark in ``<measure>_note``, and where any stitch has them ``<measure>_auroc``, ``_floor`` and
+        ``_warned``; ``source_depth``, ``target_depth`` (0, 1, …); ``lateness``, the
         difference in relative depth, positive where the source is later; ``kind``: ``self``,
         ``corresponding`` (same layer of another model with the same layers), ``late → early`` or ``other``.
         In the order in which stitches first occur.
@@ -66,6 +67,9 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
         wide[measure] = one["value"].astype(float)
         why = one["reason"].where(one["status"] == "ok", one["status"] + ": " + one["reason"].fillna(""))
         wide[f"{measure}_note"] = why.astype(object)
+        for extra in BESIDE:
+            if one[extra].notna().any():
+                wide[f"{measure}_{extra}"] = one[extra].astype(float)
     wide["source_depth"] = _depths(wide, "source", layer_order)
     wide["target_depth"] = _depths(wide, "target", layer_order)
     wide["lateness"] = _relative(wide, "source", layer_order) - _relative(wide, "target", layer_order)

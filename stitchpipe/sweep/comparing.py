@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.catalogue import COMPARED
 from stitchpipe.config import ConfigError, Sweep
+from stitchpipe.results import COMPARED
 from stitchpipe.sweep.direct import Networks
 from stitchpipe.sweep.ends import STITCH_VIEW, Ends, map_key, open_ends, pair_keys
 from stitchpipe.sweep.engine_run import EngineRun, carry_out
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stitchpipe.config import Compare
-    from stitchpipe.result import Result
+    from stitchpipe.results import Result
     from stitchpipe.sweep.engine_tasks import Pair
     from stitchpipe.sweep.folder import Folder
 

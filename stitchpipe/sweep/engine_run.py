@@ -15,7 +15,8 @@ from stitchpipe.engine.images import LINEAR, ImagesJob, indices_of_images
 from stitchpipe.engine.memory import Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.work import Workplace
-from stitchpipe.result import Result
+from stitchpipe.measures import Number
+from stitchpipe.results import Result, Side, Subject
 from stitchpipe.rows import grid_label, width_of
 from stitchpipe.sweep.direct import run_networks
 from stitchpipe.sweep.ends import STITCH_VIEW
@@ -170,31 +171,24 @@ class EngineRun:
         ]
 
     def _image_result(self, view: View, pair: Pair, name: str, outcome: Outcome) -> Result:
-        source, target = (self._place[one] for one in pair)
-        x, y = self._shapes[source], self._shapes[target]
-        return Result(
-            index=name,
-            value=outcome.value,
-            status=outcome.status,
-            reason=outcome.reason,
+        source, target = (self._side(view, layer) for layer in pair)
+        subject = Subject(
+            source=source,
+            target=target,
             view=view,
             grid=grid_label(()),
-            source_model=x.model,
-            source_layer=x.layer,
-            target_model=y.model,
-            target_layer=y.layer,
             split=self._splits[-1].name,
             n_samples=outcome.n_samples,
             n_rows=outcome.n_samples,
-            p=width_of(x.shape, view),
-            q=width_of(y.shape, view),
-            p_value=outcome.p_value,
-            calibrated=outcome.calibrated,
-            null_samples=None if outcome.p_value is None else outcome.n_samples,
-            source_digest=self._digests[source],
-            target_digest=self._digests[target],
             key=self._wanted.keys[view][pair],
         )
+        number = Number(outcome.value, outcome.status, outcome.reason)
+        return Result.of(name, number.beside(**_null(outcome)), subject)
+
+    def _side(self, view: View, layer: LayerName) -> Side:
+        number = self._place[layer]
+        width = width_of(self._shapes[number].shape, view)
+        return Side(layer.model, layer.layer, width, self._digests[number])
 
     @cached_property
     def _moments(self) -> MomentsTask | None:
@@ -266,11 +260,17 @@ class EngineRun:
         view, name = record["view"], record["index"]
         named = (view, (self._place[source], self._place[target]), name)
         record["key"] = self._wanted.keys[view][source, target]
-        if named in outcomes and outcomes[named].p_value is not None and record["value"] is not None:
-            null = outcomes[named]
-            record |= {
-                "p_value": null.p_value,
-                "calibrated": null.calibrated,
-                "null_samples": null.n_samples,
-            }
+        if named in outcomes and record["value"] is not None:
+            record |= _null(outcomes[named])
         return Result(**record)
+
+
+def _null(outcome: Outcome) -> dict[str, float | int | None]:
+    """Return where a number stands in its null, as extras of a `Number`; nothing where there is no null."""
+    if outcome.p_value is None:
+        return {}
+    return {
+        "p_value": outcome.p_value,
+        "calibrated": outcome.calibrated,
+        "null_samples": outcome.n_samples,
+    }

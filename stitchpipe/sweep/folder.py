@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.catalogue import Catalogue
 from stitchpipe.config import ConfigError
 from stitchpipe.errors import named_line
 from stitchpipe.location import store_location
+from stitchpipe.results import Catalogue
 from stitchpipe.wholefile import write_whole
 from storage import ReadOnlyError, Store, Summaries, WriteError, open_store, open_summaries
 from storage.names import encode_name

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.ood import Statistic
-from stitchpipe.result import Result
+from stitchpipe.measures import Number
+from stitchpipe.results import Making, Result, Side, Subject
 from stitchpipe.rows import grid_label, rows_per_sample, width_of
 from stitchpipe.stitching import (
     DivergedError,
-    TrainingCurve,
     fidelity,
     labels_of,
     stitched_activations,
@@ -31,13 +30,39 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.config import Sweep
-    from stitchpipe.stitching import Fidelity, StitchingLayer, TrainingBudget
+    from stitchpipe.stitching import Fidelity, StitchingLayer, TrainingBudget, TrainingCurve
     from stitchpipe.sweep.jobs import Job
 
 FIDELITY = ("stitch_accuracy", "stitch_relative_accuracy", "stitch_agreement", "stitch_kl")
 """What a stitch is judged by first; then by its distance from the target's distribution, and on each class."""
 CLASS_ACCURACY = "stitch_class_accuracy"
 """With the number of the class in parentheses."""
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A stitch that is to be judged.
+
+    Attributes
+    ----------
+    key
+        Of everything that its numbers depend on.
+    source
+        What is stitched in, on both splits.
+    layer
+        What maps it into the target.
+    fitted
+        The least-squares map that the layer holds; None of a trained one.
+    curve
+        How the training went; None of a fitted one.
+    """
+
+    job: Job
+    key: str
+    source: StoredEnd
+    layer: StitchingLayer
+    fitted: AffineMap | None = None
+    curve: TrainingCurve | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,29 +86,26 @@ class Judge:
     distribution: Distribution
     device: torch.device
 
-    def results(
-        self,
-        job: Job,
-        source: StoredEnd,
-        layer: StitchingLayer,
-        made: TrainingCurve | DivergedError | AffineMap,
-    ) -> list[Result]:
-        """Judge one stitch, given how it was made. A training that diverged has results without values."""
-        try:
-            if isinstance(made, DivergedError):
-                raise made
-            found = self._judged(layer, source)
-        except DivergedError as error:
-            why = Statistic(None, "diverged", f"{error.found} at {error.where}")
-            found = dict.fromkeys((*FIDELITY, *ood_statistics(self.sweep)), why)
-        record = self._record(job, source, made)
-        return [
-            Result(index=name, value=one.value, status=one.status, reason=one.note, **record)
-            for name, one in found.items()
-        ]
+    def results(self, made: Made) -> list[Result]:
+        """Judge one stitch. A training that diverged has results without values."""
+        subject, making, fitted = self._subject(made), self._making(made), made.fitted
+        numbers = self._numbers(made)
+        if fitted is not None:
+            beside = {"rank": fitted.rank, "condition": fitted.condition}
+            numbers = {name: number.beside(**beside) for name, number in numbers.items()}
+        return [Result.of(name, number, subject, making) for name, number in numbers.items()]
 
-    def _judged(self, layer: StitchingLayer, source: StoredEnd) -> dict[str, Statistic]:
-        """Return the statistics of a stitched network on the test split, by index; one row group is held at a time."""
+    def _numbers(self, made: Made) -> dict[str, Number]:
+        """Return the measures of a stitched network on the test split, or for each why it has no number."""
+        try:
+            if made.curve is not None and made.curve.divergence is not None:
+                raise made.curve.divergence
+            return self._judged(made.layer, made.source)
+        except DivergedError as error:
+            return dict.fromkeys((*FIDELITY, *ood_statistics(self.sweep)), error.number)
+
+    def _judged(self, layer: StitchingLayer, source: StoredEnd) -> dict[str, Number]:
+        """Return the measures of a stitched network on the test split; one row group is held at a time."""
         watch = self.distribution.watch()
         blocks = watch.seen(stitched_activations(layer, source.test, device=self.device))
         logits = stitched_logits(self.tail, blocks)
@@ -94,52 +116,53 @@ class Judge:
             **_by_class(reached, source.test.split.class_names),
         }
 
-    def _record(
-        self, job: Job, source: StoredEnd, made: TrainingCurve | DivergedError | AffineMap
-    ) -> dict[str, Any]:
-        """Return what all results of a stitch have in common."""
-        x, y, budget = source.test, self.target.test, job.budget
-        grid = self.target.grid
-        fitted = None if isinstance(made, TrainingCurve | DivergedError) else made
-        return {
-            "view": STITCH_VIEW,
-            "grid": grid_label(grid),
-            "source_model": job.source.model,
-            "source_layer": job.source.layer,
-            "target_model": job.target.model,
-            "target_layer": job.target.layer,
-            "fit_split": TRAIN,
-            "split": TEST,
-            "n_samples": y.n_samples,
-            "n_rows": y.n_samples * rows_per_sample(STITCH_VIEW, grid),
-            "p": width_of(x.shape[1:], STITCH_VIEW),
-            "q": width_of(y.shape[1:], STITCH_VIEW),
-            "rank": None if fitted is None else fitted.rank,
-            "condition": None if fitted is None else fitted.condition,
-            "method": job.method,
-            "init": job.init,
-            "final_loss": made.final_loss if isinstance(made, TrainingCurve) else None,
-            "source_digest": x.digest,
-            "target_digest": y.digest,
-            **({} if budget is None else _spent(budget, len(training_passes(self.sweep, job)))),
-        }
+    def _subject(self, made: Made) -> Subject:
+        """Return what all results of a stitch are about."""
+        x, y, grid = made.source.test, self.target.test, self.target.grid
+        names = made.job.source, made.job.target
+        source, target = (
+            Side(name.model, name.layer, width_of(end.shape[1:], STITCH_VIEW), end.digest)
+            for name, end in zip(names, (x, y), strict=True)
+        )
+        return Subject(
+            source=source,
+            target=target,
+            view=STITCH_VIEW,
+            grid=grid_label(grid),
+            fit_split=TRAIN,
+            split=TEST,
+            n_samples=y.n_samples,
+            n_rows=y.n_samples * rows_per_sample(STITCH_VIEW, grid),
+            key=made.key,
+        )
+
+    def _making(self, made: Made) -> Making:
+        job, curve = made.job, made.curve
+        if job.budget is None or curve is None:
+            return Making(method=job.method, init=job.init)
+        return Making(
+            method=job.method,
+            init=job.init,
+            final_loss=curve.final_loss.value,
+            **_spent(job.budget, len(training_passes(self.sweep, job))),
+        )
 
 
-def _answers(reached: Fidelity) -> dict[str, Statistic]:
-    never = Statistic(None, "constant", "the target network itself is never right")
+def _answers(reached: Fidelity) -> dict[str, Number]:
+    never = Number.missing("constant", "the target network itself is never right")
     relative = reached.relative_accuracy
     values = [
-        Statistic(reached.accuracy),
-        never if relative is None else Statistic(relative),
-        Statistic(reached.agreement),
-        Statistic(reached.kl),
+        Number(reached.accuracy),
+        never if relative is None else Number(relative),
+        Number(reached.agreement),
+        Number(reached.kl),
     ]
     return dict(zip(FIDELITY, values, strict=True))
 
 
-def _by_class(reached: Fidelity, names: Sequence[str]) -> dict[str, Statistic]:
+def _by_class(reached: Fidelity, names: Sequence[str]) -> dict[str, Number]:
     return {
-        f"{CLASS_ACCURACY}({number})": Statistic(value, note=names[number] if number < len(names) else None)
+        f"{CLASS_ACCURACY}({number})": Number(value, reason=names[number] if number < len(names) else None)
         for number, value in reached.by_class.items()
     }
 

@@ -16,12 +16,10 @@ from stitchpipe.ood import (
     FirstSamples,
     PositionSampling,
     Scores,
-    Statistic,
     TargetReference,
     classifier_of,
     energies,
     energy_statistic,
-    is_warned,
     train_detector,
 )
 from stitchpipe.ood.detectors import auroc
@@ -36,9 +34,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor, nn
 
-    from stitchpipe.catalogue import Result
     from stitchpipe.config import Detector, Sweep
+    from stitchpipe.measures import Number
     from stitchpipe.ood.energy_network import RepresentationClassifier
+    from stitchpipe.results import Result
     from stitchpipe.rows import Float64
     from stitchpipe.sweep.ends import StoredEnd
     from stitchpipe.sweep.folder import Folder
@@ -83,7 +82,7 @@ class Distribution:
     ) -> None:
         self._sweep, self._folder, self._target, self._head = sweep, folder, target, network
         self._logits, self._device = native_logits, device
-        self._detector: EnergyDetector | Statistic | None = None
+        self._detector: EnergyDetector | Number | None = None
 
     @cached_property
     def reference(self) -> TargetReference:
@@ -119,7 +118,7 @@ class Distribution:
                 found.save(path)
                 self._detector = found
             except DetectorDivergedError as error:
-                self._detector = Statistic(None, "diverged", f"{error.found} at {error.where}")
+                self._detector = error.number
         on_epoch(self.epochs)
 
     def watch(self) -> Watch:
@@ -129,15 +128,15 @@ class Distribution:
 
     def warn(self, source: LayerName, results: Iterable[Result]) -> bool:
         """Return whether the detector is one-sided wrong about a stitch, and log it."""
-        warned = any(one.index == NAMES[0] and is_warned(one.reason) for one in results)
-        if warned:
+        is_warned = any(result.warned for result in results)
+        if is_warned:
             logger.warning(
                 "%s -> %s: the detector passed its sanity check, yet takes stitched representations for more native "
                 "than native ones",
                 source,
                 self._target.name,
             )
-        return warned
+        return is_warned
 
     def _key(self) -> str:
         train, test = self._target.train, self._target.test
@@ -179,7 +178,7 @@ class Watch:
     def __init__(
         self,
         reference: TargetReference,
-        detector: EnergyDetector | Statistic | None,
+        detector: EnergyDetector | Number | None,
         native_logits: npt.NDArray[np.floating],
     ) -> None:
         self._reference, self._observer = reference, reference.observer()
@@ -194,7 +193,7 @@ class Watch:
                 self._energies.append(energies(self._detector.network, block))
             yield block
 
-    def statistics(self, logits: npt.NDArray[np.floating]) -> dict[str, Statistic]:
+    def statistics(self, logits: npt.NDArray[np.floating]) -> dict[str, Number]:
         """Return every statistic of what was seen, given the stitched network's logits ``[n, classes]`` on it."""
         found = self._reference.score(self._observer.observation()).named()
         found[ENERGY] = energy_statistic(self._logits, logits)

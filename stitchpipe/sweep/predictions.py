@@ -11,7 +11,8 @@ from stitchpipe.algebra.agreement import PredictionSums
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.config import ConfigError
 from stitchpipe.graph import LOGITS
-from stitchpipe.result import Result
+from stitchpipe.measures import Number
+from stitchpipe.results import Result, Side, Subject
 from stitchpipe.rows import grid_label
 from stitchpipe.sweep.ends import ALGEBRA_VERSION, open_representation
 from stitchpipe.sweep.folder import key_of, opened_store
@@ -21,6 +22,8 @@ from storage import NotFoundError, Representation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    import numpy.typing as npt
 
     from stitchpipe.config import Compare, Sweep
     from stitchpipe.sweep.folder import Folder
@@ -56,37 +59,28 @@ def compare_predictions(
         return []
     logits = _logits(sweep, folder)
     values = {model: one.read_rows(np.arange(one.shape[0])) for model, one in logits.items()}
-    found = []
+    sides = {model: Side(model, LOGITS, values[model].shape[1], one.digest) for model, one in logits.items()}
+    results = []
     for (source, target), key in keys.items():
-        x, y = values[source], values[target]
-        value, status, reason = None, "ok", None
-        try:
-            value = PredictionSums.from_block(x, y).agreement
-        except UndefinedIndexError as undefined:
-            status, reason = undefined.status, undefined.reason
-        found.append(
-            Result(
-                index=AGREEMENT,
-                value=value,
-                status=status,
-                reason=reason,
-                view=table.view,
-                grid=grid_label(()),
-                source_model=source,
-                source_layer=LOGITS,
-                target_model=target,
-                target_layer=LOGITS,
-                split=TEST,
-                n_samples=len(x),
-                n_rows=len(x),
-                p=x.shape[1],
-                q=y.shape[1],
-                source_digest=logits[source].digest,
-                target_digest=logits[target].digest,
-                key=key,
-            )
+        subject = Subject(
+            source=sides[source],
+            target=sides[target],
+            view=table.view,
+            grid=grid_label(()),
+            split=TEST,
+            n_samples=len(values[source]),
+            n_rows=len(values[source]),
+            key=key,
         )
-    return found
+        results.append(Result.of(AGREEMENT, _agreement(values[source], values[target]), subject))
+    return results
+
+
+def _agreement(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> Number:
+    try:
+        return Number(PredictionSums.from_block(x, y).agreement)
+    except UndefinedIndexError as undefined:
+        return Number.missing(undefined.status, undefined.reason)
 
 
 def _logits(sweep: Sweep, folder: Folder) -> dict[str, Representation]:

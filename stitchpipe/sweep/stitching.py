@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.config import ConfigError
 from stitchpipe.graph import LOGITS, PENULTIMATE, folded, tail
-from stitchpipe.mapfile import read_map, write_map
+from stitchpipe.results import read_map, write_map
 from stitchpipe.stitching import (
     NEEDS_FOLLOWING,
     NEEDS_VALUES,
@@ -22,7 +22,6 @@ from stitchpipe.stitching import (
     StitchingLayer,
     Target,
     Training,
-    TrainingCurve,
     groups,
     labels_of,
     stitches_at_once,
@@ -39,7 +38,7 @@ from stitchpipe.sweep.ends import (
 )
 from stitchpipe.sweep.folder import opened_store, write_record
 from stitchpipe.sweep.jobs import AFFINE, Job, LayerName, jobs
-from stitchpipe.sweep.judging import Judge
+from stitchpipe.sweep.judging import Judge, Made
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table, splits
 from stitchpipe.sweep.out_of_distribution import Distribution
 from stitchpipe.sweep.passes import training_passes
@@ -52,10 +51,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from stitchpipe.algebra.maps import AffineMap
-    from stitchpipe.catalogue import Result
     from stitchpipe.config import Sweep
     from stitchpipe.resizing import Grid
-    from stitchpipe.stitching import Objective
+    from stitchpipe.results import Result
+    from stitchpipe.stitching import Objective, TrainingCurve
     from stitchpipe.sweep.folder import Folder
     from storage import Representation, Store
 
@@ -169,11 +168,12 @@ class _Bench:
             if training is None:
                 source = ends[job.source]
                 fitted = self._direct_map(job, source)
-                yield job, self.judge.results(job, source, self._mapped(source, fitted), fitted)
+                made = Made(job, keys[job], source, self._mapped(source, fitted), fitted=fitted)
+                yield job, self.judge.results(made)
         trained = [(job, training) for job, training in group if training is not None]
         if not trained:
             return
-        outcomes = train(
+        curves = train(
             [training for _, training in trained],
             self._learnt_from(trained[0][0]),
             device=self.device,
@@ -181,10 +181,10 @@ class _Bench:
             shelf=self.shelf,
             on_step=on_step,
         )
-        for (job, training), outcome in zip(trained, outcomes, strict=True):
-            if isinstance(outcome, TrainingCurve):
-                self._keep(job, training, outcome, keys[job])
-            yield job, self.judge.results(job, ends[job.source], training.layer, outcome)
+        for (job, training), curve in zip(trained, curves, strict=True):
+            if curve.divergence is None:
+                self._keep(job, training, curve, keys[job])
+            yield job, self.judge.results(Made(job, keys[job], ends[job.source], training.layer, curve=curve))
 
     def _keep(self, job: Job, training: Training, curve: TrainingCurve, key: str) -> None:
         """Keep the map that was learnt, and its losses with their budget."""

@@ -12,7 +12,7 @@ import pytest
 
 from stitchpipe.algebra import cca, cka, direct_matching, procrustes
 from stitchpipe.engine.execute import SchedulerError, cluster, execute
-from stitchpipe.mapfile import MapFileError, read_map
+from stitchpipe.results import MapFileError, read_map
 from stitchpipe.rows import result_grid, to_rows
 from tests.engine.conftest import SHAPES, all_pairs, build
 

@@ -23,7 +23,6 @@ from stitchpipe.ood import (
     energies,
     energy_bounded_loss,
     fpr95,
-    is_warned,
     train_detector,
 )
 from stitchpipe.ood.energy_detector import one_sided_wrong
@@ -125,7 +124,7 @@ def test_it_learns_the_classes_tells_other_data_and_says_nothing_of_native_rows(
     assert own["ood_detector"].value == pytest.approx(0.0, abs=1e-9)
     assert own["ood_detector_fpr95"].value >= 0.94
     assert own["ood_detector_aupr"].value == pytest.approx(0.5, abs=0.01)
-    assert not is_warned(own["ood_detector"].note)
+    assert own["ood_detector"].extras["warned"] == 0
 
 
 def test_numbers_are_those_of_the_definitions(detector):
@@ -134,7 +133,7 @@ def test_numbers_are_those_of_the_definitions(detector):
     result = found.statistics(stitched)
     area = np.mean([(f > n) + 0.5 * (f == n) for f in stitched for n in found.native])
     assert result["ood_detector"].value == pytest.approx(abs(2 * area - 1), abs=1e-12)
-    assert result["ood_detector"].note.startswith(f"auroc={area:.6f}; sanity_auroc=")
+    assert result["ood_detector"].extras["auroc"] == pytest.approx(area, abs=1e-12)
     limit = np.sort(found.native)[math.ceil(0.95 * 150) - 1]  # lets 95 % of native rows pass
     assert result["ood_detector_fpr95"].value == pytest.approx((stitched <= limit).mean(), abs=1e-12)
     order = sorted([(e, 1) for e in found.native] + [(e, 0) for e in stitched])
@@ -159,19 +158,18 @@ def test_a_shrunken_representation_provokes_the_warning(detector):
     labels = vectors(150, 2)[1]
     calm = torch.from_numpy((3.0 * np.eye(CLASSES, 5)[labels]).astype("float32"))
     result = found.statistics(found.energies([calm * 1.3]))["ood_detector"]
-    area = float(result.note.split(";")[0].removeprefix("auroc="))
-    assert area < 0.2
+    assert result.extras["auroc"] < 0.2
     assert result.value > 0.6
-    assert is_warned(result.note)
-    assert "sanity check passed" in result.note
+    assert result.extras["warned"] == 1
+    assert "sanity check passed" in result.reason
 
 
 def test_a_detector_that_fails_its_check_says_so_and_does_not_warn(detector):
     found, _ = detector
     blind = EnergyDetector(found.network, found.native, 0.6, found.training)
-    note = blind.statistics(found.native - 100.0)["ood_detector"].note
-    assert "sanity check failed" in note
-    assert not is_warned(note)
+    number = blind.statistics(found.native - 100.0)["ood_detector"]
+    assert "sanity check failed" in number.reason
+    assert number.extras["warned"] == 0
 
 
 def test_chance_alone_does_not_warn():

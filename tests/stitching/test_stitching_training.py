@@ -12,16 +12,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from stitchpipe.measures import Number
 from stitchpipe.stitching import (
     DivergedError,
     StitchError,
     StitchingLayer,
+    Target,
+    Training,
     TrainingBudget,
     TrainingCurve,
     accuracy,
     labels_of,
     stitched_activations,
     stitched_logits,
+    train,
     train_task_loss,
 )
 from stitchpipe.stitching import shelf as shelf_module
@@ -227,7 +231,7 @@ def test_what_separates_classes_is_found(tmp_path):
     curve = train_task_loss(layer, tail, source, labels_of(source), budget)
     assert before < 0.8
     assert reached() == 1.0
-    assert curve.final_loss < 0.5 * curve.losses[0]
+    assert curve.final_loss.value < 0.5 * curve.losses[0]
 
 
 def test_progress_counts_finished_steps_and_can_end_the_training(source):
@@ -247,10 +251,10 @@ def test_progress_counts_finished_steps_and_can_end_the_training(source):
 
 
 def test_final_loss_is_the_mean_of_the_last_tenth():
-    assert TrainingCurve(tuple(float(i) for i in range(40))).final_loss == pytest.approx(
+    assert TrainingCurve(tuple(float(i) for i in range(40))).final_loss.value == pytest.approx(
         (36 + 37 + 38 + 39) / 4
     )
-    assert TrainingCurve((3.0, 1.0)).final_loss == 1.0
+    assert TrainingCurve((3.0, 1.0)).final_loss == Number(1.0)
     assert TrainingCurve((3.0, 1.0)).steps == 2
 
 
@@ -329,3 +333,16 @@ def test_a_training_that_diverges_says_where(source):
     with pytest.raises(DivergedError, match=r"after \d+ steps.*learning rate 1e\+30") as caught:
         trained(source, budget)
     assert isinstance(caught.value, StitchError)
+
+
+def test_one_that_diverges_has_a_curve_without_a_final_loss(source):
+    wild, calm = (TrainingBudget(steps=20, batch_size=16, learning_rate=rate) for rate in (1e30, 1e-3))
+    curves = train(
+        [Training(fresh(), [source], budget) for budget in (wild, calm)], Target(Tail(), labels_of(source))
+    )
+    lost = curves[0].final_loss
+    assert (lost.value, lost.status) == (None, "diverged")
+    assert "learning rate 1e+30 at task loss matching after" in lost.reason
+    assert curves[0].steps < 20
+    assert curves[1].divergence is None
+    assert curves[1].final_loss.status == "ok"

@@ -16,9 +16,9 @@ import stitchpipe as sp
 from stitchpipe import sweep as steps
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.graph import LOGITS, tail
-from stitchpipe.mapfile import read_map
 from stitchpipe.ood import DetectorFileError, EnergyDetector, Scores, TargetReference, observe
 from stitchpipe.ood.energy_detector import NAMES
+from stitchpipe.results import read_map
 from stitchpipe.stitching import StitchingLayer
 from stitchpipe.sweep import out_of_distribution
 from stitchpipe.sweep.dumping import load_network
@@ -107,8 +107,12 @@ def test_every_statistic_stands_beside_the_accuracies(run):
         assert {name for name in one.index if not name.startswith(CLASS_ACCURACY)} == names
         assert (one["status"] == "ok").all()
         assert np.isfinite(one["value"]).all()
-        assert one.loc["ood_detector", "reason"].startswith("auroc=")
-        assert "sanity_auroc=" in one.loc["ood_detector", "reason"]
+        assert one.loc["ood_detector", "value"] == abs(2 * one.loc["ood_detector", "auroc"] - 1)
+        assert one.loc["ood_detector", "warned"] in (0, 1)
+        assert (one.loc[["ood_mahalanobis", "ood_energy"], "auroc"].notna()).all()
+        assert one.loc["ood_frechet", "floor"] > 0
+        assert one["key"].nunique() == 1
+        assert folder.catalogue.has(one["key"].iloc[0])
     assert record["made"] == 2
     assert told[:2] == [(1, 8), (2, 8)]  # epochs of the detector, then steps and maps
     assert told[-1] == (8, 8)
@@ -132,7 +136,7 @@ def test_energies_are_those_of_the_stitched_network_run_by_hand(run):
             wanted.add(round(roc_auc_score(np.repeat([0, 1], len(native)), scores), 3))
     found = results(folder)
     one = found[(found["source_layer"] == "layer2.0") & (found["index"] == "ood_energy")].iloc[0]
-    assert round(float(one["reason"].removeprefix("auroc=")), 3) in wanted
+    assert round(one["auroc"], 3) in wanted
 
 
 def test_a_detector_is_trained_once_and_found_again(run, copied, monkeypatch):
@@ -193,7 +197,7 @@ def test_a_detector_that_is_one_sided_wrong_is_logged_and_counted(run, copied, m
     assert len(told) == 2
     assert told[0].startswith("A/layer1.0 -> A/layer1.0: the detector passed its sanity check")
     found = results(copied)
-    assert found.loc[found["index"] == "ood_detector", "reason"].str.contains("one-sided wrong").all()
+    assert (found.loc[found["index"] == "ood_detector", "warned"] == 1).all()
 
 
 def other_images(folder, shape):
@@ -228,7 +232,7 @@ def test_the_report_shows_the_detector_of_a_sweep_that_only_stitches(run, tmp_pa
     record = steps.report(sweep, steps.Folder(tmp_path / "run"))
     assert (record["pairs_missing"], record["stitches_missing"]) == (0, 0)
     page = (tmp_path / "run" / "report" / "index.html").read_text("utf-8")
-    for words in ("sanity_auroc=", "trained detector", "finetune epochs"):
+    for words in ("AUROC 0.", "trained detector", "finetune epochs"):
         assert words in page
 
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stitchpipe.errors import ExplainedError, first_line
-from stitchpipe.query import QueryError, answer
-from stitchpipe.result import Result, ResultError
+from stitchpipe.results.query import QueryError, answer
+from stitchpipe.results.schema import COLUMNS, LATER
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
@@ -22,59 +22,19 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["SCHEMA", "Catalogue", "CatalogueError", "QueryError", "Result", "ResultError"]
+    from stitchpipe.results.schema import Kind, Result
 
 
 class CatalogueError(ExplainedError, ValueError):
     """A part of the results cannot be written or read."""
 
 
-def _column(name: str, kind: pa.DataType, *, optional: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=optional)
-
+_TYPES: dict[Kind, pa.DataType] = {"text": pa.string(), "whole number": pa.int64(), "number": pa.float64()}
 
 SCHEMA = pa.schema(
-    [
-        _column("index", pa.string()),
-        _column("value", pa.float64(), optional=True),
-        _column("status", pa.string()),
-        _column("reason", pa.string(), optional=True),
-        _column("view", pa.string()),
-        _column("grid", pa.string()),
-        _column("source_model", pa.string()),
-        _column("source_layer", pa.string()),
-        _column("target_model", pa.string()),
-        _column("target_layer", pa.string()),
-        _column("fit_split", pa.string(), optional=True),
-        _column("split", pa.string()),
-        _column("n_samples", pa.int64()),
-        _column("n_rows", pa.int64()),
-        _column("p", pa.int64()),
-        _column("q", pa.int64()),
-        _column("rank", pa.int64(), optional=True),
-        _column("condition", pa.float64(), optional=True),
-        _column("low", pa.float64(), optional=True),
-        _column("high", pa.float64(), optional=True),
-        _column("p_value", pa.float64(), optional=True),
-        _column("calibrated", pa.float64(), optional=True),
-        _column("null_samples", pa.int64(), optional=True),
-        _column("method", pa.string(), optional=True),
-        _column("init", pa.string(), optional=True),
-        _column("objective", pa.string(), optional=True),
-        _column("seed", pa.int64(), optional=True),
-        _column("steps", pa.int64(), optional=True),
-        _column("final_loss", pa.float64(), optional=True),
-        _column("batch_size", pa.int64(), optional=True),
-        _column("learning_rate", pa.float64(), optional=True),
-        _column("weight_decay", pa.float64(), optional=True),
-        _column("augmented", pa.int64(), optional=True),
-        _column("precision", pa.string(), optional=True),
-        _column("source_digest", pa.string()),
-        _column("target_digest", pa.string()),
-        _column("key", pa.string(), optional=True),
-    ]
+    [pa.field(column.name, _TYPES[column.kind], nullable=column.is_nullable) for column in COLUMNS]
 )
-"""The columns of a part: the fields of `Result`, in order."""
+"""The columns of a part."""
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _SUFFIX = ".parquet"
@@ -249,7 +209,9 @@ def _encoded(table: pa.Table) -> bytes:
 def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read one part or some columns of it, page checksums verified."""
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True).read(columns)
+        part = pq.ParquetFile(path, page_checksum_verification=True)
+        _check_columns(path, part.schema_arrow)
+        return part.read(columns)
     except (OSError, pa.ArrowException) as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else first_line(error)
         raise CatalogueError(
@@ -258,3 +220,21 @@ def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
             found=found,
             remedy="Delete the file if it is there and run the sweep again: only its numbers are recomputed.",
         ) from None
+
+
+def _check_columns(path: Path, held: pa.Schema) -> None:
+    """Refuse a part that lacks a column, but for those that were added later, or has another type in one."""
+    wrong = [
+        f"'{field.name}' {f'of type {held.field(field.name).type}' if field.name in held.names else 'missing'}"
+        for field in SCHEMA
+        if (
+            held.field(field.name).type != field.type if field.name in held.names else field.name not in LATER
+        )
+    ]
+    if wrong:
+        raise CatalogueError(
+            where=str(path),
+            expected="a part of the results with the columns of this version",
+            found=", ".join(wrong[:3]),
+            remedy="Delete the file and run the sweep again: only its numbers are recomputed.",
+        )

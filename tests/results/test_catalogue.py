@@ -11,7 +11,19 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from stitchpipe.catalogue import SCHEMA, Catalogue, CatalogueError, QueryError, Result, ResultError
+from stitchpipe.measures import EXTRAS, Number
+from stitchpipe.results import (
+    COLUMNS,
+    SCHEMA,
+    Catalogue,
+    CatalogueError,
+    Making,
+    QueryError,
+    Result,
+    ResultError,
+    Side,
+    Subject,
+)
 
 
 def result(**changes):
@@ -146,7 +158,7 @@ def test_a_damaged_part_is_named_and_never_read(catalogue):
 def test_a_writer_killed_before_the_rename_leaves_nothing_that_is_read(catalogue, filled):
     code = (
         "import os, pathlib\n"
-        "from stitchpipe.catalogue import Catalogue\n"
+        "from stitchpipe.results import Catalogue\n"
         "pathlib.Path.replace = lambda self, other: os._exit(9)\n"
         f"Catalogue(pathlib.Path({str(catalogue.directory)!r})).write('k3', [])\n"
     )
@@ -246,3 +258,69 @@ def test_no_results_yet_is_said_with_the_remedy(catalogue):
 def test_changing_a_record_validates_it_again():
     with pytest.raises(ResultError):
         replace(result(), status="constant")
+
+
+def without(path, columns):
+    """Rewrite a part as an older version would have written it."""
+    pq.write_table(pq.read_table(path).drop_columns(columns), path, write_page_checksum=True)
+
+
+def test_parts_from_before_a_column_was_added_read_as_null_there(filled):
+    filled.write("k3", [result(index="ood_knn", auroc=0.75)])
+    without(filled.directory / "k1.parquet", ["auroc", "floor", "warned"])
+    frame = filled.read()
+    assert list(frame.columns) == SCHEMA.names
+    assert frame["auroc"].tolist()[3:] == [0.75]
+    assert frame["auroc"].isna().sum() == 3
+    assert filled.query("SELECT count(auroc) AS n FROM results")["n"][0] == 1
+
+
+def test_a_part_that_lacks_any_other_column_is_refused(filled):
+    without(filled.directory / "k2.parquet", ["value", "key"])
+    for read in (filled.read, lambda: filled.query("SELECT 1")):
+        with pytest.raises(
+            CatalogueError, match=r"k2\.parquet.*'value' missing, 'key' missing.*Delete the file"
+        ):
+            read()
+
+
+def test_a_part_with_another_type_in_a_column_is_refused(filled):
+    path = filled.directory / "k1.parquet"
+    table = pq.read_table(path)
+    texts = table.set_column(table.column_names.index("rank"), "rank", [["three"] * len(table)])
+    pq.write_table(texts, path, write_page_checksum=True)
+    with pytest.raises(CatalogueError, match=r"k1\.parquet.*'rank' of type string"):
+        filled.read()
+
+
+def test_every_column_is_explained():
+    assert [column.name for column in COLUMNS] == SCHEMA.names
+    assert all(len(column.meaning) > 2 for column in COLUMNS)
+
+
+SUBJECT = Subject(
+    source=Side("A", "layer1.0", 16, "aa"),
+    target=Side("B", "layer1.1", 32, "bb"),
+    view="pooled",
+    grid="1x1",
+    split="test",
+    n_samples=450,
+    n_rows=450,
+    key="f00d",
+)
+
+
+def test_a_record_is_made_of_a_number_its_subject_and_how_the_stitch_was_made():
+    number = Number(0.5, reason="a remark").beside(rank=3, condition=7.5, auroc=0.75)
+    made = Result.of("ood_knn", number, SUBJECT, Making(method="tlm", seed=3, final_loss=0.25))
+    assert made == result(
+        index="ood_knn", reason="a remark", rank=3, condition=7.5, auroc=0.75, method="tlm", seed=3, final_loss=0.25,
+        key="f00d",
+    )  # fmt: skip
+    missing = Result.of("cka", Number.missing("constant", "no variance"), SUBJECT)
+    assert missing == result(value=None, status="constant", reason="no variance", key="f00d")
+
+
+def test_whatever_may_stand_beside_a_number_has_a_column():
+    for name in EXTRAS:
+        assert getattr(Result.of("cka", Number(0.5).beside(**{name: 1}), SUBJECT), name) == 1
