@@ -1,7 +1,7 @@
 """Data sets by name: images with ids, labels where there are any, and a digest of what they are."""
 
 from stitchpipe.data.arrays import load_arrays
-from stitchpipe.data.augment import augmented, of_pass, pass_name
+from stitchpipe.data.augmentation import augmented_split, augmented_split_name, parse_split_name
 from stitchpipe.data.digits import load_digits_splits
 from stitchpipe.data.entry_points import load_entry_point
 from stitchpipe.data.folder import load_image_folder
@@ -14,13 +14,13 @@ __all__ = [
     "DataError",
     "ImageSplit",
     "Reading",
-    "augmented",
+    "augmented_split",
+    "augmented_split_name",
     "load_arrays",
     "load_digits_splits",
     "load_entry_point",
     "load_image_folder",
     "load_splits",
     "load_torchvision",
-    "of_pass",
-    "pass_name",
+    "parse_split_name",
 ]

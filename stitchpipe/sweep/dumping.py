@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe import capture
 from stitchpipe.config import ConfigError, Model, Sweep, declared_toml
-from stitchpipe.data import of_pass
+from stitchpipe.data import parse_split_name
 from stitchpipe.location import record_location
 from stitchpipe.models import load_weights
+from stitchpipe.sweep.augmented_splits import images_of
 from stitchpipe.sweep.controls import dump_codes, dump_permuted
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
 from stitchpipe.sweep.ingested import ingested_representation
 from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network
-from stitchpipe.sweep.passes import images_of
 from stitchpipe.sweep.progress import Report, silent
 from stitchpipe.sweep.room import demand_room, max_rows, settings
 from stitchpipe.sweep.training import declaration
@@ -41,7 +41,7 @@ def dump(
 ) -> dict[str, Any]:
     """Write the chosen layers of `model` on `split` to the store and seal them; return the dump's record.
 
-    `split` may be an augmented pass, as ``train+1``, and the model a control, which is written by one process.
+    `split` may be an augmented one, as ``train+1``, and the model a control, which is written by one process.
 
     A sealed dump is skipped, an interrupted one goes on at the row groups that are missing. `part` is ``(k, n)`` where
     n processes or machines share the dump: each writes its range of row groups, and whoever is last seals. `report`
@@ -223,7 +223,9 @@ def dump_declaration(sweep: Sweep, declared: Model, split: str) -> str:
         declared.model_dump(mode="json", exclude={"name", "ingested", "fingerprints"}),
         sweep.dump.model_dump(mode="json", exclude=plain),
         sweep.data.model_dump(mode="json"),
-        sweep.dump.augment.model_dump(mode="json", exclude={"passes"}) if of_pass(split)[1] else None,
+        sweep.dump.augment.model_dump(mode="json", exclude={"passes"})
+        if parse_split_name(split)[1]
+        else None,
         dump_declaration(sweep, sweep.model(control.of), split) if control and control.of else None,
     )
 

@@ -84,7 +84,7 @@ def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
         for source, target in pairs:
             _demand_network(sweep, target, where)
             if declared.augmented and declared.method == "tlm":
-                _demand_passes(sweep, source, where)
+                _demand_augmentable(sweep, source, where)
             for job in _expand(declared, source, target):
                 _check(job, table, where)
                 found[job] = None
@@ -102,14 +102,14 @@ def _demand_network(sweep: Sweep, target: LayerName, where: str) -> None:
         )
 
 
-def _demand_passes(sweep: Sweep, source: LayerName, where: str) -> None:
-    """Refuse augmented passes of activations that no network of the sweep makes."""
+def _demand_augmentable(sweep: Sweep, source: LayerName, where: str) -> None:
+    """Refuse augmented splits of activations that no network of the sweep makes."""
     control = sweep.model(source.model).control
     origin = sweep.model(control.of if control is not None and control.of else source.model)
     if origin.ingested:
         raise ConfigError(
             where=f"{where}.augmented",
-            expected="sources that are dumped, on augmented passes over the training images too",
+            expected="sources that are dumped, on augmented splits of the training images too",
             found=f"{source}, whose activations were ingested",
             remedy="Declare its stitches without `augmented`.",
         )

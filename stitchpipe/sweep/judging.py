@@ -15,10 +15,10 @@ from stitchpipe.stitching import (
     stitched_activations,
     stitched_logits,
 )
+from stitchpipe.sweep.augmented_splits import training_splits
 from stitchpipe.sweep.ends import STITCH_VIEW, StoredEnd
 from stitchpipe.sweep.networks import TEST, TRAIN
 from stitchpipe.sweep.out_of_distribution import Distribution, ood_statistics
-from stitchpipe.sweep.passes import training_passes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,7 +144,7 @@ class Judge:
             method=job.method,
             init=job.init,
             final_loss=curve.final_loss.value,
-            **_spent(job.budget, len(training_passes(self.sweep, job))),
+            **_spent(job.budget, len(training_splits(self.sweep, job))),
         )
 
 
@@ -167,7 +167,7 @@ def _by_class(reached: Fidelity, names: Sequence[str]) -> dict[str, Number]:
     }
 
 
-def _spent(budget: TrainingBudget, passes: int) -> dict[str, Any]:
+def _spent(budget: TrainingBudget, n_splits: int) -> dict[str, Any]:
     """Return the budget of a training as results name it."""
     precision = "float32" if budget.autocast == "none" else budget.autocast
     return {
@@ -177,6 +177,6 @@ def _spent(budget: TrainingBudget, passes: int) -> dict[str, Any]:
         "batch_size": budget.batch_size,
         "learning_rate": budget.learning_rate,
         "weight_decay": budget.weight_decay,
-        "augmented": passes if budget.augmented else 0,
+        "augmented": n_splits if budget.augmented else 0,
         "precision": f"{precision} compiled" if budget.compiled else precision,
     }

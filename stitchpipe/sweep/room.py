@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from stitchpipe.capture import Settings, StoredView, planned_peak_bytes
 from stitchpipe.capture.settings import Precision
 from stitchpipe.config import ConfigError, Sweep
-from stitchpipe.data import of_pass
+from stitchpipe.data import parse_split_name
 from stitchpipe.graph import LOGITS
+from stitchpipe.sweep.augmented_splits import dumped_splits
 from stitchpipe.sweep.networks import SPLITS, device_of, layer_table, output_width, splits
-from stitchpipe.sweep.passes import dumped_splits
 from storage import Encoding, open_place, rows_of_shard
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def activation_bytes(sweep: Sweep, folder: Folder | None = None) -> dict[tuple[s
             model: {info.name: info.shape for info in table[model]} for model in runs.keys() - shapes.keys()
         }
     return {
-        (model, split): item * sum(map(prod, layers.values())) * len(splits(sweep.data)[of_pass(split)[0]])
+        (model, split): item
+        * sum(map(prod, layers.values()))
+        * len(splits(sweep.data)[parse_split_name(split)[0]])
         for model, layers in shapes.items()
         for split in runs[model]
     }

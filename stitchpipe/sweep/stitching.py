@@ -27,6 +27,7 @@ from stitchpipe.stitching import (
     stitches_at_once,
     train,
 )
+from stitchpipe.sweep.augmented_splits import training_splits
 from stitchpipe.sweep.dumping import load_network
 from stitchpipe.sweep.ends import (
     StoredEnd,
@@ -41,7 +42,6 @@ from stitchpipe.sweep.jobs import AFFINE, Job, LayerName, jobs
 from stitchpipe.sweep.judging import Judge, Made
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, layer_table, splits
 from stitchpipe.sweep.out_of_distribution import Distribution
-from stitchpipe.sweep.passes import training_passes
 from stitchpipe.sweep.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class _Bench:
                 "target": str(job.target),
                 "init": job.init,
                 "budget": asdict(training.budget),
-                "passes": list(training_passes(self.sweep, job)),
+                "passes": list(training_splits(self.sweep, job)),
                 "losses": list(curve.losses),
             },
         )
@@ -204,11 +204,11 @@ class _Bench:
     def _training(self, job: Job, source: StoredEnd, key: str) -> Training:
         if job.budget is None:
             raise ValueError(f"{job} is not trained")
-        sources = [self._pass(job.source, split, source) for split in training_passes(self.sweep, job)]
+        sources = [self._on_split(job.source, split, source) for split in training_splits(self.sweep, job)]
         return Training(self._start(job, source), sources, job.budget, self.folder.checkpoint(key))
 
-    def _pass(self, name: LayerName, split: str, end: StoredEnd | None = None) -> Representation:
-        """Return a layer on one pass over the training images."""
+    def _on_split(self, name: LayerName, split: str, end: StoredEnd | None = None) -> Representation:
+        """Return a layer on the training images, plain or augmented."""
         if end is not None and split == TRAIN:
             return end.train
         return open_representation(self.sweep, self.folder, self._store, name, split)
@@ -220,20 +220,22 @@ class _Bench:
     def _learnt_from(self, job: Job) -> Target:
         """Return what stitches of one objective learn from; it is put together once."""
         objective: Objective = job.budget.objective if job.budget is not None else "hard_labels"
-        passes = training_passes(self.sweep, job)
-        if (objective, passes) not in self.targets:
-            self.targets[objective, passes] = self._target_of(objective, passes)
-        return self.targets[objective, passes]
+        read = training_splits(self.sweep, job)
+        if (objective, read) not in self.targets:
+            self.targets[objective, read] = self._target_of(objective, read)
+        return self.targets[objective, read]
 
-    def _target_of(self, objective: Objective, passes: Sequence[str]) -> Target:
+    def _target_of(self, objective: Objective, splits: Sequence[str]) -> Target:
         name = self.target.name
         needs_logits, needs_values = objective == "soft_labels", objective in NEEDS_VALUES
         own_logits = LayerName(name.model, LOGITS)
         return Target(
             tail=self._folded_tail,
             labels=labels_of(self.target.train),
-            logits=[self._pass(own_logits, one).read_rows(slice(None)) for one in passes if needs_logits],
-            values=[self._pass(name, one, self.target) for one in passes if needs_values],
+            logits=[
+                self._on_split(own_logits, split).read_rows(slice(None)) for split in splits if needs_logits
+            ],
+            values=[self._on_split(name, split, self.target) for split in splits if needs_values],
             following=self._following(objective) if objective in NEEDS_FOLLOWING else None,
         )
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stitchpipe.models import load_weights
+from stitchpipe.sweep.augmented_splits import dumped_splits
 from stitchpipe.sweep.direct import demand_no_reading
 from stitchpipe.sweep.dumping import demand_kept
 from stitchpipe.sweep.ingested import demand_fitting_split
 from stitchpipe.sweep.jobs import jobs
 from stitchpipe.sweep.networks import check_labels, layer_table, network
-from stitchpipe.sweep.passes import dumped_splits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

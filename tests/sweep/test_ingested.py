@@ -162,7 +162,7 @@ def test_ingested_activations_are_stitched_into_a_network(tiny, tmp_path):
     np.testing.assert_array_equal(theirs, ours)
 
 
-def test_augmented_passes_of_ingested_activations_are_refused(tmp_path):
+def test_augmented_splits_of_ingested_activations_are_refused(tmp_path):
     text = """
 name = "augmented"
 data = { kind = "digits", limit = 40 }

@@ -1,4 +1,4 @@
-"""Stitches of every kind in one sweep: families of maps, objectives, augmented passes, controls."""
+"""Stitches of every kind in one sweep: families of maps, objectives, augmented splits, controls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import stitchpipe as sp
 from stitchpipe import sweep as steps
 from stitchpipe.config import ConfigError, parse
-from stitchpipe.sweep.passes import images_of
+from stitchpipe.sweep.augmented_splits import images_of
 from storage import open_store
 from tests.tiny_sweep import run_steps
 
@@ -173,7 +173,7 @@ def test_a_permuted_source_is_like_nothing(kinds):
     assert abs(cka("shuffled", "A")) < 0.1
 
 
-def test_augmented_passes_are_the_images_moved(kinds):
+def test_augmented_splits_are_the_images_moved(kinds):
     plain, first, second = (images_of(kinds.sweep, split) for split in ("train", "train+1", "train+2"))
     assert first.sample_ids == plain.sample_ids
     batches = [split.batch([0, 5, 9]) for split in (plain, first, second)]
@@ -186,7 +186,7 @@ def test_augmented_passes_are_the_images_moved(kinds):
         assert any(moved[inner].equal(shifted[inner]) for shifted in shifts)
 
 
-def test_what_a_permuted_source_is_made_from_is_dumped_on_augmented_passes(tmp_path):
+def test_what_a_permuted_source_is_made_from_is_dumped_on_augmented_splits(tmp_path):
     text = TEXT.replace(
         'sources = ["codes/*", "shuffled/layer3.0"]', 'sources = ["shuffled/*"]\naugmented = true'
     )

@@ -1,4 +1,4 @@
-"""Augmented passes over images: each image shifted and mirrored, the same way whenever it is asked for."""
+"""Augmented splits: each image shifted and mirrored, the same way whenever it is asked for."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from stitchpipe.data.images import ImageSplit
 
 
-def pass_name(split: str, number: int) -> str:
-    """Return the name of an augmented pass over a split: ``train+1`` for the first one over ``train``."""
+def augmented_split_name(split: str, number: int) -> str:
+    """Return the name of an augmented split: ``train+1`` is the first one of ``train``."""
     return f"{split}+{number}"
 
 
-def of_pass(name: str) -> tuple[str, int | None]:
-    """Return the split that a name is of, and the number of the pass where it is that of an augmented one."""
+def parse_split_name(name: str) -> tuple[str, int | None]:
+    """Return the plain split that a name is of, and the number of the augmented one; None of a plain split."""
     split, _, number = name.partition("+")
     return split, int(number) if number else None
 
 
-def augmented(images: ImageSplit, number: int, *, crop: int, flip: bool, seed: int) -> ImageSplit:
-    """Return one augmented pass over a split, named as `pass_name` says.
+def augmented_split(images: ImageSplit, number: int, *, crop: int, flip: bool, seed: int) -> ImageSplit:
+    """Return one augmented split of `images`, named as `augmented_split_name` says.
 
     Each image is shifted by up to `crop` pixels either way, black moving in, and mirrored with probability ½ if `flip`
     (He et al. 2016, §4.2). What happens to an image follows from `seed`, `number` and its position alone. Ids and
@@ -39,7 +39,7 @@ def augmented(images: ImageSplit, number: int, *, crop: int, flip: bool, seed: i
     Parameters
     ----------
     number
-        Of the pass, from 1.
+        Of the augmented split, from 1; it stands in its name.
     """
 
     def fetch(positions: Sequence[int]) -> Tensor:
@@ -53,7 +53,7 @@ def augmented(images: ImageSplit, number: int, *, crop: int, flip: bool, seed: i
 
     return replace(
         images,
-        name=pass_name(images.name, number),
+        name=augmented_split_name(images.name, number),
         fetch=fetch,
         preprocessing={
             **images.preprocessing,

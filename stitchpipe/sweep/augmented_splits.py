@@ -1,10 +1,10 @@
-"""Over which images a sweep's networks run: both splits, and augmented passes over the training images."""
+"""Over which images a sweep's networks run: both splits, and augmented ones of the training images."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stitchpipe.data import augmented, of_pass, pass_name
+from stitchpipe.data import augmented_split, augmented_split_name, parse_split_name
 from stitchpipe.graph import LOGITS
 from stitchpipe.stitching import NEEDS_VALUES
 from stitchpipe.sweep.jobs import LayerName, jobs
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from stitchpipe.sweep.jobs import Job, LayerTable
 
 
-def training_passes(sweep: Sweep, job: Job) -> tuple[str, ...]:
+def training_splits(sweep: Sweep, job: Job) -> tuple[str, ...]:
     """Return the splits that a training goes through, epoch by epoch."""
     if job.budget is None or not job.budget.augmented:
         return (TRAIN,)
-    return augmented_passes(sweep)
+    return augmented_splits(sweep)
 
 
-def augmented_passes(sweep: Sweep) -> tuple[str, ...]:
-    """Return the names of the augmented passes over the training images."""
-    return tuple(pass_name(TRAIN, number) for number in range(1, sweep.dump.augment.passes + 1))
+def augmented_splits(sweep: Sweep) -> tuple[str, ...]:
+    """Return the names of the augmented splits of the training images."""
+    return tuple(augmented_split_name(TRAIN, number) for number in range(1, sweep.dump.augment.passes + 1))
 
 
 def needed_layers(job: Job) -> list[LayerName]:
@@ -39,7 +39,7 @@ def needed_layers(job: Job) -> list[LayerName]:
 
 
 def dumped_splits(sweep: Sweep, table: LayerTable) -> dict[str, tuple[str, ...]]:
-    """Return over which splits each model runs: augmented passes where a stitch reads them."""
+    """Return over which splits each model runs: augmented splits where a stitch reads them."""
     are_read = any(one.augmented for one in sweep.stitch)
     read = {
         name.model
@@ -50,17 +50,17 @@ def dumped_splits(sweep: Sweep, table: LayerTable) -> dict[str, tuple[str, ...]]
     controls = (sweep.model(model).control for model in read)
     augmented_models = read | {control.of for control in controls if control is not None}
     return {
-        model.name: (*SPLITS, *(augmented_passes(sweep) if model.name in augmented_models else ()))
+        model.name: (*SPLITS, *(augmented_splits(sweep) if model.name in augmented_models else ()))
         for model in sweep.models
         if not model.ingested
     }
 
 
 def images_of(sweep: Sweep, split: str) -> ImageSplit:
-    """Return the images of a split, or of an augmented pass over one."""
-    base, number = of_pass(split)
-    images = splits(sweep.data)[base]
+    """Return the images of a split, or of an augmented one."""
+    plain, number = parse_split_name(split)
+    images = splits(sweep.data)[plain]
     if number is None:
         return images
     how = sweep.dump.augment
-    return augmented(images, number, crop=how.crop, flip=how.flip, seed=how.seed)
+    return augmented_split(images, number, crop=how.crop, flip=how.flip, seed=how.seed)
