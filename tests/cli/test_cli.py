@@ -1,9 +1,7 @@
-"""The command line in a process of its own: help that teaches, one message for a mistake, exit codes."""
+"""The command line: help that teaches, one message for a mistake, exit codes."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,28 +10,8 @@ import stitchpipe as sp
 from stitchpipe.config import parse
 from stitchpipe.listing import details
 from stitchpipe.workspace import WorkspaceError
+from tests.cli.command import complaint, in_a_process, modules_loaded_by, refused, stitchpipe
 from tests.tiny_sweep import TINY
-
-
-def stitchpipe(*arguments, cwd=None, timeout=120):
-    return subprocess.run(
-        [sys.executable, "-m", "stitchpipe.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=cwd,
-        check=False,
-    )
-
-
-def refused(*arguments, cwd=None):
-    done = stitchpipe(*arguments, cwd=cwd)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr + done.stdout
-    *progress, message = done.stderr.strip().splitlines()
-    assert all(": done (" in line for line in progress), done.stderr
-    assert message.startswith("stitchpipe: ")
-    return message
 
 
 def test_help_lists_what_there_is():
@@ -56,9 +34,16 @@ def test_help_lists_what_there_is():
 
 
 def test_importing_the_package_is_light():
-    code = "import stitchpipe, sys; print([m for m in ('torch', 'dask', 'prefect', 'sklearn') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert modules_loaded_by("import stitchpipe", "torch", "dask", "prefect", "sklearn") == []
+    assert modules_loaded_by("import json", "json", "dask") == ["json"]  # the question can be answered
+
+
+def test_a_process_says_the_same_and_returns_its_code(tiny):
+    for arguments, code in ((("ls", tiny.folder.root), 0), (("show", tiny.folder.root, "A/layer9"), 2)):
+        ended = in_a_process(*arguments)
+        assert ended == stitchpipe(*arguments)
+        assert ended.returncode == code
+    assert "layer9" in complaint(ended)
 
 
 def test_ls_and_show_tell_what_is_there(tiny):
@@ -92,28 +77,15 @@ def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-SLOW = pytest.mark.slow  # the same road as the first two, each in a process of its own
-
-
 @pytest.mark.parametrize(
     ("change", "hint"),
     [
         (('"org/B"', '"A"'), "more than once"),
         (("epochs = 2", "epoch = 2"), "Did you mean 'epochs'?"),
-        pytest.param(('layers = ["layer?.0"]', 'layers = ["block*"]'), "block*", marks=SLOW),
-        pytest.param(
-            ('sources = ["A/*", "org/B/*"]', 'sources = ["Z/*"]'),
-            "Models are A, org/B",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ("train = { epochs = 2, seed = 0 }", 'weights = "absent.safetensors"'),
-            "absent.safetensors",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ('kind = "digits"', 'kind = "image_folder"\nroot = "nowhere"'), "nowhere", marks=pytest.mark.slow
-        ),
+        (('layers = ["layer?.0"]', 'layers = ["block*"]'), "block*"),
+        (('sources = ["A/*", "org/B/*"]', 'sources = ["Z/*"]'), "Models are A, org/B"),
+        (("train = { epochs = 2, seed = 0 }", 'weights = "absent.safetensors"'), "absent.safetensors"),
+        (('kind = "digits"', 'kind = "image_folder"\nroot = "nowhere"'), "nowhere"),
     ],
 )
 def test_a_mistake_in_a_sweep_is_one_message(tmp_path, change, hint):
@@ -137,26 +109,27 @@ def test_a_folder_without_a_run_is_one_message(tmp_path, command):
     assert "no such folder" in refused(command, tmp_path / "absent")
 
 
-@pytest.mark.slow
 def test_an_unreadable_store_is_one_message(tiny, tmp_path):
     folder = tiny.copy(tmp_path / "run")
-    shard = next(path for path in Path(folder.store).rglob("c.0*") if "activations" in str(path))
-    shard.write_bytes(shard.read_bytes()[:-7])
-    for part in (folder.root / "results").glob("compare-*.parquet"):
-        part.unlink()
-    message = refused("compare", tiny.path, "--out", folder.root)
-    assert shard.name in message
     record = next(Path(folder.store).rglob("manifest.json"))
     record.write_text(record.read_text().replace("layer", "laier", 1))
     assert "manifest.json" in refused("ls", folder.root)
 
 
 @pytest.mark.slow
+def test_a_damaged_shard_ends_a_comparison_with_one_message(tiny, tmp_path):
+    folder = tiny.copy(tmp_path / "run")
+    shard = next(path for path in Path(folder.store).rglob("c.0*") if "activations" in str(path))
+    shard.write_bytes(shard.read_bytes()[:-7])
+    for part in (folder.root / "results").glob("compare-*.parquet"):
+        part.unlink()
+    assert shard.name in complaint(in_a_process("compare", tiny.path, "--out", folder.root))
+
+
 def test_out_must_be_a_folder(tiny, tmp_path):
     (tmp_path / "file").touch()
     assert "folder" in refused("run", tiny.path, "--out", tmp_path / "file")
 
 
-@pytest.mark.slow
 def test_a_sweep_that_is_not_there_is_one_message(tmp_path):
     assert "quickstart" in refused("run", tmp_path / "absent.toml")

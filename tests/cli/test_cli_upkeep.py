@@ -1,4 +1,4 @@
-"""Keeping a store well from the command line, in processes of their own: what is said, done and returned."""
+"""Keeping a store well from the command line: what is said, done and returned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stitchpipe.config import load
 from stitchpipe.upkeep import seconds_of, share_of
 from stitchpipe.workspace import WorkspaceError
 from storage import WORK, open_store
-from tests.cli.test_cli import refused, stitchpipe
+from tests.cli.command import in_a_process, refused, stitchpipe
 from tests.storage.small_dump import dumped
 from tests.storage.small_summary import CONTENT, arrays
 
@@ -72,7 +72,6 @@ def test_verify_and_repair_a_damaged_shard(folder):
     assert "0 problems" in stitchpipe("repair", folder.root).stdout
 
 
-@pytest.mark.slow
 def test_repair_without_a_sweep_says_what_to_run(folder, tiny):
     damaged(folder)
     folder.declaration.unlink()
@@ -101,7 +100,7 @@ def test_evict_shows_then_gives_up_and_ls_marks(folder):
 @pytest.mark.slow
 def test_a_dump_brings_an_evicted_model_back(folder):
     assert stitchpipe("evict", folder.root, "org/B", "--yes").returncode == 0
-    assert stitchpipe("dump", folder.declaration, "--out", folder.root, timeout=280).returncode == 0
+    assert in_a_process("dump", folder.declaration, "--out", folder.root).returncode == 0
     store = open_store(folder.store)
     assert store.evicted() == []
     assert store.verify() == []

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import tomllib
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stitchpipe import cli
+from tests.cli.command import stitchpipe
 from tests.tiny_sweep import TINY
 
 SWEEP = tomllib.loads(TINY)
@@ -91,23 +87,10 @@ def siblings(path):
     return set(table)
 
 
-def run(text, folder):
-    """Run the command line in this process; return its exit code and what it says."""
-    sweep = folder / "sweep.toml"
-    sweep.write_text(text)
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
-        patched.setattr(sys, "argv", ["stitchpipe", "run", str(sweep), "--out", str(folder / "run")])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    return ended.value.code, out.getvalue() + err.getvalue()
-
-
 def test_the_sweep_that_is_misspelt_below_is_one(tmp_path):
     assert tomllib.loads(written(SWEEP)) == SWEEP
 
 
-@pytest.mark.filterwarnings("ignore:Cyclopts application invoked")
 @settings(
     max_examples=120,
     deadline=None,
@@ -119,8 +102,11 @@ def test_a_key_nobody_knows_is_one_message_before_any_work(tmp_path, mistake):
     path, wrong = mistake
     if wrong == path[-1] or wrong in siblings(path) or not wrong or known(path, wrong):
         return
-    code, said = run(written(changed(path, wrong)), tmp_path)
-    assert code == 2, said
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text(written(changed(path, wrong)), "utf-8")
+    ended = stitchpipe("run", sweep, "--out", tmp_path / "run")
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 2, said
     assert "Traceback" not in said
     assert said.count("\n") == 1, said
     assert wrong in said

@@ -11,7 +11,7 @@ from rich.console import Console
 from stitchpipe import cli
 from stitchpipe.algebra import INDICES, index_named
 from stitchpipe.index_listing import IndexNameError, as_json, described, details, listing
-from tests.cli.test_cli import refused
+from tests.cli.command import refused
 
 
 def printed(view, width=80):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 
 import stitchpipe as sp
-from tests.cli.test_cli import refused, stitchpipe
+from tests.cli.command import in_a_process, modules_loaded_by, refused, stitchpipe
 
 N = 30
 SWEEP = """
@@ -50,15 +47,15 @@ def test_two_files_become_a_comparison(tmp_path):
     assert sp.open(run).activations("one", "layer1.0").shape == (N, 3, 4, 3)
     assert "other.npz" in stitchpipe("show", run, "other/h").stdout
     (tmp_path / "sweep.toml").write_text(SWEEP)
-    done = stitchpipe("compare", tmp_path / "sweep.toml", "--out", run)
+    done = in_a_process("compare", tmp_path / "sweep.toml", "--out", run)
     assert done.returncode == 0, done.stderr
     assert stitchpipe("query", run, "SELECT count(*) AS n FROM results").stdout.split() == ["n", "4"]
 
 
 def test_ingesting_needs_no_torch():
-    code = "import stitchpipe.ingest, stitchpipe.terminal, sys; print({'torch', 'dask', 'prefect'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    assert (
+        modules_loaded_by("import stitchpipe.ingest, stitchpipe.terminal", "torch", "dask", "prefect") == []
+    )
 
 
 def test_help_shows_an_example():

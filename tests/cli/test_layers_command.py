@@ -15,7 +15,7 @@ from stitchpipe.config import ConfigError
 from stitchpipe.graph import layers
 from stitchpipe.layer_listing import Listing, as_json, described, listing, only_cuts
 from stitchpipe.models import WeightsError, build, save_weights
-from tests.cli.test_cli import refused, stitchpipe
+from tests.cli.command import refused, stitchpipe
 
 SMALL = ("blocks=[1, 1]", "widths=[4, 6]", "num_classes=3")
 
