@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
+from stitchpipe.data.image_files import SUFFIXES, opened_image
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation
-from stitchpipe.data.reading import EVERYTHING, Reading, Samples, split_of
-from stitchpipe.errors import first_line
+from stitchpipe.data.pixels import rgb_of, scale_of_mode
+from stitchpipe.data.reading import EVERYTHING, Reading, Samples, chosen, split_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from stitchpipe.data.pixels import Pixels
+    from PIL import Image
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+    from stitchpipe.data.pixels import Pixels
 
 
 def load_image_folder(
@@ -30,32 +31,25 @@ def load_image_folder(
 ) -> dict[str, ImageSplit]:
     """Return the splits of a folder of images; ids are paths relative to `root`.
 
-    Classes are the folders' names in alphabetical order. Hidden files and folders are passed over. Images become
-    RGB.
+    Classes are the folders' names in alphabetical order. Hidden files and folders are passed over, and files that
+    do not end as images do (`stitchpipe.data.image_files.SUFFIXES`). Images become RGB, from 0 to 1: eight bits are
+    scaled by 1/255, sixteen bits of grey by 1/65535, floats are taken as they are. All images of a split have to be of
+    one of the three; the record of preprocessing says which.
 
     Raises
     ------
     DataError
         A folder is missing or empty, the splits' classes differ, `mean` or `std` do not fit; when images are
-        fetched: one cannot be decoded, or they differ in size.
+        fetched: one cannot be decoded, or they differ in size or depth.
 
     Notes
     -----
-    Reads every chosen file once for the digest; decodes none.
+    Reads every chosen file once for the digest; decodes none, but looks at the head of the first.
     """
     check_normalisation(reading.mean, reading.std, channels=3)
     found = {split: _paths(root, split) for split in splits}
     _check_same_classes(root, found)
-    return {
-        split: split_of(
-            _samples(root, by_class),
-            dataset=name,
-            name=split,
-            reading=reading,
-            record=reading.record("1/255"),
-        )
-        for split, by_class in found.items()
-    }
+    return {split: _split(root, by_class, reading, (name, split)) for split, by_class in found.items()}
 
 
 @dataclass(frozen=True)
@@ -65,18 +59,14 @@ class FolderSource:
     paths: tuple[Path, ...]
 
     def pixels(self, position: int) -> Pixels:
-        """Return an image, ``(H, W, 3)`` uint8; `DataError` if it cannot be decoded."""
-        path = self.paths[position]
-        try:
-            with Image.open(path) as opened:
-                return np.asarray(opened.convert("RGB"))
-        except Exception as error:
-            raise DataError(
-                where=str(path),
-                expected="a readable image",
-                found=first_line(error),
-                remedy="Replace or remove the file.",
-            ) from error
+        """Return an image, ``(H, W, 3)``; `DataError` if it cannot be decoded."""
+        with self._opened(position) as image:
+            return rgb_of(image, self.place(position))
+
+    def scale(self, position: int) -> str:
+        """Return what is done to an image's numbers, from the head of its file."""
+        with self._opened(position) as image:
+            return scale_of_mode(image.mode)
 
     def raw(self, position: int) -> bytes:
         """Return the file's bytes."""
@@ -85,6 +75,9 @@ class FolderSource:
     def place(self, position: int) -> str:
         """Return the file's path."""
         return str(self.paths[position])
+
+    def _opened(self, position: int) -> AbstractContextManager[Image.Image]:
+        return opened_image(self.paths[position], self.place(position), "Replace or remove the file.")
 
 
 def file_bytes(path: Path) -> bytes:
@@ -100,11 +93,17 @@ def file_bytes(path: Path) -> bytes:
         ) from None
 
 
-def _samples(root: Path, by_class: Mapping[str, list[Path]]) -> Samples:
-    paths = tuple(path for paths in by_class.values() for path in paths)
-    labels = np.repeat(np.arange(len(by_class)), [len(paths) for paths in by_class.values()])
-    ids = tuple(path.relative_to(root).as_posix() for path in paths)
-    return Samples(FolderSource(paths), ids, labels.astype(np.int64), tuple(by_class))
+def _split(
+    root: Path, by_class: Mapping[str, list[Path]], reading: Reading, names: tuple[str, str]
+) -> ImageSplit:
+    """Return a split; `names` are those of the data set and of the split."""
+    source = FolderSource(tuple(path for paths in by_class.values() for path in paths))
+    labels = np.repeat(np.arange(len(by_class)), [len(paths) for paths in by_class.values()]).astype(np.int64)
+    ids = tuple(path.relative_to(root).as_posix() for path in source.paths)
+    samples = Samples(source, ids, labels, tuple(by_class))
+    first = chosen(labels, len(ids), limit=reading.limit, seed=reading.seed)[0]
+    record = reading.record(source.scale(int(first)))
+    return split_of(samples, dataset=names[0], name=names[1], reading=reading, record=record)
 
 
 def _check_same_classes(root: Path, found: Mapping[str, Mapping[str, list[Path]]]) -> None:

@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from stitchpipe.data.class_numbers import class_numbers
+from stitchpipe.data.image_files import opened_image
 from stitchpipe.data.images import DataError
 from stitchpipe.data.pixels import Pixels, pixels_of
 from stitchpipe.data.reading import Samples, numbered_ids
-from stitchpipe.errors import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,19 +82,10 @@ class SpooledSource:
     offsets: npt.NDArray[np.int64]
 
     def pixels(self, position: int) -> Pixels:
-        """Return an image, ``(H, W, C)`` uint8; `DataError` if it cannot be decoded."""
-        place = self.place(position)
-        try:
-            image = Image.open(io.BytesIO(self.raw(position)))
-            image.load()
-        except Exception as error:
-            raise DataError(
-                where=place,
-                expected="an encoded image (PNG, JPEG, …)",
-                found=first_line(error),
-                remedy="Replace or remove the row.",
-            ) from error
-        return pixels_of(image, place)
+        """Return an image, ``(H, W, C)``; `DataError` if it cannot be decoded."""
+        where = self.place(position)
+        with opened_image(io.BytesIO(self.raw(position)), where, "Replace or remove the row.") as image:
+            return pixels_of(image, where)
 
     def raw(self, position: int) -> bytes:
         """Return the encoded bytes."""

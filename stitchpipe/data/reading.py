@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation, digest_of, normalised
-from stitchpipe.data.pixels import Pixels, resized, with_channels
+from stitchpipe.data.pixels import SCALES, Pixels, resized, scaled, with_channels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class Source(Protocol):
     """Unprocessed images by position; the same position always gives the same image."""
 
     def pixels(self, position: int) -> Pixels:
-        """Return an image, ``(H, W, C)``, uint8 or float32."""
+        """Return an image, ``(H, W, C)``, uint8, uint16 or float32."""
 
     def raw(self, position: int) -> bytes:
         """Return what the digest covers of an image: its file, or its pixels with their shape and type."""
@@ -113,8 +113,7 @@ def split_as_found(samples: Samples, *, dataset: str, name: str, reading: Readin
     source = samples.source
     first = with_channels(source.pixels(0), reading.channels, source.place(0))
     check_normalisation(reading.mean, reading.std, channels=first.shape[2])
-    scale = "1/255" if first.dtype == np.uint8 else "none"
-    record = reading.record(scale, channels=first.shape[2], **more)
+    record = reading.record(SCALES[first.dtype.name], channels=first.shape[2], **more)
     return split_of(samples, dataset=dataset, name=name, reading=reading, record=record)
 
 
@@ -178,25 +177,15 @@ class _Reader:
 
     def __call__(self, positions: Sequence[int]) -> Tensor:
         images = [self._checked(int(self._positions[position])) for position in positions]
-        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-        pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
+        pixels = torch.from_numpy(scaled(np.stack(images))).permute(0, 3, 1, 2)
         pixels = pixels.clone(memory_format=torch.contiguous_format)
         return normalised(pixels, self._reading.mean, self._reading.std)
 
     def _checked(self, position: int) -> Pixels:
         image, first = self._one(position), self._first
         if (image.shape, image.dtype) != (first.shape, first.dtype):
-            if image.shape[:2] != first.shape[:2]:
-                expected, found, key = _extent(first), _extent(image), "size to resize all images"
-            else:
-                expected, found, key = _format(first), _format(image), "channels to make them alike"
-            raise DataError(
-                where=self._source.place(position),
-                expected=f"{expected}, as the first image of the split has",
-                found=found,
-                remedy=f"Set data.{key}.",
-            )
-        if image.dtype != np.uint8 and not np.isfinite(image).all():
+            raise _unlike(self._source.place(position), image, first)
+        if image.dtype.kind == "f" and not np.isfinite(image).all():
             raise not_finite(self._source.place(position))
         return image
 
@@ -217,6 +206,30 @@ def not_finite(where: str) -> DataError:
         expected="finite values that fit float32",
         found="NaN or infinity",
         remedy="Repair or remove the image.",
+    )
+
+
+def _unlike(where: str, image: Pixels, first: Pixels) -> DataError:
+    """Return the error of an image that differs from the first of its split in size, channels or depth."""
+    if image.shape[:2] != first.shape[:2]:
+        expected, found, remedy = _extent(first), _extent(image), "Set data.size to resize all images."
+    elif image.shape != first.shape:
+        expected, found, remedy = (
+            _format(first),
+            _format(image),
+            "Set data.channels to make them alike.",
+        )
+    else:
+        expected, found, remedy = (
+            _format(first),
+            _format(image),
+            "Save all images with the same depth: one scale holds for a split.",
+        )
+    return DataError(
+        where=where,
+        expected=f"{expected}, as the first image of the split has",
+        found=found,
+        remedy=remedy,
     )
 
 

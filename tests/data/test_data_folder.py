@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -79,6 +82,119 @@ def test_grey_images_become_rgb(root):
     pixels = write(root / "test" / "ant" / "00.png", mode="L")
     batch = load(root)["test"].batch([0])
     np.testing.assert_allclose(batch[0].numpy(), np.broadcast_to(pixels, (3, 5, 6)) / 255, rtol=1e-6)
+
+
+RAMP = np.linspace(0, 65535, 30).astype(np.uint16).reshape(5, 6)
+"""Grey values of sixteen bits, from black to white."""
+
+DEEP = {
+    "png": ("PNG", "I;16", RAMP, "1/65535"),
+    "tif": ("TIFF", "I;16", RAMP, "1/65535"),
+    "tiff": ("TIFF", "I;16B", RAMP.astype(">u2"), "1/65535"),
+    "pgm": ("PPM", "I", RAMP.astype(np.int32), "1/65535"),
+    "TIF": ("TIFF", "I", RAMP.astype(np.int32), "1/65535"),
+    "TIFF": ("TIFF", "F", (RAMP / 65535).astype(np.float32), "none"),
+}
+
+
+def write_deep(path, kind, mode, numbers):
+    image = Image.frombytes(mode, numbers.shape[::-1], numbers.tobytes())
+    image.save(path, kind)
+    with Image.open(path) as written:
+        assert written.mode == mode
+
+
+def only(root, suffix, images):
+    """Let each class of both splits have the same images, which `images` writes, and no others."""
+    for split in ("train", "test"):
+        for name in ("ant", "bee", "cow"):
+            for old in (root / split / name).iterdir():
+                old.unlink()
+            for number, write_one in enumerate(images):
+                write_one(root / split / name / f"{number}.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", DEEP)
+def test_more_than_eight_bits_are_grey_values_from_0_to_1(root, suffix):
+    kind, mode, numbers, scale = DEEP[suffix]
+    only(root, suffix, [lambda path: write_deep(path, kind, mode, numbers)])
+    test = load(root)["test"]
+    assert test.preprocessing == {"scale": scale, "size": None, "mean": None, "std": None}
+    batch = test.batch([0, 2]).numpy()
+    assert batch.dtype == np.float32
+    np.testing.assert_allclose(batch[1], np.broadcast_to(RAMP / 65535, (3, 5, 6)), rtol=1e-6)
+    small = load(root, size=3)["test"].batch([0])[0, 0].numpy()
+    plane = Image.fromarray((RAMP / 65535).astype(np.float32))
+    expected = np.asarray(plane.resize((3, 3), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(small, expected, atol=0.6 / 65535)
+
+
+def test_images_of_eight_and_of_sixteen_bits_do_not_mix(root):
+    deep = root / "test" / "cow" / "01.png"
+    write_deep(deep, "PNG", "I;16", RAMP)
+    error = refuse("expected 3 channels of uint8.*found 3 channels of uint16.*same depth", root)
+    assert error.where == str(deep)
+    write_deep(root / "test" / "ant" / "00.png", "PNG", "I;16", RAMP)
+    assert load(root)["test"].preprocessing["scale"] == "1/65535"
+    assert load(root)["train"].preprocessing["scale"] == "1/255"
+    refuse("ant/01.png: expected 3 channels of uint16.*found 3 channels of uint8", root)
+
+
+@pytest.mark.parametrize("wrong", [-1, 65536, 2**30])
+def test_whole_numbers_beyond_sixteen_bits_have_no_scale(root, wrong):
+    numbers = RAMP.astype(np.int32)
+    numbers[2, 3] = wrong
+    only(root, "tif", [lambda path: write_deep(path, "TIFF", "I", numbers)])
+    refuse(f"expected whole numbers of 16 bits.*{wrong}", root)
+
+
+def test_an_image_that_is_not_finite_is_refused(root):
+    numbers = (RAMP / 65535).astype(np.float32)
+    numbers[0, 0] = np.nan
+    only(root, "tif", [lambda path: write_deep(path, "TIFF", "F", numbers)])
+    refuse("0.tif: expected finite values", root)
+
+
+def test_a_format_that_is_read_may_have_the_name_of_another(root):
+    pixels = write(root / "test" / "ant" / "00.bmp")
+    (root / "test" / "ant" / "00.bmp").replace(root / "test" / "ant" / "00.png")
+    np.testing.assert_array_equal(
+        load(root)["test"].batch([0])[0].numpy(), pixels.transpose(2, 0, 1) / np.float32(255)
+    )
+
+
+@pytest.mark.parametrize("kind", ["GIF", "EPS", "ICO", "TGA", "SGI", "JPEG2000"])
+def test_other_formats_are_refused_under_any_name(root, kind):
+    path = root / "test" / "bee" / "01.png"
+    Image.new("RGB", (6, 5)).save(path, kind)
+    error = refuse(
+        r"expected a readable image in a format that is read \(BMP, JPEG, .*found other content", root
+    )
+    assert error.where == str(path)
+
+
+def test_a_small_file_that_claims_a_huge_image_is_refused_before_it_is_decoded(root):
+    for side in (9_460, 60_000):
+        header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+        chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
+        path = root / "test" / "bee" / "01.png"
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + b"".join(
+                struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+                for name, body in chunks
+            )
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            assert refuse("9460x9460|exceeds limit", root).where == str(path)
+
+
+def test_a_tiff_of_several_pages_is_not_one_image(root):
+    page = Image.new("L", (6, 5))
+    path = root / "test" / "bee" / "02.tif"
+    page.save(path, save_all=True, append_images=[page, page])
+    assert refuse("expected one image, found a TIFF of 3 pages", root).where == str(path)
 
 
 def test_a_limit_is_spread_over_the_classes_and_fixed_by_the_seed(root):

@@ -90,7 +90,7 @@ def test_the_digest_changes_with_what_the_data_are(tmp_path, change):
     ("columns", "text"),
     [
         ({"image": LABELS}, "expected encoded images.*found int64"),
-        ({"image": [b"no image", *BYTES[1:]]}, "row 0: expected an encoded image"),
+        ({"image": [b"no image", *BYTES[1:]]}, "row 0: expected a readable image.*found other content"),
         ({"image": [*BYTES[:5], None]}, "row 5: expected the bytes"),
         ({"image": [{"bytes": None, "path": "a.png"}]}, "expected encoded images|paths to other files"),
         ({"image": pa.array([], pa.binary())}, "found none"),
@@ -113,7 +113,7 @@ def test_labels_beyond_the_names_of_the_classes(tmp_path):
 
 def test_a_damaged_image_is_refused_when_it_is_asked_for(tmp_path):
     split = load(write(tmp_path / "a.parquet", {"image": [*BYTES[:5], BYTES[5][:40]]}))
-    refuse("row 5: expected an encoded image", split.batch, [4, 5])
+    refuse("row 5: expected a readable image", split.batch, [4, 5])
 
 
 def test_images_of_two_sizes_and_of_two_kinds(tmp_path):
@@ -125,9 +125,17 @@ def test_images_of_two_sizes_and_of_two_kinds(tmp_path):
     refuse("expected 3 channels.*found 1 channels.*data.channels", split.batch, [6])
 
 
-def test_sixteen_bits_are_refused(tmp_path):
-    deep = np.arange(20, dtype=np.uint16).reshape(5, 4, 1)
-    refuse("eight bits", load, write(tmp_path / "a.parquet", {"image": [encoded(deep)]}))
+def test_sixteen_bits_are_scaled_by_their_own_range(tmp_path):
+    deep = np.linspace(0, 65535, 20).astype(np.uint16).reshape(5, 4, 1)
+    split = load(write(tmp_path / "a.parquet", {"image": [encoded(deep)]}))
+    assert split.preprocessing["scale"] == "1/65535"
+    assert split.preprocessing["channels"] == 1
+    np.testing.assert_allclose(split.batch([0])[0, 0].numpy(), deep[:, :, 0] / 65535, rtol=1e-6)
+
+
+def test_only_formats_of_still_images_are_decoded(tmp_path):
+    split = load(write(tmp_path / "a.parquet", {"image": [*BYTES, encoded(noise(1)[0], "GIF")]}))
+    refuse(r"row 6: expected .*\(BMP, JPEG, PNG, PPM, TIFF, WEBP\), found other content", split.batch, [6])
 
 
 def test_files_that_are_no_parquet(tmp_path):
