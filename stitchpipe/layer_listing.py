@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import nn
 
-from stitchpipe.config import ConfigError, load, shipped
+from stitchpipe.config import ConfigError, IngestedModel, NetworkModel, load, shipped
 from stitchpipe.graph import LayerInfo, image_channels, layers
 from stitchpipe.models import build, load_weights
 from stitchpipe.rows import grid_label
@@ -162,11 +162,11 @@ def _of_sweep(path: str, name: str, *, given: bool) -> Listing:
         )
     sweep = load(path)
     declared = sweep.model(name)
-    if not declared.has_network:
+    if not isinstance(declared, NetworkModel):
         raise ConfigError(
             where=f"{path}:{name}",
             expected="a model with a network",
-            found="ingested activations" if declared.ingested else "a control",
+            found="ingested activations" if isinstance(declared, IngestedModel) else "a control",
             remedy="`stitchpipe ls RUN` lists its layers.",
         )
     image = tuple(splits(sweep.data)[TEST].batch([0]).shape[1:])

@@ -29,7 +29,7 @@ def parsed(indices, view="pooled"):
 def test_sweep_files_know_the_maps_and_the_objectives_that_there_are():
     assert set(MAP_NAMES) == set(FAMILIES)
     assert get_args(config.stitches.Objective) == get_args(stitching.Objective)
-    assert get_args(config.Stitch.model_fields["autocast"].annotation) == get_args(stitching.Autocast)
+    assert get_args(config.TrainedStitch.model_fields["autocast"].annotation) == get_args(stitching.Autocast)
 
 
 def test_sweep_files_know_the_registry():

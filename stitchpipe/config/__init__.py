@@ -1,37 +1,78 @@
 """The sweep file: a declared set of models × data × layers × indices × stitches, validated before any work.
 
-A sweep is TOML. Unknown keys are refused with the nearest known one, relative paths are taken from the
-file's own folder, and every default is visible in ``stitchpipe plan``.
+A sweep is TOML. Tables of several kinds are unions, told apart by one key: each kind has a section with its own keys,
+and a key of another kind is refused. Relative paths are taken from the file's own folder, and every default is visible
+in ``stitchpipe plan``.
 """
 
-from stitchpipe.config.controls import Control
-from stitchpipe.config.data import Data
+from stitchpipe.config.controls import Control, Permuted, RandomCodes
+from stitchpipe.config.data import (
+    ArraysData,
+    ColouredData,
+    Data,
+    DigitsData,
+    EntryPointData,
+    FolderData,
+    ImageData,
+    StoredData,
+    TorchvisionData,
+)
 from stitchpipe.config.index_names import IndexName
-from stitchpipe.config.models import Model, Training
+from stitchpipe.config.models import (
+    ControlModel,
+    IngestedModel,
+    Model,
+    NetworkModel,
+    PretrainedModel,
+    TrainedModel,
+    Training,
+    UntrainedModel,
+    WeightsModel,
+)
 from stitchpipe.config.ood import Detector, Ood
 from stitchpipe.config.reading import load, parse, shipped
 from stitchpipe.config.refusal import ConfigError
-from stitchpipe.config.stitches import Init, Stitch
-from stitchpipe.config.store import Dump, Store
+from stitchpipe.config.stitches import DirectStitch, Init, Stitch, TrainedStitch
+from stitchpipe.config.store import Augment, Dump, Store
 from stitchpipe.config.sweep import Compare, Run, Sweep
 from stitchpipe.config.writing import declared_toml
 
 __all__ = [
+    "ArraysData",
+    "Augment",
+    "ColouredData",
     "Compare",
     "ConfigError",
     "Control",
+    "ControlModel",
     "Data",
     "Detector",
+    "DigitsData",
+    "DirectStitch",
     "Dump",
+    "EntryPointData",
+    "FolderData",
+    "ImageData",
     "IndexName",
+    "IngestedModel",
     "Init",
     "Model",
+    "NetworkModel",
     "Ood",
+    "Permuted",
+    "PretrainedModel",
+    "RandomCodes",
     "Run",
     "Stitch",
     "Store",
+    "StoredData",
     "Sweep",
+    "TorchvisionData",
+    "TrainedModel",
+    "TrainedStitch",
     "Training",
+    "UntrainedModel",
+    "WeightsModel",
     "declared_toml",
     "load",
     "parse",

@@ -1,126 +1,195 @@
-"""The data of a sweep: which images, from where, and what is done to their pixels."""
+"""The data of a sweep: which images, from where, and what is done to their pixels. One section for each kind.
+
+A new kind is a section here, with its line in `Data`, and a loader in `stitchpipe.data`.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - pydantic reads it from the annotations
-from typing import Any, Final, Literal, TypeAlias
+from pathlib import Path  # noqa: TC003  (pydantic reads it)
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
-from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.config.paths import located
+from stitchpipe.config.refusal import RefusalError
+from stitchpipe.config.section import Beside, Section
 from stitchpipe.config.values import Count, Seed, Size  # noqa: TC001  (pydantic reads them)
-from stitchpipe.errors import nearest
 
-Kind: TypeAlias = Literal["digits", "image_folder", "torchvision", "arrays", "entry_point", "store"]
-
-COMMON: Final = frozenset({"name", "kind", "limit", "size", "mean", "std", "seed"})
-"""Keys that every kind takes."""
-
-KEYS: Final[dict[str, frozenset[str]]] = {
-    "digits": COMMON | {"test_fraction"},
-    "image_folder": COMMON | {"root"},
-    "torchvision": COMMON | {"dataset", "root", "options", "splits", "download", "channels"},
-    "arrays": COMMON | {"files", "label_files", "columns", "layout", "channels"},
-    "entry_point": COMMON | {"dataset", "options", "channels"},
-    "store": frozenset({"name", "kind"}),
-}
-"""The keys of each kind."""
-
-NEEDED: Final[dict[str, tuple[str, str]]] = {
-    "image_folder": ("root", 'root = "PATH", the folder that holds train/ and test/'),
-    "torchvision": ("dataset", 'dataset = "CIFAR10", or another class of torchvision.datasets'),
-    "arrays": ("files", 'files = { train = "train.npz", test = "test.npz" }'),
-    "entry_point": ("dataset", 'dataset = "NAME", as an installed package registers it'),
-    "store": ("name", 'name = "NAME", as `stitchpipe ls` shows it'),
-}
-"""What a kind cannot do without, and how it is written."""
+SplitName: TypeAlias = Literal["train", "test"]
+"""The splits of a sweep: maps are fitted on the one and judged on the other."""
 
 
-class Data(Section):
-    """Which images, cut into a training and a test split."""
+class NamedData(Section):
+    """Data under one name, whatever their kind."""
 
+    kind: str
     name: str = Field(
-        default="", description="the data set's name in the store; default: `dataset` or the kind"
+        default="", description="Name of the data set in the store; default: `dataset`, or the kind."
     )
-    kind: Kind = Field(
-        description="digits: scikit-learn's 1,797 handwritten digits; image_folder: root/SPLIT/CLASS/*; "
-        "torchvision: a class of torchvision.datasets; arrays: NumPy or Parquet files; "
-        "entry_point: a data set of an installed package; "
-        "store: no images, only the splits that the run's store has under this name"
-    )
-    dataset: str = Field(
-        default="",
-        description="torchvision: name of the class; entry_point: name in group stitchpipe.datasets",
-    )
-    root: Path | None = Field(
-        default=None,
-        description="image_folder: the folder that holds the splits; torchvision: where its files lie",
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict,
-        description="torchvision, entry_point: further arguments, the same for all splits",
-    )
-    splits: dict[str, dict[str, Any]] = Field(
-        default_factory=dict,
-        description="torchvision: arguments that select each split; default: found from the class's signature",
-    )
-    download: bool = Field(
-        default=False,
-        description="torchvision: fetch missing files into `root`, by any command that reads them",
-    )
-    files: dict[str, Path] = Field(
-        default_factory=dict, description="arrays: one .npz, .npy or .parquet file per split"
-    )
-    label_files: dict[str, Path] = Field(
-        default_factory=dict,
-        description="arrays: one .npy file of labels per split whose images are a .npy file",
-    )
-    columns: dict[Literal["image", "label", "id"], str] = Field(
-        default_factory=dict,
-        description="arrays: other names than image, label, id (Parquet) or images, labels, ids (.npz)",
-    )
-    layout: Literal["NHW", "NHWC", "NCHW"] | None = Field(
-        default=None,
-        description="arrays: the axes' order in NumPy files; default: by the channel axis, if certain",
-    )
-    channels: Literal[1, 3] | None = Field(
-        default=None, description="torchvision, arrays, entry_point: make all images grey (1) or RGB (3)"
-    )
-    limit: Count | None = Field(
-        default=None, description="at most this many images per split, spread over the classes"
-    )
-    size: Size | None = Field(default=None, description="resize to size × size pixels")
-    mean: tuple[float, ...] | None = Field(
-        default=None, description="subtracted per channel after scaling to [0, 1]"
-    )
-    std: tuple[float, ...] | None = Field(default=None, description="divided by per channel")
-    test_fraction: float = Field(default=0.25, gt=0, lt=1, description="digits: share of images held out")
-    seed: Seed = Field(default=0, description="of the choice under `limit`; digits: also of the split")
-
-    @model_validator(mode="after")
-    def _keys_of_the_kind(self) -> Data:
-        """Refuse keys of other kinds, which would do nothing, and a kind without what it needs."""
-        for key in sorted(self.model_fields_set - KEYS[self.kind]):
-            takers = [kind for kind, keys in KEYS.items() if key in keys]
-            hint = nearest(key, sorted(KEYS[self.kind] - COMMON))
-            raise RefusalError(
-                expected=f"keys of kind '{self.kind}' ({', '.join(sorted(KEYS[self.kind]))})",
-                found=f"`{key}`, a key of kind {' and '.join(repr(kind) for kind in takers)}",
-                remedy=f"Remove it, or change the kind. {hint}".strip(),
-            )
-        key, example = NEEDED.get(self.kind, ("kind", ""))
-        if not getattr(self, key):
-            raise RefusalError(
-                expected=f"`{key}`", found=f"kind '{self.kind}' without it", remedy=f"Add {example}."
-            )
-        return self
-
-    @model_serializer(mode="wrap")
-    def _without_foreign_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the defaults of other kinds' keys: what is written out must be accepted when read back."""
-        return {key: value for key, value in handler(self).items() if key in KEYS[self.kind]}
 
     @property
     def label(self) -> str:
         """Return the name under which the data set stands in the store."""
-        return self.name or self.dataset or self.kind
+        return self.name or self.kind
+
+    def starting_at(self, folder: Path) -> Self:  # noqa: ARG002  (kinds with paths use it)
+        """Return the data with their relative paths resolved."""
+        return self
+
+
+class ImageData(NamedData):
+    """Images, cut into a training and a test split, and what is done to their pixels."""
+
+    BESIDE: ClassVar[tuple[Beside, ...]] = (Beside(("seed",), "limit"),)
+
+    limit: Count | None = Field(
+        default=None, description="At most this many images of each split, spread over the classes."
+    )
+    size: Size | None = Field(default=None, description="Resize to size × size pixels.")
+    mean: tuple[float, ...] | None = Field(
+        default=None, description="Subtracted from each channel after scaling to [0, 1]."
+    )
+    std: tuple[float, ...] | None = Field(default=None, description="Each channel is divided by it.")
+    seed: Seed = Field(default=0, description="Of the choice under `limit`.")
+
+
+class DigitsData(ImageData):
+    """Scikit-learn's 1,797 handwritten digits of 8×8 pixels, which come with the library."""
+
+    BESIDE: ClassVar[tuple[Beside, ...]] = ()
+
+    kind: Literal["digits"] = Field(description="Scikit-learn's 1,797 handwritten digits.")
+    test_fraction: float = Field(default=0.25, gt=0, lt=1, description="Share of the images held out.")
+    seed: Seed = Field(default=0, description="Of the split, and of the choice under `limit`.")
+
+
+class FolderData(ImageData):
+    """Images in folders, ``root/SPLIT/CLASS/*``."""
+
+    kind: Literal["image_folder"] = Field(description="Images in folders, root/SPLIT/CLASS/*.")
+    root: Path = Field(examples=["images"], description="Folder that holds train/ and test/.")
+
+    def starting_at(self, folder: Path) -> Self:
+        """Return the data with `root` resolved."""
+        return self.model_copy(update={"root": located(self.root, folder)})
+
+
+class ColouredData(ImageData):
+    """Images whose number of channels may be changed."""
+
+    channels: Literal[1, 3] | None = Field(
+        default=None, description="Make all images grey (1) or RGB (3); default: as they are."
+    )
+
+
+class LibraryData(ColouredData):
+    """A data set that a package offers by a name."""
+
+    dataset: str = Field(min_length=1, description="Name of the data set.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Further arguments of the data set, the same for both splits."
+    )
+
+    @property
+    def label(self) -> str:
+        """Return the name under which the data set stands in the store."""
+        return self.name or self.dataset
+
+
+class TorchvisionData(LibraryData):
+    """A class of ``torchvision.datasets``."""
+
+    kind: Literal["torchvision"] = Field(description="A class of torchvision.datasets.")
+    dataset: str = Field(min_length=1, examples=["CIFAR10"], description="Name of the class.")
+    root: Path | None = Field(default=None, description="Folder where its files lie.")
+    splits: dict[SplitName, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Arguments that select each split; default: found from the signature of the class.",
+    )
+    download: bool = Field(
+        default=False, description="Fetch missing files into `root`, by any command that reads them."
+    )
+
+    def starting_at(self, folder: Path) -> Self:
+        """Return the data with `root` resolved."""
+        return self.model_copy(update={"root": None if self.root is None else located(self.root, folder)})
+
+
+class ArraysData(ColouredData):
+    """NumPy or Parquet files, one for each split."""
+
+    kind: Literal["arrays"] = Field(description="NumPy or Parquet files, one for each split.")
+    files: dict[SplitName, Path] = Field(
+        min_length=1,
+        examples=[{"train": "train.npz", "test": "test.npz"}],
+        description="One .npz, .npy or .parquet file for each split.",
+    )
+    label_files: dict[SplitName, Path] = Field(
+        default_factory=dict,
+        description="One .npy file of labels for each split whose images are an .npy file.",
+    )
+    columns: dict[Literal["image", "label", "id"], str] = Field(
+        default_factory=dict,
+        description="Other names than image, label, id (Parquet) or images, labels, ids (.npz).",
+    )
+    layout: Literal["NHW", "NHWC", "NCHW"] | None = Field(
+        default=None,
+        description="Order of the axes in NumPy files; default: by the channel axis, if certain.",
+    )
+
+    @model_validator(mode="after")
+    def _every_key_is_read(self) -> Self:
+        suffixes = {path.suffix.lower() for path in self.files.values()}
+        for split in self.label_files:
+            if split not in self.files:
+                raise RefusalError(
+                    expected="label files of splits that have a file of images",
+                    found=f"`label_files.{split}` without `files.{split}`",
+                    remedy=f"Add files = {{ {split} = … }}, or remove it.",
+                )
+        if self.columns and suffixes == {".npy"}:
+            raise RefusalError(
+                expected="`columns` beside .npz or .parquet files, whose parts have names",
+                found="files of .npy alone",
+                remedy="Remove `columns`.",
+            )
+        if self.layout is not None and suffixes == {".parquet"}:
+            raise RefusalError(
+                expected="`layout` beside NumPy files",
+                found="files of .parquet alone, whose images say their own layout",
+                remedy="Remove `layout`.",
+            )
+        return self
+
+    def starting_at(self, folder: Path) -> Self:
+        """Return the data with the paths of all files resolved."""
+        located_files = {split: located(path, folder) for split, path in self.files.items()}
+        located_labels = {split: located(path, folder) for split, path in self.label_files.items()}
+        return self.model_copy(update={"files": located_files, "label_files": located_labels})
+
+
+class EntryPointData(LibraryData):
+    """A data set of an installed package."""
+
+    kind: Literal["entry_point"] = Field(description="A data set of an installed package.")
+    dataset: str = Field(
+        min_length=1, examples=["NAME"], description="Name in the entry-point group stitchpipe.datasets."
+    )
+
+
+class StoredData(NamedData):
+    """No images: only the splits that the run's store has under this name."""
+
+    kind: Literal["store"] = Field(
+        description="No images, only the splits that the run's store has under this name."
+    )
+    name: str = Field(
+        min_length=1, examples=["NAME"], description="Name of the data set, as `stitchpipe ls` shows it."
+    )
+
+
+Data: TypeAlias = Annotated[
+    DigitsData | FolderData | TorchvisionData | ArraysData | EntryPointData | StoredData,
+    Field(discriminator="kind"),
+]
+"""Which images, cut into a training and a test split: one of the kinds."""

@@ -1,133 +1,147 @@
-"""The models of a sweep: networks with their weights, or activations alone."""
+"""The models of a sweep: networks, told apart by where their weights come from, or activations alone.
+
+A new origin is a section here, with its line in `ORIGINS` and in `Model`, and what `stitchpipe.sweep` does with it.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from pathlib import Path  # noqa: TC003  (pydantic reads it)
+from typing import Annotated, Any, Final, Self, TypeAlias
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from stitchpipe.config.controls import Control  # noqa: TC001  (pydantic reads it)
-from stitchpipe.config.refusal import RefusalError, Section
-from stitchpipe.config.values import BatchSize, Epochs, LearningRate, Seed  # noqa: TC001  (pydantic reads them)
+from stitchpipe.config.paths import located, located_name
+from stitchpipe.config.section import Section
+from stitchpipe.config.values import BatchSize, Epochs, LearningRate, On, Seed  # noqa: TC001  (pydantic reads them)
 
 
 class Training(Section):
     """How a model is trained on the spot: SGD with Nesterov momentum under a one-cycle schedule."""
 
-    epochs: Epochs = 25
-    batch_size: BatchSize = 64
-    learning_rate: LearningRate = 0.2
-    seed: Seed = 0
+    epochs: Epochs = Field(default=25, description="How often every image is seen.")
+    batch_size: BatchSize = Field(default=64, description="Images in a step.")
+    learning_rate: LearningRate = Field(default=0.2, description="At the peak of the schedule.")
+    seed: Seed = Field(default=0, description="Of the first weights, the order and the shifts of images.")
     min_accuracy: float = Field(
-        default=0.0, ge=0, le=1, description="refuse the model below this test accuracy"
+        default=0.0, ge=0, le=1, description="Refuse the model below this test accuracy."
     )
 
 
-ORIGINS = ("weights", "pretrained", "train", "untrained")
-"""Where weights come from; a network has one of them."""
-
-
-class Model(Section):
-    """One network: an architecture, and where its weights come from; or activations alone."""
+class NamedModel(Section):
+    """What is said of every model, wherever it comes from."""
 
     name: str = Field(
-        min_length=1, description="how the model is called in the store, the results and stitches"
+        min_length=1, description="How the model is called in the store, the results and stitches."
     )
-    architecture: str = Field(
-        default="",
-        description="cifar_resnet; a torchvision classification network such as resnet18; timm/NAME; hf/TYPE, "
-        "hf/FOLDER or hf/ORGANISATION/NAME; or an entry point of the group stitchpipe.models",
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="arguments of the architecture")
-    weights: Path | None = Field(
-        default=None, description="checkpoint: safetensors, or a torch file of tensors only"
-    )
-    pretrained: StrictBool | Annotated[str, Field(min_length=1)] = Field(
-        default=False,
-        description="published weights: torchvision's name (IMAGENET1K_V1), timm's tag, Hugging Face's id or folder; "
-        "true for the default ones",
-    )
-    train: Training | None = Field(
-        default=None, description="train on the sweep's data instead of loading weights"
-    )
-    untrained: bool = Field(default=False, description="random weights, as a control")
-    seed: Seed = Field(default=0, description="of untrained weights")
     layers: tuple[str, ...] | None = Field(
-        default=None, description="globs; default: those of [dump], all of an ingested model"
+        default=None,
+        description="Globs over names of layers; default: those of [dump], or all without a network.",
     )
-    ingested: bool = Field(
-        default=False, description="no network: activations that `stitchpipe ingest` put into the run's store"
+
+    def starting_at(self, folder: Path) -> Self:  # noqa: ARG002  (models with paths use it)
+        """Return the model with its relative paths resolved."""
+        return self
+
+
+class NetworkModel(NamedModel):
+    """A network that can be run: an architecture, and weights from somewhere."""
+
+    architecture: str = Field(
+        min_length=1,
+        description="cifar_resnet; a torchvision classification network such as resnet18; timm/NAME; hf/TYPE, "
+        "hf/FOLDER or hf/ORGANISATION/NAME; or an entry point of the group stitchpipe.models.",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the architecture.")
+
+    def starting_at(self, folder: Path) -> Self:
+        """Return the model with its relative paths resolved: folders of Hugging Face (``hf/./…``)."""
+        prefix, slash, name = self.architecture.partition("/")
+        if prefix != "hf":
+            return self
+        return self.model_copy(update={"architecture": f"{prefix}{slash}{located_name(name, folder)}"})
+
+
+class WeightsModel(NetworkModel):
+    """A network with the weights of a checkpoint."""
+
+    weights: Path = Field(description="Checkpoint: safetensors, or a torch file of tensors only.")
+
+    def starting_at(self, folder: Path) -> Self:
+        """Return the model with the path of the checkpoint resolved, too."""
+        return super().starting_at(folder).model_copy(update={"weights": located(self.weights, folder)})
+
+
+class PretrainedModel(NetworkModel):
+    """A network with published weights."""
+
+    pretrained: On | Annotated[str, Field(min_length=1)] = Field(
+        description="Published weights: torchvision's name (IMAGENET1K_V1), timm's tag, Hugging Face's id or folder; "
+        "true for the default ones."
+    )
+
+    def starting_at(self, folder: Path) -> Self:
+        """Return the model with the path of its weights resolved where it is one, too."""
+        published = self.pretrained if self.pretrained is True else located_name(self.pretrained, folder)
+        return super().starting_at(folder).model_copy(update={"pretrained": published})
+
+
+class TrainedModel(NetworkModel):
+    """A network that is trained on the sweep's data."""
+
+    train: Training = Field(description="Train on the sweep's data.")
+
+
+class UntrainedModel(NetworkModel):
+    """A network with random weights, as a control."""
+
+    untrained: On = Field(description="Random weights, as a control.")
+    seed: Seed = Field(default=0, description="Of the random weights.")
+
+
+class IngestedModel(NamedModel):
+    """No network: activations that ``stitchpipe ingest`` put into the run's store."""
+
+    ingested: On = Field(
+        description="No network: activations that `stitchpipe ingest` put into the run's store."
     )
     fingerprints: tuple[str, ...] = Field(
-        default=(), description="ingested: which are meant, where a name stands for several; first digits"
+        default=(), description="Which are meant, where a name stands for several; first digits."
     )
-    control: Control | None = Field(default=None, description="no network: made-up activations, as a source")
-
-    @property
-    def has_network(self) -> bool:
-        """Return whether there is a network that can be run."""
-        return not self.ingested and self.control is None
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Model:
-        if not self.has_network:
-            return self._without_network()
-        if not self.architecture or self.fingerprints:
-            raise RefusalError(
-                expected="`architecture`, and `fingerprints` only of ingested activations",
-                found=f"{'fingerprints' if self.architecture else 'no architecture'} for model '{self.name}'",
-                remedy="Name the network, or set ingested = true where there are only activations.",
-            )
-        given = [key for key in ORIGINS if getattr(self, key)]
-        if len(given) != 1:
-            raise RefusalError(
-                expected="exactly one of `weights` (a file), `pretrained` (published weights), `train` (a table) "
-                "and `untrained = true`",
-                found=f"{' and '.join(given) or 'none'} for model '{self.name}'",
-                remedy="Load the weights or train them.",
-            )
-        if self.seed and not self.untrained:
-            raise RefusalError(
-                expected="`seed` only beside `untrained = true`",
-                found=f"{given[0]} for model '{self.name}'",
-                remedy="Training has a seed of its own: train = { seed = … }."
-                if self.train is not None
-                else "Remove it: nothing is random here.",
-            )
-        return self
-
-    def _without_network(self) -> Model:
-        origin = "ingested = true" if self.ingested else "control"
-        given = [key for key in ("architecture", "options", "seed", *ORIGINS) if getattr(self, key)]
-        if self.ingested and self.control is not None:
-            given.append("control")
-        if given:
-            raise RefusalError(
-                expected=f"no network beside `{origin}`",
-                found=f"{', '.join(given)} for model '{self.name}'",
-                remedy=f"Remove them, or remove `{origin.partition(' ')[0]}`.",
-            )
-        return self
-
-    def starting_at(self, folder: Path) -> Model:
-        """Return the model with its relative paths resolved: `weights`, and folders of Hugging Face (``./…``)."""
-        changed: dict[str, Any] = {}
-        if self.weights is not None:
-            changed["weights"] = located(self.weights, folder)
-        if isinstance(self.pretrained, str) and _is_path(self.pretrained):
-            changed["pretrained"] = str(located(Path(self.pretrained), folder))
-        place = self.architecture.removeprefix("hf/")
-        if place != self.architecture and _is_path(place):
-            changed["architecture"] = f"hf/{located(Path(place), folder)}"
-        return self.model_copy(update=changed)
 
 
-def located(path: Path, folder: Path) -> Path:
-    """Return a path that starts at a folder where it is relative."""
-    return (folder / path.expanduser()).resolve()
+class ControlModel(NamedModel):
+    """No network: made-up activations, as a source."""
+
+    control: Control = Field(description="No network: made-up activations, as a source.")
 
 
-def _is_path(text: str) -> bool:
-    """Return whether a name says by its beginning that it is a path, and no name of a registry."""
-    return text.startswith(("./", "../", "/", "~"))
+ORIGINS: Final[dict[str, type[NamedModel]]] = {
+    "weights": WeightsModel,
+    "pretrained": PretrainedModel,
+    "train": TrainedModel,
+    "untrained": UntrainedModel,
+    "ingested": IngestedModel,
+    "control": ControlModel,
+}
+"""The key that says where a model comes from → its section."""
+
+
+def _origin(value: Any) -> str | None:
+    """Return the one origin that a table of [[models]] names, or None; a switch that is off names none."""
+    if isinstance(value, dict):
+        given = [key for key in ORIGINS if value.get(key, False) is not False]
+        return given[0] if len(given) == 1 else None
+    return next((key for key, section in ORIGINS.items() if isinstance(value, section)), None)
+
+
+Model: TypeAlias = Annotated[
+    Annotated[WeightsModel, Tag("weights")]
+    | Annotated[PretrainedModel, Tag("pretrained")]
+    | Annotated[TrainedModel, Tag("train")]
+    | Annotated[UntrainedModel, Tag("untrained")]
+    | Annotated[IngestedModel, Tag("ingested")]
+    | Annotated[ControlModel, Tag("control")],
+    Discriminator(_origin),
+]
+"""One model of a sweep: a network from one of the origins, or activations alone."""

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from stitchpipe.config.data import Data
-from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.config.data import Data, NamedData, StoredData
+from stitchpipe.config.refusal import RefusalError
+from stitchpipe.config.section import Section
 from stitchpipe.config.values import BatchSize, Count, Epochs, LearningRate, Seed  # noqa: TC001  (pydantic reads them)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-
-IMAGE_ORIGINS = ("<generated>", "<data>")
-"""What pydantic puts into the place of an error to say which kind of images it tried: no keys of a file."""
+Generator: TypeAlias = Literal["noise", "textures"]
 
 
 def _origin(value: Any) -> str:
-    return IMAGE_ORIGINS[isinstance(value, dict | Data)]
+    return "data" if isinstance(value, dict | NamedData) else "generated"
 
 
 Images: TypeAlias = Annotated[
-    Annotated[Literal["noise", "textures"], Tag(IMAGE_ORIGINS[0])] | Annotated[Data, Tag(IMAGE_ORIGINS[1])],
-    Discriminator(_origin),
+    Annotated[Generator, Tag("generated")] | Annotated[Data, Tag("data")], Discriminator(_origin)
 ]
 """Images by their generator, or a table like [data]."""
 
@@ -37,23 +35,23 @@ class Detector(Section):
 
     auxiliary: Images = Field(
         default="noise",
-        description="what fine-tuning sees as foreign: 'noise', 'textures', or a data set's training images",
+        description="What fine-tuning sees as foreign: 'noise', 'textures', or a data set's training images.",
     )
     sanity: Images = Field(
         default="textures",
-        description="what the finished detector must find foreign: the same, or a data set's test images",
+        description="What the finished detector must find foreign: the same, or a data set's test images.",
     )
-    epochs: Epochs = Field(default=20, description="of cross-entropy on native representations")
-    finetune_epochs: Epochs = Field(default=10, description="of cross-entropy with the energy term")
+    epochs: Epochs = Field(default=20, description="Of cross-entropy on native representations.")
+    finetune_epochs: Epochs = Field(default=10, description="Of cross-entropy with the energy term.")
     images: Count = Field(
-        default=5000, description="at most this many of the training images, and of either foreign set"
+        default=5000, description="At most this many of the training images, and of either foreign set."
     )
     batch_size: BatchSize = Field(
-        default=128, description="native images per step; twice as many foreign ones"
+        default=128, description="Native images in a step; twice as many foreign ones."
     )
-    learning_rate: LearningRate = 0.1
-    finetune_learning_rate: LearningRate = 1e-3
-    seed: Seed = 0
+    learning_rate: LearningRate = Field(default=0.1, description="For native representations.")
+    finetune_learning_rate: LearningRate = Field(default=1e-3, description="With the energy term.")
+    seed: Seed = Field(default=0, description="Of weights, order and generated images.")
 
     @model_validator(mode="after")
     def _other_images(self) -> Detector:
@@ -64,8 +62,7 @@ class Detector(Section):
                 remedy="Name another generator or data set for one of them.",
             )
         for name in ("auxiliary", "sanity"):
-            images = getattr(self, name)
-            if isinstance(images, Data) and images.kind == "store":
+            if isinstance(getattr(self, name), StoredData):
                 raise RefusalError(
                     expected=f"images for `{name}`, to run the target network on",
                     found="kind 'store', which has none",
@@ -73,22 +70,31 @@ class Detector(Section):
                 )
         return self
 
+    def starting_at(self, folder: Path) -> Self:
+        """Return this table with the relative paths of its data sets resolved."""
+        images = {name: getattr(self, name) for name in ("auxiliary", "sanity")}
+        data = {name: value for name, value in images.items() if isinstance(value, NamedData)}
+        return self.model_copy(update={name: value.starting_at(folder) for name, value in data.items()})
+
 
 class Ood(Section):
     """How far stitched representations are from the target's own."""
 
-    neighbours: Count = Field(default=10, description="k of the k-nearest-neighbour distance")
-    positions: Count = Field(default=8, description="of an image, for statistics of single positions")
-    position_rows: Count = Field(
-        default=8192, description="positions of a split at most: of larger ones every 2nd, 4th, … image"
+    neighbours: Count = Field(default=10, description="k of the k-nearest-neighbour distance.")
+    positions: Count = Field(
+        default=8, description="Positions of an image, for statistics of single positions."
     )
-    seed: Seed = Field(default=0, description="of the choice of positions")
-    detector: Detector | None = None
+    position_rows: Count = Field(
+        default=8192, description="Positions of a split at most: of larger ones every 2nd, 4th, … image."
+    )
+    seed: Seed = Field(default=0, description="Of the choice of positions.")
+    detector: Detector | None = Field(
+        default=None, description="The energy detector; off without this table."
+    )
 
-    def with_data(self, located: Callable[[Data], Data]) -> Ood:
-        """Return this table with its data sets, if it has any, as `located` gives them back."""
-        if self.detector is None:
-            return self
-        images = {name: getattr(self.detector, name) for name in ("auxiliary", "sanity")}
-        changed = {name: located(one) for name, one in images.items() if isinstance(one, Data)}
-        return self.model_copy(update={"detector": self.detector.model_copy(update=changed)})
+    def starting_at(self, folder: Path) -> Self:
+        """Return this table with the relative paths of its data sets resolved."""
+        detector = self.detector
+        return (
+            self if detector is None else self.model_copy(update={"detector": detector.starting_at(folder)})
+        )

@@ -1,28 +1,24 @@
-"""How a sweep file is read: TOML, validated, and one message where it is wrong."""
+"""How a sweep file is read: TOML, validated, and one message with everything that is wrong in it."""
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from stitchpipe.config.controls import Control
-from stitchpipe.config.data import Data
-from stitchpipe.config.models import Model, Training, located
-from stitchpipe.config.ood import IMAGE_ORIGINS, Detector, Ood
-from stitchpipe.config.refusal import ConfigError, RefusalError, Section
-from stitchpipe.config.stitches import Stitch
-from stitchpipe.config.store import Augment, Dump, Store
-from stitchpipe.config.sweep import Certainty, Compare, Run, Sweep
-from stitchpipe.errors import nearest
+from stitchpipe.config.mistakes import explained
+from stitchpipe.config.paths import located
+from stitchpipe.config.refusal import ConfigError
+from stitchpipe.config.sweep import Sweep
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pydantic_core import ErrorDetails
+LARGEST_BYTES: Final = 16 * 2**20
+"""Of a sweep file: some hundred thousand models."""
+DEEPEST: Final = 32
+"""How many tables and lists of a sweep file may stand in each other."""
 
 
 def load(source: str | Path) -> Sweep:
@@ -37,18 +33,7 @@ def load(source: str | Path) -> Sweep:
     if path.suffix != ".toml" and str(source) in shipped():
         text = resources.files("stitchpipe").joinpath("sweeps", f"{source}.toml").read_text("utf-8")
         return parse(text, where=f"the shipped sweep '{source}'", folder=Path())
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            where=str(path),
-            expected="a readable sweep file",
-            found=error.strerror
-            if isinstance(error, OSError) and error.strerror
-            else "text that is not UTF-8",
-            remedy=f"Give the path of a TOML file, or a shipped sweep: {', '.join(shipped())}.",
-        ) from None
-    return parse(text, where=str(path), folder=path.parent)
+    return parse(_text(path), where=str(path), folder=path.parent)
 
 
 def shipped() -> tuple[str, ...]:
@@ -58,79 +43,77 @@ def shipped() -> tuple[str, ...]:
 
 
 def parse(text: str, *, where: str, folder: Path) -> Sweep:
-    """Validate the text of a sweep; relative paths in it start at `folder`."""
+    """Validate the text of a sweep; relative paths in it start at `folder`.
+
+    Raises
+    ------
+    ConfigError
+        The text is not TOML, or describes no valid sweep: with all mistakes that do not follow from each other.
+    """
     try:
-        sweep = Sweep.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            where=where, expected="TOML", found=str(error), remedy="Correct the file at that place."
-        ) from None
+        sweep = Sweep.model_validate(_table(text, where))
     except ValidationError as error:
-        raise _config_error(where, error.errors()) from None
+        raise explained(where, error.errors()) from None
     return _resolve_paths(sweep, folder)
 
 
+def _text(path: Path) -> str:
+    expected, remedy = "a sweep file in UTF-8", "Save it as UTF-8 without a byte order mark."
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_BYTES + 1)
+        if raw.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            found = "a byte order mark at its beginning"
+        elif len(raw) > LARGEST_BYTES:
+            expected, found = f"a sweep file of at most {LARGEST_BYTES >> 20} MiB", "a larger file"
+            remedy = "Is it the right file? If so, split the sweep."
+        else:
+            return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"text that is not UTF-8, at byte {error.start}"
+    except OSError as error:
+        expected, found = "a readable sweep file", error.strerror or type(error).__name__
+        remedy = f"Give the path of a TOML file, or a shipped sweep: {', '.join(shipped())}."
+    raise ConfigError(where=str(path), expected=expected, found=found, remedy=remedy)
+
+
+def _table(text: str, where: str) -> dict[str, Any]:
+    expected, remedy = "TOML", "Correct the file at that place."
+    try:
+        table = tomllib.loads(text)
+        if _depth(table) <= DEEPEST:
+            return table
+        deep = True
+    except RecursionError:
+        deep = True
+    except ValueError as error:  # a mistake of syntax, or a number of thousands of digits
+        deep, found = False, str(error)
+    if deep:
+        expected = f"tables and lists that stand in each other at most {DEEPEST} deep"
+        found, remedy = "more", "Is it a sweep?"
+    raise ConfigError(where=where, expected=expected, found=found, remedy=remedy)
+
+
+def _depth(table: dict[str, Any]) -> int:
+    """Return how deep tables and lists stand in each other, without recursion."""
+    level: list[Any] = [table]
+    depth = 0
+    while level and depth <= DEEPEST:
+        depth += 1
+        inner = [item for part in level for item in (part.values() if isinstance(part, dict) else part)]
+        level = [item for item in inner if isinstance(item, dict | list)]
+    return depth
+
+
 def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:
-    def resolved(path: Path | None) -> Path | None:
-        return None if path is None else located(path, folder)
-
-    models = tuple(model.starting_at(folder) for model in sweep.models)
-
-    def with_paths(data: Data) -> Data:
-        return data.model_copy(
-            update={
-                "root": resolved(data.root),
-                "files": {split: resolved(path) for split, path in data.files.items()},
-                "label_files": {split: resolved(path) for split, path in data.label_files.items()},
-            }
-        )
-
     store = sweep.store
     if store.url is not None and "://" not in store.url:
-        store = store.model_copy(update={"url": str(resolved(Path(store.url)))})
+        store = store.model_copy(update={"url": str(located(Path(store.url), folder))})
     return sweep.model_copy(
         update={
-            "models": models,
-            "data": with_paths(sweep.data),
+            "models": tuple(model.starting_at(folder) for model in sweep.models),
+            "data": sweep.data.starting_at(folder),
             "store": store,
-            "ood": sweep.ood.with_data(with_paths),
+            "ood": sweep.ood.starting_at(folder),
         }
     )
-
-
-def _config_error(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
-    """Turn pydantic's list into one message: a misspelt key first, because it also causes a missing one."""
-    first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
-    location = tuple(part for part in first["loc"] if part not in IMAGE_ORIGINS)
-    place = f"{where}, {_key_path(location)}" if location else where
-    more = f" ({len(errors) - 1} more in this file.)" if len(errors) > 1 else ""
-    refusal = first.get("ctx", {}).get("error")
-    if isinstance(refusal, RefusalError):
-        return ConfigError(
-            where=place, expected=refusal.expected, found=refusal.found, remedy=refusal.remedy + more
-        )
-    if first["type"] == "extra_forbidden":
-        known = _keys_at(location[:-1])
-        found, expected = f"the unknown key '{location[-1]}'", f"one of the keys {', '.join(known)}"
-        remedy = nearest(str(location[-1]), known) or "Remove it."
-    elif first["type"] == "missing":
-        found, expected, remedy = "none", "a value", "Add this key."
-    else:
-        found, expected = repr(first["input"]), first["msg"].removeprefix("Input should be ")
-        remedy = nearest(str(first["input"]), expected.replace("'", " ").split()) or "Correct the value."
-    return ConfigError(where=place, expected=expected, found=found, remedy=remedy + more)
-
-
-def _key_path(location: Sequence[int | str]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
-
-
-def _keys_at(location: Sequence[int | str]) -> tuple[str, ...]:
-    """Return the keys that the table at `location` may have."""
-    sections: dict[str, type[Section]] = {
-        "data": Data, "models": Model, "train": Training, "dump": Dump,
-        "augment": Augment, "control": Control, "store": Store, "compare": Compare, "stitch": Stitch,
-        "ood": Ood, "detector": Detector, "auxiliary": Data, "sanity": Data, "certainty": Certainty, "run": Run,
-    }  # fmt: skip
-    names = [part for part in location if isinstance(part, str)]
-    return tuple((sections[names[-1]] if names else Sweep).model_fields)

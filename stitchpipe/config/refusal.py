@@ -1,8 +1,6 @@
-"""What a sweep file is refused with, and the strictness that all of its tables share."""
+"""What a sweep file is refused with."""
 
 from __future__ import annotations
-
-from pydantic import BaseModel, ConfigDict
 
 from stitchpipe.errors import ExplainedError
 
@@ -17,9 +15,3 @@ class RefusalError(ValueError):
     def __init__(self, *, expected: str, found: str, remedy: str) -> None:
         self.expected, self.found, self.remedy = expected, found, remedy
         super().__init__(expected)
-
-
-class Section(BaseModel):
-    """A table of a sweep file: unknown keys are refused, nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,55 +1,34 @@
-"""The stitches of a sweep."""
+"""The stitches of a sweep, told apart by how their maps are found.
+
+A new method is a section here, with its line in `Stitch`, and what `stitchpipe.sweep.jobs` expands it to.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
 from stitchpipe.config.index_names import MapName  # noqa: TC001  (pydantic reads it)
-from stitchpipe.config.refusal import RefusalError, Section
+from stitchpipe.config.refusal import RefusalError
+from stitchpipe.config.section import Section
 from stitchpipe.config.values import BatchSize, Count, LearningRate, Seed  # noqa: TC001  (pydantic reads them)
 
 Init: TypeAlias = Literal["random", "identity", "dm"]
 Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", "fula", "penultimate"]
 
 
-class Stitch(Section):
+class StitchSet(Section):
     """A set of stitches: source layer, map, the rest of the target network."""
 
-    method: Literal["dm", "tlm"]
-    sources: tuple[str, ...] = Field(min_length=1, description="MODEL/LAYER globs")
-    targets: tuple[str, ...] = Field(min_length=1, description="MODEL/LAYER globs")
+    method: str
+    sources: tuple[str, ...] = Field(min_length=1, description="Globs over MODEL/LAYER.")
+    targets: tuple[str, ...] = Field(min_length=1, description="Globs over MODEL/LAYER.")
     pairs: Literal["all", "self", "corresponding"] = Field(
         default="all",
         description="all: every source into every target; self: a layer into itself; "
-        "corresponding: layers of the same name in different models",
+        "corresponding: layers of the same name in different models.",
     )
-    maps: tuple[MapName, ...] = Field(
-        default=("affine",),
-        min_length=1,
-        description="dm: families of least-squares maps: affine, ridge(λ), orthogonal, low_rank(r)",
-    )
-    init: tuple[Init, ...] = Field(
-        default=("random",), min_length=1, description="tlm: where training starts"
-    )
-    objectives: tuple[Objective, ...] = Field(
-        default=("hard_labels",),
-        min_length=1,
-        description="tlm: what is minimised. hard_labels: cross-entropy; soft_labels: KL from the target's answers; "
-        "direct_matching: squared error, by descent; fula: relative distance in all cuts behind; penultimate: squared "
-        "error before the last linear layer",
-    )
-    augmented: bool = Field(
-        default=False, description="tlm: train on the augmented passes of [dump.augment], one an epoch"
-    )
-    autocast: Literal["none", "bfloat16"] = Field(default="none", description="tlm: mixed precision")
-    compiled: bool = Field(default=False, description="tlm: let torch.compile fuse the rest of the network")
-    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, max_length=1000, description="tlm")
-    steps: Count = Field(default=300, description="tlm: optimiser steps")
-    batch_size: BatchSize = Field(default=256, description="tlm")
-    learning_rate: LearningRate = Field(default=1e-3, description="tlm: Adam")
-    weight_decay: float = Field(default=1e-5, ge=0, le=1e37, description="tlm: Adam")
 
     @field_validator("sources", "targets")
     @classmethod
@@ -62,3 +41,46 @@ class Stitch(Section):
                     remedy=f"Write '*/{pattern}'?",
                 )
         return patterns
+
+
+class DirectStitch(StitchSet):
+    """Direct matching: the map is fitted to the target's representation by least squares."""
+
+    method: Literal["dm"] = Field(description="Direct matching: the map is fitted by least squares.")
+    maps: tuple[MapName, ...] = Field(
+        default=("affine",),
+        min_length=1,
+        description="Families of least-squares maps: affine, ridge(λ), orthogonal, low_rank(r).",
+    )
+
+
+class TrainedStitch(StitchSet):
+    """Task loss matching: the map is trained, the target network behind it."""
+
+    method: Literal["tlm"] = Field(description="Task loss matching: the map is trained.")
+    init: tuple[Init, ...] = Field(
+        default=("random",), min_length=1, description="Where training starts: dm is the least-squares map."
+    )
+    objectives: tuple[Objective, ...] = Field(
+        default=("hard_labels",),
+        min_length=1,
+        description="What is minimised. hard_labels: cross-entropy; soft_labels: KL from the target's answers; "
+        "direct_matching: squared error, by descent; fula: relative distance in all cuts behind; penultimate: squared "
+        "error before the last linear layer.",
+    )
+    augmented: bool = Field(
+        default=False, description="Train on the augmented splits of [dump.augment], one an epoch."
+    )
+    autocast: Literal["none", "bfloat16"] = Field(default="none", description="Mixed precision.")
+    compiled: bool = Field(default=False, description="Let torch.compile fuse the rest of the network.")
+    seeds: tuple[Seed, ...] = Field(
+        default=(0,), min_length=1, max_length=1000, description="One training for each."
+    )
+    steps: Count = Field(default=300, description="Steps of the optimiser.")
+    batch_size: BatchSize = Field(default=256, description="Images in a step.")
+    learning_rate: LearningRate = Field(default=1e-3, description="Of Adam.")
+    weight_decay: float = Field(default=1e-5, ge=0, le=1e37, description="Of Adam.")
+
+
+Stitch: TypeAlias = Annotated[DirectStitch | TrainedStitch, Field(discriminator="method")]
+"""A set of stitches by one of the methods."""

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stitchpipe.config.data import Data  # noqa: TC001  (pydantic reads it)
+from stitchpipe.config.controls import Permuted
+from stitchpipe.config.data import Data, StoredData
 from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
-from stitchpipe.config.models import Model  # noqa: TC001  (pydantic reads it)
+from stitchpipe.config.models import ControlModel, IngestedModel, Model, NetworkModel
 from stitchpipe.config.ood import Ood
-from stitchpipe.config.refusal import ConfigError, RefusalError, Section
-from stitchpipe.config.stitches import Stitch  # noqa: TC001  (pydantic reads it)
+from stitchpipe.config.refusal import ConfigError, RefusalError
+from stitchpipe.config.section import Section
+from stitchpipe.config.stitches import Stitch, TrainedStitch
 from stitchpipe.config.store import Dump, Store
 from stitchpipe.config.values import Few, FolderName  # noqa: TC001  (pydantic reads them)
 from stitchpipe.errors import nearest
@@ -119,8 +121,8 @@ class Sweep(Section):
     def _names_are_unique(self) -> Sweep:
         _refuse_repeats("models", [model.name for model in self.models])
         _refuse_repeats("compare views", [table.view for table in self.compare])
-        networks = [model.name for model in self.models if model.has_network]
-        if self.data.kind == "store" and networks:
+        networks = [model.name for model in self.networks]
+        if isinstance(self.data, StoredData) and networks:
             raise RefusalError(
                 expected="data with images, for the networks to run on",
                 found=f"data.kind 'store' with the networks {', '.join(networks)}",
@@ -129,25 +131,33 @@ class Sweep(Section):
         return self
 
     @model_validator(mode="after")
-    def _augmented_passes_are_dumped(self) -> Sweep:
-        if any(one.augmented for one in self.stitch) and not self.dump.augment.passes:
+    def _augmented_splits_are_dumped_and_read(self) -> Sweep:
+        reads = any(isinstance(stitch, TrainedStitch) and stitch.augmented for stitch in self.stitch)
+        if reads and self.dump.augment is None:
             raise RefusalError(
-                expected="dump.augment.passes of at least 1, for stitches with augmented = true",
-                found="0",
+                expected="the table [dump.augment], for stitches with augmented = true",
+                found="none",
                 remedy="Add [dump.augment] with passes = 5, or so.",
+            )
+        if self.dump.augment is not None and not reads:
+            raise RefusalError(
+                expected="a stitch with augmented = true, which reads the splits of [dump.augment]",
+                found="none, so that no augmented split would be made",
+                remedy="Set augmented = true in a [[stitch]] with method = 'tlm', or remove [dump.augment].",
             )
         return self
 
     @model_validator(mode="after")
     def _controls_are_of_models(self) -> Sweep:
+        known = [model.name for model in self.models if not isinstance(model, ControlModel)]
         for model in self.models:
-            control = model.control
-            known = [one.name for one in self.models if one.control is None]
-            if control is not None and control.of and control.of not in known:
+            if not isinstance(model, ControlModel) or not isinstance(model.control, Permuted):
+                continue
+            if model.control.of not in known:
                 raise RefusalError(
                     expected=f"`of` to name a model of the sweep ({', '.join(known)})",
-                    found=f"'{control.of}'",
-                    remedy=nearest(control.of, known) or "Name another model.",
+                    found=f"'{model.control.of}'",
+                    remedy=nearest(model.control.of, known) or "Name another model.",
                 )
         return self
 
@@ -165,7 +175,7 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _kept_where_they_are_read(self) -> Sweep:
-        ingested = [model.name for model in self.models if not model.has_network]
+        ingested = [model.name for model in self.models if not isinstance(model, NetworkModel)]
         if not self.dump.keep and (self.stitch or ingested):
             raise RefusalError(
                 expected="networks that are only compared, because dump.keep = false writes no activations",
@@ -181,6 +191,11 @@ class Sweep(Section):
         """Return the models' names in the order of the file."""
         return tuple(model.name for model in self.models)
 
+    @property
+    def networks(self) -> tuple[NetworkModel, ...]:
+        """Return the models that are networks, in the order of the file."""
+        return tuple(model for model in self.models if isinstance(model, NetworkModel))
+
     def model(self, name: str) -> Model:
         """Return the model called `name`; `ConfigError` with the nearest name if there is none."""
         for model in self.models:
@@ -193,9 +208,21 @@ class Sweep(Section):
             remedy=nearest(name, self.labels) or "Name a declared model.",
         )
 
+    def network(self, name: str) -> NetworkModel:
+        """Return the network called `name`; `ConfigError` if there is none, or only activations of that name."""
+        model = self.model(name)
+        if isinstance(model, NetworkModel):
+            return model
+        raise ConfigError(
+            where=f"model '{name}'",
+            expected="a network, which can be run",
+            found="activations alone",
+            remedy=f"Name one of the networks: {', '.join(each.name for each in self.networks) or 'there are none'}.",
+        )
+
     def layer_globs(self, model: Model) -> tuple[str, ...]:
         """Return which layers of `model` are dumped."""
-        return model.layers or (("*",) if model.ingested else self.dump.layers)
+        return model.layers or (("*",) if isinstance(model, IngestedModel) else self.dump.layers)
 
 
 def _refuse_repeats(what: str, names: Sequence[str]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from stitchpipe.config.refusal import RefusalError
 
@@ -56,4 +56,13 @@ def _folder_name(name: str) -> str:
     )
 
 
+def _on(value: Any) -> bool:
+    """Return True for true alone: pydantic would take 1 for it."""
+    if value is not True:
+        raise RefusalError(expected="true", found=repr(value), remedy="Write true, or remove the key.")
+    return True
+
+
+On: TypeAlias = Annotated[Literal[True], BeforeValidator(_on)]
+"""A switch that is there or not: false would be a second way to say nothing."""
 FolderName: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_folder_name)]

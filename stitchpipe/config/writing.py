@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,11 @@ def declared_toml(sweep: Sweep) -> str:
 
 
 def _toml(tree: dict[str, Any]) -> str:
-    lines = [f"{key} = {_value(value)}" for key, value in tree.items() if not _is_section(value)]
+    lines = [f"{key} = {inline(value)}" for key, value in tree.items() if not _is_section(value)]
     for key, value in tree.items():
         for section in (value if isinstance(value, list) else [value]) if _is_section(value) else ():
             head = f"[[{key}]]" if isinstance(value, list) else f"[{key}]"
-            lines += ["", head, *(f"{name} = {_value(item)}" for name, item in section.items())]
+            lines += ["", head, *(f"{name} = {inline(item)}" for name, item in section.items())]
     return "\n".join(lines)
 
 
@@ -30,7 +31,8 @@ def _is_section(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
-def _value(value: Any) -> str:
+def inline(value: Any) -> str:
+    """Return a value as TOML on one line."""
     match value:
         case bool():
             return str(value).lower()
@@ -38,10 +40,14 @@ def _value(value: Any) -> str:
             # JSON escapes what TOML does, control characters among it, but leaves DEL as it is.
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case list():
-            return "[" + ", ".join(map(_value, value)) + "]"
+            return "[" + ", ".join(map(inline, value)) + "]"
         case dict():
             return (
-                "{ " + ", ".join(f"{_value(str(key))} = {_value(item)}" for key, item in value.items()) + " }"
+                "{ " + ", ".join(f"{_key(str(key))} = {inline(item)}" for key, item in value.items()) + " }"
             )
         case _:
             return repr(value)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else inline(key)

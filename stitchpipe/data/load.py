@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stitchpipe.config import (
+    ArraysData,
+    ColouredData,
+    DigitsData,
+    EntryPointData,
+    FolderData,
+    StoredData,
+    TorchvisionData,
+)
 from stitchpipe.data.arrays import load_arrays
 from stitchpipe.data.digits import load_digits_splits
 from stitchpipe.data.entry_points import load_entry_point
@@ -14,9 +23,8 @@ from stitchpipe.data.torchvision_sets import load_torchvision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
-    from stitchpipe.config import Data
+    from stitchpipe.config import Data, ImageData
 
 
 def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> dict[str, ImageSplit]:
@@ -44,49 +52,53 @@ def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> di
 
 
 def _load(declared: Data, splits: Sequence[str]) -> dict[str, ImageSplit]:
-    reading = Reading(
-        declared.limit, declared.seed, declared.size, declared.mean, declared.std, declared.channels
-    )
-    name = declared.label
-    match declared.kind:
-        case "digits":
+    if isinstance(declared, StoredData):
+        raise DataError(
+            where="data",
+            expected="images to run networks on",
+            found="kind 'store', which has none",
+            remedy="Name the images: another kind of data.",
+        )
+    name, reading = declared.label, _reading(declared)
+    match declared:
+        case DigitsData():
             _require(("train", "test"), splits, "the data set")
             held = load_digits_splits(
                 name=name, test_fraction=declared.test_fraction, seed=declared.seed, reading=reading
             )
             return {split: held[split] for split in splits}
-        case "image_folder":
-            return load_image_folder(_root(declared), name=name, splits=splits, reading=reading)
-        case "torchvision":
+        case FolderData():
+            return load_image_folder(declared.root, name=name, splits=splits, reading=reading)
+        case TorchvisionData():
             return _torchvision(declared, splits, reading)
-        case "arrays":
-            _require(declared.files, splits, "data.files")
+        case ArraysData():
+            files = {str(split): path for split, path in declared.files.items()}
+            _require(files, splits, "data.files")
             return load_arrays(
-                {split: declared.files[split] for split in splits},
+                {split: files[split] for split in splits},
                 name=name,
-                label_files=declared.label_files,
+                label_files={str(split): path for split, path in declared.label_files.items()},
                 columns={str(key): column for key, column in declared.columns.items()},
                 layout=declared.layout,
                 reading=reading,
             )
-        case "entry_point":
+        case EntryPointData():
             return load_entry_point(
                 declared.dataset, name=name, splits=splits, options=declared.options, reading=reading
             )
-        case "store":
-            raise DataError(
-                where="data",
-                expected="images to run networks on",
-                found="kind 'store', which has none",
-                remedy="Name the images: another kind of data.",
-            )
 
 
-def _torchvision(declared: Data, splits: Sequence[str], reading: Reading) -> dict[str, ImageSplit]:
+def _reading(declared: ImageData) -> Reading:
+    channels = declared.channels if isinstance(declared, ColouredData) else None
+    return Reading(declared.limit, declared.seed, declared.size, declared.mean, declared.std, channels)
+
+
+def _torchvision(declared: TorchvisionData, splits: Sequence[str], reading: Reading) -> dict[str, ImageSplit]:
     chosen: Sequence[str] | Mapping[str, Mapping[str, object]] = splits
     if declared.splits:
-        _require(declared.splits, splits, "data.splits")
-        chosen = {split: declared.splits[split] for split in splits}
+        arguments = {str(split): given for split, given in declared.splits.items()}
+        _require(arguments, splits, "data.splits")
+        chosen = {split: arguments[split] for split in splits}
     return load_torchvision(
         declared.dataset,
         root=declared.root,
@@ -96,17 +108,6 @@ def _torchvision(declared: Data, splits: Sequence[str], reading: Reading) -> dic
         download=declared.download,
         reading=reading,
     )
-
-
-def _root(declared: Data) -> Path:
-    if declared.root is None:
-        raise DataError(
-            where="data",
-            expected="`root`",
-            found="none",
-            remedy="Name the folder that holds train/ and test/.",
-        )
-    return declared.root
 
 
 def _require(known: Iterable[str], splits: Sequence[str], where: str) -> None:

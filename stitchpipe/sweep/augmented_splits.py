@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stitchpipe.config import IngestedModel
 from stitchpipe.data import augmented_split, augmented_split_name, parse_split_name
 from stitchpipe.graph import LOGITS
 from stitchpipe.stitching import NEEDS_VALUES
+from stitchpipe.sweep.controls import permuted_model
 from stitchpipe.sweep.jobs import LayerName, jobs
 from stitchpipe.sweep.networks import SPLITS, TRAIN, splits
 
@@ -25,7 +27,8 @@ def training_splits(sweep: Sweep, job: Job) -> tuple[str, ...]:
 
 def augmented_splits(sweep: Sweep) -> tuple[str, ...]:
     """Return the names of the augmented splits of the training images."""
-    return tuple(augmented_split_name(TRAIN, number) for number in range(1, sweep.dump.augment.passes + 1))
+    passes = 0 if sweep.dump.augment is None else sweep.dump.augment.passes
+    return tuple(augmented_split_name(TRAIN, number) for number in range(1, passes + 1))
 
 
 def needed_layers(job: Job) -> list[LayerName]:
@@ -40,27 +43,25 @@ def needed_layers(job: Job) -> list[LayerName]:
 
 def dumped_splits(sweep: Sweep, table: LayerTable) -> dict[str, tuple[str, ...]]:
     """Return over which splits each model runs: augmented splits where a stitch reads them."""
-    are_read = any(one.augmented for one in sweep.stitch)
     read = {
         name.model
-        for job in (jobs(sweep, table) if are_read else ())
+        for job in (jobs(sweep, table) if sweep.dump.augment is not None else ())
         if job.budget is not None and job.budget.augmented
         for name in needed_layers(job)
     }
-    controls = (sweep.model(model).control for model in read)
-    augmented_models = read | {control.of for control in controls if control is not None}
+    augmented_models = read | {permuted_model(sweep.model(model)) for model in read}
     return {
         model.name: (*SPLITS, *(augmented_splits(sweep) if model.name in augmented_models else ()))
         for model in sweep.models
-        if not model.ingested
+        if not isinstance(model, IngestedModel)
     }
 
 
 def images_of(sweep: Sweep, split: str) -> ImageSplit:
     """Return the images of a split, or of an augmented one."""
-    plain, number = parse_split_name(split)
-    images = splits(sweep.data)[plain]
-    if number is None:
-        return images
+    base, number = parse_split_name(split)
+    images = splits(sweep.data)[base]
     how = sweep.dump.augment
+    if number is None or how is None:
+        return images
     return augmented_split(images, number, crop=how.crop, flip=how.flip, seed=how.seed)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from stitchpipe.config import ConfigError
+from stitchpipe.config import ConfigError, ControlModel, Permuted, RandomCodes
 from stitchpipe.graph import LayerInfo
+from stitchpipe.sweep.declared import control_fields
 from storage import LayerSpec
 
 if TYPE_CHECKING:
@@ -29,12 +30,18 @@ CONTROL_VERSION = 1
 
 def control_layers(declared: Control, known: Mapping[str, Sequence[LayerInfo]]) -> tuple[LayerInfo, ...]:
     """Return the layers of a control: those of the model whose samples it permutes, or one of codes; none is a cut."""
-    if declared.kind == "random_codes":
+    if isinstance(declared, RandomCodes):
         return (LayerInfo(CODES, declared.shape, is_cut=False),)
     return tuple(LayerInfo(info.name, info.shape, False, info.tokens) for info in known[declared.of])
 
 
-def dump_codes(store: Store, split: Split, model: Model, control: Control, dtype: str) -> Dump:
+def permuted_model(declared: Model) -> str | None:
+    """Return the name of the model whose samples a control permutes; None for any other model."""
+    control = declared.control if isinstance(declared, ControlModel) else None
+    return control.of if isinstance(control, Permuted) else None
+
+
+def dump_codes(store: Store, split: Split, model: ControlModel, control: RandomCodes, dtype: str) -> Dump:
     """Write random codes ``code of the class + noise`` on a split.
 
     Codes and noise are standard normal, the latter times `control.noise`; codes are the same for all splits, and the
@@ -65,12 +72,12 @@ def dump_codes(store: Store, split: Split, model: Model, control: Control, dtype
         )
         return np.asarray(codes[labels[start:stop]] + control.noise * noise)
 
-    identity = {"control": control.model_dump(mode="json"), "classes": len(codes), "version": CONTROL_VERSION}
+    identity = {"control": control_fields(control), "classes": len(codes), "version": CONTROL_VERSION}
     return _write(store, split, model, {CODES: LayerSpec(control.shape, dtype)}, identity, rows)
 
 
 def dump_permuted(
-    store: Store, split: Split, model: Model, control: Control, sources: Mapping[str, Representation]
+    store: Store, split: Split, model: ControlModel, control: Permuted, sources: Mapping[str, Representation]
 ) -> Dump:
     """Write the layers of another model on a split, the samples in a random order."""
     order = np.random.default_rng([control.seed, _salt(split)]).permutation(split.n_samples)
@@ -85,7 +92,7 @@ def dump_permuted(
 
     first = next(iter(sources.values()))
     identity = {
-        "control": control.model_dump(mode="json"),
+        "control": control_fields(control),
         "of": {layer: one.digest for layer, one in sorted(sources.items())},
         "version": CONTROL_VERSION,
         **({"image_size": first.identity["image_size"]} if "image_size" in first.identity else {}),
@@ -102,7 +109,7 @@ def _salt(split: Split) -> int:
 def _write(
     store: Store,
     split: Split,
-    model: Model,
+    model: ControlModel,
     layers: Mapping[str, LayerSpec],
     identity: Mapping[str, Any],
     rows: Callable[[str, int, int], npt.NDArray[Any]],

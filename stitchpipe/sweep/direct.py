@@ -105,11 +105,11 @@ class Networks:
         record_location(folder.root, folder.store_of(sweep))
         store = open_store(folder.store_of(sweep), mode="a")
         cut = {name: add_split(sweep, store, images[name]) for name in SPLITS}
-        networks = {model.name: load_network(sweep, folder, model) for model in sweep.models}
+        networks = {model.name: load_network(sweep, folder, model) for model in sweep.networks}
         chosen, device = settings(sweep), device_of(sweep)
         with precision(chosen.precision, device):
             made_with = capture.provenance(device, chosen.precision.autocast)
-        for declared in sweep.models:
+        for declared in sweep.networks:
             for name, split in cut.items():
                 identity = capture.identity(
                     networks[declared.name], architecture_of(declared), images[name], settings=chosen

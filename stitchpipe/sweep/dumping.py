@@ -6,12 +6,24 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe import capture
-from stitchpipe.config import ConfigError, Model, Sweep, declared_toml
+from stitchpipe.config import (
+    ConfigError,
+    ControlModel,
+    IngestedModel,
+    NetworkModel,
+    RandomCodes,
+    StoredData,
+    Sweep,
+    TrainedModel,
+    WeightsModel,
+    declared_toml,
+)
 from stitchpipe.data import parse_split_name
 from stitchpipe.location import record_location
 from stitchpipe.models import load_weights
 from stitchpipe.sweep.augmented_splits import images_of
-from stitchpipe.sweep.controls import dump_codes, dump_permuted
+from stitchpipe.sweep.controls import dump_codes, dump_permuted, permuted_model
+from stitchpipe.sweep.declared import augment_fields, data_fields, dump_fields, model_fields
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
 from stitchpipe.sweep.ingested import ingested_representation
 from stitchpipe.sweep.networks import device_of, fix_threads, layer_table, network
@@ -26,6 +38,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from stitchpipe.config import Model
     from stitchpipe.data import ImageSplit
     from storage import Representation, Split, Store
 
@@ -61,9 +74,10 @@ def dump(
     store = open_store(folder.store_of(sweep), mode="a")
     write_whole(folder.declaration, declared_toml(sweep).encode())
     names = [info.name for info in layer_table(sweep, folder)[model]]
-    if declared.control is not None:
+    if isinstance(declared, ControlModel):
         return _dump_control(sweep, folder, store, declared, split, names)
-    net = load_network(sweep, folder, declared)
+    runnable = sweep.network(model)
+    net = load_network(sweep, folder, runnable)
     fix_threads(sweep)
     images = images_of(sweep, split)
     add_split(sweep, store, images)
@@ -72,7 +86,7 @@ def dump(
         images,
         store,
         model=model,
-        architecture=architecture_of(declared),
+        architecture=architecture_of(runnable),
         layers=names,
         settings=settings(sweep),
         device=device_of(sweep),
@@ -91,17 +105,15 @@ def dump(
 
 
 def _dump_control(
-    sweep: Sweep, folder: Folder, store: Store, declared: Model, split: str, names: Sequence[str]
+    sweep: Sweep, folder: Folder, store: Store, declared: ControlModel, split: str, names: Sequence[str]
 ) -> dict[str, Any]:
     """Write a control's layers on a split; return its record."""
     control = declared.control
-    if control is None:
-        raise ValueError(f"model '{declared.name}' is no control")
-    if sweep.data.kind == "store":
+    if isinstance(sweep.data, StoredData):
         where = store.split(sweep.data.label, split)
     else:
         where = add_split(sweep, store, images_of(sweep, split))
-    if control.kind == "random_codes":
+    if isinstance(control, RandomCodes):
         done = dump_codes(store, where, declared, control, sweep.dump.dtype)
     else:
         of = sweep.model(control.of)
@@ -121,7 +133,7 @@ def stored(
     sweep: Sweep, folder: Folder, store: Store, declared: Model, layer: str, split: str
 ) -> Representation:
     """Open one layer of a model on a split: as the sweep's dump recorded it, or as it was ingested."""
-    if declared.ingested:
+    if isinstance(declared, IngestedModel):
         return ingested_representation(sweep, store, declared, layer, split)
     address = Address(sweep.data.label, split, declared.name, layer)
     return store.representation(address, fingerprint=fingerprint(sweep, folder, declared.name, split))
@@ -179,12 +191,12 @@ def add_split(sweep: Sweep, store: Store, images: ImageSplit) -> Split:
     )
 
 
-def load_network(sweep: Sweep, folder: Folder, declared: Model) -> nn.Module:
+def load_network(sweep: Sweep, folder: Folder, declared: NetworkModel) -> nn.Module:
     """Return the declared network with its weights; `ConfigError` where they have not been trained yet."""
     net = network(sweep, declared)
-    if declared.weights is not None:
+    if isinstance(declared, WeightsModel):
         load_weights(net, declared.weights)
-    if declared.train is None:
+    if not isinstance(declared, TrainedModel):
         return net
     path = folder.weights(declared.name, declaration(sweep, declared))
     if not path.exists():
@@ -217,19 +229,16 @@ def fingerprint(sweep: Sweep, folder: Folder, model: str, split: str) -> str:
 
 def dump_declaration(sweep: Sweep, declared: Model, split: str) -> str:
     """Return the key of what the sweep file says about a dump; augmentation counts where there is some."""
-    plain = {"codec", "chunk_kib", "shard_mib", "keep", "augment"}
-    control = declared.control
+    of, augment = permuted_model(declared), sweep.dump.augment
     return key_of(
-        declared.model_dump(mode="json", exclude={"name", "ingested", "fingerprints"}),
-        sweep.dump.model_dump(mode="json", exclude=plain),
-        sweep.data.model_dump(mode="json"),
-        sweep.dump.augment.model_dump(mode="json", exclude={"passes"})
-        if parse_split_name(split)[1]
-        else None,
-        dump_declaration(sweep, sweep.model(control.of), split) if control and control.of else None,
+        model_fields(declared),
+        dump_fields(sweep.dump),
+        data_fields(sweep.data),
+        augment_fields(augment) if augment is not None and parse_split_name(split)[1] else None,
+        dump_declaration(sweep, sweep.model(of), split) if of is not None else None,
     )
 
 
-def architecture_of(declared: Model) -> str:
+def architecture_of(declared: NetworkModel) -> str:
     """Return a network's architecture with its options, as it stands in identities."""
     return f"{declared.architecture}({', '.join(f'{k}={v}' for k, v in sorted(declared.options.items()))})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 
 from stitchpipe.config import ConfigError, Data
 from stitchpipe.data import ImageSplit, load_splits
@@ -29,6 +30,7 @@ LIKE_IMAGES = 256
 GENERATOR_VERSION = 1
 """Raised when generated images change."""
 BATCH = 256
+_DATA: TypeAdapter[Data] = TypeAdapter(Data)
 
 
 @dataclass(frozen=True)
@@ -111,4 +113,4 @@ def _content(declared: str | Data, split: str) -> list[Any]:
 
 @lru_cache(maxsize=4)
 def _loaded(declared: str, split: str) -> ImageSplit:
-    return load_splits(Data.model_validate_json(declared), (split,))[split]
+    return load_splits(_DATA.validate_json(declared), (split,))[split]

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.naming import index_named
-from stitchpipe.config import ConfigError
+from stitchpipe.config import ConfigError, StoredData
 from stitchpipe.graph import LayerInfo
 from stitchpipe.sweep.folder import opened_store
 from storage import Address, NotFoundError
 
 if TYPE_CHECKING:
-    from stitchpipe.config import Model, Sweep
+    from stitchpipe.config import IngestedModel, Sweep
     from stitchpipe.sweep.folder import Folder
     from storage import Representation, SealedLayer, Store
 
@@ -20,7 +20,7 @@ TRAIN, TEST = "train", "test"
 SPLITS = (TRAIN, TEST)
 
 
-def ingested_layers(sweep: Sweep, folder: Folder | None, declared: Model) -> tuple[LayerInfo, ...]:
+def ingested_layers(sweep: Sweep, folder: Folder | None, declared: IngestedModel) -> tuple[LayerInfo, ...]:
     """Return the layers that were ingested for a model, as ``layer2`` before ``layer10``.
 
     No layer is a cut: nothing can run from it.
@@ -54,7 +54,7 @@ def _store_there(sweep: Sweep, folder: Folder) -> Store | None:
 
 
 def ingested_representation(
-    sweep: Sweep, store: Store, declared: Model, layer: str, split: str
+    sweep: Sweep, store: Store, declared: IngestedModel, layer: str, split: str
 ) -> Representation:
     """Open one ingested layer on one split.
 
@@ -83,7 +83,7 @@ def ingested_representation(
 
 
 def _sealed(
-    sweep: Sweep, store: Store, declared: Model, split: str, layer: str | None = None
+    sweep: Sweep, store: Store, declared: IngestedModel, split: str, layer: str | None = None
 ) -> list[SealedLayer]:
     """Return what is sealed for a model on a split; where a fingerprint that the sweep names is there, that alone."""
     found = store.representations(dataset=sweep.data.label, split=split, model=declared.name, layer=layer)
@@ -99,7 +99,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def stored_splits(sweep: Sweep, store: Store) -> tuple[str, ...]:
     """Return which of the training and the test split the pipeline can use: both, unless the store is all there is."""
-    if sweep.data.kind != "store":
+    if not isinstance(sweep.data, StoredData):
         return SPLITS
     return tuple(name for name in SPLITS if (sweep.data.label, name) in store.splits())
 
@@ -110,7 +110,7 @@ def demand_fitting_split(sweep: Sweep, folder: Folder | None) -> None:
         {index for one in sweep.compare for index in one.indices if index_named(index).held_out}
     )
     wanted = [*held_out, *(["stitches"] if sweep.stitch else [])]
-    if sweep.data.kind != "store" or folder is None or not wanted:
+    if not isinstance(sweep.data, StoredData) or folder is None or not wanted:
         return
     store = _store_there(sweep, folder)
     if store is None:

@@ -6,11 +6,20 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stitchpipe.config import ConfigError, Stitch, Sweep
+from stitchpipe.config import (
+    ConfigError,
+    DirectStitch,
+    IngestedModel,
+    NetworkModel,
+    Stitch,
+    Sweep,
+    TrainedStitch,
+)
 from stitchpipe.errors import nearest
 from stitchpipe.graph import LayerInfo
 from stitchpipe.rows import width_of
 from stitchpipe.stitching import TrainingBudget
+from stitchpipe.sweep.controls import permuted_model
 
 AFFINE = "affine"
 """The family of direct matching proper."""
@@ -83,7 +92,7 @@ def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
             )
         for source, target in pairs:
             _demand_network(sweep, target, where)
-            if declared.augmented and declared.method == "tlm":
+            if isinstance(declared, TrainedStitch) and declared.augmented:
                 _demand_augmentable(sweep, source, where)
             for job in _expand(declared, source, target):
                 _check(job, table, where)
@@ -92,8 +101,8 @@ def jobs(sweep: Sweep, table: LayerTable) -> tuple[Job, ...]:
 
 
 def _demand_network(sweep: Sweep, target: LayerName, where: str) -> None:
-    if not sweep.model(target.model).has_network:
-        networks = [model.name for model in sweep.models if model.has_network]
+    if not isinstance(sweep.model(target.model), NetworkModel):
+        networks = [model.name for model in sweep.networks]
         raise ConfigError(
             where=f"{where}.targets",
             expected="layers of models with a network: what follows the stitch is run",
@@ -104,9 +113,8 @@ def _demand_network(sweep: Sweep, target: LayerName, where: str) -> None:
 
 def _demand_augmentable(sweep: Sweep, source: LayerName, where: str) -> None:
     """Refuse augmented splits of activations that no network of the sweep makes."""
-    control = sweep.model(source.model).control
-    origin = sweep.model(control.of if control is not None and control.of else source.model)
-    if origin.ingested:
+    origin = permuted_model(sweep.model(source.model)) or source.model
+    if isinstance(sweep.model(origin), IngestedModel):
         raise ConfigError(
             where=f"{where}.augmented",
             expected="sources that are dumped, on augmented splits of the training images too",
@@ -153,7 +161,7 @@ def _paired(declared: Stitch, source: LayerName, target: LayerName) -> bool:
 
 
 def _expand(declared: Stitch, source: LayerName, target: LayerName) -> list[Job]:
-    if declared.method == "dm":
+    if isinstance(declared, DirectStitch):
         return [Job(source, target, family) for family in declared.maps]
     budgets = [
         TrainingBudget(

@@ -6,9 +6,22 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
-from stitchpipe.config import ConfigError, Data, Model, Sweep
+from stitchpipe.config import (
+    ConfigError,
+    ControlModel,
+    Data,
+    IngestedModel,
+    Model,
+    NetworkModel,
+    PretrainedModel,
+    StoredData,
+    Sweep,
+    TrainedModel,
+    UntrainedModel,
+)
 from stitchpipe.data import ImageSplit, load_splits
 from stitchpipe.graph import LayerInfo, layers, select
 from stitchpipe.models import build, published, takes_classes
@@ -34,6 +47,10 @@ __all__ = [
 ]
 
 
+_DATA: TypeAdapter[Data] = TypeAdapter(Data)
+_MODEL: TypeAdapter[Model] = TypeAdapter(Model)
+
+
 def splits(data: Data) -> Mapping[str, ImageSplit]:
     """Return the training and the test split of a declared data set; the last two asked for are kept."""
     return _loaded(data.model_dump_json())
@@ -42,10 +59,10 @@ def splits(data: Data) -> Mapping[str, ImageSplit]:
 @lru_cache(maxsize=2)
 def _loaded(declared: str) -> Mapping[str, ImageSplit]:
     # By its text, because a declaration holds tables, which cannot be keys of a cache.
-    return load_splits(Data.model_validate_json(declared), SPLITS)
+    return load_splits(_DATA.validate_json(declared), SPLITS)
 
 
-def network(sweep: Sweep, declared: Model) -> nn.Module:
+def network(sweep: Sweep, declared: NetworkModel) -> nn.Module:
     """Build a declared architecture with as many classes as the data, unless it says.
 
     Weights are random, or published ones; those of a file or of a training are loaded elsewhere.
@@ -60,14 +77,24 @@ def network(sweep: Sweep, declared: Model) -> nn.Module:
     return _network(splits(sweep.data), declared)
 
 
-def _network(images: Mapping[str, ImageSplit], declared: Model) -> nn.Module:
+def _network(images: Mapping[str, ImageSplit], declared: NetworkModel) -> nn.Module:
     options = {**declared.options}
-    if declared.pretrained:
+    if isinstance(declared, PretrainedModel):
         return published(declared.architecture, options, declared.pretrained)
     if "num_classes" not in options and takes_classes(declared.architecture):
         options["num_classes"] = _classes(images, declared)
-    seed = declared.train.seed if declared.train is not None else declared.seed
-    return build(declared.architecture, options, seed=seed)
+    return build(declared.architecture, options, seed=_seed(declared))
+
+
+def _seed(declared: NetworkModel) -> int:
+    """Return what random weights are drawn from, those too that a checkpoint replaces."""
+    match declared:
+        case TrainedModel():
+            return declared.train.seed
+        case UntrainedModel():
+            return declared.seed
+        case _:
+            return 0
 
 
 def check_labels(sweep: Sweep) -> None:
@@ -78,21 +105,21 @@ def check_labels(sweep: Sweep) -> None:
     stitchpipe.data.DataError
         A split that training or stitches need has no labels.
     """
-    trained = next((model.name for model in sweep.models if model.train is not None), None)
+    trained = next((model.name for model in sweep.models if isinstance(model, TrainedModel)), None)
     purpose = f"training model '{trained}'" if trained is not None else "judging stitches by their accuracy"
-    if (trained is not None or sweep.stitch) and sweep.data.kind != "store":
+    if (trained is not None or sweep.stitch) and not isinstance(sweep.data, StoredData):
         for split in splits(sweep.data).values():
             split.required_labels(purpose)
 
 
-def output_width(sweep: Sweep, declared: Model) -> int:
+def output_width(sweep: Sweep, declared: NetworkModel) -> int:
     """Return how many logits a declared network gives."""
     with torch.inference_mode():
         logits = network(sweep, declared).eval()(splits(sweep.data)[TEST].batch([0]))
     return int(logits.shape[1])
 
 
-def _classes(images: Mapping[str, ImageSplit], declared: Model) -> int:
+def _classes(images: Mapping[str, ImageSplit], declared: NetworkModel) -> int:
     counts = [split.n_classes for split in images.values()]
     known = [count for count in counts if count is not None]
     if not known:
@@ -117,22 +144,24 @@ def layer_table(sweep: Sweep, folder: Folder | None = None) -> dict[str, tuple[L
     """
     table = {}
     for declared in sweep.models:
-        if declared.control is not None:
-            continue
-        known = (
-            ingested_layers(sweep, folder, declared) if declared.ingested else known_layers(sweep, declared)
-        )
+        match declared:
+            case ControlModel():
+                continue
+            case IngestedModel():
+                known = ingested_layers(sweep, folder, declared)
+            case _:
+                known = known_layers(sweep, declared)
         chosen = set(select(known, sweep.layer_globs(declared)))
         table[declared.name] = tuple(info for info in known if info.name in chosen)
     for declared in sweep.models:
-        if declared.control is not None:
+        if isinstance(declared, ControlModel):
             known = control_layers(declared.control, table)
             chosen = set(select(known, declared.layers or ("*",)))
             table[declared.name] = tuple(info for info in known if info.name in chosen)
     return {declared.name: table[declared.name] for declared in sweep.models}
 
 
-def known_layers(sweep: Sweep, declared: Model) -> tuple[LayerInfo, ...]:
+def known_layers(sweep: Sweep, declared: NetworkModel) -> tuple[LayerInfo, ...]:
     """Return all layers of a declared network on the sweep's images, those of functions too."""
     return _known_layers(declared.model_dump_json(exclude={"layers"}), sweep.data.model_dump_json())
 
@@ -140,8 +169,9 @@ def known_layers(sweep: Sweep, declared: Model) -> tuple[LayerInfo, ...]:
 @lru_cache(maxsize=64)
 def _known_layers(model: str, data: str) -> tuple[LayerInfo, ...]:
     # By their text, as above. Where hooks are needed this takes a forward pass or two for every layer.
-    images = splits(Data.model_validate_json(data))
-    declared = Model.model_validate_json(model)
+    images = splits(_DATA.validate_json(data))
+    declared = _MODEL.validate_json(model)
+    assert isinstance(declared, NetworkModel)  # noqa: S101 - by its text, of a network
     return layers(_network(images, declared), images[TEST].batch([0]), functions=True)
 
 

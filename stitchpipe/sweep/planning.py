@@ -13,7 +13,7 @@ from rich.text import Text
 from stitchpipe.algebra.backends import open_backend
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.capture import planned_block_bytes
-from stitchpipe.config import declared_toml
+from stitchpipe.config import StoredData, declared_toml
 from stitchpipe.engine.memory import BACKEND_BYTES, WORKER_BYTES, Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.rates import measured_rates
@@ -129,7 +129,7 @@ def _shape_of(
 
 def _sizes(sweep: Sweep, folder: Folder | None) -> list[SplitShape]:
     """Return the splits that a sweep reads: cut as its dumps will, or as they lie in the store."""
-    if sweep.data.kind == "store" and folder is not None:
+    if isinstance(sweep.data, StoredData) and folder is not None:
         store = opened_store(sweep, folder)
         found = {name: store.split(sweep.data.label, name) for name in stored_splits(sweep, store)}
         return [SplitShape(sweep.data.label, name, split.row_groups) for name, split in found.items()]

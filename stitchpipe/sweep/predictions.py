@@ -9,7 +9,7 @@ import numpy as np
 
 from stitchpipe.algebra.agreement import PredictionSums
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.config import ConfigError
+from stitchpipe.config import ConfigError, NetworkModel
 from stitchpipe.graph import LOGITS
 from stitchpipe.measures import Number
 from stitchpipe.results import Result, Side, Subject
@@ -91,6 +91,6 @@ def _logits(sweep: Sweep, folder: Folder) -> dict[str, Representation]:
         try:
             found[model.name] = open_representation(sweep, folder, store, LayerName(model.name, LOGITS), TEST)
         except (ConfigError, NotFoundError):
-            if model.has_network:
+            if isinstance(model, NetworkModel):
                 raise
     return found

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from stitchpipe.config import ConfigError, Sweep
+from stitchpipe.config import ConfigError, ControlModel, NetworkModel, Sweep
 from stitchpipe.graph import LOGITS
 from stitchpipe.report import write_report
 from stitchpipe.studies import findings
+from stitchpipe.sweep.controls import permuted_model
 from stitchpipe.sweep.ends import ends_of, pair_keys, stitch_key
 from stitchpipe.sweep.folder import Folder, opened_store, read_record, write_record
 from stitchpipe.sweep.ingested import stored_splits
@@ -91,14 +92,14 @@ def _findings(sweep: Sweep, table: LayerTable, results: pd.DataFrame) -> list[Fi
     return findings(
         results[(results["source_layer"] != LOGITS) & (results["target_layer"] != LOGITS)],
         {model: [info.name for info in infos] for model, infos in table.items()},
-        controls=[model.name for model in sweep.models if model.control is not None],
+        controls=[model.name for model in sweep.models if isinstance(model, ControlModel)],
     )
 
 
 def _architecture(declared: Model, identity: Mapping[str, Any]) -> str:
-    if declared.control is not None:
-        of = f" of {declared.control.of}" if declared.control.of else ""
-        return f"none: {declared.control.kind.replace('_', ' ')}{of}"
+    if isinstance(declared, ControlModel):
+        of = permuted_model(declared)
+        return f"none: {declared.control.kind.replace('_', ' ')}" + (f" of {of}" if of is not None else "")
     return str(identity.get("architecture", "not known: ingested"))
 
 
@@ -109,7 +110,7 @@ def _provenance(sweep: Sweep, folder: Folder, table: LayerTable) -> dict[str, An
     made_with: dict[str, Any] = {}
     for declared in sweep.models:
         record = read_record(folder.model_record(declared.name)) or {}
-        shown = LOGITS if declared.has_network else table[declared.name][0].name
+        shown = LOGITS if isinstance(declared, NetworkModel) else table[declared.name][0].name
         one = content(sweep, folder, store, LayerName(declared.name, shown), TEST)
         made_with = dict(one.provenance)
         accuracy = record.get("test_accuracy")

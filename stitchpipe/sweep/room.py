@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.capture import Settings, StoredView, planned_peak_bytes
 from stitchpipe.capture.settings import Precision
-from stitchpipe.config import ConfigError, Sweep
+from stitchpipe.config import ConfigError, ControlModel, Sweep
 from stitchpipe.data import parse_split_name
 from stitchpipe.graph import LOGITS
 from stitchpipe.sweep.augmented_splits import dumped_splits
@@ -41,7 +41,7 @@ def settings(sweep: Sweep) -> Settings:
 
 def stored_shapes(sweep: Sweep) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
     """Return model → layer → shape of one sample as a dump stores it, the logits too; of the models that are run."""
-    networks = tuple(model for model in sweep.models if model.has_network)
+    networks = sweep.networks
     return _stored_shapes(sweep.model_copy(update={"models": networks}).model_dump_json()) if networks else {}
 
 
@@ -53,7 +53,7 @@ def _stored_shapes(declared: str) -> Mapping[str, Mapping[str, tuple[int, ...]]]
     return {
         model: {
             **{info.name: view.shape(info.shape) for info in infos},
-            LOGITS: (output_width(sweep, sweep.model(model)),),
+            LOGITS: (output_width(sweep, sweep.network(model)),),
         }
         for model, infos in layer_table(sweep).items()
     }
@@ -74,7 +74,7 @@ def activation_bytes(sweep: Sweep, folder: Folder | None = None) -> dict[tuple[s
     """
     item, shapes = ITEM_BYTES[sweep.dump.dtype], dict(stored_shapes(sweep))
     runs: dict[str, tuple[str, ...]] = dict.fromkeys(shapes, SPLITS)
-    if sweep.dump.augment.passes or any(model.control for model in sweep.models):
+    if sweep.dump.augment is not None or any(isinstance(model, ControlModel) for model in sweep.models):
         table = layer_table(sweep, folder)
         runs = dumped_splits(sweep, table)
         shapes |= {

@@ -131,7 +131,7 @@ class _Bench:
     @classmethod
     def open(cls, sweep: Sweep, folder: Folder, target: StoredEnd) -> _Bench:
         device = device_of(sweep)
-        network = load_network(sweep, folder, sweep.model(target.name.model)).to(device)
+        network = load_network(sweep, folder, sweep.network(target.name.model)).to(device)
         logits = open_representation(
             sweep, folder, opened_store(sweep, folder), LayerName(target.name.model, LOGITS), TEST
         )

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from stitchpipe.config import ConfigError, Model, Sweep
+from stitchpipe.config import (
+    ConfigError,
+    NetworkModel,
+    PretrainedModel,
+    Sweep,
+    TrainedModel,
+    UntrainedModel,
+    WeightsModel,
+)
 from stitchpipe.models import accuracy, load_weights, save_weights, train_classifier, weights_digest
+from stitchpipe.sweep.declared import model_fields
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, network, splits
 from stitchpipe.sweep.progress import Report, silent
@@ -25,8 +34,8 @@ def train(sweep: Sweep, folder: Folder, model: str, *, report: Report = silent) 
         A checkpoint is missing, unreadable, unsafe, or of another architecture; published weights cannot be had.
     """
     declared = sweep.model(model)
-    if declared.train is None:
-        return _as_they_are(sweep, folder, declared)
+    if not isinstance(declared, TrainedModel):
+        return _as_they_are(sweep, folder, sweep.network(model))
     key = declaration(sweep, declared)
     known = read_record(folder.model_record(model))
     if known is not None and known["declaration"] == key and folder.weights(model, key).exists():
@@ -35,24 +44,23 @@ def train(sweep: Sweep, folder: Folder, model: str, *, report: Report = silent) 
     return _trained(sweep, folder, declared, key, report)
 
 
-def declaration(sweep: Sweep, declared: Model) -> str:
+def declaration(sweep: Sweep, declared: NetworkModel) -> str:
     """Return the key of what determines a model's weights, as far as the sweep file says it."""
     data = splits(sweep.data)
     return key_of(
-        declared.model_dump(mode="json", exclude={"layers", "name", "ingested", "fingerprints"}),
+        {key: value for key, value in model_fields(declared).items() if key != "layers"},
         data[TRAIN].digest,
         data[TEST].digest,
     )
 
 
-def _as_they_are(sweep: Sweep, folder: Folder, declared: Model) -> dict[str, Any]:
+def _as_they_are(sweep: Sweep, folder: Folder, declared: NetworkModel) -> dict[str, Any]:
     net = network(sweep, declared)
-    if declared.weights is not None:
+    if isinstance(declared, WeightsModel):
         load_weights(net, declared.weights)
-    origin = declared.weights or declared.pretrained or f"untrained, seed {declared.seed}"
     record = {
         "declaration": declaration(sweep, declared),
-        "weights": "published" if origin is True else str(origin),
+        "weights": _origin(declared),
         "weights_digest": weights_digest(net),
         "test_accuracy": None,
     }
@@ -60,9 +68,23 @@ def _as_they_are(sweep: Sweep, folder: Folder, declared: Model) -> dict[str, Any
     return record
 
 
-def _trained(sweep: Sweep, folder: Folder, declared: Model, key: str, report: Report) -> dict[str, Any]:
+def _origin(declared: NetworkModel) -> str:
+    """Return where weights come from, for the record."""
+    match declared:
+        case WeightsModel():
+            return str(declared.weights)
+        case PretrainedModel():
+            return "published" if declared.pretrained is True else declared.pretrained
+        case UntrainedModel():
+            return f"untrained, seed {declared.seed}"
+        case _:
+            raise ValueError(f"model '{declared.name}' is trained")
+
+
+def _trained(
+    sweep: Sweep, folder: Folder, declared: TrainedModel, key: str, report: Report
+) -> dict[str, Any]:
     recipe = declared.train
-    assert recipe is not None  # noqa: S101 - the caller took the other branch otherwise
     fix_threads(sweep)
     data, device = splits(sweep.data), device_of(sweep)
     net = network(sweep, declared).to(device)

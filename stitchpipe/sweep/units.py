@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from stitchpipe.config import ControlModel, WeightsModel
 from stitchpipe.models import load_weights
 from stitchpipe.sweep.augmented_splits import dumped_splits
 from stitchpipe.sweep.direct import demand_no_reading
@@ -42,8 +43,8 @@ def check(sweep: Sweep, steps: Sequence[str], folder: Folder | None = None) -> N
     if "dump" in steps and "compare" not in steps:
         demand_kept(sweep)
     if "train" in steps:
-        for declared in sweep.models:
-            if declared.weights is not None:
+        for declared in sweep.networks:
+            if isinstance(declared, WeightsModel):
                 load_weights(network(sweep, declared), declared.weights)
 
 
@@ -64,9 +65,8 @@ def units(sweep: Sweep, folder: Folder | None = None) -> Units:
     demand_no_reading(sweep)
     demand_fitting_split(sweep, folder)
     targets = dict.fromkeys((job.target.model, job.target.layer) for job in jobs(sweep, table))
-    networks = tuple(model.name for model in sweep.models if model.has_network)
     return Units(
-        models=networks,
+        models=tuple(model.name for model in sweep.networks),
         dumps=_dumps(sweep, table) if sweep.dump.keep else (),
         views=tuple(table.view for table in sweep.compare),
         targets=tuple(targets),
@@ -76,5 +76,5 @@ def units(sweep: Sweep, folder: Folder | None = None) -> Units:
 def _dumps(sweep: Sweep, table: LayerTable) -> tuple[tuple[str, str], ...]:
     """Return model and split of every dump; controls come last, because they may be made from other models'."""
     splits = dumped_splits(sweep, table)
-    ordered = sorted(splits, key=lambda name: sweep.model(name).control is not None)
+    ordered = sorted(splits, key=lambda name: isinstance(sweep.model(name), ControlModel))
     return tuple((model, split) for model in ordered for split in splits[model])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from stitchpipe.config import Data
-from stitchpipe.data import load_digits_splits, load_splits
+from stitchpipe.data import Reading, load_arrays, load_digits_splits, load_splits
 from tests.data.small_images import noise, refuse
 
 
 def declare(**keys):
-    return Data.model_validate(keys)
+    return TypeAdapter(Data).validate_python(keys)
 
 
 def test_digits_as_declared():
@@ -21,17 +22,23 @@ def test_digits_as_declared():
     assert found["test"].dataset == "d"
 
 
-def test_arrays_with_splits_of_any_name(tmp_path):
+def test_arrays_as_declared(tmp_path):
     files = {}
-    for seed, split in enumerate(["train", "test", "extra"]):
+    for seed, split in enumerate(["train", "test"]):
         files[split] = tmp_path / f"{split}.npz"
         np.savez(files[split], images=noise(seed=seed))
     declared = declare(kind="arrays", files=files, limit=4, channels=1)
-    found = load_splits(declared, ("extra", "test"))
-    assert list(found) == ["extra", "test"]
-    assert (len(found["extra"]), found["extra"].preprocessing["channels"]) == (4, 1)
+    found = load_splits(declared, ("test",))
+    assert list(found) == ["test"]
+    assert (len(found["test"]), found["test"].preprocessing["channels"]) == (4, 1)
     assert list(load_splits(declared)) == ["train", "test"]
     refuse("data.files: expected the splits train, val", load_splits, declared, ("train", "val"))
+
+
+def test_arrays_with_splits_of_any_name(tmp_path):
+    np.savez(tmp_path / "extra.npz", images=noise())
+    found = load_arrays({"extra": tmp_path / "extra.npz"}, name="mine", reading=Reading(limit=4, channels=1))
+    assert (len(found["extra"]), found["extra"].preprocessing["channels"]) == (4, 1)
 
 
 def test_torchvision_as_declared():

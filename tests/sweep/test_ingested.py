@@ -120,7 +120,10 @@ def test_a_name_that_stands_for_two_contents_must_be_told_apart(tmp_path):
     [
         (('name = "mine"', 'name = "theirs"'), "stitchpipe ingest"),
         ((', name = "mine"', ""), "`name`"),
-        (("ingested = true\nlayers", 'architecture = "resnet18"\ningested = true\nlayers'), "no network"),
+        (
+            ("ingested = true\nlayers", 'architecture = "resnet18"\ningested = true\nlayers'),
+            "`architecture`, which belongs to `weights`, ",
+        ),
         (("ingested = true\nlayers", "layers"), "ingested = true"),
         (('layers = ["b*"]', 'layers = ["c*"]'), "c*"),
         (("ingested = true\nlayers", 'architecture = "resnet18"\nweights = "w"\nlayers'), "networks other"),

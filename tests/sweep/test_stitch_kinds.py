@@ -241,7 +241,7 @@ def test_a_stitch_that_was_stopped_goes_on(kinds, tmp_path):
             ),
             "hard_label",
         ),
-        (("passes = 2", "passes = 0"), "augment.passes of at least 1"),
+        (("passes = 2", "passes = 0"), "augment.passes: expected greater than or equal to 1"),
         (('of = "A"', 'of = "B"'), "a model of the sweep.*'B'"),
         (('kind = "permuted", of = "A"', 'kind = "permuted"'), "`of`"),
         (
