@@ -20,11 +20,10 @@ LARGE = frozenset({"maxvit_t"})
 
 
 @pytest.fixture(autouse=True)
-def _memory_is_given_back(request):
-    """Collect what graphs hold in cycles, before the next network of gigabytes comes."""
+def _memory_is_given_back():
+    """Collect what graphs hold in cycles, before the next network comes."""
     yield
-    if request.node.get_closest_marker("slow"):
-        gc.collect()
+    gc.collect()
 
 
 @pytest.mark.parametrize(
