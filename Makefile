@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/quickstart
+PROCESSES ?= 2
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH
 
-.PHONY: help quickstart test test-slow loopback bench lint types format lock install clean
+.PHONY: help quickstart test test-all loopback bench lint types format lock install clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -13,11 +14,11 @@ help: ## this list
 quickstart: install ## run the main job on bundled data into $(OUT)
 	$(BIN)/stitchpipe quickstart --out $(OUT)
 
-test: install ## the tests (about 16 minutes on 2 idle cores)
-	$(BIN)/python -m pytest
+test: install ## the tests, in PROCESSES processes (at most 6 minutes in 2, on 2 idle cores)
+	$(BIN)/python -m pytest -n $(PROCESSES)
 
-test-slow: install ## the tests that take minutes: fault campaigns, the scheduled deployment
-	$(BIN)/python -m pytest -m slow
+test-all: install ## all tests: fault campaigns, coverage of intervals, the scheduled deployment too (half an hour)
+	$(BIN)/python -m pytest -n $(PROCESSES) -m "not benchmark"
 
 loopback: install ## a server, two workers and one scheduled run on loopback, without containers
 	$(BIN)/python -m flows.loopback --out runs/loopback

@@ -6,7 +6,7 @@ import fcntl
 import os
 import signal
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+TAKEN: pytest.StashKey[list[tuple[float, int]]] = pytest.StashKey()
+SLOW_TO_MAKE = {"cluster", "stage", "tiny"}
+"""Fixtures that take many seconds once."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,3 +58,43 @@ def tiny(of_this_run) -> Run:
 
     with alone(of_this_run / "tiny.lock"):
         return Run.at(of_this_run / "tiny")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files come first whose tests share what is slow to make: no process is left with one of them at the end."""
+    first = {item.path for item in items if SLOW_TO_MAKE & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path not in first)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Deal whole files to the processes, so that what a file shares is made once."""
+    from tests.dealing import ByFile
+
+    return ByFile(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that dealt the tests what this one took."""
+    from tests.dealing import taken
+
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["taken"] = taken()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Note what one of several processes took."""
+    if hasattr(node, "workeroutput"):
+        node.config.stash.setdefault(TAKEN, []).append(node.workeroutput["taken"])
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what the tests took: their speed and their memory are promises too."""
+    from tests.dealing import taken
+
+    processes = config.stash.get(TAKEN, [taken()])
+    seconds, memory = sum(each for each, _ in processes), max(most for _, most in processes)
+    terminalreporter.write_line(
+        f"{seconds:.0f} processor seconds; {memory / 2**30:.1f} GiB in the largest process"
+    )
