@@ -1,6 +1,7 @@
 """The models of a sweep: networks, told apart by where their weights come from, or activations alone.
 
-A new origin is a section here, with its line in `ORIGINS` and in `Model`, and what `stitchpipe.sweep` does with it.
+A new origin is a section here, with its line in `ORIGINS` and in `Model`; what it means stands in
+`stitchpipe.models.origins`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from stitchpipe.models.architectures import architectures, build, published, takes_classes
 from stitchpipe.models.errors import ArchitectureError, WeightsError
+from stitchpipe.models.origins import checkpoint, declared_network, told_origin
 from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
 from stitchpipe.models.weights import load_weights, save_weights, weights_digest
 
@@ -13,10 +14,13 @@ __all__ = [
     "accuracy",
     "architectures",
     "build",
+    "checkpoint",
+    "declared_network",
     "load_weights",
     "published",
     "save_weights",
     "takes_classes",
+    "told_origin",
     "train_classifier",
     "weights_digest",
 ]

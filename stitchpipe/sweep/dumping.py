@@ -15,12 +15,11 @@ from stitchpipe.config import (
     StoredData,
     Sweep,
     TrainedModel,
-    WeightsModel,
     declared_toml,
 )
 from stitchpipe.data import parse_split_name
 from stitchpipe.location import record_location
-from stitchpipe.models import load_weights
+from stitchpipe.models import checkpoint, load_weights
 from stitchpipe.sweep.augmented_splits import images_of
 from stitchpipe.sweep.controls import dump_codes, dump_permuted, permuted_model
 from stitchpipe.sweep.declared import augment_fields, data_fields, dump_fields, model_fields
@@ -194,8 +193,8 @@ def add_split(sweep: Sweep, store: Store, images: ImageSplit) -> Split:
 def load_network(sweep: Sweep, folder: Folder, declared: NetworkModel) -> nn.Module:
     """Return the declared network with its weights; `ConfigError` where they have not been trained yet."""
     net = network(sweep, declared)
-    if isinstance(declared, WeightsModel):
-        load_weights(net, declared.weights)
+    if (path := checkpoint(declared)) is not None:
+        load_weights(net, path)
     if not isinstance(declared, TrainedModel):
         return net
     path = folder.weights(declared.name, declaration(sweep, declared))

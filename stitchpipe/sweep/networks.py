@@ -16,15 +16,13 @@ from stitchpipe.config import (
     IngestedModel,
     Model,
     NetworkModel,
-    PretrainedModel,
     StoredData,
     Sweep,
     TrainedModel,
-    UntrainedModel,
 )
 from stitchpipe.data import ImageSplit, load_splits
 from stitchpipe.graph import LayerInfo, layers, select
-from stitchpipe.models import build, published, takes_classes
+from stitchpipe.models import declared_network
 from stitchpipe.sweep.controls import control_layers
 from stitchpipe.sweep.ingested import SPLITS, TEST, TRAIN, ingested_layers
 
@@ -78,23 +76,7 @@ def network(sweep: Sweep, declared: NetworkModel) -> nn.Module:
 
 
 def _network(images: Mapping[str, ImageSplit], declared: NetworkModel) -> nn.Module:
-    options = {**declared.options}
-    if isinstance(declared, PretrainedModel):
-        return published(declared.architecture, options, declared.pretrained)
-    if "num_classes" not in options and takes_classes(declared.architecture):
-        options["num_classes"] = _classes(images, declared)
-    return build(declared.architecture, options, seed=_seed(declared))
-
-
-def _seed(declared: NetworkModel) -> int:
-    """Return what random weights are drawn from, those too that a checkpoint replaces."""
-    match declared:
-        case TrainedModel():
-            return declared.train.seed
-        case UntrainedModel():
-            return declared.seed
-        case _:
-            return 0
+    return declared_network(declared, lambda: _classes(images, declared))
 
 
 def check_labels(sweep: Sweep) -> None:

@@ -7,13 +7,18 @@ from typing import Any
 from stitchpipe.config import (
     ConfigError,
     NetworkModel,
-    PretrainedModel,
     Sweep,
     TrainedModel,
-    UntrainedModel,
-    WeightsModel,
 )
-from stitchpipe.models import accuracy, load_weights, save_weights, train_classifier, weights_digest
+from stitchpipe.models import (
+    accuracy,
+    checkpoint,
+    load_weights,
+    save_weights,
+    told_origin,
+    train_classifier,
+    weights_digest,
+)
 from stitchpipe.sweep.declared import model_fields
 from stitchpipe.sweep.folder import Folder, key_of, read_record, write_record
 from stitchpipe.sweep.networks import TEST, TRAIN, device_of, fix_threads, network, splits
@@ -56,29 +61,16 @@ def declaration(sweep: Sweep, declared: NetworkModel) -> str:
 
 def _as_they_are(sweep: Sweep, folder: Folder, declared: NetworkModel) -> dict[str, Any]:
     net = network(sweep, declared)
-    if isinstance(declared, WeightsModel):
-        load_weights(net, declared.weights)
+    if (path := checkpoint(declared)) is not None:
+        load_weights(net, path)
     record = {
         "declaration": declaration(sweep, declared),
-        "weights": _origin(declared),
+        "weights": told_origin(declared),
         "weights_digest": weights_digest(net),
         "test_accuracy": None,
     }
     write_record(folder.model_record(declared.name), record)
     return record
-
-
-def _origin(declared: NetworkModel) -> str:
-    """Return where weights come from, for the record."""
-    match declared:
-        case WeightsModel():
-            return str(declared.weights)
-        case PretrainedModel():
-            return "published" if declared.pretrained is True else declared.pretrained
-        case UntrainedModel():
-            return f"untrained, seed {declared.seed}"
-        case _:
-            raise ValueError(f"model '{declared.name}' is trained")
 
 
 def _trained(

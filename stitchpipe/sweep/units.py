@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from stitchpipe.config import ControlModel, WeightsModel
-from stitchpipe.models import load_weights
+from stitchpipe.config import ControlModel
+from stitchpipe.models import checkpoint, load_weights
 from stitchpipe.sweep.augmented_splits import dumped_splits
 from stitchpipe.sweep.direct import demand_no_reading
 from stitchpipe.sweep.dumping import demand_kept
@@ -44,8 +44,8 @@ def check(sweep: Sweep, steps: Sequence[str], folder: Folder | None = None) -> N
         demand_kept(sweep)
     if "train" in steps:
         for declared in sweep.networks:
-            if isinstance(declared, WeightsModel):
-                load_weights(network(sweep, declared), declared.weights)
+            if (path := checkpoint(declared)) is not None:
+                load_weights(network(sweep, declared), path)
 
 
 def units(sweep: Sweep, folder: Folder | None = None) -> Units:
