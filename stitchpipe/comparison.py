@@ -10,19 +10,19 @@ import pandas as pd
 from stitchpipe.algebra import (
     AlgebraError,
     Analysis,
-    Index,
     IndexValue,
     RowsError,
     UndefinedIndexError,
-    index_named,
 )
 from stitchpipe.array_summaries import ArraySummaries, Samples
+from stitchpipe.registry import index_measure
 from stitchpipe.rows import View, grid_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from stitchpipe.algebra import PairMoments
+    from stitchpipe.measures import Measure
 
 _Outcome: TypeAlias = tuple[IndexValue | None, str, str | None]
 
@@ -77,7 +77,7 @@ def compare_arrays(
         Name → array of NumPy, torch, or anything `numpy.asarray` takes; first axis = the same samples in the
         same order. ``(n, D)``, ``(n, T, D)`` or ``(n, C, H, W)``.
     indices
-        Names from `stitchpipe.algebra.INDICES`, those of moments; a parameter in parentheses: ``gulp(0.1)``.
+        Names as `stitchpipe indices` lists them, those of moments; a parameter in parentheses: ``gulp(0.1)``.
     view
         How samples become rows: ``positions``, ``pooled`` or ``flatten``. Required unless all arrays are
         two-dimensional, whose rows are taken as they are (``as_given``). Where spatial sizes differ the
@@ -95,7 +95,7 @@ def compare_arrays(
 
     Raises
     ------
-    UnknownIndexError
+    UnknownNameError
         A name that is no index.
     AlgebraError
         An index of something else than moments of rows.
@@ -124,14 +124,14 @@ def compare_arrays(
     return pd.DataFrame.from_records(records, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def _chosen(name: str) -> Index:
+def _chosen(name: str) -> Measure:
     """Return the index of that name, refusing those that are not computed from moments of rows."""
-    index = index_named(name)
-    if index.summary != "moments":
+    index = index_measure(name)
+    if index.computed_from != "moments":
         raise AlgebraError(
             where=f"index {index.name}",
             expected="an index of moments of rows",
-            found=f"one of {index.summary}",
+            found=f"one of {index.computed_from}",
             remedy="Leave it out here.",
         )
     return index
@@ -145,7 +145,7 @@ class _Pair:
     fitted_on: ArraySummaries
     source: str
     target: str
-    indices: tuple[Index, ...]
+    indices: tuple[Measure, ...]
 
     @property
     def in_sample(self) -> bool:
@@ -204,7 +204,7 @@ def _both_directions(pair: _Pair) -> dict[tuple[str, str], list[dict[str, object
     return found | {(pair.target, pair.source): pair.swap().records(here, back.pair)}
 
 
-def _outcome(index: Index, analysis: Analysis, n_samples: int) -> _Outcome:
+def _outcome(index: Measure, analysis: Analysis, n_samples: int) -> _Outcome:
     """Return the value of an index, its status, and the reason where there is no value."""
     rows = analysis.pair.n // n_samples
     if index.independent_rows and rows > 1:

@@ -11,10 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stitchpipe.algebra.errors import UnknownIndexError
-from stitchpipe.algebra.indices import INDICES
-from stitchpipe.algebra.naming import index_named
-from stitchpipe.errors import ExplainedError
+from stitchpipe import registry
 from stitchpipe.measures import TRANSFORMATIONS, Transformation
 
 if TYPE_CHECKING:
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from stitchpipe.algebra.description import Index
+    from stitchpipe.measures import Measure
 
 _LEGEND = """\
 ↑ larger is more similar, ↓ smaller is. metric: a distance, with the triangle
@@ -39,21 +36,12 @@ A number may follow the name where the title shows one: gulp(0.1), svcca(0.95).
 What one means: stitchpipe indices NAME. For programs: stitchpipe indices --json"""
 
 
-class IndexNameError(ExplainedError, ValueError):
-    """There is no index of that name."""
+def described(names: Sequence[str]) -> tuple[Measure, ...]:
+    """Return the named indices, all of them where none is named. Raises UnknownNameError."""
+    return tuple(map(registry.index_measure, names)) or tuple(registry.indices().values())
 
 
-def described(names: Sequence[str]) -> tuple[Index, ...]:
-    """Return the named indices, all of them where none is named. Raises IndexNameError."""
-    try:
-        return tuple(map(index_named, names)) or tuple(INDICES.values())
-    except UnknownIndexError as unknown:
-        raise IndexNameError(
-            where=unknown.where, expected=unknown.expected, found=unknown.found, remedy=unknown.remedy
-        ) from None
-
-
-def listing(indices: Sequence[Index]) -> RenderableType:
+def listing(indices: Sequence[Measure]) -> RenderableType:
     """Return a table of a few lines per index, and what its signs mean; it fits into 80 columns."""
     view = Table(box=SIMPLE_HEAD, pad_edge=False, expand=False)
     view.add_column("name\nrange", no_wrap=True)
@@ -64,12 +52,12 @@ def listing(indices: Sequence[Index]) -> RenderableType:
         view.add_row(
             Text.assemble((index.name, "bold"), f"\n{arrow} {_range(index)}"),
             f"{_properties(index)}\n{_letters(index.source_invariances)} | {_letters(index.target_invariances)}",
-            Text.assemble(index.title, f"\n{index.summary}; {index.cost}\n", (index.literature, "dim")),
+            Text.assemble(index.title, f"\n{index.computed_from}; {index.cost}\n", (index.literature, "dim")),
         )
     return Group(view, Text(_LEGEND))
 
 
-def details(index: Index) -> RenderableType:
+def details(index: Measure) -> RenderableType:
     """Return all that is known of one index."""
     view = Table.grid(padding=(0, 2))
     view.add_column(style="bold", no_wrap=True)
@@ -88,7 +76,7 @@ def details(index: Index) -> RenderableType:
         if chosen
         else "",
         "same as": index.equals or "",
-        "computed from": index.summary + (", one row per image" if index.independent_rows else ""),
+        "computed from": index.computed_from + (", one row per image" if index.independent_rows else ""),
         "held out": f"scores a map of the family {index.family}, fitted on other rows"
         if index.family
         else "",
@@ -101,12 +89,12 @@ def details(index: Index) -> RenderableType:
     return view
 
 
-def as_json(indices: Sequence[Index]) -> str:
+def as_json(indices: Sequence[Measure]) -> str:
     """Return the indices as a JSON array, infinite bounds as null."""
     return json.dumps([_record(index) for index in indices], indent=2, ensure_ascii=False)
 
 
-def _record(index: Index) -> dict[str, Any]:
+def _record(index: Measure) -> dict[str, Any]:
     chosen = index.parameter
     return {
         "name": index.name,
@@ -127,7 +115,7 @@ def _record(index: Index) -> dict[str, Any]:
             "allowed": chosen.allowed,
         },
         "equals": index.equals,
-        "summary": index.summary,
+        "computed_from": index.computed_from,
         "independent_rows": index.independent_rows,
         "held_out": index.held_out,
         "family": index.family,
@@ -136,7 +124,7 @@ def _record(index: Index) -> dict[str, Any]:
     }
 
 
-def _properties(index: Index) -> str:
+def _properties(index: Measure) -> str:
     said = (
         ("symmetric" if index.symmetric else "directed", True),
         ("metric", index.metric),
@@ -146,7 +134,7 @@ def _properties(index: Index) -> str:
     return ", ".join(word for word, holds in said if holds)
 
 
-def _range(index: Index) -> str:
+def _range(index: Measure) -> str:
     return " … ".join(_bound(value) for value in index.range)
 
 

@@ -16,13 +16,12 @@ from stitchpipe.algebra.cca import (
     svcca,
 )
 from stitchpipe.algebra.cka import cka, cka_from_moments
-from stitchpipe.algebra.description import Index, IndexValue
+from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import (
     AlgebraError,
     MomentsError,
     RowsError,
     UndefinedIndexError,
-    UnknownIndexError,
 )
 from stitchpipe.algebra.gulp import gulp
 from stitchpipe.algebra.indices import INDICES
@@ -31,7 +30,7 @@ from stitchpipe.algebra.least_squares import fit_direct_matching, fit_low_rank, 
 from stitchpipe.algebra.map_families import FAMILIES, fit_map
 from stitchpipe.algebra.maps import AffineMap, Residual
 from stitchpipe.algebra.matching import direct_matching
-from stitchpipe.algebra.naming import find_index, index_named
+from stitchpipe.algebra.naming import index_named
 from stitchpipe.algebra.orthogonal import fit_orthogonal
 from stitchpipe.algebra.procrustes import (
     nbs,
@@ -60,7 +59,6 @@ __all__ = [
     "Analysis",
     "CanonicalCorrelations",
     "CrossMoments",
-    "Index",
     "IndexValue",
     "JointFactor",
     "Moments",
@@ -72,7 +70,6 @@ __all__ = [
     "Spectrum",
     "StorageEps",
     "UndefinedIndexError",
-    "UnknownIndexError",
     "as_rows",
     "augment",
     "canonical_correlations",
@@ -82,7 +79,6 @@ __all__ = [
     "cka_from_moments",
     "direct_matching",
     "evaluate",
-    "find_index",
     "fit_direct_matching",
     "fit_low_rank",
     "fit_map",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from stitchpipe.algebra.cca import SVCCA_VARIANCE, CanonicalCorrelations, canonical_correlations, ridge_cca_of
 from stitchpipe.algebra.cka import cka_from_moments
-from stitchpipe.algebra.description import Index, IndexValue
+from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import AlgebraError, UndefinedIndexError
 from stitchpipe.algebra.gulp import gulp_of
 from stitchpipe.algebra.map_families import fit_map
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.maps import AffineMap, Residual
     from stitchpipe.algebra.summaries import PairMoments
+    from stitchpipe.measures import Measure
 
 _Found = TypeVar("_Found")
 
@@ -62,7 +63,7 @@ class Analysis:
 
         Raises
         ------
-        UnknownIndexError
+        UnknownNameError
             No such index, or no such parameter of it.
         UndefinedIndexError
             It has no value here; its ``status`` and ``reason`` go into the results instead.
@@ -72,10 +73,10 @@ class Analysis:
             The moments do not belong together, or lack the norm products of debiased CKA.
         """
         index = index_named(name)
-        if index.summary != "moments":
+        if index.computed_from != "moments":
             raise AlgebraError(
                 where=name,
-                expected=f"{index.summary}, which this index is computed from",
+                expected=f"{index.computed_from}, which this index is computed from",
                 found="moments of rows",
                 remedy="Use its own function, or leave it out here.",
             )
@@ -138,7 +139,7 @@ class Analysis:
     def fitted(self, family: str = "affine", parameter: float | None = None) -> AffineMap:
         """Return the map of a family (`fit_map`) fitted on the rows of `train`.
 
-        Raises AlgebraError where there are none, UnknownIndexError for an unknown family.
+        Raises AlgebraError where there are none, UnknownNameError for an unknown family.
         """
         key = (family, parameter)
         if key not in self._maps:
@@ -172,7 +173,7 @@ def evaluate(
     return analysis.value(name)
 
 
-def _held_out(analysis: Analysis, index: Index) -> IndexValue:
+def _held_out(analysis: Analysis, index: Measure) -> IndexValue:
     """Return R² or the structural error of the map that the index scores."""
     key = (index.family or "affine", index.parameter.value if index.parameter else None)
     fitted, residual = analysis.fitted(*key), analysis.residual(*key)
@@ -182,7 +183,7 @@ def _held_out(analysis: Analysis, index: Index) -> IndexValue:
 
 
 def _of_correlations(average: Callable[[CanonicalCorrelations], float]) -> _Formula:
-    def value(analysis: Analysis, _: Index) -> IndexValue:
+    def value(analysis: Analysis, _: Measure) -> IndexValue:
         found = analysis.correlations()
         return IndexValue(average(found), found.rank, found.condition)
 
@@ -190,25 +191,25 @@ def _of_correlations(average: Callable[[CanonicalCorrelations], float]) -> _Form
 
 
 def _of_penalised(formula: Callable[[PenalisedCross], float]) -> _Formula:
-    def value(analysis: Analysis, index: Index) -> IndexValue:
+    def value(analysis: Analysis, index: Measure) -> IndexValue:
         found = analysis.penalised(index.parameter.value if index.parameter else RIDGE)
         return IndexValue(formula(found), found.rank, found.condition)
 
     return value
 
 
-def _svcca(analysis: Analysis, index: Index) -> IndexValue:
+def _svcca(analysis: Analysis, index: Measure) -> IndexValue:
     share = index.parameter.value if index.parameter else SVCCA_VARIANCE
     found = analysis.correlations(share)
     return IndexValue(found.mean, found.rank, found.condition)
 
 
-def _biased_cka(analysis: Analysis, _: Index) -> IndexValue:
+def _biased_cka(analysis: Analysis, _: Measure) -> IndexValue:
     return IndexValue(cka_from_moments(analysis.pair, debiased=False))
 
 
 if TYPE_CHECKING:
-    _Formula = Callable[[Analysis, Index], IndexValue]
+    _Formula = Callable[[Analysis, Measure], IndexValue]
 
 _IN_SAMPLE: Mapping[str, _Formula] = {
     "cka": lambda analysis, _: IndexValue(cka_from_moments(analysis.pair)),

@@ -21,10 +21,6 @@ class BackendError(AlgebraError):
     """An array library cannot compute where it was asked to."""
 
 
-class UnknownIndexError(AlgebraError):
-    """There is no index of that name."""
-
-
 class UndefinedIndexError(AlgebraError):
     """The index has no value for these data. ``status`` says why in one word, ``reason`` in a sentence.
 

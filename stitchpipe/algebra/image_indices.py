@@ -5,8 +5,7 @@ They compare images, one row each, and their functions take those, not a `PairMo
 
 from __future__ import annotations
 
-from stitchpipe.algebra.description import Index, Summary
-from stitchpipe.measures import ISOTROPIC, NO_INVARIANCE, Transformation
+from stitchpipe.measures import ISOTROPIC, NO_INVARIANCE, Basis, Measure, Null, Transformation
 
 _IMAGES = "m ≤ 2,000 images"
 
@@ -14,16 +13,19 @@ _IMAGES = "m ≤ 2,000 images"
 def _of_images(  # noqa: PLR0913 - one argument per thing to know
     name: str,
     label: str,
-    summary: Summary,
+    computed_from: Basis,
     invariances: frozenset[Transformation],
     *,
     meaning: str,
     cost: str,
     literature: str,
     lowest: float,
-) -> Index:
+    null: Null | None = None,
+) -> Measure:
     """Describe a symmetric similarity of images."""
-    return Index(
+    return Measure(
+        kind="index",
+        null=null,
         name=name,
         label=label,
         meaning=meaning,
@@ -36,7 +38,7 @@ def _of_images(  # noqa: PLR0913 - one argument per thing to know
         cost=cost,
         literature=literature,
         independent_rows=True,
-        summary=summary,
+        computed_from=computed_from,
     )
 
 
@@ -46,6 +48,7 @@ IMAGE_INDICES = (
         "RBF CKA, debiased",
         "samples",
         ISOTROPIC,
+        null="permuted_images",
         meaning="Alignment of the two Gaussian kernel matrices, debiased; the bandwidth of either side is the median "
         f"distance of its images. Computed on {_IMAGES}.",
         cost=f"O(m²) per pair, {_IMAGES}; O(m²·p) once per side",
@@ -68,6 +71,7 @@ IMAGE_INDICES = (
         "Mutual k-nearest neighbours",
         "samples",
         frozenset({"scaling", "rotation"}),
+        null="permuted_images",
         meaning="Mean share of the 10 nearest neighbours, by cosine, that an image has in both representations. "
         f"Chance is 10/(m − 1). Computed on {_IMAGES}.",
         cost=f"O(m·k) per pair, {_IMAGES}; O(m²·p) once per side",
@@ -79,6 +83,7 @@ IMAGE_INDICES = (
         "RSA, Spearman of correlation RDMs",
         "samples",
         frozenset({"scaling"}),
+        null="permuted_images",
         meaning="Rank correlation of the two matrices of dissimilarity (1 − Pearson correlation) between images. "
         f"Computed on {_IMAGES}.",
         cost=f"O(m²) per pair, {_IMAGES}; O(m²·p) and a sort once per side",

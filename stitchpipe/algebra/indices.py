@@ -7,11 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.cca import SVCCA_VARIANCE
-from stitchpipe.algebra.description import Index
 from stitchpipe.algebra.image_indices import IMAGE_INDICES
 from stitchpipe.algebra.map_indices import MAP_INDICES
 from stitchpipe.algebra.penalty import ridge_parameter
-from stitchpipe.measures import ISOTROPIC, LINEAR, Parameter, Transformation
+from stitchpipe.measures import ISOTROPIC, LINEAR, IntervalRule, Measure, Null, Parameter, Transformation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,9 +30,13 @@ def _similarity(  # noqa: PLR0913 - one argument per thing to know
     independent_rows: bool = False,
     parameter: Parameter | None = None,
     equals: str | None = None,
-) -> Index:
+    null: Null | None = None,
+    interval: IntervalRule = "population",
+) -> Measure:
     """Describe a symmetric similarity."""
-    return Index(
+    return Measure(
+        kind="index",
+        computed_from="moments",
         name=name,
         label=label,
         meaning=meaning,
@@ -48,6 +51,8 @@ def _similarity(  # noqa: PLR0913 - one argument per thing to know
         independent_rows=independent_rows,
         parameter=parameter,
         equals=equals,
+        null=null,
+        interval=interval,
     )
 
 
@@ -61,9 +66,12 @@ def _distance(  # noqa: PLR0913 - one argument per thing to know
     cost: str,
     literature: str,
     parameter: Parameter | None = None,
-) -> Index:
+    interval: IntervalRule = "population",
+) -> Measure:
     """Describe a symmetric distance of shapes."""
-    return Index(
+    return Measure(
+        kind="index",
+        computed_from="moments",
         name=name,
         label=label,
         meaning=meaning,
@@ -76,6 +84,7 @@ def _distance(  # noqa: PLR0913 - one argument per thing to know
         cost=cost,
         literature=literature,
         parameter=parameter,
+        interval=interval,
     )
 
 
@@ -84,6 +93,7 @@ _ALIGNMENTS = (
         "cka",
         "Linear CKA, debiased",
         ISOTROPIC,
+        null="permuted_images",
         meaning="Alignment of the two Gram matrices, with the unbiased estimator of each term: independent "
         "representations score 0 on average however many features they have. Needs independent rows.",
         cost="O(p·q), and O(p²) once per side",
@@ -95,6 +105,7 @@ _ALIGNMENTS = (
         "cka_biased",
         "Linear CKA, biased",
         ISOTROPIC,
+        null="permuted_images",
         meaning="Alignment of the two Gram matrices as they are. Rises with features per row even for independent "
         "representations: read it with n and p.",
         cost="O(p·q), and O(p²) once per side",
@@ -104,6 +115,7 @@ _ALIGNMENTS = (
         "rv",
         "RV coefficient",
         ISOTROPIC,
+        null="permuted_images",
         meaning="Another name of cka_biased: the same number.",
         cost="O(p·q), and O(p²) once per side",
         literature="Escoufier 1973; Robert and Escoufier 1976",
@@ -115,6 +127,7 @@ _CORRELATIONS = (
         "cca",
         "Mean CCA",
         LINEAR,
+        interval="sample",
         meaning="Mean of the canonical correlations: the best correlations of linear combinations of either side. "
         "In-sample, so it rises with features per row.",
         cost=_CCA_COST,
@@ -124,6 +137,7 @@ _CORRELATIONS = (
         "cca_sq",
         "Mean squared CCA",
         LINEAR,
+        null="permuted_images",
         meaning="Mean of the squared canonical correlations.",
         cost=_CCA_COST,
         literature="Hotelling 1936; Kornblith et al. 2019",
@@ -132,6 +146,7 @@ _CORRELATIONS = (
         "svcca",
         "SVCCA",
         ISOTROPIC,
+        interval="sample",
         meaning="Mean canonical correlation after each side is reduced to the fewest principal directions that hold "
         "the given share of its variance.",
         cost=_CCA_COST,
@@ -144,7 +159,10 @@ _CORRELATIONS = (
             label="{:g} of the variance",
         ),
     ),
-    Index(
+    Measure(
+        kind="index",
+        computed_from="moments",
+        interval="sample",
         name="pwcca",
         label="PWCCA, weights of the source",
         meaning="Canonical correlations weighted by how much of the source each direction accounts for.",
@@ -161,6 +179,7 @@ _CORRELATIONS = (
         "ridge_cca",
         "Ridge CCA",
         ISOTROPIC,
+        interval="sample",
         meaning="Canonical correlations under a penalty that mutes directions of little variance, summed, over the "
         "geometric mean of the effective dimensions. Defined where CCA is not, and 1 for a layer with itself.",
         cost=_CCA_COST,
@@ -174,6 +193,7 @@ _SHAPES = (
     _distance(
         "procrustes",
         "Procrustes, squared",
+        interval="sample",
         meaning="Squared distance left after the best rotation, both sides centred and scaled to norm 1.",
         metric=False,
         largest=2.0,
@@ -183,6 +203,7 @@ _SHAPES = (
     _distance(
         "procrustes_angle",
         "Procrustes, angle",
+        interval="sample",
         meaning="The angle of the best rotation's fit: arccos of the nuclear norm of the cross-product.",
         metric=True,
         largest=pi / 2,
@@ -193,6 +214,7 @@ _SHAPES = (
         "nbs",
         "Normalised Bures similarity",
         ISOTROPIC,
+        interval="sample",
         meaning="The cosine of procrustes_angle, 1 − procrustes/2: another scale of the same distance.",
         cost=_SHAPE_COST,
         literature="Tang et al. 2020; Harvey et al. 2024",
@@ -210,7 +232,7 @@ _SHAPES = (
         parameter=ridge_parameter("each side"),
     ),
 )
-INDICES: Mapping[str, Index] = MappingProxyType(
+INDICES: Mapping[str, Measure] = MappingProxyType(
     {index.name: index for index in (*_ALIGNMENTS, *_CORRELATIONS, *_SHAPES, *MAP_INDICES, *IMAGE_INDICES)}
 )
 """Every index by its name in results, with the default of its parameter."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from scipy.special import stdtrit
@@ -13,10 +13,10 @@ from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stitchpipe.measures import IntervalRule
+
 FEWEST_GROUPS = 5
 """With fewer the t quantile says more about the number of groups than the groups say about the statistic."""
-
-Centre: TypeAlias = Literal["estimate", "value"]
 
 Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
@@ -63,7 +63,12 @@ class Interval:
 
 
 def jackknife(
-    value: Any, leave_one_out: Any, group_sizes: Any, *, level: float = 0.95, about: Centre = "estimate"
+    value: Any,
+    leave_one_out: Any,
+    group_sizes: Any,
+    *,
+    level: float = 0.95,
+    about: IntervalRule = "population",
 ) -> Interval:
     """Return confidence limits of statistics from their values without each of G groups.
 
@@ -83,7 +88,7 @@ def jackknife(
     level
         Nominal coverage, in (0, 1).
     about
-        ``"estimate"``: limits about θ_J, for the value that ever more samples would tend to. ``"value"``: limits
+        ``"population"``: limits about θ_J, for the value that ever more samples would tend to. ``"sample"``: limits
         about θ, for the mean of the values that samples of this size have; for statistics without such a limit
         (mutual k-NN with k fixed), or not smooth in it (mean CCA, Procrustes, where correlations are near 0).
 
@@ -112,7 +117,7 @@ def jackknife(
     error = np.sqrt(squares.sum(axis=0) / groups)
     half = float(stdtrit(groups - 1, 0.5 + 0.5 * level)) * error
     estimate = whole - bias
-    centre = estimate if about == "estimate" else whole
+    centre = estimate if about == "population" else whole
     return Interval(centre - half, centre + half, estimate, error, bias, groups, level)
 
 

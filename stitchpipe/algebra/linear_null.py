@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from stitchpipe.algebra.errors import RowsError, UndefinedIndexError, UnknownIndexError
+from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
 from stitchpipe.algebra.inputs import Array, namespace
 from stitchpipe.algebra.null import PERMUTATIONS, PermutationNull, checked_orders, permuted_products
 from stitchpipe.algebra.sample_matrix import SampleMatrix, within_unit
+from stitchpipe.measures import UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -86,7 +87,7 @@ def linear_nulls(
     ------
     RowsError
         Scores of different samples; rows of `orders` that are no permutations of them.
-    UnknownIndexError
+    UnknownNameError
         Another index.
 
     Notes
@@ -273,7 +274,7 @@ def _check(
 ) -> None:
     for index in indices:
         if index not in LINEAR_INDICES:
-            raise UnknownIndexError(
+            raise UnknownNameError(
                 where="permutation null",
                 expected="any of " + ", ".join(LINEAR_INDICES),
                 found=repr(index),

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.errors import UnknownIndexError
 from stitchpipe.algebra.least_squares import LOW_RANK, fit_direct_matching, fit_low_rank, fit_ridge
 from stitchpipe.algebra.orthogonal import fit_orthogonal
-from stitchpipe.algebra.penalty import RIDGE
+from stitchpipe.algebra.penalty import RIDGE, ridge_parameter
 from stitchpipe.algebra.spectrum import EPS64, StorageEps, by_side
+from stitchpipe.measures import Parameter, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.algebra.summaries import PairMoments
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of least-squares maps.
+
+    Attributes
+    ----------
+    name
+        As in sweeps and in the names of indices.
+    parameter
+        What may be chosen, None where there is nothing.
+    fit
+        Of the moments of a pair, the parameter (None: its default) and the spacing of storage.
+    """
+
+    name: str
+    parameter: Parameter | None
+    fit: Callable[[PairMoments, float | None, StorageEps], AffineMap]
 
 
 def fit_map(
@@ -36,17 +57,17 @@ def fit_map(
 
     Raises
     ------
-    UnknownIndexError
+    UnknownNameError
         No such family.
     """
     if family not in FAMILIES:
-        raise UnknownIndexError(
+        raise UnknownNameError(
             where="direct matching",
             expected="a family of maps: " + ", ".join(FAMILIES),
             found=repr(family),
             remedy="Choose one of these.",
         )
-    return FAMILIES[family](pair, parameter, storage_eps)
+    return FAMILIES[family].fit(pair, parameter, storage_eps)
 
 
 def family_named(name: str) -> tuple[str, float | None]:
@@ -72,7 +93,23 @@ def _low_rank(pair: PairMoments, rank: float | None, storage_eps: StorageEps) ->
     return fit_low_rank(pair, rank=chosen, storage_eps=by_side(storage_eps)[0])
 
 
-FAMILIES: Mapping[str, Callable[[PairMoments, float | None, StorageEps], AffineMap]] = MappingProxyType(
-    {"affine": _affine, "ridge": _ridge, "orthogonal": _orthogonal, "low_rank": _low_rank}
+RANK = Parameter(
+    symbol="r",
+    meaning="the largest rank of the map",
+    value=LOW_RANK,
+    largest=inf,
+    label="rank {:g}",
+    whole=True,
 )
-"""How the maps of each family are fitted."""
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        family.name: family
+        for family in (
+            Family("affine", None, _affine),
+            Family("ridge", ridge_parameter("the source"), _ridge),
+            Family("orthogonal", None, _orthogonal),
+            Family("low_rank", RANK, _low_rank),
+        )
+    }
+)
+"""Every family of maps by its name."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-from stitchpipe.algebra.description import Index
-from stitchpipe.algebra.least_squares import LOW_RANK
+from stitchpipe.algebra.map_families import RANK
 from stitchpipe.algebra.penalty import ridge_parameter
-from stitchpipe.measures import ISOTROPIC, LINEAR, Parameter, Transformation
+from stitchpipe.measures import ISOTROPIC, LINEAR, Measure, Parameter, Transformation
 
 
 def _matching(
@@ -20,10 +19,13 @@ def _matching(
     cost: str,
     literature: str,
     parameter: Parameter | None = None,
-) -> tuple[Index, Index]:
+) -> tuple[Measure, Measure]:
     """Describe both held-out figures of one family of maps."""
     prefix = "dm" if family == "affine" else f"dm_{family}"
-    r2 = Index(
+    r2 = Measure(
+        kind="index",
+        computed_from="moments",
+        interval="population",
         name=f"{prefix}_r2",
         label=f"{label}, R²",
         meaning=f"Share of the target's variance that {map_is} explains on held-out images. Below 0 where the map "
@@ -85,13 +87,6 @@ MAP_INDICES = (
         map_is="the best affine map of at most the given rank from the source",
         cost="O(p·q·(p + q)), and O(p³) once per source",
         literature="Izenman 1975",
-        parameter=Parameter(
-            symbol="r",
-            meaning="the largest rank of the map",
-            value=LOW_RANK,
-            largest=inf,
-            label="rank {:g}",
-            whole=True,
-        ),
+        parameter=RANK,
     ),
 )

@@ -47,7 +47,7 @@ def direct_matching(
         Unusable arrays, or rows of less than float64 for ``tsqr``.
     MomentsError
         Their squares overflow.
-    UnknownIndexError
+    UnknownNameError
         No such family.
 
     Notes

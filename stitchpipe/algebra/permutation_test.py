@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.errors import UnknownIndexError
 from stitchpipe.algebra.grams import SampleGram
 from stitchpipe.algebra.inputs import Array, paired_rows, stored_spacing
 from stitchpipe.algebra.kernels import rbf_kernel
@@ -15,6 +14,7 @@ from stitchpipe.algebra.neighbours import NeighbourSets
 from stitchpipe.algebra.null import PERMUTATIONS, draw_permutations, neighbour_null, permutation_null
 from stitchpipe.algebra.rdm import ranked_dissimilarities
 from stitchpipe.algebra.scores import PrincipalScores
+from stitchpipe.measures import UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,7 +65,7 @@ def permutation_test(
     ------
     RowsError
         Unusable arrays; a level below 1/(K + 1).
-    UnknownIndexError
+    UnknownNameError
         There is no null for that index.
     UndefinedIndexError
         The index has no value here.
@@ -76,7 +76,7 @@ def permutation_test(
     Memory O(n²), or O(n·(p + q)) for narrow rows and the first three. Gröger et al. 2026.
     """
     if index not in TESTABLE:
-        raise UnknownIndexError(
+        raise UnknownNameError(
             where="permutation test",
             expected="one of " + ", ".join(TESTABLE),
             found=repr(index),

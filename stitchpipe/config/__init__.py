@@ -17,7 +17,6 @@ from stitchpipe.config.data import (
     StoredData,
     TorchvisionData,
 )
-from stitchpipe.config.index_names import IndexName
 from stitchpipe.config.models import (
     ControlModel,
     IngestedModel,
@@ -29,6 +28,7 @@ from stitchpipe.config.models import (
     UntrainedModel,
     WeightsModel,
 )
+from stitchpipe.config.names import IndexName
 from stitchpipe.config.ood import Detector, Ood
 from stitchpipe.config.reading import load, parse, shipped
 from stitchpipe.config.refusal import ConfigError

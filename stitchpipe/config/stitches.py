@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
-from stitchpipe.config.index_names import MapName  # noqa: TC001  (pydantic reads it)
+from stitchpipe.config.names import MapName  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Section
 from stitchpipe.config.values import BatchSize, Count, LearningRate, Seed  # noqa: TC001  (pydantic reads them)

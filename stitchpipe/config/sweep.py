@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from stitchpipe import registry
 from stitchpipe.config.controls import Permuted
 from stitchpipe.config.data import Data, StoredData
-from stitchpipe.config.index_names import ONE_ROW_PER_IMAGE, IndexName
 from stitchpipe.config.models import ControlModel, IngestedModel, Model, NetworkModel
+from stitchpipe.config.names import IndexName  # noqa: TC001  (pydantic reads it)
 from stitchpipe.config.ood import Ood
 from stitchpipe.config.refusal import ConfigError, RefusalError
 from stitchpipe.config.section import Section
@@ -34,7 +35,7 @@ class Compare(Section):
     @model_validator(mode="after")
     def _independent_rows(self) -> Compare:
         _refuse_repeats("indices", self.indices)
-        refused = [name for name in self.indices if name.partition("(")[0] in ONE_ROW_PER_IMAGE]
+        refused = [name for name in self.indices if registry.index_measure(name).independent_rows]
         if self.view == "positions" and refused:
             raise RefusalError(
                 expected=f"independent rows for `{refused[0]}`",

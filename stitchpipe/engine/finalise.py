@@ -11,14 +11,14 @@ from threadpoolctl import threadpool_limits
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.jackknife import Centre, Interval, jackknife
+from stitchpipe.algebra.jackknife import Interval, jackknife
 from stitchpipe.algebra.map_families import family_named
-from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.leaf import merged
 from stitchpipe.engine.pairs import ChunkPairs
 from stitchpipe.engine.shapes import STORAGE_EPS
 from stitchpipe.engine.tiles import native_grid
 from stitchpipe.measures import Number
+from stitchpipe.registry import index_measure
 from stitchpipe.results import Result, Side, Subject, write_map
 from stitchpipe.rows import View, grid_label, width_of
 
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
     from stitchpipe.engine.leaf import ChunkMoments
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.tiles import Pair
-
-ABOUT_THE_VALUE = frozenset({"cca", "svcca", "pwcca", "procrustes", "procrustes_angle", "nbs"})
-"""Sums of singular values: not smooth where these are near 0, so that the jackknife's correction of their bias fails.
-
-Their intervals are for what images in this number give; all others' are for what ever more images would tend to.
-Coverage of both was simulated: see the design of `algebra`.
-"""
 
 Named: TypeAlias = tuple["Pair", str]
 """An index of a pair."""
@@ -169,7 +162,7 @@ def _evaluate(found: Found, pair: Pair, analysis: Analysis, names: Sequence[str]
     A refusal is not: it says which side is at fault.
     """
     for name in names:
-        back = found.get((pair[::-1], name)) if index_named(name).symmetric else None
+        back = found.get((pair[::-1], name)) if index_measure(name).symmetric else None
         found[pair, name] = back if isinstance(back, IndexValue) else _value(analysis, name)
 
 
@@ -205,13 +198,13 @@ def _intervals(
 def _interval(
     name: str, value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
 ) -> Interval | None:
-    """Return a number's interval; None where the number has no value without one of the groups."""
+    """Return a number's interval; None where it has none, or no value without one of the groups."""
     defined = [one.value for one in without if isinstance(one, IndexValue)]
-    if len(defined) < len(without):
+    rule = index_measure(name).interval
+    if rule is None or len(defined) < len(without):
         return None
     try:
-        centre: Centre = "value" if index_named(name).base in ABOUT_THE_VALUE else "estimate"
-        return jackknife(value.value, defined, samples, about=centre)
+        return jackknife(value.value, defined, samples, about=rule)
     except UndefinedIndexError:
         return None
 
@@ -237,7 +230,7 @@ def _result(
         target=target,
         view=view,
         grid=grid,
-        fit_split=plan.splits[0].name if index_named(name).held_out else None,
+        fit_split=plan.splits[0].name if index_measure(name).held_out else None,
         split=split.name,
         n_samples=split.n_samples,
         n_rows=0 if analysis is None else analysis.pair.n,

@@ -21,7 +21,6 @@ from stitchpipe.algebra.grams import MOST_IMAGES, SampleGram
 from stitchpipe.algebra.kernels import linear_kernel, rbf_kernel
 from stitchpipe.algebra.linear_null import linear_nulls
 from stitchpipe.algebra.minibatch import BATCH_ROWS, MinibatchHSIC
-from stitchpipe.algebra.naming import index_named
 from stitchpipe.algebra.neighbours import NeighbourSets
 from stitchpipe.algebra.null import PermutationNull, draw_permutations, neighbour_null, permutation_null
 from stitchpipe.algebra.rdm import ranked_dissimilarities
@@ -29,6 +28,7 @@ from stitchpipe.algebra.scores import PrincipalScores
 from stitchpipe.engine.batch_sums import has_batches, read_batches
 from stitchpipe.engine.opening import open_layer
 from stitchpipe.engine.shapes import STORAGE_EPS, LayerShape, SplitShape
+from stitchpipe.registry import index_measure
 from stitchpipe.rows import View, to_rows, width_of
 from storage import Address, Representation, Store, Summaries
 
@@ -70,7 +70,7 @@ def indices_of_images(
     return tuple(
         name
         for name in names
-        if index_named(name).summary in ("samples", "minibatches")
+        if index_measure(name).computed_from in ("samples", "minibatches")
         or (wide and name in LINEAR and name != "cca_sq")
     )
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from stitchpipe.algebra.backends import BackendName
-    from stitchpipe.algebra.description import Index
     from stitchpipe.engine.shapes import LayerShape
     from stitchpipe.engine.steps import Band, Blocks, Chunk, Operand, Pass, Space
+    from stitchpipe.measures import Measure
     from stitchpipe.resizing import Grid
 
 Precision = Literal["float64", "float32"]
@@ -47,7 +47,7 @@ class Evaluation(NamedTuple):
     families: int = 1
 
     @classmethod
-    def of(cls, indices: Iterable[Index], *, intervals: bool, maps: int = 0) -> Evaluation:
+    def of(cls, indices: Iterable[Measure], *, intervals: bool, maps: int = 0) -> Evaluation:
         """Return the evaluation of some indices, and of so many kinds of maps that are wanted themselves."""
         held_out = {(index.family, index.parameter) for index in indices if index.held_out}
         return cls(intervals, len(held_out) + maps)

@@ -11,8 +11,8 @@ from stitchpipe.measures.measure import (
     Measure,
     Null,
     Transformation,
-    spelt,
 )
+from stitchpipe.measures.naming import UnknownNameError, read_name, spelt
 from stitchpipe.measures.number import EXTRAS, OK, Number, NumberError
 from stitchpipe.measures.parameter import Parameter
 
@@ -32,5 +32,7 @@ __all__ = [
     "NumberError",
     "Parameter",
     "Transformation",
+    "UnknownNameError",
+    "read_name",
     "spelt",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from stitchpipe.measures.naming import spelt
+
 if TYPE_CHECKING:
     from stitchpipe.measures.parameter import Parameter
 
@@ -131,8 +133,3 @@ class Measure:
         return replace(
             self, name=f"{self.base}({spelt(value)})", parameter=replace(self.parameter, value=value)
         )
-
-
-def spelt(value: float) -> str:
-    """Return the one spelling of a parameter: digits that float reads back, no ``.0``."""
-    return repr(float(value)).removesuffix(".0")

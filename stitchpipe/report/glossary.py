@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from math import isfinite, pi
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.indices import INDICES
-from stitchpipe.algebra.naming import find_index
+from stitchpipe.registry import find_measure, indices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stitchpipe.algebra.description import Index
+    from stitchpipe.measures import Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,15 @@ _WORDS = (
 )  # fmt: skip
 
 
-def glossary(indices: Iterable[str]) -> tuple[Entry, ...]:
+def glossary(names: Iterable[str]) -> tuple[Entry, ...]:
     """Return the words of the page, then the named indices that the registry knows, in its order."""
-    order = list(INDICES)
-    known = {found.name: found for name in indices if (found := find_index(name))}
+    order = list(indices())
+    known = {found.name: found for name in names if (found := find_measure(name))}
     listed = sorted(known.values(), key=lambda index: (order.index(index.base), index.name))
     return (*_WORDS, *map(_entry, listed))
 
 
-def _entry(index: Index) -> Entry:
+def _entry(index: Measure) -> Entry:
     low, high = (_bound(value) for value in index.range)
     facts = [
         f"{low} to {high}",

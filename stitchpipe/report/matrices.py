@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.algebra.indices import INDICES
-from stitchpipe.algebra.naming import find_index
+from stitchpipe.registry import find_measure, indices
 from stitchpipe.studies.stitches import LayerOrder, matrices, place
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def boundaries(axis: Sequence[Layer]) -> list[int]:
 
 def _registered(matrix: Matrix) -> int:
     """Order matrices as the registry has the indices; unknown ones come last."""
-    names = list(INDICES)
+    names = list(indices())
     base = matrix.index.partition("(")[0]
     return names.index(base) if base in names else len(names)
 
@@ -159,7 +158,7 @@ def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
         (int(i), int(j)): f"{status}: {reason}" if isinstance(reason, str) and reason else str(status)
         for i, j, status, reason in failed[["i", "j", "status", "reason"]].itertuples(index=False)
     }
-    described = find_index(index)
+    described = find_measure(index)
     low, high = described.range if described else (-inf, inf)
     numbers = planes["value"][np.isfinite(planes["value"])]
     return Matrix(
@@ -176,5 +175,5 @@ def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
         reasons=reasons,
         lowest=0.0 if described else float(numbers.min(initial=0.0)),
         highest=high if isfinite(high) else 1.0 if low == 0.0 else float(numbers.max(initial=1.0)),
-        larger_is_more_similar=described.larger_is_more_similar if described else True,
+        larger_is_more_similar=described is None or described.larger_is_more_similar is not False,
     )

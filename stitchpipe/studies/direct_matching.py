@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pandas as pd
 from scipy.stats import spearmanr
 
-from stitchpipe.algebra.naming import find_index
+from stitchpipe.registry import find_measure
 from stitchpipe.studies.best_source import Standing, standing
 from stitchpipe.studies.finding import OUTCOME_RULE, SOURCE, Finding, Outcome, fraction, outcome_of, signed
 from stitchpipe.studies.measures import RELATIVE
@@ -220,12 +220,12 @@ def _distances(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def _larger(index: str) -> bool:
-    found = find_index(index)
-    return found.larger_is_more_similar if found else True
+    found = find_measure(index)
+    return found is None or found.larger_is_more_similar is not False
 
 
 def _title(index: str) -> str:
-    found = find_index(index)
+    found = find_measure(index)
     return found.title if found else index
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from stitchpipe import capture
 from stitchpipe.algebra.grams import MOST_IMAGES
-from stitchpipe.algebra.naming import index_named
 from stitchpipe.capture.precision import precision
 from stitchpipe.config import ConfigError
-from stitchpipe.engine.images import LINEAR, indices_of_images
+from stitchpipe.engine.images import indices_of_images
 from stitchpipe.engine.shapes import LayerShape
 from stitchpipe.location import record_location
+from stitchpipe.registry import index_measure
 from stitchpipe.sweep.dumping import add_split, architecture_of, load_network
 from stitchpipe.sweep.networks import SPLITS, TEST, device_of, fix_threads, splits
 from stitchpipe.sweep.room import ITEM_BYTES, settings, stored_shapes
@@ -63,7 +63,7 @@ def demand_no_reading(sweep: Sweep) -> None:
 
 def _reading(sweep: Sweep, table: Compare) -> list[str]:
     """Return the indices of a table that cannot be formed from one pass over blocks of samples."""
-    logits = {name for name in table.indices if index_named(name).summary == "logits"}
+    logits = {name for name in table.indices if index_measure(name).computed_from == "logits"}
     if table.view != "flatten":
         return sorted(logits)
     item = ITEM_BYTES[sweep.dump.dtype]
@@ -74,7 +74,7 @@ def _reading(sweep: Sweep, table: Compare) -> list[str]:
     ]
     images = min(MOST_IMAGES, len(splits(sweep.data)[TEST]))
     grams = set(indices_of_images(table.view, table.indices, shapes, images))
-    null = {name for name in table.indices if sweep.certainty.permutations and name in LINEAR}
+    null = {name for name in table.indices if sweep.certainty.permutations and index_measure(name).null}
     return sorted(logits | grams | null)
 
 

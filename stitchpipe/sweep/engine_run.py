@@ -7,15 +7,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.algebra.grams import MOST_IMAGES
-from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.execute import Job, cluster, execute, execute_images
 from stitchpipe.engine.finalise import Request, without_grid
 from stitchpipe.engine.gpus import deal_gpus
-from stitchpipe.engine.images import LINEAR, ImagesJob, indices_of_images
+from stitchpipe.engine.images import ImagesJob, indices_of_images
 from stitchpipe.engine.memory import Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.work import Workplace
 from stitchpipe.measures import Number
+from stitchpipe.registry import index_measure
 from stitchpipe.results import Result, Side, Subject
 from stitchpipe.rows import grid_label, width_of
 from stitchpipe.sweep.direct import run_networks
@@ -144,7 +144,8 @@ class EngineRun:
             view: tuple(
                 name
                 for name in names
-                if name in self._of_images[view] or (permutations and name in LINEAR and view != "positions")
+                if name in self._of_images[view]
+                or (permutations and index_measure(name).null and view != "positions")
             )
             for view, names in self._wanted.indices.items()
         }
@@ -213,7 +214,7 @@ class EngineRun:
             memory_limit_bytes=run.memory_limit_bytes,
             precision=run.products,
             evaluation=Evaluation.of(
-                (index_named(name) for names in indices.values() for name in names),
+                (index_measure(name) for names in indices.values() for name in names),
                 intervals=self.sweep.certainty.intervals,
                 maps=len({family for by_family in self._wanted.maps.values() for family in by_family}),
             ),

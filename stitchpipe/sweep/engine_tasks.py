@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from stitchpipe.algebra.naming import index_named
 from stitchpipe.engine.shapes import LayerShape, SplitShape
+from stitchpipe.registry import index_measure
 from stitchpipe.sweep.ends import STITCH_VIEW
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Wanted:
 
 def shapes_of(ends: Ends, wanted: Wanted) -> tuple[tuple[LayerShape, ...], tuple[SplitShape, ...]]:
     """Return what the engine must know of layers and splits; the training split only where a map is fitted."""
-    held_out = any(index_named(index).held_out for indices in wanted.indices.values() for index in indices)
+    held_out = any(index_measure(index).held_out for indices in wanted.indices.values() for index in indices)
     fits = bool(wanted.maps) or held_out
     sides = [(end.train, end.test) if fits else (end.test,) for end in ends.values()]
     layers = tuple(

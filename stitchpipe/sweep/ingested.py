@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.naming import index_named
 from stitchpipe.config import ConfigError, StoredData
 from stitchpipe.graph import LayerInfo
+from stitchpipe.registry import index_measure
 from stitchpipe.sweep.folder import opened_store
 from storage import Address, NotFoundError
 
@@ -107,7 +107,7 @@ def stored_splits(sweep: Sweep, store: Store) -> tuple[str, ...]:
 def demand_fitting_split(sweep: Sweep, folder: Folder | None) -> None:
     """Refuse maps and stitches where the store has no training split to fit them on."""
     held_out = sorted(
-        {index for one in sweep.compare for index in one.indices if index_named(index).held_out}
+        {index for one in sweep.compare for index in one.indices if index_measure(index).held_out}
     )
     wanted = [*held_out, *(["stitches"] if sweep.stitch else [])]
     if not isinstance(sweep.data, StoredData) or folder is None or not wanted:

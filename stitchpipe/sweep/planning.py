@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from stitchpipe.algebra.backends import open_backend
-from stitchpipe.algebra.naming import index_named
 from stitchpipe.capture import planned_block_bytes
 from stitchpipe.config import StoredData, declared_toml
 from stitchpipe.engine.memory import BACKEND_BYTES, WORKER_BYTES, Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.rates import measured_rates
 from stitchpipe.engine.shapes import LayerShape, SplitShape
+from stitchpipe.registry import index_measure
 from stitchpipe.sizes import size_of
 from stitchpipe.sweep.folder import Folder, opened_store
 from stitchpipe.sweep.ingested import stored_splits
@@ -233,7 +233,7 @@ def _room(sweep: Sweep, folder: Folder) -> str:
 
 def _plan(sweep: Sweep, shapes: list[LayerShape], sizes: list[SplitShape]) -> Plan:
     pairs = frozenset((source, target) for source in range(len(shapes)) for target in range(len(shapes)))
-    indices = [index_named(index) for one in sweep.compare for index in one.indices]
+    indices = [index_measure(index) for one in sweep.compare for index in one.indices]
     held_out = any(index.held_out for index in indices)
     return make_plan(
         shapes,

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stitchpipe import algebra
+from stitchpipe.measures import UnknownNameError
 from tests.algebra.cases import ALL, EPS, OF_MOMENTS, orthogonal, related
 
 TRANSFORMATIONS = ("translation", "scaling", "rotation", "invertible")
@@ -127,10 +128,10 @@ def test_names_and_their_own_key_agree():
 
 def test_an_unknown_name_gets_the_nearest_ones():
     X, Y = related()
-    with pytest.raises(algebra.UnknownIndexError, match="procrustes_angle") as caught:
+    with pytest.raises(UnknownNameError, match="procrustes_angle") as caught:
         algebra.evaluate("procrustes_angel", algebra.PairMoments.from_rows(X, Y))
-    assert "Did you mean procrustes_angle" in caught.value.remedy
-    with pytest.raises(algebra.UnknownIndexError, match="Choose one"):
+    assert "Did you mean 'procrustes_angle'" in caught.value.remedy
+    with pytest.raises(UnknownNameError, match="stitchpipe indices"):
         algebra.index_named("zzz")
 
 

@@ -51,7 +51,7 @@ def test_against_pseudo_values(value, moves, seed):
 
 def test_limits_about_the_value_are_those_about_the_estimate_moved_by_the_bias():
     value, without, sizes = 0.4, 0.4 + 0.1 * rng.uniform(size=9), [3] * 9
-    one, other = jackknife(value, without, sizes), jackknife(value, without, sizes, about="value")
+    one, other = jackknife(value, without, sizes), jackknife(value, without, sizes, about="sample")
     assert one.bias > 0.1
     for field in ("estimate", "standard_error", "bias"):
         assert getattr(one, field) == getattr(other, field)

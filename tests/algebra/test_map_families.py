@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 
 from stitchpipe import algebra
 from stitchpipe.algebra import PairMoments
+from stitchpipe.measures import UnknownNameError
 from tests import oracles
 from tests.algebra.cases import conditioned, orthogonal, related
 
@@ -231,5 +232,5 @@ def test_directions_below_the_storage_precision_are_not_used(family):
 
 
 def test_an_unknown_family_is_refused():
-    with pytest.raises(algebra.UnknownIndexError, match="affine, ridge, orthogonal, low_rank"):
+    with pytest.raises(UnknownNameError, match="affine, ridge, orthogonal, low_rank"):
         algebra.direct_matching(*related(), family="sparse")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stitchpipe import algebra
-from stitchpipe.algebra.errors import RowsError, UndefinedIndexError, UnknownIndexError
+from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
 from stitchpipe.algebra.grams import SampleGram
 from stitchpipe.algebra.kernels import cka_rbf, linear_kernel, rbf_kernel
 from stitchpipe.algebra.linear_null import LINEAR_INDICES, linear_null_cost, linear_nulls
@@ -14,6 +14,7 @@ from stitchpipe.algebra.null import draw_permutations, neighbour_null, permutati
 from stitchpipe.algebra.permutation_test import TESTABLE, permutation_test
 from stitchpipe.algebra.rdm import ranked_dissimilarities, rsa
 from stitchpipe.algebra.scores import PrincipalScores
+from stitchpipe.measures import UnknownNameError
 from tests import oracles, oracles_samples
 from tests.algebra.cases import EPS
 
@@ -269,7 +270,7 @@ def test_other_samples_and_other_indices_are_refused():
         linear_nulls(scores, [shorter], ORDERS)
     with pytest.raises(RowsError, match="0 sources"):
         linear_nulls([], scores, ORDERS)
-    with pytest.raises(UnknownIndexError, match="'rsa'"):
+    with pytest.raises(UnknownNameError, match="'rsa'"):
         linear_nulls(scores, scores, ORDERS, indices=("rsa",))
-    with pytest.raises(UnknownIndexError, match="'procrustes'"):
+    with pytest.raises(UnknownNameError, match="'procrustes'"):
         permutation_test(SOURCES[0], TARGETS[0], index="procrustes")

@@ -74,7 +74,7 @@ def test_the_extended_oracle_knows_all_indices_of_moments():
     known = truth(*rows(10.0, 0))
     aliases = {"rv", "nbs"}
     assert set(known) | aliases == {
-        name for name, index in algebra.INDICES.items() if index.summary == "moments"
+        name for name, index in algebra.INDICES.items() if index.computed_from == "moments"
     }
 
 

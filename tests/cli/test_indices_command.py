@@ -10,7 +10,8 @@ from rich.console import Console
 
 from stitchpipe import cli
 from stitchpipe.algebra import INDICES, index_named
-from stitchpipe.index_listing import IndexNameError, as_json, described, details, listing
+from stitchpipe.index_listing import as_json, described, details, listing
+from stitchpipe.measures import UnknownNameError
 from tests.cli.command import refused
 
 
@@ -79,7 +80,7 @@ def test_names_give_the_whole_of_it():
         assert part in text
     assert "same as cka_biased" in " ".join(printed(details(index_named("rv")), 300).split())
     assert "family low_rank" in printed(details(index_named("dm_low_rank_r2")), 300)
-    with pytest.raises(IndexNameError, match="Did you mean gulp"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'gulp"):
         described(["gullp"])
 
 
@@ -93,7 +94,7 @@ def test_json_holds_the_registry():
             "symmetric",
             "metric",
             "larger_is_more_similar",
-            "summary",
+            "computed_from",
             "cost",
             "literature",
         ):
@@ -117,4 +118,4 @@ def test_the_command(capsys):
 
 
 def test_a_wrong_name_is_one_message():
-    assert "Did you mean gulp" in refused("indices", "gullp")
+    assert "Did you mean 'gulp" in refused("indices", "gullp")

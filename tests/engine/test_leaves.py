@@ -11,7 +11,8 @@ from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.jackknife import jackknife
 from stitchpipe.algebra.summaries import PairMoments
 from stitchpipe.engine import work
-from stitchpipe.engine.finalise import ABOUT_THE_VALUE, Request
+from stitchpipe.engine.finalise import Request
+from stitchpipe.registry import index_measure
 from stitchpipe.rows import result_grid, to_rows
 from storage import Representation
 from tests.engine.conftest import SHAPES, all_pairs, build
@@ -137,7 +138,7 @@ def test_intervals_are_those_of_leaving_out_each_leafs_rows(tmp_path):
             whole,
             without,
             [stop - start for start, stop in bounds],
-            about="value" if name in ABOUT_THE_VALUE else "estimate",
+            about=index_measure(name).interval,
         )
         source, target = (synthetic.layers[index].layer for index in pair)
         record = found[source, target, name]

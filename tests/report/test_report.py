@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from stitchpipe.algebra.indices import INDICES
+from stitchpipe import registry
 from stitchpipe.report import ReportError, write_report
 from stitchpipe.report.glossary import glossary
 from stitchpipe.report.matrices import boundaries, comparison
@@ -331,8 +331,8 @@ def test_provenance_of_any_shape():
 
 
 def test_the_glossary_explains_every_index_of_the_registry():
-    entries = {entry.code: entry for entry in glossary(INDICES)}
-    for name in INDICES:
+    entries = {entry.code: entry for entry in glossary(registry.indices())}
+    for name in registry.indices():
         assert entries[name].meaning
         assert entries[name].facts
     assert "cka" not in {entry.code for entry in glossary(["cca"])}
