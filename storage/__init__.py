@@ -4,6 +4,7 @@ A store holds *representations* (the activations of one layer of one model on on
 cut into row groups, written once, sealed by a manifest and checked against it on every read.
 """
 
+from storage.checked_files import CheckedFile, CheckedFiles, FileGarbage, FileRepair
 from storage.checks import same_but_for_rounding
 from storage.codecs import CODECS
 from storage.errors import (
@@ -47,6 +48,8 @@ __all__ = [
     "Address",
     "AmbiguousError",
     "ArrayNotFoundError",
+    "CheckedFile",
+    "CheckedFiles",
     "ConflictError",
     "CorruptError",
     "Dump",
@@ -54,6 +57,8 @@ __all__ = [
     "Evicted",
     "EvictedError",
     "EvictedLayer",
+    "FileGarbage",
+    "FileRepair",
     "FormatError",
     "Garbage",
     "LayerSpec",

@@ -104,6 +104,21 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def files(self, key: str = "") -> list[Entry]:
+        """Return the files directly below a key; see `Place.files`."""
+        found = []
+        try:
+            with os.scandir(self.path(key)) as entries:
+                for entry in entries:
+                    if entry.is_symlink() or not entry.is_dir(follow_symlinks=False):
+                        with suppress(FileNotFoundError):  # removed since
+                            known = entry.stat(follow_symlinks=False)
+                            name = f"{key}/{entry.name}".removeprefix("/")
+                            found.append(Entry(name, known.st_size, known.st_mtime))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(found)
+
     def entries(self, key: str = "") -> Iterator[Entry]:
         """Yield every file below a key; links are listed, not followed."""
         for directory, below, names in os.walk(self.path(key)):
@@ -139,6 +154,15 @@ class Files:
         with self.stage(key) as staged:
             staged.write(data)
             return staged.commit()
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Give a file these bytes, whatever it held before: temporary file, fsync, rename, fsync of the directory.
+
+        See `Place.replace`.
+        """
+        with self.stage(key) as staged:
+            staged.write(data)
+            staged.replace()
 
     def stage(self, key: str) -> StagedFile:
         """Begin a file that is written in parts; see `Place.stage`."""
@@ -179,8 +203,12 @@ class Files:
             directory = os.path.dirname(directory)  # noqa: PTH120
 
     def quarantine(self, key: str) -> str:
-        """Move a file below `QUARANTINE`; return its new key. `NotFoundError` where there is none."""
-        path = os.path.join(self.root, *key.split("/"))  # noqa: PTH118  (may be a link: it is moved as such)
+        """Move a file below `QUARANTINE`; return its new key. `NotFoundError` where there is none.
+
+        A link is moved as such; what is reached through one is not moved (`SymlinkError`).
+        """
+        folder, _, name = key.rpartition("/")
+        path = os.path.join(self.path(folder), name)  # noqa: PTH118
         away = f"{QUARANTINE}/{uuid.uuid4().hex[:8]}/{key}"
         target = os.path.join(self.root, *away.split("/"))  # noqa: PTH118
         if not os.path.lexists(path):

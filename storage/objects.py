@@ -169,16 +169,23 @@ class Objects:
         found = self._persist(key, lambda: obstore.list_with_delimiter(self._client, prefix))
         return sorted({path.rsplit("/", 1)[-1] for path in found["common_prefixes"]} - {COMMITS})
 
+    def files(self, key: str = "") -> list[Entry]:
+        """Return the objects directly below a key, sorted. See `Place.files`."""
+        prefix = self._object(key) or None
+        listing = self._persist(key, lambda: obstore.list_with_delimiter(self._client, prefix))
+        return sorted(self._entry(known) for known in listing["objects"])
+
+    def _entry(self, known: Any) -> Entry:
+        """Return what a listing says of an object, under our key."""
+        root = f"{parse_bucket_url(self.url)[1]}/".lstrip("/")
+        return Entry(known["path"].removeprefix(root), known["size"], known["last_modified"].timestamp())
+
     def entries(self, key: str = "") -> Iterator[Entry]:
         """Yield every object at any depth below a key, in the order of keys; a page of 1000 per request."""
-        root = f"{parse_bucket_url(self.url)[1]}/".lstrip("/")
         after, full = None, True
         while full:
             page = self._page(key, after)
-            for found in page:
-                yield Entry(
-                    found["path"].removeprefix(root), found["size"], found["last_modified"].timestamp()
-                )
+            yield from map(self._entry, page)
             full = len(page) == PAGE
             after = page[-1]["path"] if page else None
 
@@ -243,6 +250,11 @@ class Objects:
         found = obstore.get(self._client, self._object(key))
         writer = found.attributes.get(_WRITER)
         return writer == token if writer is not None else bytes(found.bytes()) == data
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Give a key these bytes, whatever it held before: one PUT. See `Place.replace`."""
+        where = self._object(key)
+        self._persist(key, lambda: obstore.put(self._client, where, data, use_multipart=False))
 
     def stage(self, key: str) -> Staged:
         """Begin an object that is written in parts; they are kept in memory until it is committed."""

@@ -1,8 +1,9 @@
 """Where a store lies: the whole of what the store asks of a file system or an object store.
 
 Keys are relative, ``/``-separated and built from encoded names only. Data are created once under their key, whole
-and durable, and never overwritten. `remove` and `quarantine` serve maintenance (repair, eviction, garbage) and the
-summaries of work in progress (`storage.summaries`) alone.
+and durable, and never overwritten; `replace` serves the few files alone that people look for under a fixed name.
+`remove` and `quarantine` serve maintenance (repair, eviction, garbage) and what may be lost, such as the summaries of
+work in progress (`storage.summaries`).
 """
 
 from __future__ import annotations
@@ -107,6 +108,9 @@ class Place(Protocol):
     def directories(self, key: str = "") -> list[str]:
         """Return the names directly below a key that have keys below them, sorted, without `COMMITS`."""
 
+    def files(self, key: str = "") -> list[Entry]:
+        """Return the files directly below a key, sorted; links count as files, whatever they lead to."""
+
     def entries(self, key: str = "") -> Iterator[Entry]:
         """Yield every file at any depth below a key, records and unfinished files too, in no promised order."""
 
@@ -114,6 +118,17 @@ class Place(Protocol):
         """Create a file whole and durable, unless its key is taken; return whether this call made it.
 
         When it returns, the file under that key survives power loss, whoever made it.
+
+        Raises
+        ------
+        WriteError, UnreachableError
+            The place refused: full, read-only, forbidden.
+        """
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Give a key these bytes, whole and durable, whatever it held before; a reader sees the old or the new ones.
+
+        For files whose name people rely on, such as a report's; data and records are created once.
 
         Raises
         ------

@@ -16,6 +16,7 @@ from storage import disk
 from storage.place import PARTIAL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from storage.files import Files
@@ -102,21 +103,35 @@ class StagedFile:
                     disk.sync_directory(os.path.dirname(self._path))  # noqa: PTH120
         return made
 
+    def replace(self) -> None:
+        """Flush the bytes, move them to their name over what lies there, flush the directory."""
+        with disk.refusals(self._path, 0):
+            disk.sync_file(self._partial)
+            self._named(os.rename)
+            self._begun = False
+            with suppress(FileNotFoundError):  # removed since, and the directory with it
+                disk.sync_directory(os.path.dirname(self._path))  # noqa: PTH120
+
     def _linked(self) -> bool:
         """Link the bytes to their name unless it is taken; return whether this call did."""
+        try:
+            self._named(os.link)
+        except FileExistsError:
+            return False
+        return True
+
+    def _named(self, give_name: Callable[[str, str], None]) -> None:
+        """Give the unfinished file its name, in a directory that others may remove meanwhile."""
         for attempts_left in reversed(range(_LINK_ATTEMPTS)):
             try:
                 self._files.make_directory(os.path.dirname(self._path))  # noqa: PTH120
-                os.link(self._partial, self._path)
-            except FileExistsError:
-                return False
+                give_name(self._partial, self._path)
             except FileNotFoundError:
                 # The directory went with the last file that somebody removed from it: it is made again.
                 if not attempts_left:
                     raise
             else:
-                return True
-        raise AssertionError
+                return
 
     def discard(self) -> None:
         """Remove the unfinished file, if there is one; what it was linked to stays."""

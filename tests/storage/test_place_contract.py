@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import NotFoundError, files
+from storage import NotFoundError, SymlinkError, files
 from storage.files import Files
 from storage.place import PARTIAL, QUARANTINE, Entry
 from tests.storage.object_server import new_objects
@@ -257,3 +257,41 @@ def test_a_directory_that_goes_while_a_file_is_linked_into_it_is_made_again(tmp_
     monkeypatch.setattr(os, "link", linked)
     assert place.create("a/b/c", b"x")
     assert place.read("a/b/c") == b"x"
+
+
+def test_replacing_is_of_the_whole_file(place):
+    for data in (b"first", b"", b"a longer second one", b"x"):
+        place.replace("a/b.html", data)
+        assert place.read("a/b.html") == data
+    assert [entry.key for entry in place.entries()] == ["a/b.html"]
+    assert place.create("a/b.html", b"created") is False
+
+
+def test_files_are_those_directly_below_a_key(place):
+    for key in ("a", "b/c", "b/d", "b/e/f", "bc", "commits/store.json"):
+        place.create(key, key.encode())
+    assert [(entry.key, entry.n_bytes) for entry in place.files()] == [("a", 1), ("bc", 2)]
+    assert [entry.key for entry in place.files("b")] == ["b/c", "b/d"]
+    assert [entry.key for entry in place.files("commits")] == ["commits/store.json"]
+    assert place.files("a") == place.files("nowhere") == []
+
+
+def test_links_are_files_whatever_they_lead_to(tmp_path):
+    place = Files(str(tmp_path.resolve()))
+    place.create("a/b", b"x")
+    (tmp_path / "c").symlink_to(tmp_path / "a")
+    (tmp_path / "d").symlink_to(tmp_path / "nowhere")
+    assert [entry.key for entry in place.files()] == ["c", "d"]
+
+
+def test_what_is_reached_through_a_link_is_not_moved(tmp_path):
+    place = Files(str((tmp_path / "place").resolve()))
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x").write_bytes(b"x")
+    place.create("a", b"")
+    (tmp_path / "place" / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(SymlinkError):
+        place.quarantine("link/x")
+    assert (tmp_path / "outside" / "x").read_bytes() == b"x"
+    place.quarantine("link")
+    assert (tmp_path / "outside" / "x").read_bytes() == b"x"
