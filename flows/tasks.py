@@ -40,14 +40,18 @@ def dump(sweep: str, out: str, model: str, split: str, part: str) -> Record:
 def compare(sweep: str, out: str, scheduler: str | None) -> Record:
     """Compute all pairs of layers under all views, on Dask."""
     report = reporter("compare")
-    return pipeline.compare(*_opened(sweep, out), scheduler=scheduler, report=report)
+    opened = _opened(sweep, out)
+    with pipeline.cluster_of(opened[0], scheduler) as cluster:
+        return pipeline.compare(*opened, cluster=cluster, report=report)
 
 
 @task(task_run_name="fit maps", cache_policy=NO_CACHE, persist_result=False)
 def fit_maps(sweep: str, out: str, scheduler: str | None) -> Record:
     """Fit the direct-matching maps that the stitches start from, on Dask."""
     report = reporter("fit maps")
-    return pipeline.fit_maps(*_opened(sweep, out), scheduler=scheduler, report=report)
+    opened = _opened(sweep, out)
+    with pipeline.cluster_of(opened[0], scheduler) as cluster:
+        return pipeline.fit_maps(*opened, cluster=cluster, report=report)
 
 
 @task(task_run_name="stitch {model} {layer}", tags=["gpu"], cache_policy=NO_CACHE, persist_result=False)

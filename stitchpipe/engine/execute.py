@@ -8,15 +8,14 @@ dies takes nothing with it but the leaf it was in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from distributed import KilledWorker, as_completed
 
 from stitchpipe.engine import work
+from stitchpipe.engine.cluster import ExecutionError
 from stitchpipe.engine.images import (
     BLOCK_LAYERS,
     compare_images,
@@ -24,11 +23,12 @@ from stitchpipe.engine.images import (
     minibatch_outcomes,
     minibatches,
 )
-from stitchpipe.errors import ExplainedError, first_line, named_line
 from storage.summaries import WORK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from distributed import Client, Future
 
     from stitchpipe.algebra.minibatch import MinibatchHSIC
     from stitchpipe.engine.finalise import Request
@@ -43,76 +43,8 @@ Report: TypeAlias = Callable[[int, int], None]
 _Given = TypeVar("_Given")
 
 
-WORKERS: Final = {"distributed.worker.memory.pause": False}
-"""Of local workers: what they hold is planned. One that paused for room that its libraries take would wait for ever."""
-PATIENCE_S = 10
-"""How long a named scheduler may take to answer, and to have a worker."""
-
-
-class ExecutionError(ExplainedError, RuntimeError):
-    """A comparison could not be carried out: says where, what was expected, what was found and what to do."""
-
-
-class SchedulerError(ExecutionError):
-    """No Dask scheduler answers where one was named."""
-
-
 class WorkerLostError(ExecutionError):
     """Workers died over the same task more often than Dask tries."""
-
-
-@contextmanager
-def cluster(scheduler: str | None, *, workers: int, memory_limit_bytes: int) -> Iterator[Client]:
-    """Connect to the Dask scheduler at an address, or start a local cluster of one-thread processes.
-
-    Raises
-    ------
-    SchedulerError
-        Nothing answers at `scheduler`, it has no workers, or they cannot import this package.
-    """
-    if scheduler is None:
-        with (
-            dask.config.set(WORKERS),
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=memory_limit_bytes,
-                dashboard_address="127.0.0.1:0",  # any free port, never the network
-                host="127.0.0.1",
-                silence_logs="CRITICAL",  # a failed task is raised here, as what it is
-            ) as local,
-            Client(local, set_as_default=False) as client,
-        ):
-            yield client
-    else:
-        with _connected(scheduler) as client:
-            yield client
-
-
-def _connected(scheduler: str) -> Client:
-    """Return a client of a running cluster whose workers can do our work."""
-    try:
-        client = Client(scheduler, timeout=PATIENCE_S, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise _scheduler_error(scheduler, first_line(error)) from None
-    try:
-        client.wait_for_workers(1, timeout=PATIENCE_S)
-        # By name, in a string: a worker without our package could not even unpickle a function of ours.
-        client.run(exec, "import stitchpipe.engine.work")
-    except (TimeoutError, ImportError) as error:
-        client.close()
-        raise _scheduler_error(scheduler, named_line(error)) from None
-    return client
-
-
-def _scheduler_error(scheduler: str, found: str) -> SchedulerError:
-    return SchedulerError(
-        where="--scheduler",
-        expected=f"a Dask cluster at {scheduler} whose workers have stitchpipe installed",
-        found=found,
-        remedy="Start one (`dask scheduler`, `dask worker`), correct the address, or leave the option out.",
-    )
 
 
 def _always(_view: View, _chunk: Chunk) -> bool:

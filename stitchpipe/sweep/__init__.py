@@ -3,6 +3,7 @@
 from stitchpipe.config import load
 from stitchpipe.sweep.comparing import compare, fit_maps
 from stitchpipe.sweep.dumping import dump, parse_part
+from stitchpipe.sweep.engine_run import cluster_of
 from stitchpipe.sweep.folder import Folder
 from stitchpipe.sweep.reporting import report
 from stitchpipe.sweep.room import demand_room
@@ -15,6 +16,7 @@ __all__ = [
     "Folder",
     "Units",
     "check",
+    "cluster_of",
     "compare",
     "demand_room",
     "dump",

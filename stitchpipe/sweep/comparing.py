@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stitchpipe.config import Compare
+    from stitchpipe.engine.cluster import Cluster
     from stitchpipe.results import Result
     from stitchpipe.sweep.engine_tasks import Pair
     from stitchpipe.sweep.folder import Folder
@@ -31,7 +32,7 @@ def compare(
     folder: Folder,
     view: str | None = None,
     *,
-    scheduler: str | None = None,
+    cluster: Cluster | None = None,
     report: Report = silent,
 ) -> dict[str, Any]:
     """Compute the declared indices of all pairs; what is in the catalogue is not computed again.
@@ -41,6 +42,8 @@ def compare(
     view
         One of the declared views; default: all of them, from one reading of the layers. Where activations are not
         kept it is always all, from one run of the networks.
+    cluster
+        Where the work is done; default: local processes for this call alone, if there is anything to do.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def compare(
         keys=keys,
     )
     written = sum(_commit(folder, compare_predictions(sweep, folder, table, held)) for table in tables)
-    for results in carry_out(EngineRun(sweep, folder, ends, wanted, networks), scheduler, report):
+    for results in carry_out(EngineRun(sweep, folder, ends, wanted, networks), cluster, report):
         written += _commit(folder, results)
     return {
         "views": [table.view for table in tables],
@@ -98,15 +101,18 @@ def _commit(folder: Folder, results: Sequence[Result]) -> int:
 
 
 def fit_maps(
-    sweep: Sweep, folder: Folder, *, scheduler: str | None = None, report: Report = silent
+    sweep: Sweep, folder: Folder, *, cluster: Cluster | None = None, report: Report = silent
 ) -> dict[str, Any]:
-    """Fit the least-squares maps that the stitches need and that are not there yet; return their count."""
+    """Fit the least-squares maps that the stitches need and that are not there yet; return their count.
+
+    `cluster` is that of `compare`.
+    """
     if not sweep.stitch:
         report(1, 1)
         return {"maps": 0}
     ends = open_ends(sweep, folder, all_layers(layer_table(sweep, folder)))
     maps = _missing_maps(sweep, folder, ends)
-    for _ in carry_out(EngineRun(sweep, folder, ends, Wanted(maps=maps)), scheduler, report):
+    for _ in carry_out(EngineRun(sweep, folder, ends, Wanted(maps=maps)), cluster, report):
         pass
     return {"maps": sum(map(len, maps.values()))}
 

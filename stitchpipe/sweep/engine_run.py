@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.algebra.grams import MOST_IMAGES
-from stitchpipe.engine.execute import Job, cluster, execute, execute_images
+from stitchpipe.engine.cluster import Cluster
+from stitchpipe.engine.execute import Job, execute, execute_images
 from stitchpipe.engine.finalise import Request, without_grid
-from stitchpipe.engine.gpus import deal_gpus
 from stitchpipe.engine.images import ImagesJob, indices_of_images
 from stitchpipe.engine.memory import Evaluation
 from stitchpipe.engine.plan import make_plan
@@ -41,29 +41,31 @@ if TYPE_CHECKING:
     from stitchpipe.sweep.progress import Report
 
 
-def carry_out(work: EngineRun, scheduler: str | None, report: Report) -> Iterator[list[Result]]:
-    """Execute on Dask what is wanted; nothing wanted starts no cluster."""
+def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Iterator[list[Result]]:
+    """Execute on Dask what is wanted, on a cluster of its own where none is given; nothing wanted starts none."""
     if not work.is_wanted:
         report(1, 1)
         return
-    with _cluster(work.sweep, scheduler) as client:
+    with nullcontext(cluster) if cluster is not None else cluster_of(work.sweep) as chosen:
         work.run_networks(0, report)
-        outcomes = work.compare_images(client, report)
+        outcomes = work.compare_images(chosen.client, report)
         yield work.image_results(outcomes)
         work.forget_batches()
-        yield from work.compare_moments(client, outcomes, report)
+        yield from work.compare_moments(chosen.client, outcomes, report)
 
 
-@contextmanager
-def _cluster(sweep: Sweep, scheduler: str | None) -> Iterator[Client]:
-    """Connect to the Dask cluster at an address, or start one: where products are formed on GPUs, a worker for each."""
+def cluster_of(sweep: Sweep, scheduler: str | None = None) -> Cluster:
+    """Return the Dask cluster at an address, or the local one that a sweep declares, for all its comparisons.
+
+    It is started when it is needed, and ended by leaving it as a context.
+    """
     run = sweep.run
-    count = gpus(sweep) if run.backend == "torch" and scheduler is None else 0
-    workers = min(run.workers, count) if count else run.workers
-    with cluster(scheduler, workers=workers, memory_limit_bytes=run.memory_limit_bytes) as client:
-        if count:
-            deal_gpus(client, count)
-        yield client
+    return Cluster(
+        scheduler,
+        workers=run.workers,
+        memory_limit_bytes=run.memory_limit_bytes,
+        gpus=gpus(sweep) if run.backend == "torch" and scheduler is None else 0,
+    )
 
 
 class EngineRun:

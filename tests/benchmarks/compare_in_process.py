@@ -10,7 +10,8 @@ import threading
 import time
 from pathlib import Path
 
-from stitchpipe.engine.execute import Job, cluster, execute
+from stitchpipe.engine.cluster import Cluster
+from stitchpipe.engine.execute import Job, execute
 from stitchpipe.engine.finalise import Request
 from stitchpipe.engine.work import Workplace
 from storage import open_store, open_summaries
@@ -70,7 +71,8 @@ def main() -> None:
     job = Job(place, plan, Request(INDICES, {}, digests, options.intervals))
     leaves = sum(len(split.leaves()) for split in plan.splits)
     memory = Memory()
-    with cluster(None, workers=options.workers, memory_limit_bytes=2 * 2**30) as client:
+    with Cluster(workers=options.workers, memory_limit_bytes=2 * 2**30) as cluster:
+        client = cluster.client
         memory.start()
         begun, marks = time.perf_counter(), {}
 

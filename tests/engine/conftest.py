@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stitchpipe.engine.execute import Job, cluster
+from stitchpipe.engine.cluster import Cluster
+from stitchpipe.engine.execute import Job
 from stitchpipe.engine.finalise import Request
 from stitchpipe.engine.memory import WORKER_BYTES
 from stitchpipe.engine.plan import make_plan
@@ -141,6 +142,11 @@ def synthetic(tmp_path_factory) -> Synthetic:
 
 
 @pytest.fixture(scope="session")
-def client():
-    with cluster(None, workers=2, memory_limit_bytes=2**30) as found:
-        yield found
+def cluster():
+    with Cluster(workers=2, memory_limit_bytes=2**30) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def client(cluster):
+    return cluster.client

@@ -9,9 +9,11 @@ import time
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 
 from stitchpipe.algebra import cca, cka, direct_matching, procrustes
-from stitchpipe.engine.execute import SchedulerError, cluster, execute
+from stitchpipe.engine.cluster import Cluster, SchedulerError
+from stitchpipe.engine.execute import execute
 from stitchpipe.results import MapFileError, read_map
 from stitchpipe.rows import result_grid, to_rows
 from tests.engine.conftest import SHAPES, all_pairs, build
@@ -79,12 +81,13 @@ def test_too_few_rows_are_refused_not_answered(tmp_path, client):
 
 
 def test_the_number_of_workers_changes_no_bit(records, synthetic):
-    with cluster(None, workers=1, memory_limit_bytes=2**30) as alone:
-        assert compared(alone, synthetic, synthetic.plan()) == records
+    with Cluster(workers=1, memory_limit_bytes=2**30) as alone:
+        assert compared(alone.client, synthetic, synthetic.plan()) == records
 
 
 def test_a_worker_that_dies_changes_no_bit(records, synthetic):
-    with cluster(None, workers=2, memory_limit_bytes=2**30) as fragile:
+    with Cluster(workers=2, memory_limit_bytes=2**30) as cluster:
+        fragile = cluster.client
         victims = list(fragile.run(os.getpid).values())
         plan = synthetic.plan()
         parts, killed = [], []
@@ -152,17 +155,43 @@ def test_a_damaged_map_is_one_message(tmp_path):
 
 
 def test_a_running_cluster_can_be_named(client, records, synthetic):
-    with cluster(client.scheduler.address, workers=9, memory_limit_bytes=1) as other:
-        assert compared(other, synthetic, synthetic.plan()) == records
+    with Cluster(client.scheduler.address, workers=9, memory_limit_bytes=1) as other:
+        assert compared(other.client, synthetic, synthetic.plan()) == records
+    assert client.submit(sum, [1, 2]).result() == 3  # leaving the connection has not ended what was named
+
+
+def test_a_cluster_starts_when_it_is_needed_and_once(monkeypatch):
+    started = []
+    monkeypatch.setattr("stitchpipe.engine.cluster.PATIENCE_S", 1)
+    monkeypatch.setattr(
+        "stitchpipe.engine.cluster.LocalCluster",
+        lambda **options: started.append(options) or LocalCluster(**options),
+    )
+    with Cluster(workers=1, memory_limit_bytes=2**30) as lazy:
+        assert started == []
+        assert lazy.client is lazy.client
+        address = lazy.client.scheduler.address
+    assert [options["n_workers"] for options in started] == [1]
+    with Cluster(address, workers=1, memory_limit_bytes=2**30) as gone, pytest.raises(SchedulerError):
+        assert gone.client
+
+
+def test_there_is_a_worker_for_each_gpu_and_no_more_than_were_asked_for(monkeypatch):
+    begun = []
+    monkeypatch.setattr(Cluster, "_started", lambda self: begun.append((self._workers, self._gpus)))
+    for workers, gpus in ((4, 0), (4, 2), (1, 8)):
+        with Cluster(workers=workers, memory_limit_bytes=1, gpus=gpus) as dealt:
+            assert dealt.client is None
+    assert begun == [(4, 0), (2, 2), (1, 8)]
 
 
 def test_a_scheduler_that_is_not_there_is_one_message(monkeypatch):
-    monkeypatch.setattr("stitchpipe.engine.execute.PATIENCE_S", 1)
+    monkeypatch.setattr("stitchpipe.engine.cluster.PATIENCE_S", 1)
     with (
+        Cluster("tcp://127.0.0.1:9", workers=1, memory_limit_bytes=2**30) as nobody,
         pytest.raises(SchedulerError, match="dask scheduler"),
-        cluster("tcp://127.0.0.1:9", workers=1, memory_limit_bytes=2**30),
     ):
-        pass
+        assert nobody.client
 
 
 def test_only_names_and_numbers_enter_the_graph(monkeypatch, client, synthetic):
@@ -182,7 +211,8 @@ def test_only_names_and_numbers_enter_the_graph(monkeypatch, client, synthetic):
 def test_a_worker_that_its_libraries_fill_still_works():
     """Dask would pause it at 80 % of its limit, until what it holds becomes less: never."""
     limit = 600 * 2**20
-    with cluster(None, workers=1, memory_limit_bytes=limit) as small:
+    with Cluster(workers=1, memory_limit_bytes=limit) as cluster:
+        small = cluster.client
         small.submit(_fill, 0.87 * limit).result(timeout=60)
         time.sleep(0.5)  # Dask looks every 100 ms
         assert small.submit(sum, [1, 2]).result(timeout=20) == 3

@@ -11,7 +11,7 @@ from stitchpipe import sweep as steps
 from stitchpipe.capture import Source
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.engine import work
-from stitchpipe.engine.execute import cluster
+from stitchpipe.engine.cluster import Cluster
 from stitchpipe.engine.plan import WORKER_BYTES
 from stitchpipe.sweep import engine_run
 from stitchpipe.sweep.ends import open_ends
@@ -32,9 +32,9 @@ def unkept(tmp_path, text=UNKEPT):
 
 
 @pytest.fixture(scope="module")
-def scheduler():
-    with cluster(None, workers=2, memory_limit_bytes=2**30) as client:
-        yield client.scheduler.address
+def cluster():
+    with Cluster(workers=2, memory_limit_bytes=2**30) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def without_agreement(results):
 
 
 @pytest.fixture(scope="module")
-def done(tiny, tmp_path_factory, scheduler):
+def done(tiny, tmp_path_factory, cluster):
     """Return a folder in which the tiny sweep was compared without keeping anything, once for all views."""
     root = tmp_path_factory.mktemp("unkept") / "run"
     folder = tiny.copy(root)
@@ -85,9 +85,9 @@ def done(tiny, tmp_path_factory, scheduler):
         path.rmdir() if path.is_dir() else path.unlink()
     sweep = unkept(root.parent)
     assert steps.units(sweep).dumps == ()
-    record = steps.compare(sweep, folder, "positions", scheduler=scheduler)
+    record = steps.compare(sweep, folder, "positions", cluster=cluster)
     assert record["views"] == ["positions", "pooled"]
-    assert steps.compare(sweep, folder, "pooled", scheduler=scheduler)["computed"] == 0
+    assert steps.compare(sweep, folder, "pooled", cluster=cluster)["computed"] == 0
     return folder
 
 
@@ -133,8 +133,8 @@ def test_a_report_needs_no_activations(tmp_path, done):
     assert record["pairs_missing"] == 0
 
 
-def test_networks_run_once_over_each_image(tmp_path, trained, batches, scheduler):
-    steps.compare(unkept(tmp_path), trained, scheduler=scheduler)
+def test_networks_run_once_over_each_image(tmp_path, trained, batches, cluster):
+    steps.compare(unkept(tmp_path), trained, cluster=cluster)
     row_groups = [(split, group) for split in ("train", "test") for group in range(5)]
     first = [("train", 0), ("test", 0)]  # once more for the shifts
     assert sorted({(split, group) for split, group, _ in batches}) == sorted(row_groups)
@@ -144,7 +144,7 @@ def test_networks_run_once_over_each_image(tmp_path, trained, batches, scheduler
 
 
 def test_a_killed_comparison_goes_on_at_the_leaves_that_are_missing(
-    tiny, tmp_path, trained, batches, monkeypatch, scheduler
+    tiny, tmp_path, trained, batches, monkeypatch, cluster
 ):
     form, formed = work.form_leaf, []
 
@@ -156,10 +156,10 @@ def test_a_killed_comparison_goes_on_at_the_leaves_that_are_missing(
 
     monkeypatch.setattr(work, "form_leaf", killed)
     with pytest.raises(KeyboardInterrupt):
-        steps.compare(unkept(tmp_path), trained, scheduler=scheduler)
+        steps.compare(unkept(tmp_path), trained, cluster=cluster)
     monkeypatch.setattr(work, "form_leaf", form)
     batches.clear()
-    steps.compare(unkept(tmp_path), trained, scheduler=scheduler)
+    steps.compare(unkept(tmp_path), trained, cluster=cluster)
     assert {(split, group) for split, group, _ in batches} == {("test", 2), ("test", 3), ("test", 4)}
     found, expected = numbers(trained), without_agreement(numbers(tiny.folder))
     pd.testing.assert_frame_equal(
@@ -169,7 +169,7 @@ def test_a_killed_comparison_goes_on_at_the_leaves_that_are_missing(
 
 
 @pytest.mark.slow
-def test_each_pass_of_a_plan_runs_the_networks_once(tiny, tmp_path, trained, batches, monkeypatch, scheduler):
+def test_each_pass_of_a_plan_runs_the_networks_once(tiny, tmp_path, trained, batches, monkeypatch, cluster):
     make_plan, plans = engine_run.make_plan, []
 
     def tight(*arguments, **options):
@@ -180,7 +180,7 @@ def test_each_pass_of_a_plan_runs_the_networks_once(tiny, tmp_path, trained, bat
     text = UNKEPT[: UNKEPT.index('[[compare]]\nview = "pooled"')].replace(
         '"cca", "cca_sq", "svcca", "pwcca", ', ""
     )
-    steps.compare(unkept(tmp_path, text), trained, scheduler=scheduler)
+    steps.compare(unkept(tmp_path, text), trained, cluster=cluster)
     assert len(plans[0].passes) > 1
     images = sum(size for split, _, size in batches if split == "test")
     again = next(size for split, _, size in batches if split == "test")
