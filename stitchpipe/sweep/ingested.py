@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from stitchpipe.config import ConfigError, StoredData
+from stitchpipe.errors import nearest
 from stitchpipe.graph import LayerInfo
 from stitchpipe.registry import index_measure
 from stitchpipe.sweep.folder import opened_store
@@ -28,10 +29,11 @@ def ingested_layers(sweep: Sweep, folder: Folder | None, declared: IngestedModel
     Raises
     ------
     ConfigError
-        The store has none on the test split, or there is no store.
+        The store has none on the test split, or there is no store; a fingerprint that the sweep names is of none.
     """
     found: dict[str, tuple[int, ...]] = {}
     if folder is not None and (store := _store_there(sweep, folder)) is not None:
+        _demand_fingerprints(sweep, store, declared)
         found = {one.address.layer: one.shape[1:] for one in _sealed(sweep, store, declared, TEST)}
     if not found:
         raise ConfigError(
@@ -43,6 +45,21 @@ def ingested_layers(sweep: Sweep, folder: Folder | None, declared: IngestedModel
             f"--split {TEST} --model {declared.name}`, DIR being the --out of this sweep.",
         )
     return tuple(LayerInfo(name, found[name], is_cut=False) for name in sorted(found, key=_natural))
+
+
+def _demand_fingerprints(sweep: Sweep, store: Store, declared: IngestedModel) -> None:
+    """Refuse a fingerprint that nothing of the model has: it would choose nothing, in silence."""
+    known = {
+        sealed.fingerprint for sealed in store.representations(dataset=sweep.data.label, model=declared.name)
+    }
+    for digits in declared.fingerprints:
+        if known and not any(fingerprint.startswith(digits) for fingerprint in known):
+            raise ConfigError(
+                where=f"model '{declared.name}', fingerprints",
+                expected=f"the first digits of one of {', '.join(sorted(each[:12] for each in known))}",
+                found=f"'{digits}'",
+                remedy=nearest(digits, [each[: len(digits)] for each in known]) or "Name one of these.",
+            )
 
 
 def _store_there(sweep: Sweep, folder: Folder) -> Store | None:

@@ -106,6 +106,11 @@ def test_a_name_that_stands_for_two_contents_must_be_told_apart(tmp_path):
     text = ALONE.replace(', "dm_r2"', "")
     with pytest.raises(ConfigError, match="fingerprints = "):
         steps.compare(parse(text, where="alone", folder=tmp_path), folder, "pooled")
+    unknown = text.replace('name = "one"', 'name = "one"\nfingerprints = ["zzz"]')
+    with pytest.raises(
+        ConfigError, match="'one', fingerprints: expected the first digits of one of .* found 'zzz'"
+    ):
+        steps.units(parse(unknown, where="alone", folder=tmp_path), folder)
     values = set()
     for fingerprint in (first, again.fingerprint):
         named = text.replace('name = "one"', f'name = "one"\nfingerprints = ["{fingerprint[:9]}"]')
