@@ -45,6 +45,18 @@ class Plugins:
         """Return the registered names, each once, in alphabetical order."""
         return sorted(self._by_name())
 
+    def provider(self, name: str) -> str | None:
+        """Return the package that registers a name and its version, ``"my-package 1.2"``; None where none does.
+
+        Nothing is imported for it. Where no package is known for an entry point it is what it names.
+        """
+        points = self._by_name().get(name, [])
+        made_by = [
+            point.value if point.dist is None else f"{point.dist.name} {point.dist.version}"
+            for point in points
+        ]
+        return ", ".join(sorted(made_by)) or None
+
     def load(self, name: str) -> Any:
         """Import what is registered under a name and return it.
 

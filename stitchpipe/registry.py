@@ -6,17 +6,23 @@ figures are all derived from here, so that a measure is added where its formula 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.indices import INDICES
 from stitchpipe.algebra.map_families import FAMILIES
 from stitchpipe.algebra.naming import index_named
 from stitchpipe.measures import UnknownNameError, read_name, spelt
+from stitchpipe.plugins import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stitchpipe.measures import Measure
+
+
+INSTALLED = Plugins("stitchpipe.indices", "index")
+"""Indices that installed packages add."""
 
 
 def indices() -> Mapping[str, Measure]:
@@ -41,6 +47,21 @@ def find_measure(name: str) -> Measure | None:
         return index_measure(name)
     except UnknownNameError:
         return None
+
+
+def provider(name: str) -> str | None:
+    """Return the package that adds an index, and its version; None for an index of ours.
+
+    Its numbers depend on it, as those of ours depend on the version of our algebra.
+    """
+    base = name.partition("(")[0]
+    return None if base in INDICES else _provider(base)
+
+
+@cache
+def _provider(base: str) -> str | None:
+    """Return who adds an index; looked up once, because every key of every pair asks."""
+    return INSTALLED.provider(base)
 
 
 def map_family(name: str) -> str:

@@ -45,6 +45,12 @@ def test_what_a_package_registers_is_found_by_its_name(install):
     assert Plugins("stitchpipe.nothing", "nothing").names() == []
 
 
+def test_who_registers_a_name_is_known_without_an_import(install):
+    install("slow_shapes", "raise RuntimeError('nobody asked')", ring="ring")
+    assert SHAPES.provider("ring") == "slow_shapes 1.0"
+    assert SHAPES.provider("torus") is None
+
+
 def test_a_package_is_imported_only_when_its_name_is_asked_for(install):
     install("good_shapes", "square = 1", square="square")
     install("slow_shapes", "raise RuntimeError('nobody asked')", ring="ring")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stitchpipe import config, registry, stitching
 from stitchpipe.measures import UnknownNameError
+from stitchpipe.sweep.ends import index_key
 
 SWEEP = """
 name = "tiny"
@@ -139,3 +140,12 @@ def test_a_sweep_refuses_a_wrong_name_where_it_stands(indices, view, place, hint
         parsed(indices, view)
     assert place in caught.value.where
     assert hint in str(caught.value)
+
+
+def test_numbers_of_an_added_index_depend_on_who_adds_it(monkeypatch):
+    monkeypatch.setattr(registry, "_provider", {"sharpness": "sharp-package 1.2"}.get)
+    assert registry.provider("sharpness(2)") == "sharp-package 1.2"
+    assert index_key("0a1b", "gulp(0.1)") == "0a1b"
+    keys = {index_key("0a1b", "sharpness"), index_key("0a1c", "sharpness"), "0a1b", "0a1c"}
+    monkeypatch.setattr(registry, "_provider", {"sharpness": "sharp-package 1.3"}.get)
+    assert len(keys | {index_key("0a1b", "sharpness")}) == 5

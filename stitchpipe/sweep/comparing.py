@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from stitchpipe.config import ConfigError, Sweep
 from stitchpipe.results import COMPARED
 from stitchpipe.sweep.direct import Networks
-from stitchpipe.sweep.ends import STITCH_VIEW, Ends, map_key, open_ends, pair_keys
+from stitchpipe.sweep.ends import STITCH_VIEW, Ends, index_key, map_key, open_ends, pair_keys
 from stitchpipe.sweep.engine_run import EngineRun, carry_out
 from stitchpipe.sweep.engine_tasks import Wanted
 from stitchpipe.sweep.folder import key_of
@@ -63,7 +63,9 @@ def compare(
     held = folder.catalogue.held()
     missing = {
         table.view: {
-            pair: tuple(i for i in table.indices if i != AGREEMENT and i not in held.get(key, ()))
+            pair: tuple(
+                i for i in table.indices if i != AGREEMENT and i not in held.get(index_key(key, i), ())
+            )
             for pair, key in keys[table.view].items()
         }
         for table in tables

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
+from stitchpipe.registry import provider
 from stitchpipe.rows import grid_of, token_grid
 from stitchpipe.sweep.dumping import stored
 from stitchpipe.sweep.folder import Folder, key_of, opened_store
@@ -151,6 +152,15 @@ def pair_keys(sweep: Sweep, ends: Ends, table: Compare) -> dict[tuple[LayerName,
     )
     sides = {name: (str(name), end.digests) for name, end in ends.items()}
     return {(x, y): key_of(sides[x], sides[y], *rest) for x in ends for y in ends}
+
+
+def index_key(pair_key: str, index: str) -> str:
+    """Return the key of one index of a pair: the pair's own, but where a package adds the index, that package counts.
+
+    A new version of the package computes its own index again and nothing else.
+    """
+    added_by = provider(index)
+    return pair_key if added_by is None else key_of(pair_key, added_by)
 
 
 def map_key(sweep: Sweep, source: End[Contents], target: End[Contents], family: str) -> str:

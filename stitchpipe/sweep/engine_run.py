@@ -19,7 +19,7 @@ from stitchpipe.registry import index_measure
 from stitchpipe.results import Result, Side, Subject
 from stitchpipe.rows import grid_label, width_of
 from stitchpipe.sweep.direct import run_networks
-from stitchpipe.sweep.ends import STITCH_VIEW
+from stitchpipe.sweep.ends import STITCH_VIEW, index_key
 from stitchpipe.sweep.engine_tasks import MomentsTask, Pair, Wanted, shapes_of
 from stitchpipe.sweep.folder import opened_store, writable_summaries
 from stitchpipe.sweep.jobs import LayerName
@@ -183,7 +183,7 @@ class EngineRun:
             split=self._splits[-1].name,
             n_samples=outcome.n_samples,
             n_rows=outcome.n_samples,
-            key=self._wanted.keys[view][pair],
+            key=index_key(self._wanted.keys[view][pair], name),
         )
         number = Number(outcome.value, outcome.status, outcome.reason)
         return Result.of(name, number.beside(**_null(outcome)), subject)
@@ -262,7 +262,7 @@ class EngineRun:
         )
         view, name = record["view"], record["index"]
         named = (view, (self._place[source], self._place[target]), name)
-        record["key"] = self._wanted.keys[view][source, target]
+        record["key"] = index_key(self._wanted.keys[view][source, target], name)
         if named in outcomes and record["value"] is not None:
             record |= _null(outcomes[named])
         return Result(**record)

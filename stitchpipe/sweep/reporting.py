@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,7 +12,7 @@ from stitchpipe.graph import LOGITS
 from stitchpipe.report import write_report
 from stitchpipe.studies import findings
 from stitchpipe.sweep.controls import permuted_model
-from stitchpipe.sweep.ends import ends_of, pair_keys, stitch_key
+from stitchpipe.sweep.ends import ends_of, index_key, pair_keys, stitch_key
 from stitchpipe.sweep.folder import Folder, opened_store, read_record, write_record
 from stitchpipe.sweep.ingested import stored_splits
 from stitchpipe.sweep.jobs import LayerName, all_layers, jobs
@@ -44,16 +45,13 @@ def report(sweep: Sweep, folder: Folder) -> dict[str, Any]:
     declared = jobs(sweep, table)
     ends = contents(sweep, folder, {*all_layers(table), *ends_of(declared)})
     ordered = {name: ends[name] for name in all_layers(table)}
-    pairs = {
-        key: frozenset(one.indices)
-        for one in sweep.compare
-        for key in pair_keys(sweep, ordered, one).values()
-    }
-    pairs |= {
-        key: frozenset({AGREEMENT})
-        for one in sweep.compare
-        for key in prediction_keys(sweep, folder, one).values()
-    }
+    pairs: defaultdict[str, set[str]] = defaultdict(set)
+    for one in sweep.compare:
+        for key in pair_keys(sweep, ordered, one).values():
+            for index in one.indices:
+                pairs[index_key(key, index)].add(index)
+        for key in prediction_keys(sweep, folder, one).values():
+            pairs[key] = {AGREEMENT}
     compared = folder.catalogue.compared(pairs)
     stitches = [stitch_key(sweep, job, ends) for job in declared]
     stitched = folder.catalogue.read([key for key in stitches if folder.catalogue.has(key)])
