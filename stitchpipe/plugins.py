@@ -14,9 +14,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from stitchpipe.errors import ExplainedError, named_line, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 class PluginError(ExplainedError, ValueError):
@@ -105,3 +108,91 @@ class Plugins:
 def _described(point: metadata.EntryPoint) -> str:
     """Return the object that an entry point names, and the package that it belongs to where that is known."""
     return point.value if point.dist is None else f"{point.value} of package {point.dist.name}"
+
+
+class Named(Protocol):
+    """What a registry holds: it knows its own name."""
+
+    @property
+    def name(self) -> str:
+        """As in sweeps and results."""
+
+
+Entry = TypeVar("Entry", bound=Named)
+
+
+class Registry(Generic[Entry]):
+    """What the product offers by name: its own entries, and those that installed packages add.
+
+    Parameters
+    ----------
+    own
+        The product's, in the order in which they are listed.
+    plugins
+        Where packages add theirs.
+    kind
+        What an entry point must give, under a name that is its own.
+    """
+
+    def __init__(self, own: Iterable[Entry], plugins: Plugins, kind: type[Entry]) -> None:
+        self.own: Mapping[str, Entry] = {entry.name: entry for entry in own}
+        self.plugins, self._kind = plugins, kind
+        self._loaded: dict[str, Entry] = {}
+
+    def names(self) -> list[str]:
+        """Return every name: our own, then those of packages in alphabetical order; nothing is imported.
+
+        Raises
+        ------
+        plugins.error
+            A package took a name of ours.
+        """
+        added = self.plugins.names()
+        for name in added:
+            if name in self.own:
+                raise self._refused(name, "a name of its own", "one that the product has itself", "Rename it")
+        return [*self.own, *added]
+
+    def all(self) -> list[Entry]:
+        """Return every entry. Raises `plugins.error` where a package took a name of ours or cannot be imported."""
+        return [self.named(name) for name in self.names()]
+
+    def named(self, name: str) -> Entry:
+        """Return the entry of a name; a package is imported when it is first asked for.
+
+        Raises
+        ------
+        plugins.error
+            Nothing has the name (the nearest one is given), a package cannot be imported, or it gives something else.
+        """
+        if name in self.own:
+            return self.own[name]
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def _load(self, name: str) -> Entry:
+        if name not in self.plugins.names():
+            known = self.names()
+            raise self.plugins.error(
+                where=self.plugins.where,
+                expected=f"one of {', '.join(known)}",
+                found=f"'{name}'",
+                remedy=nearest(name, known)
+                or f"A package can add it as an entry point of {self.plugins.group}.",
+            )
+        entry = self.plugins.load(name)
+        if not isinstance(entry, self._kind):
+            found = f"a {type(entry).__name__}"
+            raise self._refused(name, f"a {self._kind.__module__}.{self._kind.__name__}", found, "Correct it")
+        if entry.name != name:
+            raise self._refused(name, "the name of the entry point", f"'{entry.name}'", "Rename one of them")
+        return entry
+
+    def _refused(self, name: str, expected: str, found: str, remedy: str) -> ExplainedError:
+        return self.plugins.error(
+            where=f"entry point '{name}' of the group {self.plugins.group}",
+            expected=expected,
+            found=found,
+            remedy=f"{remedy} in the package.",
+        )

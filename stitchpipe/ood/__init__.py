@@ -4,14 +4,14 @@ from stitchpipe.ood.energy import energy, energy_statistic
 from stitchpipe.ood.energy_detector import EnergyDetector, aupr, energies, fpr95
 from stitchpipe.ood.energy_training import (
     DetectorBudget,
-    Training,
+    DetectorTraining,
     classifier_of,
     energy_bounded_loss,
     train_detector,
 )
 from stitchpipe.ood.errors import DetectorDivergedError, DetectorFileError, OodError
 from stitchpipe.ood.features import Features, features_of
-from stitchpipe.ood.few import FirstSamples
+from stitchpipe.ood.first_samples import FirstSamples
 from stitchpipe.ood.frechet import Gaussian, frechet_distance
 from stitchpipe.ood.generated import GeneratedImages
 from stitchpipe.ood.observation import Observation, Observer, observe
@@ -23,6 +23,7 @@ __all__ = [
     "DetectorBudget",
     "DetectorDivergedError",
     "DetectorFileError",
+    "DetectorTraining",
     "EnergyDetector",
     "Features",
     "FirstSamples",
@@ -34,7 +35,6 @@ __all__ = [
     "PositionSampling",
     "Scores",
     "TargetReference",
-    "Training",
     "aupr",
     "classifier_of",
     "energies",

@@ -16,7 +16,7 @@ from stitchpipe.errors import named_line
 from stitchpipe.measures import Number
 from stitchpipe.ood.detectors import auroc
 from stitchpipe.ood.energy_network import RepresentationClassifier
-from stitchpipe.ood.energy_training import Training
+from stitchpipe.ood.energy_training import DetectorTraining
 from stitchpipe.ood.errors import DetectorFileError, OodError
 from stitchpipe.wholefile import write_whole
 
@@ -61,7 +61,7 @@ class EnergyDetector:
     network: RepresentationClassifier
     native: Float64
     sanity_auroc: float
-    training: Training
+    training: DetectorTraining
 
     def statistics(self, stitched: Float64) -> dict[str, Number]:
         """Return what the detector says of the energies ``[n]`` of a stitched representation.
@@ -130,7 +130,7 @@ class EnergyDetector:
             with torch.random.fork_rng(devices=[]):
                 network = RepresentationClassifier(shape, grid, int(notes["classes"]))
             network.load_state_dict(tensors)
-            sanity, training = float(notes["sanity_auroc"]), Training(**notes["training"])
+            sanity, training = float(notes["sanity_auroc"]), DetectorTraining(**notes["training"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise DetectorFileError(
                 where=str(path),

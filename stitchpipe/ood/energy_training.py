@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from stitchpipe.ood.few import FirstSamples
+    from stitchpipe.ood.first_samples import FirstSamples
     from stitchpipe.resizing import Grid
 
     LossOf: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -64,7 +64,7 @@ class DetectorBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class DetectorTraining:
     """How a detector came about: the mean loss of the last epoch of either phase."""
 
     final_loss: float
@@ -102,7 +102,7 @@ def train_detector(
     budget: DetectorBudget,
     *,
     on_epoch: Callable[[int], None],
-) -> Training:
+) -> DetectorTraining:
     """Train `network` in place on native representations, then fine-tune it against foreign ones.
 
     Parameters
@@ -120,7 +120,7 @@ def train_detector(
 
     Returns
     -------
-    Training
+    DetectorTraining
         On a CPU bitwise the same for the same arguments and number of torch threads.
 
     Raises
@@ -162,7 +162,7 @@ def train_detector(
     first = learnt(pretraining, budget.epochs, budget.learning_rate, 0)
     second = learnt(finetuning, budget.finetune_epochs, budget.finetune_learning_rate, budget.epochs)
     network.eval()
-    return Training(first, second)
+    return DetectorTraining(first, second)
 
 
 def _epoch(

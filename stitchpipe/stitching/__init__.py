@@ -1,39 +1,73 @@
-"""Stitched networks: source activations, a stitching layer, the rest of the target network."""
+"""Stitched networks: source activations, a stitching layer, the rest of the target network.
 
-from stitchpipe.stitching.budget import Autocast, Objective, TrainingBudget, TrainingCurve
-from stitchpipe.stitching.errors import DivergedError, StitchError
-from stitchpipe.stitching.evaluate import stitched_activations, stitched_logits
-from stitchpipe.stitching.fidelity import Fidelity, accuracy, fidelity, relative_accuracy
-from stitchpipe.stitching.labels import labels_of
-from stitchpipe.stitching.layer import StitchingLayer
-from stitchpipe.stitching.objectives import NEEDS_FOLLOWING, NEEDS_VALUES, Target
-from stitchpipe.stitching.room import stitches_at_once
-from stitchpipe.stitching.shelf import Shelf
-from stitchpipe.stitching.training import groups, train, train_task_loss
-from stitchpipe.stitching.under_way import Training
+Importing this room is cheap, so that what it declares (`.objectives`, `.fidelity`) can be listed without torch; what a
+name needs is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stitchpipe.stitching.budget import Autocast, TrainingBudget, TrainingCurve
+    from stitchpipe.stitching.errors import DivergedError, StitchError
+    from stitchpipe.stitching.evaluate import stitched_activations, stitched_logits
+    from stitchpipe.stitching.fidelity import CLASS_ACCURACY, FIDELITY, Answers, by_class
+    from stitchpipe.stitching.fidelity.accuracy import accuracy
+    from stitchpipe.stitching.labels import labels_of
+    from stitchpipe.stitching.layer import StitchingLayer
+    from stitchpipe.stitching.objectives import OBJECTIVES, Objective, Step
+    from stitchpipe.stitching.running_training import StitchTraining
+    from stitchpipe.stitching.side_by_side import stitches_at_once
+    from stitchpipe.stitching.source_cache import SourceCache
+    from stitchpipe.stitching.target import StitchingTarget
+    from stitchpipe.stitching.training import groups, train, train_task_loss
 
 __all__ = [
-    "NEEDS_FOLLOWING",
-    "NEEDS_VALUES",
+    "CLASS_ACCURACY",
+    "FIDELITY",
+    "OBJECTIVES",
+    "Answers",
     "Autocast",
     "DivergedError",
-    "Fidelity",
     "Objective",
-    "Shelf",
+    "SourceCache",
+    "Step",
     "StitchError",
+    "StitchTraining",
     "StitchingLayer",
-    "Target",
-    "Training",
+    "StitchingTarget",
     "TrainingBudget",
     "TrainingCurve",
     "accuracy",
-    "fidelity",
+    "by_class",
     "groups",
     "labels_of",
-    "relative_accuracy",
     "stitched_activations",
     "stitched_logits",
     "stitches_at_once",
     "train",
     "train_task_loss",
 ]
+
+_HOMES = {
+    "budget": ("Autocast", "TrainingBudget", "TrainingCurve"),
+    "errors": ("DivergedError", "StitchError"),
+    "evaluate": ("stitched_activations", "stitched_logits"),
+    "fidelity": ("CLASS_ACCURACY", "FIDELITY", "Answers", "by_class"),
+    "fidelity.accuracy": ("accuracy",),
+    "labels": ("labels_of",),
+    "layer": ("StitchingLayer",),
+    "objectives": ("OBJECTIVES", "Objective", "Step"),
+    "running_training": ("StitchTraining",),
+    "side_by_side": ("stitches_at_once",),
+    "source_cache": ("SourceCache",),
+    "target": ("StitchingTarget",),
+    "training": ("groups", "train", "train_task_loss"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'stitchpipe.stitching' has no attribute {name!r}")
+    return getattr(import_module(f"stitchpipe.stitching.{_HOME_OF[name]}"), name)

@@ -27,7 +27,7 @@ AHEAD_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BatchPosition:
     """Where a training stands in its samples.
 
     Attributes
@@ -45,8 +45,8 @@ class Place:
     done: int
 
     @classmethod
-    def start(cls, seed: int) -> Place:
-        """Return the place of the first batch."""
+    def start(cls, seed: int) -> BatchPosition:
+        """Return the position of the first batch."""
         return cls(0, np.random.default_rng(seed).bit_generator.state, 0)
 
 
@@ -69,11 +69,11 @@ class Batch:
     number: int
     rows: Positions
     values: Sequence[npt.NDArray[Any]]
-    after: Place
+    after: BatchPosition
 
 
 def endless_batches(
-    passes: Sequence[Sequence[RowGroupReader]], batch_size: int, place: Place
+    passes: Sequence[Sequence[RowGroupReader]], batch_size: int, position: BatchPosition
 ) -> Iterator[Batch]:
     """Yield batches without end, of several representations of the same samples side by side.
 
@@ -83,31 +83,31 @@ def endless_batches(
         For each pass over the images the readers that are walked side by side. Epochs take the passes in turn.
     batch_size
         Samples; the last batch of an epoch may have fewer.
-    place
+    position
         Where to begin. Batches before it are read and left.
 
     Notes
     -----
     Samples are shuffled anew in each epoch, `WINDOW_ROW_GROUPS` shards at a time, each read once. The order follows
-    from the place alone, and not from what is read: readers side by side give the same samples.
+    from the position alone, and not from what is read: readers side by side give the same samples.
     """
     while True:
         generators = [np.random.default_rng() for _ in passes[0]]
         for generator in generators:
-            generator.bit_generator.state = dict(place.generator)
-        number = place.epoch % len(passes)
+            generator.bit_generator.state = dict(position.generator)
+        number = position.epoch % len(passes)
         walks = [
             shuffled_batches(reader, batch_size, generator, window_row_groups=WINDOW_ROW_GROUPS)
             for reader, generator in zip(passes[number], generators, strict=True)
         ]
         for done, parts in enumerate(zip(*walks, strict=True), start=1):
-            if done > place.done:
-                after = Place(place.epoch, place.generator, done)
+            if done > position.done:
+                after = BatchPosition(position.epoch, position.generator, done)
                 yield Batch(number, parts[0][0], [values for _, values in parts], after)
-        place = Place(place.epoch + 1, generators[0].bit_generator.state, 0)
+        position = BatchPosition(position.epoch + 1, generators[0].bit_generator.state, 0)
 
 
-class Ahead:
+class ReadAhead:
     """Batches that a thread makes ready while the ones before are used; the same ones.
 
     Parameters
@@ -126,7 +126,7 @@ class Ahead:
         self._made: deque[Future[Batch]] = deque()
         self._fill(1)
 
-    def __iter__(self) -> Ahead:
+    def __iter__(self) -> ReadAhead:
         return self
 
     def __next__(self) -> Batch:

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias, get_args
 
 from stitchpipe.measures import Number
 from stitchpipe.stitching.errors import DivergedError, StitchError
+from stitchpipe.stitching.objectives import OBJECTIVES
 
-Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", "fula", "penultimate"]
 Autocast: TypeAlias = Literal["none", "bfloat16"]
 
 
@@ -36,7 +36,7 @@ class TrainingBudget:
     seed
         Of the order of samples, at least 0.
     objective
-        What is minimised, see `stitchpipe.stitching.objectives`.
+        Name of what is minimised, see `stitchpipe.stitching.objectives`.
     autocast
         ``bfloat16`` runs layer and tail in mixed precision; weights and Adam's moments stay float32.
     compiled
@@ -47,7 +47,7 @@ class TrainingBudget:
     Raises
     ------
     StitchError
-        A value out of range.
+        A value out of range, or an objective that nobody knows.
     """
 
     steps: int = 300
@@ -55,7 +55,7 @@ class TrainingBudget:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     seed: int = 0
-    objective: Objective = "hard_labels"
+    objective: str = "hard_labels"
     autocast: Autocast = "none"
     compiled: bool = False
     augmented: bool = False
@@ -68,9 +68,9 @@ class TrainingBudget:
         if not 0.0 < self.learning_rate <= MOST_LEARNING_RATE:
             allowed = f"a number above 0 of at most {MOST_LEARNING_RATE:g}"
             raise _out_of_range("learning_rate", allowed, self.learning_rate)
-        for name, known in (("objective", get_args(Objective)), ("autocast", get_args(Autocast))):
-            if getattr(self, name) not in known:
-                raise _out_of_range(name, f"one of {', '.join(known)}", getattr(self, name))
+        OBJECTIVES.named(self.objective)
+        if self.autocast not in get_args(Autocast):
+            raise _out_of_range("autocast", f"one of {', '.join(get_args(Autocast))}", self.autocast)
 
 
 @dataclass(frozen=True, slots=True)

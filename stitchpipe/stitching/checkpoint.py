@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from stitchpipe.stitching.batches import Place
+from stitchpipe.stitching.batches import BatchPosition
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
@@ -29,17 +29,17 @@ class Checkpoint:
         Weights and both of Adam's moments, by name.
     losses
         Of the steps that were made.
-    place
+    position
         Of the next batch.
     """
 
     tensors: Mapping[str, Tensor]
     losses: tuple[float, ...]
-    place: Place
+    position: BatchPosition
 
     def write(self, path: Path) -> None:
         """Write the state whole or not at all; an older one is replaced."""
-        notes = {"losses": json.dumps(self.losses), "place": json.dumps(asdict(self.place))}
+        notes = {"losses": json.dumps(self.losses), "position": json.dumps(asdict(self.position))}
         write_whole(
             path, save({name: one.contiguous() for name, one in self.tensors.items()}, metadata=notes)
         )
@@ -55,7 +55,7 @@ class Checkpoint:
                 return cls(
                     {name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118 - not a mapping
                     tuple(json.loads(notes["losses"])),
-                    Place(**json.loads(notes["place"])),
+                    BatchPosition(**json.loads(notes["position"])),
                 )
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None

@@ -42,24 +42,6 @@ def check_labels(labels: npt.NDArray[np.int64], source: Representation) -> None:
         raise _missing(str(source.address), source.n_samples, f"labels of type {labels.dtype}")
 
 
-def check_classes(labels: npt.NDArray[np.int64], classes: int) -> None:
-    """Refuse labels that no logit of the target network stands for.
-
-    Raises
-    ------
-    StitchError
-        A label is negative, or at least `classes`.
-    """
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
-        raise StitchError(
-            where="labels",
-            expected=f"classes from 0 to {classes - 1}, one per logit of the target network",
-            found=f"classes from {low} to {high}",
-            remedy="Stitch into a network that was trained on these classes.",
-        )
-
-
 def _missing(where: str, n_samples: int, found: str) -> StitchError:
     return StitchError(
         where=where,

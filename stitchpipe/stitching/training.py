@@ -15,12 +15,15 @@ import torch
 from stitchpipe.capture.precision import precision
 from stitchpipe.stitching.batches import AHEAD_BYTES
 from stitchpipe.stitching.checkpoint import Checkpoint
+from stitchpipe.stitching.classes import check_classes
 from stitchpipe.stitching.errors import StitchError
-from stitchpipe.stitching.labels import check_classes, check_labels
-from stitchpipe.stitching.objectives import LEARN_FROM_LOGITS, NEEDS_VALUES, Target, losses
-from stitchpipe.stitching.room import stitches_at_once
-from stitchpipe.stitching.shelf import Shelf
-from stitchpipe.stitching.under_way import Counter, Run, Training
+from stitchpipe.stitching.joint_step import losses
+from stitchpipe.stitching.labels import check_labels
+from stitchpipe.stitching.objectives import OBJECTIVES
+from stitchpipe.stitching.running_training import RunningTraining, StepCounter, StitchTraining
+from stitchpipe.stitching.side_by_side import stitches_at_once
+from stitchpipe.stitching.source_cache import SourceCache
+from stitchpipe.stitching.target import StitchingTarget
 from storage import check_pairing
 
 if TYPE_CHECKING:
@@ -36,12 +39,12 @@ if TYPE_CHECKING:
 
 
 def train(
-    trainings: Sequence[Training],
-    target: Target,
+    trainings: Sequence[StitchTraining],
+    target: StitchingTarget,
     *,
     device: torch.device | None = None,
     at_once: int | None = None,
-    shelf: Shelf | None = None,
+    cache: SourceCache | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> list[TrainingCurve]:
     """Train stitching layers into one target; return how each went.
@@ -58,7 +61,7 @@ def train(
     at_once
         How many share a call of the tail. Default: one after the other on a CPU, where larger calls gain nothing; on a
         GPU as many as fit into its memory.
-    shelf
+    cache
         Where sources are held in memory, for callers that train from the same ones again.
     on_step
         Called with the number of finished steps of all trainings. What it raises ends the training; the state is kept.
@@ -80,16 +83,16 @@ def train(
     -----
     A step costs one pass through the tail forwards and one backwards (its weights get no gradient), plus
     O(n·p·q·positions) for each layer. A thread for each of those that go together makes batches ready meanwhile.
-    Memory: sources up to `stitchpipe.stitching.shelf.HELD_BYTES`, or a window of their row groups, `AHEAD_BYTES` of
-    batches made ready, and the tail's activations for `at_once` batches.
+    Memory: sources up to `stitchpipe.stitching.source_cache.HELD_BYTES`, or a window of their row groups,
+    `AHEAD_BYTES` of batches made ready, and the tail's activations for `at_once` batches.
     """
     device = torch.device("cpu") if device is None else device
     target = _frozen(target, device)
     for one in trainings:
         _check(one, target)
-    shelf = Shelf() if shelf is None else shelf
-    told = Counter(on_step)
-    found: dict[int, TrainingCurve] = {}
+    cache = SourceCache() if cache is None else cache
+    told = StepCounter(on_step)
+    curves: dict[int, TrainingCurve] = {}
     for group in groups(trainings, at_once or stitches_at_once(trainings, target, device)):
         with ExitStack() as opened:
             if device.type == "cuda":
@@ -97,13 +100,17 @@ def train(
             ahead = AHEAD_BYTES // len(group)
             runs = [
                 opened.enter_context(
-                    closing(Run(trainings[place], target, shelf, told, device=device, ahead_bytes=ahead))
+                    closing(
+                        RunningTraining(
+                            trainings[number], target, cache, told, device=device, ahead_bytes=ahead
+                        )
+                    )
                 )
-                for place in group
+                for number in group
             ]
             _together(runs, target, device)
-        found |= {place: run.curve() for place, run in zip(group, runs, strict=True)}
-    return [found[place] for place in range(len(trainings))]
+        curves |= {number: run.curve() for number, run in zip(group, runs, strict=True)}
+    return [curves[number] for number in range(len(trainings))]
 
 
 def train_task_loss(
@@ -126,14 +133,17 @@ def train_task_loss(
         As `train`.
     """
     (curve,) = train(
-        [Training(layer, [source], budget)], Target(tail, labels), device=device, on_step=on_step
+        [StitchTraining(layer, [source], budget)],
+        StitchingTarget(tail, labels),
+        device=device,
+        on_step=on_step,
     )
     if curve.divergence is not None:
         raise curve.divergence
     return curve
 
 
-def _frozen(target: Target, device: torch.device) -> Target:
+def _frozen(target: StitchingTarget, device: torch.device) -> StitchingTarget:
     """Put the target's modules on the device, frozen and in eval mode."""
     for module in (target.tail, target.following):
         if module is not None:
@@ -141,7 +151,7 @@ def _frozen(target: Target, device: torch.device) -> Target:
     return target
 
 
-def _check(training: Training, target: Target) -> None:
+def _check(training: StitchTraining, target: StitchingTarget) -> None:
     for source in training.sources:
         training.layer.check_source(source)
         check_labels(target.labels, source)
@@ -149,8 +159,9 @@ def _check(training: Training, target: Target) -> None:
         raise StitchError(
             where="training", expected="a source", found="none", remedy="Give the source layer's activations."
         )
-    target.demand(training.budget.objective, len(training.sources))
-    if training.budget.objective in NEEDS_VALUES:
+    objective = OBJECTIVES.named(training.budget.objective)
+    target.demand(objective, len(training.sources))
+    if "native" in objective.needs:
         for source, native in zip(training.sources, target.values, strict=True):
             check_pairing(source, native)
             if native.shape[1:] != training.layer.target_shape:
@@ -162,25 +173,26 @@ def _check(training: Training, target: Target) -> None:
                 )
 
 
-def groups(trainings: Sequence[Training], at_once: int) -> Iterator[list[int]]:
+def groups(trainings: Sequence[StitchTraining], at_once: int) -> Iterator[list[int]]:
     """Yield which trainings can go together, by position: those of one kind of step, as far along, in their order."""
     kinds: dict[tuple[object, ...], list[int]] = {}
-    for place, one in enumerate(trainings):
-        state = Checkpoint.read(one.checkpoint) if at_once > 1 else None
-        kind = replace(one.budget, seed=0, steps=1, learning_rate=1.0, weight_decay=0.0)
-        kinds.setdefault((kind, len(state.losses) if state else 0), []).append(place)
-    for places in kinds.values():
-        yield from (places[start : start + at_once] for start in range(0, len(places), at_once))
+    for number, training in enumerate(trainings):
+        state = Checkpoint.read(training.checkpoint) if at_once > 1 else None
+        kind = replace(training.budget, seed=0, steps=1, learning_rate=1.0, weight_decay=0.0)
+        kinds.setdefault((kind, len(state.losses) if state else 0), []).append(number)
+    for numbers in kinds.values():
+        yield from (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
 
 
-def _together(runs: Sequence[Run], target: Target, device: torch.device) -> None:
+def _together(runs: Sequence[RunningTraining], target: StitchingTarget, device: torch.device) -> None:
     """Make the steps of some trainings side by side; the tail is called once a step for all.
 
     The state of all is kept when anything ends them.
     """
     budget = runs[0].budget
+    objective = OBJECTIVES.named(budget.objective)
     called = replace(target, tail=_compiled(target.tail)) if budget.compiled else target
-    is_checked = budget.objective not in LEARN_FROM_LOGITS
+    is_checked = "logits" not in objective.needs
     try:
         while live := [run for run in runs if not run.is_over]:
             with _autocast(budget, device):
@@ -188,7 +200,7 @@ def _together(runs: Sequence[Run], target: Target, device: torch.device) -> None
                 if not is_checked:
                     check_classes(target.labels, _classes(target.tail, given[0].stitched))
                     is_checked = True
-                found = losses(budget.objective, called, given)
+                found = losses(objective, called, given)
             for run in live:
                 run.forget_gradient()
             values = torch.stack([loss.detach() for loss in found]).tolist()

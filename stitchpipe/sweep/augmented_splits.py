@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stitchpipe.config import IngestedModel
 from stitchpipe.data import augmented_split, augmented_split_name, parse_split_name
 from stitchpipe.graph import LOGITS
-from stitchpipe.stitching import NEEDS_VALUES
+from stitchpipe.stitching import OBJECTIVES
 from stitchpipe.sweep.controls import permuted_model
 from stitchpipe.sweep.jobs import LayerName, jobs
 from stitchpipe.sweep.networks import SPLITS, TRAIN, splits
@@ -33,12 +33,13 @@ def augmented_splits(sweep: Sweep) -> tuple[str, ...]:
 
 def needed_layers(job: Job) -> list[LayerName]:
     """Return whose activations on the training images a stitch reads."""
-    found = [job.source]
-    if job.budget is not None and job.budget.objective in NEEDS_VALUES:
-        found.append(job.target)
-    if job.budget is not None and job.budget.objective == "soft_labels":
-        found.append(LayerName(job.target.model, LOGITS))
-    return found
+    layers = [job.source]
+    needs = OBJECTIVES.named(job.budget.objective).needs if job.budget is not None else frozenset()
+    if "native" in needs:
+        layers.append(job.target)
+    if "native_logits" in needs:
+        layers.append(LayerName(job.target.model, LOGITS))
+    return layers
 
 
 def dumped_splits(sweep: Sweep, table: LayerTable) -> dict[str, tuple[str, ...]]:

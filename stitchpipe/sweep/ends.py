@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from stitchpipe.registry import provider
 from stitchpipe.rows import grid_of, token_grid
+from stitchpipe.stitching import OBJECTIVES
 from stitchpipe.sweep.dumping import stored
 from stitchpipe.sweep.folder import Folder, key_of, opened_store
 from stitchpipe.sweep.foreign_images import ood_identity
@@ -182,6 +183,7 @@ def stitch_key(sweep: Sweep, job: Job, ends: Ends) -> str:
     The target's fingerprint covers its weights, and so its tail.
     """
     source, target = ends[job.source], ends[job.target]
+    version = 0 if job.budget is None else OBJECTIVES.named(job.budget.objective).version
     return "stitch-" + key_of(
         asdict(job),
         source.digests,
@@ -190,6 +192,7 @@ def stitch_key(sweep: Sweep, job: Job, ends: Ends) -> str:
         ood_identity(sweep),
         (sweep.run.products, sweep.run.backend) if job.map is not None else None,
         STITCH_VERSION,
+        *([version] if version else []),
     )
 
 

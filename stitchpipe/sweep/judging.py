@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.measures import Number
 from stitchpipe.results import Making, Result, Side, Subject
 from stitchpipe.rows import grid_label, rows_per_sample, width_of
 from stitchpipe.stitching import (
+    FIDELITY,
+    Answers,
     DivergedError,
-    fidelity,
+    by_class,
     labels_of,
     stitched_activations,
     stitched_logits,
@@ -21,8 +22,6 @@ from stitchpipe.sweep.networks import TEST, TRAIN
 from stitchpipe.sweep.out_of_distribution import Distribution, ood_statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     import numpy.typing as npt
     import torch
@@ -30,13 +29,9 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.config import Sweep
-    from stitchpipe.stitching import Fidelity, StitchingLayer, TrainingBudget, TrainingCurve
+    from stitchpipe.measures import Number
+    from stitchpipe.stitching import StitchingLayer, TrainingBudget, TrainingCurve
     from stitchpipe.sweep.jobs import Job
-
-FIDELITY = ("stitch_accuracy", "stitch_relative_accuracy", "stitch_agreement", "stitch_kl")
-"""What a stitch is judged by first; then by its distance from the target's distribution, and on each class."""
-CLASS_ACCURACY = "stitch_class_accuracy"
-"""With the number of the class in parentheses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +104,11 @@ class Judge:
         watch = self.distribution.watch()
         blocks = watch.seen(stitched_activations(layer, source.test, device=self.device))
         logits = stitched_logits(self.tail, blocks)
-        reached = fidelity(logits, self.native, labels_of(source.test))
+        answers = Answers(logits, self.native, labels_of(source.test), source.test.split.class_names)
         return {
-            **_answers(reached),
+            **{name: fidelity.of(answers) for name, fidelity in FIDELITY.items()},
             **watch.statistics(logits),
-            **_by_class(reached, source.test.split.class_names),
+            **by_class(answers),
         }
 
     def _subject(self, made: Made) -> Subject:
@@ -146,25 +141,6 @@ class Judge:
             final_loss=curve.final_loss.value,
             **_spent(job.budget, len(training_splits(self.sweep, job))),
         )
-
-
-def _answers(reached: Fidelity) -> dict[str, Number]:
-    never = Number.missing("constant", "the target network itself is never right")
-    relative = reached.relative_accuracy
-    values = [
-        Number(reached.accuracy),
-        never if relative is None else Number(relative),
-        Number(reached.agreement),
-        Number(reached.kl),
-    ]
-    return dict(zip(FIDELITY, values, strict=True))
-
-
-def _by_class(reached: Fidelity, names: Sequence[str]) -> dict[str, Number]:
-    return {
-        f"{CLASS_ACCURACY}({number})": Number(value, reason=names[number] if number < len(names) else None)
-        for number, value in reached.by_class.items()
-    }
 
 
 def _spent(budget: TrainingBudget, n_splits: int) -> dict[str, Any]:

@@ -15,13 +15,12 @@ from stitchpipe.config import ConfigError
 from stitchpipe.graph import LOGITS, PENULTIMATE, folded, tail
 from stitchpipe.results import read_map, write_map
 from stitchpipe.stitching import (
-    NEEDS_FOLLOWING,
-    NEEDS_VALUES,
-    Shelf,
+    OBJECTIVES,
+    SourceCache,
     StitchError,
     StitchingLayer,
-    Target,
-    Training,
+    StitchingTarget,
+    StitchTraining,
     groups,
     labels_of,
     stitches_at_once,
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from stitchpipe.resizing import Grid
     from stitchpipe.results import Result
     from stitchpipe.stitching import Objective, TrainingCurve
+    from stitchpipe.stitching.objectives import Behind
     from stitchpipe.sweep.folder import Folder
     from storage import Representation, Store
 
@@ -125,8 +125,8 @@ class _Bench:
     tail: nn.Module
     device: torch.device
     judge: Judge
-    shelf: Shelf = field(default_factory=Shelf)
-    targets: dict[tuple[Objective, tuple[str, ...]], Target] = field(default_factory=dict)
+    cache: SourceCache = field(default_factory=SourceCache)
+    targets: dict[tuple[str, tuple[str, ...]], StitchingTarget] = field(default_factory=dict)
 
     @classmethod
     def open(cls, sweep: Sweep, folder: Folder, target: StoredEnd) -> _Bench:
@@ -143,7 +143,7 @@ class _Bench:
 
     def groups(
         self, missing: Sequence[Job], ends: Mapping[LayerName, StoredEnd], keys: Mapping[Job, str]
-    ) -> Iterator[Sequence[tuple[Job, Training | None]]]:
+    ) -> Iterator[Sequence[tuple[Job, StitchTraining | None]]]:
         """Yield the stitches that are made as one, those of one source side by side: it is read once then."""
         yield from ([(job, None)] for job in missing if job.budget is None)
         trained = sorted((job for job in missing if job.budget is not None), key=lambda job: job.source)
@@ -158,7 +158,7 @@ class _Bench:
 
     def made(
         self,
-        group: Sequence[tuple[Job, Training | None]],
+        group: Sequence[tuple[Job, StitchTraining | None]],
         ends: Mapping[LayerName, StoredEnd],
         keys: Mapping[Job, str],
         on_step: Callable[[int], None],
@@ -178,7 +178,7 @@ class _Bench:
             self._learnt_from(trained[0][0]),
             device=self.device,
             at_once=len(trained),
-            shelf=self.shelf,
+            cache=self.cache,
             on_step=on_step,
         )
         for (job, training), curve in zip(trained, curves, strict=True):
@@ -186,7 +186,7 @@ class _Bench:
                 self._keep(job, training, curve, keys[job])
             yield job, self.judge.results(Made(job, keys[job], ends[job.source], training.layer, curve=curve))
 
-    def _keep(self, job: Job, training: Training, curve: TrainingCurve, key: str) -> None:
+    def _keep(self, job: Job, training: StitchTraining, curve: TrainingCurve, key: str) -> None:
         """Keep the map that was learnt, and its losses with their budget."""
         write_map(self.folder.map(f"tlm-{key.removeprefix('stitch-')}"), training.layer.to_map())
         write_record(
@@ -201,11 +201,11 @@ class _Bench:
             },
         )
 
-    def _training(self, job: Job, source: StoredEnd, key: str) -> Training:
+    def _training(self, job: Job, source: StoredEnd, key: str) -> StitchTraining:
         if job.budget is None:
             raise ValueError(f"{job} is not trained")
         sources = [self._on_split(job.source, split, source) for split in training_splits(self.sweep, job)]
-        return Training(self._start(job, source), sources, job.budget, self.folder.checkpoint(key))
+        return StitchTraining(self._start(job, source), sources, job.budget, self.folder.checkpoint(key))
 
     def _on_split(self, name: LayerName, split: str, end: StoredEnd | None = None) -> Representation:
         """Return a layer on the training images, plain or augmented."""
@@ -217,26 +217,26 @@ class _Bench:
     def _store(self) -> Store:
         return opened_store(self.sweep, self.folder)
 
-    def _learnt_from(self, job: Job) -> Target:
+    def _learnt_from(self, job: Job) -> StitchingTarget:
         """Return what stitches of one objective learn from; it is put together once."""
-        objective: Objective = job.budget.objective if job.budget is not None else "hard_labels"
+        objective = OBJECTIVES.named(job.budget.objective if job.budget is not None else "hard_labels")
         read = training_splits(self.sweep, job)
-        if (objective, read) not in self.targets:
-            self.targets[objective, read] = self._target_of(objective, read)
-        return self.targets[objective, read]
+        if (objective.name, read) not in self.targets:
+            self.targets[objective.name, read] = self._target_of(objective, read)
+        return self.targets[objective.name, read]
 
-    def _target_of(self, objective: Objective, splits: Sequence[str]) -> Target:
+    def _target_of(self, objective: Objective, splits: Sequence[str]) -> StitchingTarget:
         name = self.target.name
-        needs_logits, needs_values = objective == "soft_labels", objective in NEEDS_VALUES
+        needs_logits, needs_values = "native_logits" in objective.needs, "native" in objective.needs
         own_logits = LayerName(name.model, LOGITS)
-        return Target(
+        return StitchingTarget(
             tail=self._folded_tail,
             labels=labels_of(self.target.train),
             logits=[
                 self._on_split(own_logits, split).read_rows(slice(None)) for split in splits if needs_logits
             ],
             values=[self._on_split(name, split, self.target) for split in splits if needs_values],
-            following=self._following(objective) if objective in NEEDS_FOLLOWING else None,
+            following=None if objective.behind is None else self._following(objective.behind),
         )
 
     @cached_property
@@ -244,14 +244,14 @@ class _Bench:
         """Return what stitches are trained through; they are judged by the tail itself."""
         return folded(self.tail)
 
-    def _following(self, objective: Objective) -> nn.Module:
+    def _following(self, behind: Behind) -> nn.Module:
         """Return the tail with what counts on its way: all cuts behind the target, or what the last layer takes."""
         through = [PENULTIMATE]
-        if objective == "fula":
+        if behind == "cuts":
             table = layer_table(self.sweep, self.folder)[self.target.name.model]
             names = [info.name for info in table]
-            behind = table[names.index(self.target.name.layer) + 1 :]
-            through = [info.name for info in behind if info.is_cut]
+            later = table[names.index(self.target.name.layer) + 1 :]
+            through = [info.name for info in later if info.is_cut]
         return folded(_tail(self.sweep, self.network, self.target.name.layer, self.device, through))
 
     def _start(self, job: Job, source: StoredEnd) -> StitchingLayer:

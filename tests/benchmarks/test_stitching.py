@@ -12,8 +12,15 @@ import torch.nn.functional as F
 
 from stitchpipe.capture import dump
 from stitchpipe.graph import folded, tail
-from stitchpipe.stitching import Shelf, StitchingLayer, Target, Training, TrainingBudget, train
-from stitchpipe.stitching.batches import Ahead
+from stitchpipe.stitching import (
+    SourceCache,
+    StitchingLayer,
+    StitchingTarget,
+    StitchTraining,
+    TrainingBudget,
+    train,
+)
+from stitchpipe.stitching.batches import ReadAhead
 from storage import Address, open_store
 from tests.benchmarks.dumped_network import BLOCKS, dump_settings, store_with_split
 from tests.benchmarks.tables import Table
@@ -93,13 +100,13 @@ def test_an_epoch_into_every_target(subject, dumped, table):
     subject.network.requires_grad_(requires_grad=False)
     total = {"ours": 0.0, "obvious": 0.0}
     for target in BLOCKS:
-        behind = Target(folded(tail(subject.network, target)), dumped.labels)
+        behind = StitchingTarget(folded(tail(subject.network, target)), dumped.labels)
         ours, obvious = [], []
         for source in SOURCES:
             layer = StitchingLayer.random(*shapes(dumped, source, target), seed=0)
             budget = TrainingBudget(steps=dumped.steps, batch_size=BATCH)
             begun = time.perf_counter()
-            train([Training(layer, [dumped.sources[source]], budget)], behind)
+            train([StitchTraining(layer, [dumped.sources[source]], budget)], behind)
             ours.append(time.perf_counter() - begun)
             obvious.append(obvious_step_s(subject, dumped, source, target) * dumped.steps)
         total["ours"] += sum(ours)
@@ -124,18 +131,18 @@ def test_loading(subject, dumped, table, monkeypatch):
         waits.append(time.perf_counter() - begun)
         return batch
 
-    take = Ahead.__next__
-    monkeypatch.setattr(Ahead, "__next__", waited)
+    take = ReadAhead.__next__
+    monkeypatch.setattr(ReadAhead, "__next__", waited)
     for target in (BLOCKS[0], BLOCKS[4], BLOCKS[-1]):
-        behind = Target(folded(tail(subject.network, target)), dumped.labels)
-        shelf, shares = Shelf(), []
+        behind = StitchingTarget(folded(tail(subject.network, target)), dumped.labels)
+        cache, shares = SourceCache(), []
         for _ in range(2):
             waits.clear()
             begun = time.perf_counter()
             for source in SOURCES:
                 layer = StitchingLayer.random(*shapes(dumped, source, target), seed=0)
                 budget = TrainingBudget(steps=dumped.steps, batch_size=BATCH)
-                train([Training(layer, [dumped.sources[source]], budget)], behind, shelf=shelf)
+                train([StitchTraining(layer, [dumped.sources[source]], budget)], behind, cache=cache)
             shares.append(sum(waits) / (time.perf_counter() - begun))
         for share, epoch in zip(shares, ("first", "later"), strict=True):
             table.add(
@@ -148,12 +155,12 @@ def test_stitches_at_once(subject, dumped, table, count):
     """What sharing the calls of the tail gains"""
     torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    behind = Target(folded(tail(subject.network, "layer2.1")), dumped.labels)
+    behind = StitchingTarget(folded(tail(subject.network, "layer2.1")), dumped.labels)
     steps = 4 if device.type == "cpu" else dumped.steps
 
     def seconds(at_once):
         trainings = [
-            Training(
+            StitchTraining(
                 StitchingLayer.random(*shapes(dumped, source, "layer2.1"), seed=0),
                 [dumped.sources[source]],
                 TrainingBudget(steps=steps, batch_size=BATCH),

@@ -27,7 +27,7 @@ from stitchpipe.ood import (
 )
 from stitchpipe.ood.energy_detector import one_sided_wrong
 from stitchpipe.ood.energy_network import RepresentationClassifier
-from stitchpipe.ood.few import HELD_BYTES
+from stitchpipe.ood.first_samples import HELD_BYTES
 
 RNG = np.random.default_rng(0)
 CLASSES, CPU = 3, torch.device("cpu")

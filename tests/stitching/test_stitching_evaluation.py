@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,18 +12,21 @@ from torch import nn
 
 from stitchpipe.algebra import direct_matching
 from stitchpipe.graph import extractor, tail
+from stitchpipe.measures import Number
 from stitchpipe.models import build
 from stitchpipe.rows import to_rows
 from stitchpipe.stitching import (
+    FIDELITY,
+    Answers,
     DivergedError,
     StitchError,
     StitchingLayer,
     accuracy,
-    fidelity,
-    relative_accuracy,
+    by_class,
     stitched_activations,
     stitched_logits,
 )
+from stitchpipe.stitching.fidelity.relative_accuracy import relative_accuracy
 from tests.stitching.small_stitches import TARGET, Tail, images, labels, stored
 
 
@@ -81,7 +86,7 @@ def test_a_layer_stitched_into_itself_gives_the_networks_own_logits(tmp_path, na
         found = stitched_logits(rest, stitched_activations(layer, source))
         np.testing.assert_allclose(found, logits, rtol=0, atol=1e-4 * np.abs(logits).max())
         native = accuracy(logits, source.split.labels)
-        assert relative_accuracy(accuracy(found, source.split.labels), native) == 1.0
+        assert relative_accuracy(accuracy(found, source.split.labels), native) == Number(1.0)
 
 
 def test_accuracy_counts_the_largest_logit_and_the_first_of_equals():
@@ -105,9 +110,9 @@ def test_labels_that_do_not_fit_the_logits_are_refused(logits, given, message):
 
 
 def test_relative_accuracy_may_exceed_one_and_needs_a_target_that_works():
-    assert relative_accuracy(0.45, 0.9) == pytest.approx(0.5)
-    assert relative_accuracy(1.0, 0.8) == pytest.approx(1.25)
-    assert relative_accuracy(0.5, 0.0) is None
+    assert relative_accuracy(0.45, 0.9).value == pytest.approx(0.5)
+    assert relative_accuracy(1.0, 0.8).value == pytest.approx(1.25)
+    assert relative_accuracy(0.5, 0.0).status == "constant"
 
 
 def test_logits_that_are_not_finite_are_refused_with_their_number(source):
@@ -119,6 +124,15 @@ def test_logits_that_are_not_finite_are_refused_with_their_number(source):
 def test_a_spent_iterator_is_refused():
     with pytest.raises(StitchError, match="at least one block"):
         stitched_logits(Tail(), iter(()))
+
+
+def fidelity(logits, native, given, names=()):
+    """Every measure of some answers: values by name without prefix, and those of classes."""
+    answers = Answers(logits, native, given, names)
+    values = {name.removeprefix("stitch_"): one.of(answers).value for name, one in FIDELITY.items()}
+    return SimpleNamespace(
+        **values, by_class={int(name[22:-1]): one for name, one in by_class(answers).items()}
+    )
 
 
 def test_fidelity_is_its_definition():
@@ -134,9 +148,11 @@ def test_fidelity_is_its_definition():
     assert found.agreement == np.mean([a.argmax() == b.argmax() for a, b in zip(logits, native, strict=True)])
     assert found.kl == pytest.approx(np.mean([entropy(p, q) for p, q in zip(own, odds, strict=True)]))
     assert set(found.by_class) == {0, 1, 2}
-    assert sum(share * np.mean(given == one) for one, share in found.by_class.items()) == pytest.approx(
+    assert sum(share.value * np.mean(given == one) for one, share in found.by_class.items()) == pytest.approx(
         found.accuracy
     )
+    named = fidelity(logits, native, given, ["zero", "one"]).by_class
+    assert [named[number].reason for number in range(3)] == ["zero", "one", None]
 
 
 def test_a_network_agrees_with_itself():

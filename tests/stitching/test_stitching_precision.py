@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from stitchpipe.stitching import StitchingLayer, Target, Training, TrainingBudget, train
+from stitchpipe.stitching import StitchingLayer, StitchingTarget, StitchTraining, TrainingBudget, train
 from tests.stitching.small_stitches import TARGET, Tail, images, labels, stored
 
 BUDGET = {"steps": 6, "batch_size": 16, "learning_rate": 1e-2, "seed": 4}
@@ -21,7 +21,8 @@ def curve_of(path, **options):
     source = stored(path, images(), labels=labels())
     layer = StitchingLayer.random((3, 6, 6), TARGET, seed=0)
     (curve,) = train(
-        [Training(layer, [source], TrainingBudget(**BUDGET, **options))], Target(Tail(), labels())
+        [StitchTraining(layer, [source], TrainingBudget(**BUDGET, **options))],
+        StitchingTarget(Tail(), labels()),
     )
     return curve.losses
 

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from stitchpipe.stitching import Shelf, StitchingLayer, Target, Training, TrainingBudget, train
-from stitchpipe.stitching.batches import Ahead, Place, endless_batches
-from stitchpipe.stitching.shelf import size_bytes
+from stitchpipe.stitching import (
+    SourceCache,
+    StitchingLayer,
+    StitchingTarget,
+    StitchTraining,
+    TrainingBudget,
+    train,
+)
+from stitchpipe.stitching.batches import BatchPosition, ReadAhead, endless_batches
+from stitchpipe.stitching.source_cache import size_bytes
 from storage import CorruptError
 from tests.stitching.small_stitches import TARGET, Tail, images, labels, stored
 
@@ -18,7 +25,7 @@ BUDGET = TrainingBudget(steps=9, batch_size=16, learning_rate=1e-2, seed=2)
 
 
 def batches(source):
-    return endless_batches([[Shelf().reader(source)]], 16, Place.start(0))
+    return endless_batches([[SourceCache().reader(source)]], 16, BatchPosition.start(0))
 
 
 def into_target(source, grid=None):
@@ -29,7 +36,7 @@ def into_target(source, grid=None):
 
 @pytest.mark.parametrize("limit", [0, 700, 10**9])
 def test_batches_made_ahead_are_the_same_batches(source, limit):
-    direct, ahead = batches(source), Ahead(batches(source), 11, limit)
+    direct, ahead = batches(source), ReadAhead(batches(source), 11, limit)
     for _ in range(11):
         one, other = next(ahead), next(direct)
         assert (one.number, one.after) == (other.number, other.after)
@@ -41,7 +48,7 @@ def test_batches_made_ahead_are_the_same_batches(source, limit):
 def test_no_more_is_made_ahead_than_was_asked_for(source):
     taken = []
     made = (taken.append(one) or one for one in batches(source))
-    ahead = Ahead(made, 5, 10**9)
+    ahead = ReadAhead(made, 5, 10**9)
     found = list(ahead)
     ahead.close()
     assert len(taken) == len(found) == 5
@@ -50,7 +57,7 @@ def test_no_more_is_made_ahead_than_was_asked_for(source):
 def test_how_much_is_made_ahead_is_limited(source):
     taken, size = [], next(batches(source)).values[0].nbytes
     made = (taken.append(one) or one for one in batches(source))
-    ahead = Ahead(made, 100, 3 * size)
+    ahead = ReadAhead(made, 100, 3 * size)
     next(ahead)
     ahead.close()
     assert len(taken) <= 4
@@ -62,7 +69,7 @@ def test_what_prevents_a_batch_ends_the_training_and_its_thread(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     before = threading.active_count()
     with pytest.raises(CorruptError, match="row group 3"):
-        train([Training(into_target(source), [source], BUDGET)], Target(Tail(), labels()))
+        train([StitchTraining(into_target(source), [source], BUDGET)], StitchingTarget(Tail(), labels()))
     assert threading.active_count() == before
 
 
@@ -81,15 +88,15 @@ def test_a_source_is_on_the_targets_grid_where_that_is_less(tmp_path, monkeypatc
     """Read on the target's grid or brought to it in every step: the same losses and weights."""
     shape, grid = SOURCES[kind]
     source = stored(tmp_path / "store.zarr", images(shape), labels=labels(), dtype=dtype)
-    training = Training(into_target(source, grid), [source], BUDGET)
+    training = StitchTraining(into_target(source, grid), [source], BUDGET)
     grids = training.resized_as_read
     positions = {"a larger image": 36, "more tokens": 37}.get(kind, 0)
     assert (grids is not None) == (positions * source.dtype.itemsize > 16 * 4)
     assert size_bytes(source, grids) <= size_bytes(source)
-    (curve,) = train([training], Target(Tail(), labels()))
-    monkeypatch.setattr(Training, "resized_as_read", None)
-    other = Training(into_target(source, grid), [source], BUDGET)
-    (other_curve,) = train([other], Target(Tail(), labels()))
+    (curve,) = train([training], StitchingTarget(Tail(), labels()))
+    monkeypatch.setattr(StitchTraining, "resized_as_read", None)
+    other = StitchTraining(into_target(source, grid), [source], BUDGET)
+    (other_curve,) = train([other], StitchingTarget(Tail(), labels()))
     np.testing.assert_allclose(curve.losses, other_curve.losses, rtol=1e-6)
     torch.testing.assert_close(training.layer.weight, other.layer.weight, rtol=1e-5, atol=1e-6)
 
@@ -97,7 +104,7 @@ def test_a_source_is_on_the_targets_grid_where_that_is_less(tmp_path, monkeypatc
 def test_what_is_held_on_a_grid_takes_what_was_counted(tmp_path):
     source = stored(tmp_path / "store.zarr", images(), labels=labels())
     grids = into_target(source).grids
-    reader = Shelf().reader(source, grids)
+    reader = SourceCache().reader(source, grids)
     held = [reader.read(row_group) for row_group in range(len(reader.row_groups))]
     assert sum(values.nbytes for values in held) == size_bytes(source, grids)
     assert {values.shape[1:] for values in held} == {(3, 4, 4)}

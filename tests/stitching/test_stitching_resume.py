@@ -13,11 +13,18 @@ import numpy as np
 import pytest
 import torch
 
-from stitchpipe.stitching import StitchingLayer, Target, Training, TrainingBudget, train, under_way
-from stitchpipe.stitching import shelf as shelf_module
-from stitchpipe.stitching.batches import Place, endless_batches
+from stitchpipe.stitching import (
+    StitchingLayer,
+    StitchingTarget,
+    StitchTraining,
+    TrainingBudget,
+    running_training,
+    source_cache,
+    train,
+)
+from stitchpipe.stitching.batches import BatchPosition, endless_batches
 from stitchpipe.stitching.checkpoint import Checkpoint
-from stitchpipe.stitching.shelf import Shelf, size_bytes
+from stitchpipe.stitching.source_cache import SourceCache, size_bytes
 from storage import PairingError
 from tests.stitching.small_stitches import TARGET, Tail, images, labels, stored
 
@@ -26,11 +33,11 @@ BUDGET = TrainingBudget(steps=11, batch_size=16, learning_rate=1e-2, weight_deca
 
 def fresh(source, path=None, budget=BUDGET, sources=None):
     layer = StitchingLayer.random((3, 6, 6), TARGET, seed=0)
-    return Training(layer, sources or [source], budget, path)
+    return StitchTraining(layer, sources or [source], budget, path)
 
 
 def outcome(one, target=None, **options):
-    (curve,) = train([one], target or Target(Tail(), labels()), **options)
+    (curve,) = train([one], target or StitchingTarget(Tail(), labels()), **options)
     return SimpleNamespace(
         losses=curve.losses, weight=one.layer.weight.detach(), bias=one.layer.bias.detach()
     )
@@ -54,7 +61,7 @@ def stop_after(step):
 @pytest.mark.parametrize("held", [True, False])
 def test_stopped_and_resumed_is_never_stopped(source, tmp_path, monkeypatch, step, held):
     if not held:
-        monkeypatch.setattr(shelf_module, "HELD_BYTES", 0)
+        monkeypatch.setattr(source_cache, "HELD_BYTES", 0)
     path = tmp_path / "state.safetensors"
     with pytest.raises(KeyboardInterrupt):
         outcome(fresh(source, path), on_step=stop_after(step))
@@ -76,7 +83,7 @@ def test_an_interruption_within_a_step_keeps_the_step_before(source, tmp_path, m
             raise KeyboardInterrupt
         return original(self, *arguments)
 
-    monkeypatch.setattr(under_way, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(running_training, "CHECKPOINT_S", 0.0)
     monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         outcome(fresh(source, path))
@@ -87,7 +94,7 @@ def test_an_interruption_within_a_step_keeps_the_step_before(source, tmp_path, m
 
 def _train_slowly(source, path):
     torch.set_num_threads(1)
-    under_way.CHECKPOINT_S = 0.0
+    running_training.CHECKPOINT_S = 0.0
     outcome(fresh(source, path), on_step=lambda _: time.sleep(0.05))
 
 
@@ -113,7 +120,7 @@ def test_trainings_side_by_side_are_resumed_each_where_it_was(source, tmp_path):
     def both():
         return [fresh(source, tmp_path / "one"), fresh(source, tmp_path / "two")]
 
-    target = Target(Tail(), labels())
+    target = StitchingTarget(Tail(), labels())
     with pytest.raises(KeyboardInterrupt):
         train(both(), target, at_once=2, on_step=stop_after(7))  # the first is a step ahead
     states = [Checkpoint.read(tmp_path / name) for name in ("one", "two")]
@@ -135,18 +142,20 @@ def test_a_damaged_state_is_begun_anew(source, tmp_path, damage):
 
 
 def test_a_place_survives_json():
-    place = Place.start(3)
-    again = Place(**json.loads(json.dumps({"epoch": 0, "generator": dict(place.generator), "done": 0})))
+    position = BatchPosition.start(3)
+    again = BatchPosition(
+        **json.loads(json.dumps({"epoch": 0, "generator": dict(position.generator), "done": 0}))
+    )
     one, two = np.random.default_rng(), np.random.default_rng()
-    one.bit_generator.state, two.bit_generator.state = dict(place.generator), dict(again.generator)
+    one.bit_generator.state, two.bit_generator.state = dict(position.generator), dict(again.generator)
     assert one.integers(2**63, size=5).tolist() == two.integers(2**63, size=5).tolist()
 
 
 def test_epochs_take_the_passes_over_the_images_in_turn(tmp_path):
     values = np.zeros((61, 2), dtype="float32")
     passes = [stored(tmp_path / f"{number}.zarr", values + number, labels=labels()) for number in range(3)]
-    shelf = Shelf()
-    batches = endless_batches([[shelf.reader(one)] for one in passes], 16, Place.start(0))
+    cache = SourceCache()
+    batches = endless_batches([[cache.reader(one)] for one in passes], 16, BatchPosition.start(0))
     seen = [next(batches) for _ in range(16)]
     assert [one.number for one in seen] == [0] * 4 + [1] * 4 + [2] * 4 + [0] * 4
     assert all((one.values[0] == one.number).all() for one in seen)
@@ -169,7 +178,7 @@ def test_target_activations_of_other_samples_are_refused(source, tmp_path):
     native = stored(tmp_path / "other.zarr", images(TARGET, n=48), labels=labels(48))
     budget = TrainingBudget(steps=2, objective="direct_matching")
     with pytest.raises(PairingError, match="the same samples"):
-        outcome(fresh(source, budget=budget), Target(Tail(), labels(), values=[native]))
+        outcome(fresh(source, budget=budget), StitchingTarget(Tail(), labels(), values=[native]))
 
 
 def test_a_shelf_reads_a_source_once_and_keeps_within_its_limit(tmp_path, monkeypatch):
@@ -179,11 +188,11 @@ def test_a_shelf_reads_a_source_once_and_keeps_within_its_limit(tmp_path, monkey
     monkeypatch.setattr(
         type(sources[0]), "read", lambda self, group: reads.append(self.digest) or original(self, group)
     )
-    shelf = Shelf(limit_bytes=2 * size_bytes(sources[0]))
+    cache = SourceCache(limit_bytes=2 * size_bytes(sources[0]))
     groups = len(sources[0].row_groups)
 
     def walk(source):
-        reader = shelf.reader(source)
+        reader = cache.reader(source)
         return [reader.read(group) for group in range(groups)]
 
     assert reads == []
@@ -195,4 +204,4 @@ def test_a_shelf_reads_a_source_once_and_keeps_within_its_limit(tmp_path, monkey
     assert len(reads) == 3 * groups
     walk(sources[0])
     assert len(reads) == 4 * groups
-    assert Shelf(limit_bytes=1).reader(sources[0]) is sources[0]
+    assert SourceCache(limit_bytes=1).reader(sources[0]) is sources[0]

@@ -17,20 +17,20 @@ from stitchpipe.stitching import (
     DivergedError,
     StitchError,
     StitchingLayer,
-    Target,
-    Training,
+    StitchingTarget,
+    StitchTraining,
     TrainingBudget,
     TrainingCurve,
     accuracy,
     labels_of,
+    source_cache,
     stitched_activations,
     stitched_logits,
     train,
     train_task_loss,
 )
-from stitchpipe.stitching import shelf as shelf_module
-from stitchpipe.stitching.batches import Place, endless_batches
-from stitchpipe.stitching.shelf import Shelf, size_bytes
+from stitchpipe.stitching.batches import BatchPosition, endless_batches
+from stitchpipe.stitching.source_cache import SourceCache, size_bytes
 from tests.stitching.small_stitches import CLASSES, N_SAMPLES, TARGET, Tail, images, labels, stored
 
 BUDGET = TrainingBudget(steps=9, batch_size=16, learning_rate=1e-2, weight_decay=1e-3, seed=4)
@@ -47,7 +47,9 @@ def trained(source, budget=BUDGET, seed=0):
 
 def batches_of(source, budget):
     """Return the batches that a training of a budget sees: activations and labels."""
-    batches = endless_batches([[Shelf().reader(source)]], budget.batch_size, Place.start(budget.seed))
+    batches = endless_batches(
+        [[SourceCache().reader(source)]], budget.batch_size, BatchPosition.start(budget.seed)
+    )
     chosen = list(islice(batches, budget.steps))
     return [
         (torch.from_numpy(one.values[0]).float(), torch.from_numpy(labels_of(source)[one.rows]))
@@ -171,13 +173,13 @@ def test_streaming_from_the_store_equals_holding_in_memory(source, monkeypatch):
     held, curve = trained(source)
     reads = []
     size = size_bytes(source, fresh().grids)
-    monkeypatch.setattr(shelf_module, "HELD_BYTES", size - 1)
+    monkeypatch.setattr(source_cache, "HELD_BYTES", size - 1)
     monkeypatch.setattr(type(source), "read", _counted(type(source).read, reads))
     streamed, other = trained(source)
     assert other == curve
     assert torch.equal(held.weight, streamed.weight)
     assert len(reads) > len(source.row_groups)
-    monkeypatch.setattr(shelf_module, "HELD_BYTES", size)
+    monkeypatch.setattr(source_cache, "HELD_BYTES", size)
     reads.clear()
     trained(source)
     assert sorted(reads) == list(range(len(source.row_groups)))
@@ -338,7 +340,8 @@ def test_a_training_that_diverges_says_where(source):
 def test_one_that_diverges_has_a_curve_without_a_final_loss(source):
     wild, calm = (TrainingBudget(steps=20, batch_size=16, learning_rate=rate) for rate in (1e30, 1e-3))
     curves = train(
-        [Training(fresh(), [source], budget) for budget in (wild, calm)], Target(Tail(), labels_of(source))
+        [StitchTraining(fresh(), [source], budget) for budget in (wild, calm)],
+        StitchingTarget(Tail(), labels_of(source)),
     )
     lost = curves[0].final_loss
     assert (lost.value, lost.status) == (None, "diverged")

@@ -19,11 +19,10 @@ from stitchpipe.graph import LOGITS, tail
 from stitchpipe.ood import DetectorFileError, EnergyDetector, Scores, TargetReference, observe
 from stitchpipe.ood.energy_detector import NAMES
 from stitchpipe.results import read_map
-from stitchpipe.stitching import StitchingLayer
+from stitchpipe.stitching import CLASS_ACCURACY, FIDELITY, StitchingLayer
 from stitchpipe.sweep import out_of_distribution
 from stitchpipe.sweep.dumping import load_network
 from stitchpipe.sweep.foreign_images import foreign_images
-from stitchpipe.sweep.judging import CLASS_ACCURACY, FIDELITY
 from stitchpipe.sweep.networks import splits
 from stitchpipe.sweep.planning import describe, forecast
 
@@ -104,7 +103,7 @@ def test_every_statistic_stands_beside_the_accuracies(run):
     names = {*FIDELITY, *Scores.names(), "ood_energy", *NAMES}
     for layer in ("layer1.0", "layer2.0"):
         one = found[found["source_layer"] == layer].set_index("index")
-        assert {name for name in one.index if not name.startswith(CLASS_ACCURACY)} == names
+        assert {name for name in one.index if not name.startswith(CLASS_ACCURACY.name)} == names
         assert (one["status"] == "ok").all()
         assert np.isfinite(one["value"]).all()
         assert one.loc["ood_detector", "value"] == abs(2 * one.loc["ood_detector", "auroc"] - 1)

@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from stitchpipe.stitching.objectives import NEEDS_VALUES, Given, losses
+from stitchpipe.stitching.joint_step import StitchedBatch, losses
+from stitchpipe.stitching.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from stitchpipe.stitching.objectives import Target
-    from stitchpipe.stitching.under_way import Training
+    from stitchpipe.stitching.running_training import StitchTraining
+    from stitchpipe.stitching.target import StitchingTarget
 
 SHARE_OF_FREE = 0.8
 """Of a GPU's free memory that may be used; the rest is for fragments and the libraries' scratch."""
 
 
 def stitches_at_once(
-    trainings: Sequence[Training],
-    target: Target,
+    trainings: Sequence[StitchTraining],
+    target: StitchingTarget,
     device: torch.device,
     *,
     limit_bytes: int | None = None,
-    peak_bytes: Callable[[Training, Target, torch.device], int] | None = None,
+    peak_bytes: Callable[[StitchTraining, StitchingTarget, torch.device], int] | None = None,
 ) -> int:
     """Return how many trainings fit side by side: 1 on a CPU, where larger calls were slower.
 
@@ -45,7 +46,7 @@ def stitches_at_once(
     return max(1, min(len(trainings), limit_bytes // max(1, taken)))
 
 
-def _measured(training: Training, target: Target, device: torch.device) -> int:
+def _measured(training: StitchTraining, target: StitchingTarget, device: torch.device) -> int:
     """Return the most memory that a step on noise takes beyond what is held before it."""
     shape = (training.budget.batch_size, *training.layer.source_shape)
     torch.cuda.synchronize(device)
@@ -54,9 +55,10 @@ def _measured(training: Training, target: Target, device: torch.device) -> int:
     stitched = training.layer.to(device)(torch.zeros(shape, device=device))
     labels = torch.zeros(len(stitched), dtype=torch.int64, device=device)
     logits = target.tail(stitched)
-    native = torch.zeros_like(stitched) if training.budget.objective in NEEDS_VALUES else None
-    given = Given(stitched, labels, torch.zeros_like(logits), native)
-    losses(training.budget.objective, target, [given])[0].backward()
+    objective = OBJECTIVES.named(training.budget.objective)
+    native = torch.zeros_like(stitched) if "native" in objective.needs else None
+    batch = StitchedBatch(stitched, labels, torch.zeros_like(logits), native)
+    losses(objective, target, [batch])[0].backward()
     training.layer.zero_grad(set_to_none=True)
     torch.cuda.synchronize(device)
     return torch.cuda.max_memory_allocated(device) - before

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stitchpipe.stitching import StitchingLayer, Target, Training, TrainingBudget, groups, stitches_at_once
+from stitchpipe.stitching import (
+    StitchingLayer,
+    StitchingTarget,
+    StitchTraining,
+    TrainingBudget,
+    groups,
+    stitches_at_once,
+)
 from tests.stitching.small_stitches import TARGET, Tail, labels
 
 GIB = 2**30
@@ -13,7 +20,7 @@ GIB = 2**30
 
 def trainings(count, **changes):
     return [
-        Training(
+        StitchTraining(
             StitchingLayer.random((3, 6, 6), TARGET, seed=seed), [], TrainingBudget(seed=seed, **changes)
         )
         for seed in range(count)
@@ -27,7 +34,7 @@ def trainings(count, **changes):
 def test_as_many_go_side_by_side_as_fit(limit, peak, found):
     chosen = stitches_at_once(
         trainings(9),
-        Target(Tail(), labels()),
+        StitchingTarget(Tail(), labels()),
         torch.device("cpu"),
         limit_bytes=limit,
         peak_bytes=lambda *_: peak,
@@ -36,19 +43,19 @@ def test_as_many_go_side_by_side_as_fit(limit, peak, found):
 
 
 def test_on_a_cpu_one_goes_after_the_other():
-    assert stitches_at_once(trainings(9), Target(Tail(), labels()), torch.device("cpu")) == 1
+    assert stitches_at_once(trainings(9), StitchingTarget(Tail(), labels()), torch.device("cpu")) == 1
 
 
 def test_what_is_measured_is_the_step_with_the_largest_source():
     small = trainings(2)
-    large = Training(StitchingLayer.random((3, 9, 9), TARGET, seed=0), [], TrainingBudget())
+    large = StitchTraining(StitchingLayer.random((3, 9, 9), TARGET, seed=0), [], TrainingBudget())
     seen = []
 
     def peak(training, *_):
         seen.append(training)
         return GIB
 
-    target = Target(Tail(), labels())
+    target = StitchingTarget(Tail(), labels())
     stitches_at_once([*small, large], target, torch.device("cpu"), limit_bytes=2 * GIB, peak_bytes=peak)
     assert seen == [large]
 
@@ -67,5 +74,5 @@ def test_only_steps_of_one_kind_go_side_by_side():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_step_on_a_gpu_is_measured():
     device = torch.device("cuda")
-    target = Target(Tail().to(device), labels())
+    target = StitchingTarget(Tail().to(device), labels())
     assert 1 <= stitches_at_once(trainings(3), target, device) <= 3

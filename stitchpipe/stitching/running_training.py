@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from stitchpipe.stitching.batches import Ahead, Place, endless_batches
+from stitchpipe.stitching.batches import BatchPosition, ReadAhead, endless_batches
 from stitchpipe.stitching.budget import TrainingCurve
 from stitchpipe.stitching.checkpoint import Checkpoint
 from stitchpipe.stitching.errors import DivergedError
-from stitchpipe.stitching.objectives import NEEDS_VALUES, Given, Target
-from stitchpipe.stitching.shelf import size_bytes
+from stitchpipe.stitching.joint_step import StitchedBatch
+from stitchpipe.stitching.objectives import OBJECTIVES
+from stitchpipe.stitching.source_cache import size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from stitchpipe.stitching.budget import TrainingBudget
     from stitchpipe.stitching.layer import StitchingLayer
-    from stitchpipe.stitching.shelf import Grids, Shelf
+    from stitchpipe.stitching.source_cache import Grids, SourceCache
+    from stitchpipe.stitching.target import StitchingTarget
     from storage import Representation
 
 CHECKPOINT_S = 60.0
@@ -32,7 +34,7 @@ CHECKPOINT_S = 60.0
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class StitchTraining:
     """One stitching layer to be trained, in place.
 
     Attributes
@@ -65,7 +67,7 @@ class Training:
         return None
 
 
-class Counter:
+class StepCounter:
     """Counts the finished steps of all trainings, and tells them."""
 
     def __init__(self, on_step: Callable[[int], None] | None) -> None:
@@ -78,15 +80,15 @@ class Counter:
             self._on_step(self._steps)
 
 
-class Run:
+class RunningTraining:
     """A training under way."""
 
     def __init__(
         self,
-        training: Training,
-        target: Target,
-        shelf: Shelf,
-        told: Counter,
+        training: StitchTraining,
+        target: StitchingTarget,
+        cache: SourceCache,
+        told: StepCounter,
         *,
         device: torch.device,
         ahead_bytes: int,
@@ -99,26 +101,27 @@ class Run:
         self._losses: list[float] = []
         self._diverged: DivergedError | None = None
         self._is_whole = True
-        self._place = self._next_place = self._restored()
+        self._position = self._next_position = self._restored()
         grids = training.resized_as_read
         self._map = self.layer if grids is None else self.layer.mapped
-        with_values = self.budget.objective in NEEDS_VALUES
+        self._needs = OBJECTIVES.named(self.budget.objective).needs
+        with_values = "native" in self._needs
         readers = [
-            [shelf.reader(source, grids), *([shelf.reader(target.values[number])] if with_values else [])]
+            [cache.reader(source, grids), *([cache.reader(target.values[number])] if with_values else [])]
             for number, source in enumerate(training.sources)
         ]
-        self._batches = Ahead(
-            endless_batches(readers, self.budget.batch_size, self._place),
+        self._batches = ReadAhead(
+            endless_batches(readers, self.budget.batch_size, self._position),
             self.budget.steps - len(self._losses),
             ahead_bytes,
         )
         self._saved_at = time.monotonic()
 
-    def _restored(self) -> Place:
+    def _restored(self) -> BatchPosition:
         """Take up the state on disk; return where to go on."""
         state = Checkpoint.read(self._training.checkpoint)
         if state is None:
-            return Place.start(self.budget.seed)
+            return BatchPosition.start(self.budget.seed)
         self._losses = list(state.losses)
         with torch.no_grad():
             for number, parameter in enumerate(self.layer.parameters()):
@@ -133,7 +136,7 @@ class Run:
             }
         )
         self._told.add(len(self._losses))
-        return state.place
+        return state.position
 
     def save(self) -> None:
         """Keep the state on disk, where there is one to keep."""
@@ -144,7 +147,7 @@ class Run:
         for number, parameter in enumerate(self.layer.parameters()):
             tensors[f"{number}.value"] = parameter.detach()
             tensors |= {f"{number}.{name}": self._optimiser.state[parameter][name] for name in _MOMENTS}
-        Checkpoint(tensors, tuple(self._losses), self._place).write(path)
+        Checkpoint(tensors, tuple(self._losses), self._position).write(path)
         self._saved_at = time.monotonic()
 
     @property
@@ -152,19 +155,19 @@ class Run:
         """Return whether all steps were made, or it diverged."""
         return self._diverged is not None or len(self._losses) >= self.budget.steps
 
-    def given(self) -> Given:
+    def given(self) -> StitchedBatch:
         """Return what the next step is given."""
         batch = next(self._batches)
-        self._next_place = batch.after
+        self._next_position = batch.after
         # Widened where it is used: torch converts faster than NumPy, and half as much is moved to a GPU.
         source, *values = (torch.from_numpy(part).to(self._device).float() for part in batch.values)
         logits = None
-        if self.budget.objective == "soft_labels":
+        if "native_logits" in self._needs:
             logits = torch.from_numpy(self._target.logits[batch.number][batch.rows]).float().to(self._device)
-        return Given(
+        return StitchedBatch(
             stitched=self._map(source),
             labels=torch.from_numpy(self._target.labels[batch.rows]).to(self._device),
-            logits=logits,
+            native_logits=logits,
             native=values[0] if values else None,
         )
 
@@ -192,7 +195,7 @@ class Run:
         self._is_whole = False
         self._optimiser.step()
         self._losses.append(loss)
-        self._place = self._next_place
+        self._position = self._next_position
         self._is_whole = True
         if time.monotonic() - self._saved_at >= CHECKPOINT_S:
             self.save()

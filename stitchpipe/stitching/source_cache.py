@@ -26,7 +26,7 @@ HELD_BYTES = 256 * 2**20
 _FLOAT_BYTES = 4
 
 
-class Shelf:
+class SourceCache:
     """Representations in memory; the longest unused ones go first.
 
     Parameters
