@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stitchpipe import algebra
-    from stitchpipe.comparison import compare
-    from stitchpipe.estimator import DirectMatching
+    from stitchpipe.in_memory import compare
+    from stitchpipe.in_memory.estimator import DirectMatching
     from stitchpipe.ingest import ingest_batches, ingest_files
     from stitchpipe.workspace import Workspace
     from stitchpipe.workspace import open_workspace as open  # noqa: A004 - sp.open(DIR)
@@ -35,9 +35,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DirectMatching": ("stitchpipe.estimator", "DirectMatching"),
+    "DirectMatching": ("stitchpipe.in_memory.estimator", "DirectMatching"),
     "Workspace": ("stitchpipe.workspace", "Workspace"),
-    "compare": ("stitchpipe.comparison", "compare"),
+    "compare": ("stitchpipe.in_memory", "compare"),
     "ingest_batches": ("stitchpipe.ingest", "ingest_batches"),
     "ingest_files": ("stitchpipe.ingest", "ingest_files"),
     "open": ("stitchpipe.workspace", "open_workspace"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import array_api_compat as api
 import numpy as np
 import numpy.typing as npt
 
@@ -13,20 +12,20 @@ from stitchpipe.algebra import (
     CrossMoments,
     Moments,
     PairMoments,
-    RowsError,
     augment,
     pair_from_augmented,
-    stored_spacing,
 )
+from stitchpipe.in_memory.samples import InMemory
 from stitchpipe.rows import View, ViewError, grid_of, result_grid, to_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stitchpipe.in_memory.samples import Samples
     from stitchpipe.resizing import Grid
 
 Label: TypeAlias = View | Literal["as_given"]
-Samples: TypeAlias = npt.NDArray[np.floating]
+"""A view, or ``as_given`` for matrices whose rows are taken as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +38,21 @@ class _Rows:
 
 
 class ArraySummaries:
-    """Own moments of each representation on each grid, formed once, and pairs assembled from them."""
+    """Own moments of each representation on each grid, formed once, and pairs assembled from them.
+
+    Attributes
+    ----------
+    samples
+        Name → finite floating-point array ``[n, …]``, row i of each being the same sample.
+    spacing
+        Name → spacing at 1 of the type in which the array was handed over: how exactly its rows are known.
+    view
+        The same for all.
+    """
 
     def __init__(self, arrays: Mapping[str, Any], view: View | None, *, where: str) -> None:
-        self.samples = {name: _samples(name, array) for name, array in arrays.items()}
-        self.spacing = {name: stored_spacing(array) for name, array in arrays.items()}
-        _same_count(self.samples, where)
+        held = InMemory.of(arrays, where)
+        self.samples, self.spacing = held.samples, held.spacing
         self.view = _view_label(self.samples, view)
         self._rows: dict[tuple[str, Grid], _Rows] = {}
 
@@ -71,35 +79,6 @@ class ArraySummaries:
             augmented = augment(rows, shift)
             self._rows[name, grid] = _Rows(augmented, shift, Moments.from_block(augmented))
         return self._rows[name, grid]
-
-
-def _samples(name: str, array: Any) -> Samples:
-    """Return an array of samples as floating-point NumPy, refusing what is not finite numbers."""
-    if api.is_torch_array(array):
-        array = array.detach().cpu()
-        array = array.float() if array.element_size() < 4 else array
-    block = np.asarray(array)
-    numbers = block.ndim >= 2 and block.size > 0 and block.dtype.kind in "fiub"
-    if not (numbers and bool(np.isfinite(block).all())):
-        raise RowsError(
-            where=f"representation {name!r}",
-            expected="finite real numbers, first axis = samples, at least one more axis",
-            found=f"{block.dtype} of shape {block.shape}"
-            + (" with NaN or infinite entries" if numbers else ""),
-            remedy="Find the layer and sample that produced them; a single feature is (n, 1).",
-        )
-    return block if block.dtype.kind == "f" else block.astype(np.float64)
-
-
-def _same_count(samples: Mapping[str, Samples], where: str) -> None:
-    counts = {name: len(block) for name, block in samples.items()}
-    if len(set(counts.values())) != 1:
-        raise RowsError(
-            where=where,
-            expected="at least one array, all of the same samples in the same order",
-            found=f"sample counts {counts}",
-            remedy="Pass representations of the same inputs.",
-        )
 
 
 def _view_label(samples: Mapping[str, Samples], view: View | None) -> Label:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stitchpipe import algebra
-from stitchpipe.comparison import COLUMNS, compare_arrays
+from stitchpipe.in_memory import COLUMNS, compare_arrays
 from stitchpipe.measures import UnknownNameError
 from stitchpipe.rows import ViewError, to_rows
 from tests import oracles

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from stitchpipe import algebra
-from stitchpipe.estimator import DirectMatching
+from stitchpipe.in_memory.estimator import DirectMatching
 from tests.algebra.cases import related
 
 X, Y = related(n=100)
