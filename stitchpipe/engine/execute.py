@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.minibatch import MinibatchHSIC
     from stitchpipe.engine.finalise import Request
-    from stitchpipe.engine.images import ImagesJob, Named, Outcome
+    from stitchpipe.engine.images import ImagesJob, Named
+    from stitchpipe.engine.numbers import PairNumber
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.steps import Chunk
     from stitchpipe.engine.tiles import Pair
@@ -66,8 +67,8 @@ def execute(
     *,
     report: Report,
     wanted: Callable[[View, Chunk], bool] = _always,
-) -> Iterator[list[dict[str, Any]]]:
-    """Carry out a plan; yield the records of each chunk of pairs as soon as they are there.
+) -> Iterator[list[PairNumber]]:
+    """Carry out a plan; yield the numbers of each chunk of pairs as soon as they are there.
 
     `report` is called with (done, total) leaves and chunks; chunks that are not `wanted` are not finalised. Leaves
     that an earlier, killed run left are not formed again. They are removed when the last chunk of their pass has
@@ -104,7 +105,7 @@ def execute(
 
 def execute_images(
     client: Client, job: ImagesJob, pairs: Mapping[View, frozenset[Pair]], *, report: Report
-) -> dict[Named, Outcome]:
+) -> dict[Named, PairNumber]:
     """Return the indices over images of all `pairs`, and the nulls of those of moments.
 
     Each layer's images are kept first, then blocks of layers are compared; all of these indices are symmetric.
@@ -112,7 +113,7 @@ def execute_images(
     """
     given = client.submit(_given, job, pure=False)
     kept: dict[tuple[View, int], Future[None]] = {}
-    blocks: list[Future[dict[Named, Outcome]]] = []
+    blocks: list[Future[dict[Named, PairNumber]]] = []
     batches: dict[View, list[Future[MinibatchHSIC | None]]] = {}
     for view, of_view in pairs.items():
         layers = sorted({index for pair in of_view for index in pair})
@@ -128,12 +129,12 @@ def execute_images(
     waiting = [*kept.values(), *blocks, *(one for of_view in batches.values() for one in of_view)]
     for done, _ in enumerate(as_completed(waiting, loop=client.loop), 1):
         report(done, len(waiting))
-    found = {named: outcome for block in blocks for named, outcome in block.result().items()}
+    found = {named: number for block in blocks for named, number in block.result().items()}
     for view, parts in batches.items():
         found |= minibatch_outcomes(job, view, [part.result() for part in parts])
     # Blocks beside the diagonal hold both directions of a pair, under other permutations: one of them counts.
-    once = {named: outcome for named, outcome in found.items() if named[1][0] <= named[1][1]}
-    return once | {(view, (t, s), name): outcome for (view, (s, t), name), outcome in once.items()}
+    once = {named: number for named, number in found.items() if named[1][0] <= named[1][1]}
+    return once | {(view, (t, s), name): number.swapped() for (view, (s, t), name), number in once.items()}
 
 
 def _keep(job: ImagesJob, index: int, view: View) -> None:
@@ -142,7 +143,7 @@ def _keep(job: ImagesJob, index: int, view: View) -> None:
 
 def _compare(
     job: ImagesJob, view: View, sources: list[int], targets: list[int], _kept: list[None]
-) -> dict[Named, Outcome]:
+) -> dict[Named, PairNumber]:
     return compare_images(job, view, sources, targets)
 
 
@@ -163,7 +164,7 @@ def _accumulate(job: Job, step: int, split: int, leaf: int, key: str, shifts: st
     return work.accumulate(job.place, job.plan, step, split, leaf, key, shifts)
 
 
-def _finish(job: Job, step: int, number: int, keys: list[tuple[str, list[str]]]) -> list[dict[str, Any]]:
+def _finish(job: Job, step: int, number: int, keys: list[tuple[str, list[str]]]) -> list[PairNumber]:
     return work.finish(job.place, job.plan, step, number, job.request, keys)
 
 

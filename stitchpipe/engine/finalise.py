@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from threadpoolctl import threadpool_limits
 
@@ -14,13 +14,14 @@ from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.jackknife import Interval, jackknife
 from stitchpipe.algebra.map_families import family_named
 from stitchpipe.engine.leaf import merged
+from stitchpipe.engine.numbers import PairNumber
 from stitchpipe.engine.pairs import ChunkPairs
 from stitchpipe.engine.shapes import STORAGE_EPS
 from stitchpipe.engine.tiles import native_grid
 from stitchpipe.measures import Number
 from stitchpipe.registry import index_measure
-from stitchpipe.results import Result, Side, Subject, write_map
-from stitchpipe.rows import View, grid_label, width_of
+from stitchpipe.results import write_map
+from stitchpipe.rows import View, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,15 +49,12 @@ class Request:
     maps
         Where fitted maps of a pair are to be written, by family (`stitchpipe.algebra.map_families.family_named`), by
         the view they are fitted under.
-    digests
-        Content digests of the layers on the scored split, for the results.
     intervals
         Whether each number gets an interval.
     """
 
     indices: Mapping[View, tuple[str, ...]]
     maps: Mapping[tuple[View, Pair], Mapping[str, str]]
-    digests: tuple[str, ...]
     intervals: bool
 
 
@@ -86,11 +84,11 @@ def finalise(
     request: Request,
     fitted_on: SplitMoments | None,
     scored_on: SplitMoments,
-) -> list[dict[str, Any]]:
-    """Return the results of one chunk of a pass as plain records, and write the maps asked for.
+) -> list[PairNumber]:
+    """Return the numbers of one chunk of a pass, and write the maps asked for.
 
     Maps are fitted on `fitted_on` and scored on `scored_on`; every other index is computed in-sample on the latter.
-    An index without a value is a record with its status and reason. Intervals leave out one leaf at a time and keep
+    An index without a value is a record with the reason. Intervals leave out one leaf at a time and keep
     the fitted maps as they are: they speak of the scored images, not of the choice of the training images.
 
     Notes
@@ -124,14 +122,13 @@ def finalise(
                 for leaf in scored_on.leaves
             )
             intervals = _intervals(kept, found, request.indices[view], left_out, scored_on.samples)
-    grid = grid_label(work.tiles[chunk.tile].grid)
     return [
-        asdict(_result(plan, request, kept[named[0]], named, value, (view, grid), intervals.get(named)))
+        _pair_number(plan, view, named, value, intervals.get(named), kept[named[0]].pair.n)
         for named, value in found.items()
     ]
 
 
-def without_grid(plan: Plan, request: Request) -> list[dict[str, Any]]:
+def without_grid(plan: Plan, request: Request) -> list[PairNumber]:
     """Return the records of the pairs that no resize puts on one grid: a status and a reason, no number."""
     found = []
     for view, pair in plan.incomparable:
@@ -143,10 +140,8 @@ def without_grid(plan: Plan, request: Request) -> list[dict[str, Any]]:
             found=f"samples of shapes {shapes[0]} and {shapes[1]}",
             remedy="Compare them under the view 'pooled'.",
         )
-        grid = grid_label(native_grid(plan.layers[pair[1]], view))
         found += [
-            asdict(_result(plan, request, None, (pair, name), undefined, (view, grid), None))
-            for name in request.indices[view]
+            _pair_number(plan, view, (pair, name), undefined, None, 0) for name in request.indices[view]
         ]
     return found
 
@@ -209,33 +204,29 @@ def _interval(
         return None
 
 
-def _result(
+def _pair_number(
     plan: Plan,
-    request: Request,
-    analysis: Analysis | None,
+    view: View,
     named: Named,
     value: IndexValue | UndefinedIndexError,
-    place: tuple[View, str],
     interval: Interval | None,
-) -> Result:
-    pair, name = named
-    view, grid = place
-    source, target = (
-        Side(layer.model, layer.layer, width_of(layer.shape, view), request.digests[index])
-        for index, layer in ((index, plan.layers[index]) for index in pair)
-    )
-    split = plan.splits[-1]
-    subject = Subject(
-        source=source,
-        target=target,
+    rows: int,
+) -> PairNumber:
+    """Return a record of a number; `rows` are those it was scored on."""
+    (source, target), name = named
+    x, y = plan.layers[source], plan.layers[target]
+    return PairNumber(
         view=view,
-        grid=grid,
-        fit_split=plan.splits[0].name if index_measure(name).held_out else None,
-        split=split.name,
-        n_samples=split.n_samples,
-        n_rows=0 if analysis is None else analysis.pair.n,
+        pair=named[0],
+        index=name,
+        number=_number(value, interval),
+        grid=native_grid(y, view),
+        fitted=index_measure(name).held_out,
+        n_samples=plan.splits[-1].n_samples,
+        n_rows=rows,
+        p=width_of(x.shape, view),
+        q=width_of(y.shape, view),
     )
-    return Result.of(name, _number(value, interval), subject)
 
 
 def _number(value: IndexValue | UndefinedIndexError, interval: Interval | None) -> Number:

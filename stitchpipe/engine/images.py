@@ -26,8 +26,10 @@ from stitchpipe.algebra.null import PermutationNull, draw_permutations, neighbou
 from stitchpipe.algebra.rdm import ranked_dissimilarities
 from stitchpipe.algebra.scores import PrincipalScores
 from stitchpipe.engine.batch_sums import has_batches, read_batches
+from stitchpipe.engine.numbers import PairNumber
 from stitchpipe.engine.opening import open_layer
 from stitchpipe.engine.shapes import STORAGE_EPS, LayerShape, SplitShape
+from stitchpipe.measures import Number
 from stitchpipe.registry import index_measure
 from stitchpipe.rows import View, to_rows, width_of
 from storage import Address, Representation, Store, Summaries
@@ -75,18 +77,6 @@ def indices_of_images(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the images say of a pair: a value or why there is none, and where it stands in the null."""
-
-    value: float | None
-    status: str
-    reason: str | None
-    p_value: float | None
-    calibrated: float | None
-    n_samples: int
-
-
 Named: TypeAlias = "tuple[View, Pair, str]"
 """An index of a pair under a view."""
 
@@ -130,6 +120,14 @@ class ImagesJob:
         layer = self.layers[index]
         parts = (layer.fingerprints[-1], layer.model, layer.layer, view, self.n_images, IMAGES_VERSION)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+    def number(
+        self, view: View, pair: Pair, index: str, number: Number, images: int | None = None
+    ) -> PairNumber:
+        """Return a record of a number that was computed from so many images; default: those of samples."""
+        p, q = (width_of(self.layers[layer].shape, view) for layer in pair)
+        n = self.n_images if images is None else images
+        return PairNumber(view=view, pair=pair, index=index, number=number, n_samples=n, n_rows=n, p=p, q=q)
 
     def work_key(self, view: View, what: str, leaf: int) -> str:
         """Return the key under which work in progress on a leaf's images is kept."""
@@ -188,7 +186,7 @@ def _gram(flat: npt.NDArray[Any]) -> SampleGram:
 
 def compare_images(
     job: ImagesJob, view: View, sources: Sequence[int], targets: Sequence[int]
-) -> dict[Named, Outcome]:
+) -> dict[Named, PairNumber]:
     """Return every index over samples of a block of layers, and the nulls of those of moments.
 
     Notes
@@ -201,7 +199,7 @@ def compare_images(
     groups = [together, *([name] for name in names if name not in together)]
     with threadpool_limits(limits=1):
         orders = draw_permutations(job.n_images, max(1, job.permutations))
-        found: dict[Named, Outcome] = {}
+        found: dict[Named, PairNumber] = {}
         for group in filter(None, groups):
             found |= _compare_group(job, view, group, (sources, targets), orders)
         return found
@@ -213,7 +211,7 @@ def _compare_group(
     names: Sequence[str],
     sides: tuple[Sequence[int], Sequence[int]],
     orders: npt.NDArray[Any],
-) -> dict[Named, Outcome]:
+) -> dict[Named, PairNumber]:
     """Return the indices that are computed from one kind of summary."""
     prepared: dict[int, Any] = {}
     missing: dict[int, UndefinedIndexError] = {}
@@ -222,10 +220,13 @@ def _compare_group(
             prepared[index] = _side(job, view, index, names[0])
         except UndefinedIndexError as undefined:
             missing[index] = undefined
-    found: dict[Named, Outcome] = {}
+    found: dict[Named, PairNumber] = {}
     for pair in ((source, target) for source in sides[0] for target in sides[1]):
         for layer in [index for index in pair if index in missing][:1]:
-            found |= {(view, pair, name): _undefined(job, missing[layer], name) for name in names}
+            found |= {
+                (view, pair, name): job.number(view, pair, name, _undefined(missing[layer], name))
+                for name in names
+            }
     x, y = ([index for index in side if index in prepared] for side in sides)
     if x and y:
         nulls = _nulls(names, view, [prepared[i] for i in x], [prepared[i] for i in y], orders)
@@ -264,29 +265,28 @@ def _nulls(
 
 def _outcomes(
     job: ImagesJob, view: View, name: str, sides: tuple[Sequence[int], Sequence[int]], null: PermutationNull
-) -> dict[Named, Outcome]:
+) -> dict[Named, PairNumber]:
     scale = null.calibrated() if job.permutations else None
-    found: dict[Named, Outcome] = {}
+    found: dict[Named, PairNumber] = {}
     for row, source in enumerate(sides[0]):
         for column, target in enumerate(sides[1]):
             if (row, column) in null.undefined:
-                outcome = _undefined(job, null.undefined[row, column], name)
+                number = _undefined(null.undefined[row, column], name)
             else:
-                outcome = Outcome(
-                    value=float(null.observed[row, column]),
-                    status="ok",
-                    reason=None,
-                    p_value=None if scale is None else float(scale.p_value[row, column]),
-                    calibrated=None if scale is None else float(scale.score[row, column]),
-                    n_samples=job.n_images,
-                )
-            found[view, (source, target), name] = outcome
+                number = Number(float(null.observed[row, column]))
+                if scale is not None:
+                    number = number.beside(
+                        p_value=float(scale.p_value[row, column]),
+                        calibrated=float(scale.score[row, column]),
+                        null_samples=job.n_images,
+                    )
+            found[view, (source, target), name] = job.number(view, (source, target), name, number)
     return found
 
 
-def _undefined(job: ImagesJob, undefined: UndefinedIndexError, name: str) -> Outcome:
+def _undefined(undefined: UndefinedIndexError, name: str) -> Number:
     error = undefined.within(name)
-    return Outcome(None, error.status, error.reason, None, None, job.n_images)
+    return Number.missing(error.status, error.reason)
 
 
 def minibatches(job: ImagesJob, view: View, leaf: int) -> MinibatchHSIC | None:
@@ -314,22 +314,23 @@ def batch_bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 def minibatch_outcomes(
     job: ImagesJob, view: View, leaves: Sequence[MinibatchHSIC | None]
-) -> dict[Named, Outcome]:
+) -> dict[Named, PairNumber]:
     """Return minibatch CKA of all pairs from the HSIC of the leaves, merged in order."""
     name = "cka_minibatch"
     total: MinibatchHSIC | None = None
     for leaf in leaves:
         total = leaf if total is None else total if leaf is None else total.merge(leaf)
-    found: dict[Named, Outcome] = {}
+    found: dict[Named, PairNumber] = {}
     for source in range(len(job.layers)):
         for target in range(source, len(job.layers)):
+            images = None
             try:
                 if total is None:
                     raise _no_batch(job)
-                outcome = Outcome(total.cka(source, target), "ok", None, None, None, total.n)
+                number, images = Number(total.cka(source, target)), total.n
             except UndefinedIndexError as undefined:
-                outcome = _undefined(job, undefined, name)
-            found[view, (source, target), name] = outcome
+                number = _undefined(undefined, name)
+            found[view, (source, target), name] = job.number(view, (source, target), name, number, images)
     return found
 
 

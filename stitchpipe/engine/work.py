@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.backends import DeviceName
     from stitchpipe.engine.finalise import Request
+    from stitchpipe.engine.numbers import PairNumber
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.shift import Stored
     from stitchpipe.engine.steps import Pass
@@ -186,8 +187,8 @@ def finish(
     number: int,
     request: Request,
     keys: Sequence[tuple[str, Sequence[str]]],
-) -> list[dict[str, Any]]:
-    """Return the results of one chunk, from the states that all leaves left.
+) -> list[PairNumber]:
+    """Return the numbers of one chunk, from the states that all leaves left.
 
     Parameters
     ----------

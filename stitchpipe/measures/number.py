@@ -87,6 +87,10 @@ class Number:
                 remedy="Name it as the results do, or report it as a measure of its own.",
             )
 
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Let it travel between processes, which the empty mapping that it starts with would not."""
+        return (type(self), (self.value, self.status, self.reason, dict(self.extras)))
+
     @classmethod
     def missing(cls, status: str, reason: str) -> Self:
         """Return the absence of a number."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from stitchpipe.algebra.grams import MOST_IMAGES
 from stitchpipe.engine.cluster import Cluster
@@ -14,15 +15,13 @@ from stitchpipe.engine.images import ImagesJob, indices_of_images
 from stitchpipe.engine.memory import Evaluation
 from stitchpipe.engine.plan import make_plan
 from stitchpipe.engine.work import Workplace
-from stitchpipe.measures import Number
 from stitchpipe.registry import index_measure
 from stitchpipe.results import Result, Side, Subject
-from stitchpipe.rows import grid_label, width_of
+from stitchpipe.rows import grid_label
 from stitchpipe.sweep.direct import run_networks
 from stitchpipe.sweep.ends import STITCH_VIEW, index_key
 from stitchpipe.sweep.engine_tasks import MomentsTask, Pair, Wanted, shapes_of
 from stitchpipe.sweep.folder import opened_store, writable_summaries
-from stitchpipe.sweep.jobs import LayerName
 from stitchpipe.sweep.networks import gpus
 from stitchpipe.sweep.sinks import Images, Leaves, Sinks
 from stitchpipe.sweep.unfinished import Unfinished
@@ -33,12 +32,17 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from stitchpipe.config import Sweep
-    from stitchpipe.engine.images import Named, Outcome
+    from stitchpipe.engine.images import Named
+    from stitchpipe.engine.numbers import PairNumber
     from stitchpipe.rows import View
     from stitchpipe.sweep.direct import Networks
     from stitchpipe.sweep.ends import Ends
     from stitchpipe.sweep.folder import Folder
     from stitchpipe.sweep.progress import Report
+
+
+NULL: Final = ("p_value", "calibrated", "null_samples")
+"""What a null says of a number, as it stands beside it."""
 
 
 def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Iterator[list[Result]]:
@@ -48,10 +52,10 @@ def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Itera
         return
     with nullcontext(cluster) if cluster is not None else cluster_of(work.sweep) as chosen:
         work.run_networks(0, report)
-        outcomes = work.compare_images(chosen.client, report)
-        yield work.image_results(outcomes)
+        of_images = work.compare_images(chosen.client, report)
+        yield work.image_results(of_images)
         work.forget_batches()
-        yield from work.compare_moments(chosen.client, outcomes, report)
+        yield from work.compare_moments(chosen.client, of_images, report)
 
 
 def cluster_of(sweep: Sweep, scheduler: str | None = None) -> Cluster:
@@ -158,40 +162,18 @@ class EngineRun:
         job = ImagesJob(place.store, place.summaries, self._shapes, self._splits[-1], indices, permutations)
         return job, pairs
 
-    def compare_images(self, client: Client, report: Report) -> dict[Named, Outcome]:
+    def compare_images(self, client: Client, report: Report) -> dict[Named, PairNumber]:
         """Return the indices over images, and the null of those of moments."""
         return {} if self._images is None else execute_images(client, *self._images, report=report)
 
-    def image_results(self, outcomes: Mapping[Named, Outcome]) -> list[Result]:
+    def image_results(self, numbers: Mapping[Named, PairNumber]) -> list[Result]:
         """Return the results of the indices over images, in the order of the declared pairs."""
         return [
-            self._image_result(
-                view, pair, name, outcomes[view, (self._place[pair[0]], self._place[pair[1]]), name]
-            )
+            self._result(numbers[view, (self._place[source], self._place[target]), name])
             for view, pairs in self._wanted.pairs.items()
-            for pair in sorted(pairs)
+            for source, target in sorted(pairs)
             for name in self._of_images[view]
         ]
-
-    def _image_result(self, view: View, pair: Pair, name: str, outcome: Outcome) -> Result:
-        source, target = (self._side(view, layer) for layer in pair)
-        subject = Subject(
-            source=source,
-            target=target,
-            view=view,
-            grid=grid_label(()),
-            split=self._splits[-1].name,
-            n_samples=outcome.n_samples,
-            n_rows=outcome.n_samples,
-            key=index_key(self._wanted.keys[view][pair], name),
-        )
-        number = Number(outcome.value, outcome.status, outcome.reason)
-        return Result.of(name, number.beside(**_null(outcome)), subject)
-
-    def _side(self, view: View, layer: LayerName) -> Side:
-        number = self._place[layer]
-        width = width_of(self._shapes[number].shape, view)
-        return Side(layer.model, layer.layer, width, self._digests[number])
 
     @cached_property
     def _moments(self) -> MomentsTask | None:
@@ -228,7 +210,6 @@ class EngineRun:
                 (STITCH_VIEW, (self._place[source], self._place[target])): by_family
                 for (source, target), by_family in self._wanted.maps.items()
             },
-            digests=self._digests,
             intervals=self.sweep.certainty.intervals,
         )
         still = frozenset(
@@ -237,7 +218,7 @@ class EngineRun:
         return MomentsTask(plan, request, unfinished, still)
 
     def compare_moments(
-        self, client: Client, outcomes: Mapping[Named, Outcome], report: Report
+        self, client: Client, nulls: Mapping[Named, PairNumber], report: Report
     ) -> Iterator[list[Result]]:
         """Yield the results of the indices of moments part by part, and write the maps that are wanted.
 
@@ -247,33 +228,35 @@ class EngineRun:
             return
         plan, request = self._moments.plan, self._moments.request
         job = Job(self._workplace, plan, request)
-        yield [self._result(record, outcomes) for record in without_grid(plan, request)]
+        yield [self._with_null(found, nulls) for found in without_grid(plan, request)]
         for step in [None] if self._networks is None else range(len(plan.passes)):
             if step:  # those of the first pass have run
                 self.run_networks(step, report)
-            for records in execute(client, job, report=report, wanted=self._moments.wanted(step)):
-                yield [self._result(record, outcomes) for record in records]
+            for numbers in execute(client, job, report=report, wanted=self._moments.wanted(step)):
+                yield [self._with_null(found, nulls) for found in numbers]
         self._moments.unfinished.finish()
 
-    def _result(self, record: dict[str, Any], outcomes: Mapping[Named, Outcome]) -> Result:
-        """Return a result with its key, and with what the null says of it."""
-        source, target = (
-            LayerName(record[f"{end}_model"], record[f"{end}_layer"]) for end in ("source", "target")
+    def _with_null(self, found: PairNumber, nulls: Mapping[Named, PairNumber]) -> Result:
+        """Return the result of a number from moments, and beside it what the images' null says of it."""
+        null = nulls.get((found.view, found.pair, found.index))
+        if null is None or found.number.value is None:
+            return self._result(found)
+        extras = {name: null.number.extras.get(name) for name in NULL}
+        return self._result(replace(found, number=found.number.beside(**extras)))
+
+    def _result(self, found: PairNumber) -> Result:
+        """Return a number of the engine as a result: with names, digests and its key."""
+        source, target = (self._names[number] for number in found.pair)
+        x, y = (self._digests[number] for number in found.pair)
+        subject = Subject(
+            source=Side(source.model, source.layer, found.p, x),
+            target=Side(target.model, target.layer, found.q, y),
+            view=found.view,
+            grid=grid_label(found.grid),
+            fit_split=self._splits[0].name if found.fitted else None,
+            split=self._splits[-1].name,
+            n_samples=found.n_samples,
+            n_rows=found.n_rows,
+            key=index_key(self._wanted.keys[found.view][source, target], found.index),
         )
-        view, name = record["view"], record["index"]
-        named = (view, (self._place[source], self._place[target]), name)
-        record["key"] = index_key(self._wanted.keys[view][source, target], name)
-        if named in outcomes and record["value"] is not None:
-            record |= _null(outcomes[named])
-        return Result(**record)
-
-
-def _null(outcome: Outcome) -> dict[str, float | int | None]:
-    """Return where a number stands in its null, as extras of a `Number`; nothing where there is no null."""
-    if outcome.p_value is None:
-        return {}
-    return {
-        "p_value": outcome.p_value,
-        "calibrated": outcome.calibrated,
-        "null_samples": outcome.n_samples,
-    }
+        return Result.of(found.index, found.number, subject)

@@ -67,8 +67,7 @@ def main() -> None:
     plan = plan_of(store, intervals=options.intervals, precision=options.products)
     scratch = Path(options.store).parent / f"summaries-{os.getpid()}"
     place = Workplace(store, open_summaries(scratch))
-    digests = tuple(str(number) for number in range(len(plan.layers)))
-    job = Job(place, plan, Request(INDICES, {}, digests, options.intervals))
+    job = Job(place, plan, Request(INDICES, {}, options.intervals))
     leaves = sum(len(split.leaves()) for split in plan.splits)
     memory = Memory()
     with Cluster(workers=options.workers, memory_limit_bytes=2 * 2**30) as cluster:

@@ -73,12 +73,11 @@ class Synthetic:
         return Workplace(self.store, open_summaries(folder))
 
     def job(self, plan, indices=INDICES, maps=None, *, intervals=False, folder=None) -> Job:
-        digests = tuple(f"digest-{number}" for number in range(len(plan.layers)))
         views = {tile.view for work in plan.passes for tile in work.tiles}
         of_view = {
             view: tuple(one for one in indices if view != "positions" or one != "cka") for view in views
         }
-        return Job(self.place(folder), plan, Request(of_view, maps or {}, digests, intervals))
+        return Job(self.place(folder), plan, Request(of_view, maps or {}, intervals))
 
 
 def written(

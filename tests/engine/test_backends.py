@@ -176,9 +176,9 @@ def test_a_whole_comparison_on_torch(client, synthetic):
     found = compared(client, synthetic, synthetic.plan(backend="torch"), indices=indices)
     assert found.keys() == expected.keys()
     for key, record in found.items():
-        assert record["status"] == expected[key]["status"]
-        if record["value"] is not None:
-            assert record["value"] == pytest.approx(expected[key]["value"], rel=1e-9, abs=1e-10)
+        assert record.number.status == expected[key].number.status
+        if record.number.value is not None:
+            assert record.number.value == pytest.approx(expected[key].number.value, rel=1e-9, abs=1e-10)
 
 
 LEAVES = """

@@ -22,13 +22,17 @@ NAMES = list(SHAPES)
 
 
 def compared(client, synthetic, plan, **options):
-    """Return (source, target, index) → record."""
+    """Return (source, target, index) → number of the pair."""
     heard = []
     parts = execute(client, synthetic.job(plan, **options), report=lambda *at: heard.append(at))
     records = [record for part in parts for record in part]
     assert heard[0][0] == 0
     assert heard[-1][0] == heard[-1][1]
-    return {(r["source_layer"], r["target_layer"], r["index"]): r for r in records}
+    return by_name(synthetic, records)
+
+
+def by_name(synthetic, records):
+    return {(*(synthetic.layers[index].layer for index in r.pair), r.index): r for r in records}
 
 
 @pytest.fixture(scope="module")
@@ -56,28 +60,28 @@ def test_numbers_are_those_of_the_rows_in_memory(records, synthetic, source, tar
     }
     for index, value in expected.items():
         record = records[source, target, index]
-        assert record["value"] == pytest.approx(value, rel=1e-9, abs=1e-12), index
-        assert record["n_rows"] == len(x)
-        assert record["status"] == "ok"
-    assert records[source, target, "dm_r2"]["rank"] == fitted.rank
+        assert record.number.value == pytest.approx(value, rel=1e-9, abs=1e-12), index
+        assert record.n_rows == len(x)
+        assert record.number.status == "ok"
+    assert records[source, target, "dm_r2"].number.extras["rank"] == fitted.rank
 
 
 def test_what_has_no_value_says_why(records):
     for source, target in (("constant", "wide"), ("wide", "constant")):
         record = records[source, target, "cka_biased"]
-        assert (record["value"], record["status"]) == (None, "constant")
-        assert record["reason"]
-    assert records["constant", "wide", "dm_r2"]["value"] is not None  # the mean is the best map
-    assert records["wide", "constant", "dm_r2"]["status"] == "constant"
-    assert records["dead", "dead", "dm_r2"]["rank"] == 4
-    assert records["duplicate", "wide", "dm_r2"]["rank"] == 3
+        assert (record.number.value, record.number.status) == (None, "constant")
+        assert record.number.reason
+    assert records["constant", "wide", "dm_r2"].number.value is not None  # the mean is the best map
+    assert records["wide", "constant", "dm_r2"].number.status == "constant"
+    assert records["dead", "dead", "dm_r2"].number.extras["rank"] == 4
+    assert records["duplicate", "wide", "dm_r2"].number.extras["rank"] == 3
 
 
 def test_too_few_rows_are_refused_not_answered(tmp_path, client):
     few = build(tmp_path / "few.zarr", row_groups=3, samples=(7, 6))
     records = compared(client, few, few.plan({"pooled": all_pairs(few.layers)}), indices=("cca", "cka"))
-    assert records["wide", "coarse", "cca"]["status"] == "too_few_rows"
-    assert records["wide", "coarse", "cka"]["status"] == "ok"
+    assert records["wide", "coarse", "cca"].number.status == "too_few_rows"
+    assert records["wide", "coarse", "cka"].number.status == "ok"
 
 
 def test_the_number_of_workers_changes_no_bit(records, synthetic):
@@ -94,7 +98,7 @@ def test_a_worker_that_dies_changes_no_bit(records, synthetic):
         for part in execute(fragile, synthetic.job(plan), report=lambda *_: _kill_once(victims, killed)):
             parts += part
     assert killed
-    assert {(r["source_layer"], r["target_layer"], r["index"]): r for r in parts} == records
+    assert by_name(synthetic, parts) == records
 
 
 def _kill_once(victims, killed):
@@ -110,17 +114,17 @@ def test_little_memory_means_more_passes_and_the_same_numbers(client, records, s
     found = compared(client, synthetic, tight)
     assert found.keys() == records.keys()
     for key, record in found.items():
-        assert record["status"] == records[key]["status"]
-        if record["value"] is not None:
-            assert record["value"] == pytest.approx(records[key]["value"], rel=1e-9, abs=1e-10)
+        assert record.number.status == records[key].number.status
+        if record.number.value is not None:
+            assert record.number.value == pytest.approx(records[key].number.value, rel=1e-9, abs=1e-10)
 
 
 def test_another_cut_into_row_groups_gives_the_same_numbers(client, records, tmp_path):
     other = build(tmp_path / "other.zarr", row_groups=4)
     found = compared(client, other, other.plan())
     for key, record in found.items():
-        if record["value"] is not None:
-            assert record["value"] == pytest.approx(records[key]["value"], rel=1e-9, abs=1e-10)
+        if record.number.value is not None:
+            assert record.number.value == pytest.approx(records[key].number.value, rel=1e-9, abs=1e-10)
 
 
 def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):

@@ -48,8 +48,7 @@ def formed(plan, place):
 
 
 def finished(plan, place, keys, *, intervals=False):
-    digests = tuple(f"digest-{number}" for number in range(len(plan.layers)))
-    request = Request({"positions": INDICES}, {}, digests, intervals)
+    request = Request({"positions": INDICES}, {}, intervals)
     return [
         record
         for number in range(len(plan.passes[0].chunks))
@@ -125,9 +124,8 @@ def test_intervals_are_those_of_leaving_out_each_leafs_rows(tmp_path):
         synthetic.place(tmp_path / "summaries"),
     )
     keys = formed(plan, place)
-    found = {
-        (record["source_layer"], record["target_layer"], record["index"]): record
-        for record in finished(plan, place, keys, intervals=True)
+    numbers = {
+        (found.pair, found.index): found.number for found in finished(plan, place, keys, intervals=True)
     }
     split = plan.splits[-1]
     bounds = [(split.row_groups[leaf[0]][0], split.row_groups[leaf[-1]][1]) for leaf in split.leaves()]
@@ -140,8 +138,7 @@ def test_intervals_are_those_of_leaving_out_each_leafs_rows(tmp_path):
             [stop - start for start, stop in bounds],
             about=index_measure(name).interval,
         )
-        source, target = (synthetic.layers[index].layer for index in pair)
-        record = found[source, target, name]
-        assert record["value"] == pytest.approx(whole, rel=1e-9, abs=1e-10)
-        assert record["low"] == pytest.approx(float(expected.low), rel=1e-7, abs=1e-8)
-        assert record["high"] == pytest.approx(float(expected.high), rel=1e-7, abs=1e-8)
+        number = numbers[pair, name]
+        assert number.value == pytest.approx(whole, rel=1e-9, abs=1e-10)
+        assert number.extras["low"] == pytest.approx(float(expected.low), rel=1e-7, abs=1e-8)
+        assert number.extras["high"] == pytest.approx(float(expected.high), rel=1e-7, abs=1e-8)

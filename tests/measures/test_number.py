@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from stitchpipe.measures import EXTRAS, Number, NumberError
@@ -34,3 +36,10 @@ def test_a_number_that_contradicts_itself_is_refused(given, text):
     with pytest.raises(NumberError) as caught:
         Number(**given)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "number", [Number(1.5), Number(2.0).beside(rank=3), Number.missing("constant", "One value.")]
+)
+def test_a_number_travels_between_processes(number):
+    assert pickle.loads(pickle.dumps(number)) == number
