@@ -1,13 +1,14 @@
 """Networks by name: architectures, weights, training on the spot."""
 
 from stitchpipe.models.architectures import architectures, build, published, takes_classes
-from stitchpipe.models.errors import ArchitectureError, WeightsError
+from stitchpipe.models.errors import ArchitectureError, OtherWeightsError, WeightsError
 from stitchpipe.models.origins import checkpoint, declared_network, told_origin
 from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
-from stitchpipe.models.weights import load_weights, save_weights, weights_digest
+from stitchpipe.models.weights import demand_weights, load_weights, save_weights, weights_digest
 
 __all__ = [
     "ArchitectureError",
+    "OtherWeightsError",
     "TrainingError",
     "TrainingRecord",
     "WeightsError",
@@ -16,6 +17,7 @@ __all__ = [
     "build",
     "checkpoint",
     "declared_network",
+    "demand_weights",
     "load_weights",
     "published",
     "save_weights",

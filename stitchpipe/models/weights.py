@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from stitchpipe.errors import named_line
-from stitchpipe.models.errors import WeightsError
+from stitchpipe.models.errors import OtherWeightsError, WeightsError
 from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", 
 """What data-parallel training, compilation and training frameworks put in front of every key."""
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path, *, expected: str | None = None) -> None:
     """Load a checkpoint into `network`, all of it or nothing.
 
     Takes safetensors, or a torch file read with ``weights_only=True``: code in a pickle is never run. A nested
@@ -37,11 +37,23 @@ def load_weights(network: nn.Module, path: Path) -> None:
     compilation (``module.``, ``_orig_mod.``) and of training frameworks (``model.``, ``backbone.``, …). Counters of
     batches that batch normalisation keeps (``num_batches_tracked``) may be missing.
 
+    Parameters
+    ----------
+    expected
+        The digest (`weights_digest`) that was recorded of the network when these weights were loaded or trained before.
+        The formats themselves have no checksum: a flipped bit is another number, and nothing else would find it.
+
     Raises
     ------
     WeightsError
         The file is missing, unreadable or unsafe, or keys or shapes differ from the network's: all are counted,
         the first are named.
+    OtherWeightsError
+        The digest is not the expected one.
+
+    Notes
+    -----
+    Holding weights against a digest takes a copy of the own ones, and SHA-256 over all (about a second for 1 GB).
     """
     own = network.state_dict()
     state = _unprefixed(_unwrapped(_read(path)), own)
@@ -68,7 +80,34 @@ def load_weights(network: nn.Module, path: Path) -> None:
             found="; ".join(parts),
             remedy="Declare the architecture and options that the checkpoint was made with.",
         )
+    before = None if expected is None else {key: tensor.clone() for key, tensor in own.items()}
     network.load_state_dict(state, strict=False)
+    if expected is not None and before is not None:
+        try:
+            demand_weights(network, expected, str(path))
+        except OtherWeightsError:
+            network.load_state_dict(before)
+            raise
+
+
+def demand_weights(network: nn.Module, expected: str, where: str) -> None:
+    """Refuse a network whose weights are not those that were recorded: published ones, trained ones, any.
+
+    Parameters
+    ----------
+    expected
+        The recorded digest, see `weights_digest`.
+    where
+        What the error names: a file, or a model and where its weights come from.
+
+    Raises
+    ------
+    OtherWeightsError
+        Both digests are named.
+    """
+    found = weights_digest(network)
+    if found != expected:
+        raise OtherWeightsError(where, recorded=expected, read=found)
 
 
 def save_weights(network: nn.Module, path: Path) -> None:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import pickle
 import stat
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from stitchpipe.models import WeightsError, build, load_weights, save_weights, weights_digest
+from stitchpipe.models import (
+    OtherWeightsError,
+    WeightsError,
+    build,
+    demand_weights,
+    load_weights,
+    save_weights,
+    weights_digest,
+)
 
 OPTIONS = {"blocks": (2, 1), "widths": (4, 8), "num_classes": 3}
 
@@ -257,3 +266,58 @@ def test_a_deeper_and_a_shallower_network_do_not_fit(tmp_path, blocks, text):
     save_weights(network(blocks=blocks), tmp_path / "weights.safetensors")
     with pytest.raises(WeightsError, match=text):
         load_weights(network(), tmp_path / "weights.safetensors")
+
+
+def test_weights_are_held_against_the_digest_that_was_recorded(tmp_path, other):
+    path = tmp_path / "weights.safetensors"
+    save_weights(other, path)
+    loaded = network()
+    load_weights(loaded, path, expected=weights_digest(other))
+    assert weights_digest(loaded) == weights_digest(other)
+    replaced = network(seed=2)
+    save_weights(replaced, path)
+    with pytest.raises(OtherWeightsError) as refused:
+        load_weights(loaded, path, expected=weights_digest(other))
+    assert (refused.value.recorded, refused.value.read) == (weights_digest(other), weights_digest(replaced))
+    assert weights_digest(other) in str(refused.value)
+    assert weights_digest(replaced) in str(refused.value)
+    assert refused.value.where == str(path)
+    assert weights_digest(loaded) == weights_digest(other), "nothing was loaded"
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert (str(again), again.recorded) == (str(refused.value), refused.value.recorded)
+
+
+def test_a_digest_counts_what_a_checkpoint_leaves_out(tmp_path, other):
+    state = {key: value for key, value in other.state_dict().items() if "num_batches_tracked" not in key}
+    save_file(state, tmp_path / "weights.safetensors")
+    load_weights(network(), tmp_path / "weights.safetensors", expected=weights_digest(other))
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_found(tmp_path, other):
+    path = tmp_path / "weights.safetensors"
+    save_weights(other, path)
+    whole, expected = path.read_bytes(), weights_digest(other)
+    loaded, silent = network(), 0
+    generator = np.random.default_rng(0)
+    for position in generator.integers(0, len(whole), size=100):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << int(generator.integers(8))
+        path.write_bytes(flipped)
+        with pytest.raises(WeightsError):
+            load_weights(loaded, path, expected=expected)
+        try:
+            load_weights(network(), path)
+            silent += 1
+        except WeightsError:
+            pass
+    assert silent > 50, "without the digest most flips load: what this test is about"
+    path.write_bytes(whole)
+    load_weights(loaded, path, expected=expected)
+
+
+def test_a_network_of_any_origin_is_held_against_a_digest(other):
+    demand_weights(other, weights_digest(other), "model 'a'")
+    with pytest.raises(
+        OtherWeightsError, match=r"model 'a' \(published\): expected the weights that were recorded"
+    ):
+        demand_weights(network(seed=2), weights_digest(other), "model 'a' (published)")
