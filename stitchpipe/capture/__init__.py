@@ -4,9 +4,9 @@ from stitchpipe.capture.blocks import Block, planned_block_bytes, stored_blocks
 from stitchpipe.capture.collect import collect, collect_together
 from stitchpipe.capture.determinism import CaptureError
 from stitchpipe.capture.dump import DumpRecord, dump
+from stitchpipe.capture.network_capture import CAPTURE_VERSION, NetworkCapture, identity
 from stitchpipe.capture.provenance import provenance
 from stitchpipe.capture.settings import Precision, Settings, planned_peak_bytes
-from stitchpipe.capture.source import CAPTURE_VERSION, Source, identity
 from stitchpipe.capture.views import StoredView
 
 __all__ = [
@@ -14,9 +14,9 @@ __all__ = [
     "Block",
     "CaptureError",
     "DumpRecord",
+    "NetworkCapture",
     "Precision",
     "Settings",
-    "Source",
     "StoredView",
     "collect",
     "collect_together",

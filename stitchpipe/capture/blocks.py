@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from stitchpipe.capture.network_capture import NetworkCapture
     from stitchpipe.capture.settings import Settings
-    from stitchpipe.capture.source import Source
 
 Name: TypeAlias = tuple[str, str]
 """Model and layer."""
@@ -45,7 +45,7 @@ class Block:
     values: Values
 
 
-def stored_blocks(sources: Mapping[str, Source], row_group: int, *, samples: int) -> Iterator[Block]:
+def stored_blocks(sources: Mapping[str, NetworkCapture], row_group: int, *, samples: int) -> Iterator[Block]:
     """Run networks over the images of a row group; yield what their dumps would store, `samples` at a time.
 
     The values are those that a dump of each network would write: of the same batches, in the same precision, cast to
@@ -83,7 +83,7 @@ def planned_block_bytes(shapes: Sequence[tuple[int, ...]], settings: Settings, *
     return (2 * settings.batch_size + 2 * samples) * FLOAT32_BYTES * sum(map(prod, shapes))
 
 
-def _batches(sources: Mapping[str, Source], row_group: int) -> Iterator[Values]:
+def _batches(sources: Mapping[str, NetworkCapture], row_group: int) -> Iterator[Values]:
     """Yield the layers of all networks, batch by batch of a row group."""
     first = next(iter(sources.values()))
     split = first.split

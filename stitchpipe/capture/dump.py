@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from stitchpipe.capture.determinism import CaptureError
+from stitchpipe.capture.network_capture import NetworkCapture, identity
 from stitchpipe.capture.precision import precision
 from stitchpipe.capture.provenance import provenance
 from stitchpipe.capture.settings import Settings
-from stitchpipe.capture.source import Source, identity
 from stitchpipe.capture.write_behind import WriteBehind, as_array
 from storage import Address, Dump, LayerSpec, Store, UnfinishedError, part_of, same_but_for_rounding
 
@@ -95,7 +95,7 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
     settings = Settings() if settings is None else settings
     device = torch.device("cpu") if device is None else device
     split = store.split(images.dataset, images.name)
-    source = Source.open(network, images, split, layers=layers, settings=settings, device=device)
+    source = NetworkCapture.open(network, images, split, layers=layers, settings=settings, device=device)
     with precision(settings.precision, device):
         example = source.in_full(images.batch([0]).to(device))
         job = store.begin_dump(
@@ -126,7 +126,12 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
 
 
 def _write(
-    source: Source, job: Dump, missing: Sequence[int], *, of: int, report: Callable[[int, int], None] | None
+    source: NetworkCapture,
+    job: Dump,
+    missing: Sequence[int],
+    *,
+    of: int,
+    report: Callable[[int, int], None] | None,
 ) -> int:
     """Compute and write what is missing of `of` row groups; return how many this process wrote."""
 
@@ -163,7 +168,7 @@ def _seal(job: Dump, *, divided: bool) -> bool:
     return True
 
 
-def _reprobe(source: Source, store: Store, job: Dump) -> bool:
+def _reprobe(source: NetworkCapture, store: Store, job: Dump) -> bool:
     """Compare one row group with a sealed dump that was made under other versions or in another precision.
 
     Raises

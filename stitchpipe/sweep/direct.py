@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from stitchpipe.capture import Source
+    from stitchpipe.capture import NetworkCapture
     from stitchpipe.config import Compare, Sweep
     from stitchpipe.sweep.folder import Folder
     from stitchpipe.sweep.progress import Report
@@ -117,13 +117,13 @@ class Networks:
                 note_unkept(sweep, folder, declared.name, split, identity=identity, provenance=made_with)
         return cls(sweep, networks, cut)
 
-    def sources(self, layers: Iterable[tuple[str, str]], split: str) -> dict[str, Source]:
+    def sources(self, layers: Iterable[tuple[str, str]], split: str) -> dict[str, NetworkCapture]:
         """Return sources of some layers, given as (model, layer), over a split; networks without any are left out."""
         wanted: dict[str, list[str]] = defaultdict(list)
         for model, layer in sorted(layers):
             wanted[model].append(layer)
         return {
-            model: capture.Source.open(
+            model: capture.NetworkCapture.open(
                 self.networks[model],
                 splits(self.sweep.data)[split],
                 self.cut[split],

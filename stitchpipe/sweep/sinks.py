@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from stitchpipe.capture import Block, Source
+    from stitchpipe.capture import Block, NetworkCapture
     from stitchpipe.engine.images import ImagesJob
     from stitchpipe.engine.plan import Plan
     from stitchpipe.engine.shapes import LayerShape, SplitShape
@@ -196,7 +196,7 @@ class Sinks:
         sinks = [sink for sink in (self.leaves, self.images) if sink is not None]
         return {_name(self.layers[index]) for sink in sinks for index in sink.layers}
 
-    def feed(self, leaf: int, sources: Mapping[str, Source]) -> None:
+    def feed(self, leaf: int, sources: Mapping[str, NetworkCapture]) -> None:
         """Run the networks over the row groups of a leaf, and keep what is missing of it."""
         samples = BLOCK_SAMPLES if self.leaves is None else self.leaves.samples
         blocks: Iterator[Block] = (

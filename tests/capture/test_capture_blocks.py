@@ -9,8 +9,8 @@ from torch import nn
 
 from stitchpipe.capture import (
     CaptureError,
+    NetworkCapture,
     Settings,
-    Source,
     StoredView,
     dump,
     stored_blocks,
@@ -48,7 +48,7 @@ def store(tmp_path):
 
 def sources_of(networks, store, images=None, layers=LAYERS, **settings):
     return {
-        name: Source.open(
+        name: NetworkCapture.open(
             network,
             images or split_of(),
             store.split("part", "test"),

@@ -8,7 +8,7 @@ from rich.console import Console
 
 import stitchpipe as sp
 from stitchpipe import sweep as steps
-from stitchpipe.capture import Source
+from stitchpipe.capture import NetworkCapture
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.engine import work
 from stitchpipe.engine.cluster import Cluster
@@ -53,14 +53,14 @@ def trained(tiny, tmp_path):
 def batches(monkeypatch):
     """Return what networks ran over, as (split, row group, number of images)."""
     ran = []
-    loaded = Source.loaded
+    loaded = NetworkCapture.loaded
 
     def noted(self, row_group):
         for images in loaded(self, row_group):
             ran.append((self.split.name, row_group, len(images)))
             yield images
 
-    monkeypatch.setattr(Source, "loaded", noted)
+    monkeypatch.setattr(NetworkCapture, "loaded", noted)
     return ran
 
 

@@ -48,7 +48,7 @@ def identity(
 
 
 @dataclass(frozen=True)
-class Source:
+class NetworkCapture:
     """Where activations come from: a network over the images of a split, in storage order."""
 
     in_full: Callable[[Tensor], Mapping[str, Tensor]]
@@ -68,7 +68,7 @@ class Source:
         layers: Sequence[str],
         settings: Settings,
         device: torch.device,
-    ) -> Source:
+    ) -> NetworkCapture:
         """Return a source of some layers and the logits; `network` is moved to `device` and left in eval mode.
 
         Raises
