@@ -1,7 +1,7 @@
 """From images to stored activations: one forward pass for all layers."""
 
+from stitchpipe.capture.activations import activations_of, device_of, paired_activations
 from stitchpipe.capture.blocks import Block, planned_block_bytes, stored_blocks
-from stitchpipe.capture.collect import collect, collect_together
 from stitchpipe.capture.determinism import CaptureError
 from stitchpipe.capture.dump import DumpRecord, dump
 from stitchpipe.capture.network_capture import CAPTURE_VERSION, NetworkCapture, identity
@@ -18,10 +18,11 @@ __all__ = [
     "Precision",
     "Settings",
     "StoredView",
-    "collect",
-    "collect_together",
+    "activations_of",
+    "device_of",
     "dump",
     "identity",
+    "paired_activations",
     "planned_block_bytes",
     "planned_peak_bytes",
     "provenance",

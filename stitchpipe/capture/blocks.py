@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stitchpipe.capture.precision import precision
 from stitchpipe.capture.settings import FLOAT32_BYTES
-from stitchpipe.capture.write_behind import as_array
+from stitchpipe.capture.stored_values import as_array
 from storage import LayerSpec
 from storage.checks import checked_rows
 
@@ -45,7 +45,7 @@ class Block:
     values: Values
 
 
-def stored_blocks(sources: Mapping[str, NetworkCapture], row_group: int, *, samples: int) -> Iterator[Block]:
+def stored_blocks(captures: Mapping[str, NetworkCapture], row_group: int, *, samples: int) -> Iterator[Block]:
     """Run networks over the images of a row group; yield what their dumps would store, `samples` at a time.
 
     The values are those that a dump of each network would write: of the same batches, in the same precision, cast to
@@ -53,7 +53,7 @@ def stored_blocks(sources: Mapping[str, NetworkCapture], row_group: int, *, samp
 
     Parameters
     ----------
-    sources
+    captures
         By model; over one split, with one batch size and storage type.
     samples
         Of a block; the last of a row group may be smaller.
@@ -67,8 +67,8 @@ def stored_blocks(sources: Mapping[str, NetworkCapture], row_group: int, *, samp
     -----
     Memory: `planned_block_bytes`.
     """
-    start = next(iter(sources.values())).split.row_groups[row_group][0]
-    for values in _cut(_batches(sources, row_group), samples):
+    start = next(iter(captures.values())).split.row_groups[row_group][0]
+    for values in _cut(_batches(captures, row_group), samples):
         size = _size(values)
         yield Block(start, size, values)
         start += size
@@ -83,23 +83,27 @@ def planned_block_bytes(shapes: Sequence[tuple[int, ...]], settings: Settings, *
     return (2 * settings.batch_size + 2 * samples) * FLOAT32_BYTES * sum(map(prod, shapes))
 
 
-def _batches(sources: Mapping[str, NetworkCapture], row_group: int) -> Iterator[Values]:
+def _batches(captures: Mapping[str, NetworkCapture], row_group: int) -> Iterator[Values]:
     """Yield the layers of all networks, batch by batch of a row group."""
-    first = next(iter(sources.values()))
+    first = next(iter(captures.values()))
     split = first.split
     start = split.row_groups[row_group][0]
-    for images in first.loaded(row_group):
+    for images in first.image_batches(row_group):
         ids = split.sample_ids[start : start + len(images)]
-        found: dict[Name, npt.NDArray[Any]] = {}
-        for model, source in sources.items():
+        by_layer: dict[Name, npt.NDArray[Any]] = {}
+        for model, capture in captures.items():
             # Around the forward pass alone: whoever takes the values must not multiply in its precision.
-            with precision(source.settings.precision, source.device):
-                values = source.values(images)
-            for layer, one in values.items():
-                found[model, layer] = _checked(
-                    f"{model}/{layer}", one, source.settings.dtype, row_group=row_group, sample_ids=ids
+            with precision(capture.settings.precision, capture.device):
+                values = capture.values(images)
+            for layer, activations in values.items():
+                by_layer[model, layer] = _checked(
+                    f"{model}/{layer}",
+                    activations,
+                    capture.settings.dtype,
+                    row_group=row_group,
+                    sample_ids=ids,
                 )
-        yield found
+        yield by_layer
         start += len(images)
 
 
@@ -116,17 +120,17 @@ def _cut(batches: Iterable[Values], samples: int) -> Iterator[Values]:
     """Yield the samples of all batches in blocks of `samples`; what lies in one batch is not copied."""
     rest: Values = {}
     for batch in batches:
-        at, size = 0, _size(batch)
-        if rest:
-            at = min(samples - _size(rest), size)
-            rest = {name: np.concatenate([rest[name], values[:at]]) for name, values in batch.items()}
+        start, size = 0, _size(batch)
+        if rest:  # a block that spans two batches is begun: fill it up first
+            start = min(samples - _size(rest), size)
+            rest = {name: np.concatenate([rest[name], values[:start]]) for name, values in batch.items()}
             if _size(rest) < samples:
                 continue
             yield rest
-        while size - at >= samples:
-            yield {name: values[at : at + samples] for name, values in batch.items()}
-            at += samples
-        rest = {name: values[at:] for name, values in batch.items()} if at < size else {}
+        while size - start >= samples:
+            yield {name: values[start : start + samples] for name, values in batch.items()}
+            start += samples
+        rest = {name: values[start:] for name, values in batch.items()} if start < size else {}
     if rest:
         yield rest
 

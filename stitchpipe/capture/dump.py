@@ -13,7 +13,8 @@ from stitchpipe.capture.network_capture import NetworkCapture, identity
 from stitchpipe.capture.precision import precision
 from stitchpipe.capture.provenance import provenance
 from stitchpipe.capture.settings import Settings
-from stitchpipe.capture.write_behind import WriteBehind, as_array
+from stitchpipe.capture.stored_values import as_array
+from stitchpipe.capture.writing_thread import WritingThread
 from storage import Address, Dump, LayerSpec, Store, UnfinishedError, part_of, same_but_for_rounding
 
 if TYPE_CHECKING:
@@ -95,10 +96,10 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
     settings = Settings() if settings is None else settings
     device = torch.device("cpu") if device is None else device
     split = store.split(images.dataset, images.name)
-    source = NetworkCapture.open(network, images, split, layers=layers, settings=settings, device=device)
+    capture = NetworkCapture.open(network, images, split, layers=layers, settings=settings, device=device)
     with precision(settings.precision, device):
-        example = source.in_full(images.batch([0]).to(device))
-        job = store.begin_dump(
+        example = capture.in_full(images.batch([0]).to(device))
+        opened = store.begin_dump(
             dataset=images.dataset,
             split=images.name,
             model=model,
@@ -110,24 +111,24 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
             provenance=provenance(device, settings.precision.autocast),
             encoding=settings.encoding,
         )
-        missing = job.missing_row_groups(part=part[0], parts=part[1])
-        reprobed = job.sealed and _reprobe(source, store, job)
-        mine = part_of(len(split.row_groups), part=part[0], parts=part[1])
-        written = _write(source, job, missing, of=len(mine), report=on_row_group)
+        missing = opened.missing_row_groups(part=part[0], parts=part[1])
+        reprobed = opened.sealed and _confirm(capture, store, opened)
+        own_row_groups = part_of(len(split.row_groups), part=part[0], parts=part[1])
+        written = _write(capture, opened, missing, of=len(own_row_groups), report=on_row_group)
     return DumpRecord(
-        job.fingerprint,
+        opened.fingerprint,
         tuple(layers),
         split.n_samples,
         len(split.row_groups),
         written,
-        sealed=_seal(job, divided=part[1] > 1),
+        sealed=_seal(opened, divided=part[1] > 1),
         reprobed=reprobed,
     )
 
 
 def _write(
-    source: NetworkCapture,
-    job: Dump,
+    capture: NetworkCapture,
+    opened: Dump,
     missing: Sequence[int],
     *,
     of: int,
@@ -135,32 +136,32 @@ def _write(
 ) -> int:
     """Compute and write what is missing of `of` row groups; return how many this process wrote."""
 
-    def tell(done: int) -> None:
+    def report_done(done: int) -> None:
         if report is not None:
             report(done, of)
 
     if not missing:
-        tell(of)
+        report_done(of)
         return 0
-    source.probe()
-    settings = source.settings
-    there = of - len(missing)
-    with WriteBehind(job, queue_bytes=settings.queue_bytes, writers=settings.writers) as queue:
+    capture.probe()
+    settings = capture.settings
+    done_before = of - len(missing)
+    with WritingThread(opened, queue_bytes=settings.queue_bytes, writers=settings.writers) as queue:
         for row_group in missing:
-            tell(there + queue.committed)
-            if job.is_written(row_group):  # by another process, meanwhile
-                there += 1
+            report_done(done_before + queue.committed)
+            if opened.is_written(row_group):  # by another process, meanwhile
+                done_before += 1
                 continue
-            for batch in source.batches(row_group):
+            for batch in capture.batches(row_group):
                 queue.put(row_group, batch)
-    tell(of)
+    report_done(of)
     return queue.committed
 
 
-def _seal(job: Dump, *, divided: bool) -> bool:
+def _seal(opened: Dump, *, divided: bool) -> bool:
     """Seal a dump; of a divided one, only where all other parts are there."""
     try:
-        job.seal()
+        opened.seal()
     except UnfinishedError:
         if not divided:
             raise
@@ -168,7 +169,7 @@ def _seal(job: Dump, *, divided: bool) -> bool:
     return True
 
 
-def _reprobe(source: NetworkCapture, store: Store, job: Dump) -> bool:
+def _confirm(capture: NetworkCapture, store: Store, opened: Dump) -> bool:
     """Compare one row group with a sealed dump that was made under other versions or in another precision.
 
     Raises
@@ -176,25 +177,25 @@ def _reprobe(source: NetworkCapture, store: Store, job: Dump) -> bool:
     CaptureError
         The values differ by more than rounding.
     """
-    address = Address(job.split.dataset, job.split.name, job.identity.model, "")
-    held = {
-        layer: store.representation(replace(address, layer=layer), fingerprint=job.fingerprint)
-        for layer in job.requested
+    address = Address(opened.split.dataset, opened.split.name, opened.identity.model, "")
+    stored = {
+        layer: store.representation(replace(address, layer=layer), fingerprint=opened.fingerprint)
+        for layer in opened.requested
     }
-    if all(job.provenance in one.provenances for one in held.values()):
+    if all(opened.provenance in representation.provenances for representation in stored.values()):
         return False
-    row_group = len(job.split.row_groups) - 1  # the smallest
-    parts = [
-        {name: as_array(values) for name, values in batch.items()} for batch in source.batches(row_group)
+    row_group = len(opened.split.row_groups) - 1  # the smallest
+    batches = [
+        {name: as_array(values) for name, values in batch.items()} for batch in capture.batches(row_group)
     ]
-    for name, one in held.items():
-        found = np.concatenate([part[name] for part in parts]).astype(one.dtype, copy=False)
-        if not same_but_for_rounding(one.read(row_group), found):
+    for name, representation in stored.items():
+        computed = np.concatenate([batch[name] for batch in batches]).astype(representation.dtype, copy=False)
+        if not same_but_for_rounding(representation.read(row_group), computed):
             raise CaptureError(
-                where=one.address.label(job.fingerprint),
+                where=representation.address.label(opened.fingerprint),
                 expected="the values that were dumped under other versions or in another precision",
                 found="others, by more than 1 % of the largest: "
-                + _differences(one.provenances[0], job.provenance),
+                + _differences(representation.provenances[0], opened.provenance),
                 remedy="Dump into another store, or evict this dump and make it again.",
             )
     return True

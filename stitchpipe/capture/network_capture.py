@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stitchpipe.capture.determinism import CaptureError, check_deterministic
-from stitchpipe.capture.kept import is_finite, kept
 from stitchpipe.capture.precision import precision
+from stitchpipe.capture.stored_values import as_stored, is_finite
 from stitchpipe.graph import extractor
 from stitchpipe.models import weights_digest
 
@@ -49,10 +49,20 @@ def identity(
 
 @dataclass(frozen=True)
 class NetworkCapture:
-    """Where activations come from: a network over the images of a split, in storage order."""
+    """A network over the images of a split, in storage order: what a dump writes from, stored or not.
+
+    Attributes
+    ----------
+    in_full
+        Images → the chosen layers and the logits as the network makes them.
+    stored
+        The same under the view and in the type in which they are stored.
+    images, split
+        The images, and the split of the store that says in which order and in which row groups they come.
+    """
 
     in_full: Callable[[Tensor], Mapping[str, Tensor]]
-    kept: Callable[[Tensor], Mapping[str, Tensor]]
+    stored: Callable[[Tensor], Mapping[str, Tensor]]
     images: ImageSplit
     split: Split
     settings: Settings
@@ -69,7 +79,7 @@ class NetworkCapture:
         settings: Settings,
         device: torch.device,
     ) -> NetworkCapture:
-        """Return a source of some layers and the logits; `network` is moved to `device` and left in eval mode.
+        """Return a capture of some layers and the logits; `network` is moved to `device` and left in eval mode.
 
         Raises
         ------
@@ -82,7 +92,7 @@ class NetworkCapture:
         network = network.to(device).eval()
         return cls(
             in_full=extractor(network, layers),
-            kept=extractor(network, layers, keep=partial(kept, settings=settings)),
+            stored=extractor(network, layers, keep=partial(as_stored, settings=settings)),
             images=images,
             split=split,
             settings=settings,
@@ -90,29 +100,30 @@ class NetworkCapture:
         )
 
     def batches(self, row_group: int) -> Iterator[Mapping[str, Tensor]]:
-        """Yield what is kept of a row group, batch by batch; see `values`."""
-        for images in self.loaded(row_group):
+        """Yield what is stored of a row group, batch by batch; see `values`."""
+        for images in self.image_batches(row_group):
             yield self.values(images)
 
-    def loaded(self, row_group: int) -> Iterator[Tensor]:
+    def image_batches(self, row_group: int) -> Iterator[Tensor]:
         """Yield the images of a row group on the device, in as few batches as can be, of equal sizes.
 
         A remainder of a few images would cost as much as a batch.
         """
         positions = self.split.original_index[slice(*self.split.row_groups[row_group])]
-        for chosen in np.array_split(positions, -(-len(positions) // self.settings.batch_size)):
-            yield self.images.batch(chosen.tolist()).to(self.device)
+        n_batches = -(-len(positions) // self.settings.batch_size)
+        for batch in np.array_split(positions, n_batches):
+            yield self.images.batch(batch.tolist()).to(self.device)
 
     def values(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return what is kept of a batch of images, in the storage type.
+        """Return what is stored of a batch of images, in the storage type.
 
         A batch that holds what this type cannot hold is computed again and returned as it is: whoever checks it
         refuses it with the layer, the sample and the value.
         """
-        values = self.kept(images)
-        if all(is_finite(one) for one in values.values()):
-            return values
-        return {name: self.settings.view.apply(one) for name, one in self.in_full(images).items()}
+        stored = self.stored(images)
+        if all(is_finite(values) for values in stored.values()):
+            return stored
+        return {name: self.settings.view.apply(values) for name, values in self.in_full(images).items()}
 
     def probe(self) -> None:
         """Check the network on the split's first images in storage order, two at least."""
@@ -128,9 +139,10 @@ def _check_same_images(images: ImageSplit, split: Split) -> None:
     if tuple(stored) == tuple(images.sample_ids):
         return
     pairs = zip(stored, images.sample_ids, strict=False)
-    place = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
-    found = f"'{images.sample_ids[place]}' at position {place}" if place is not None else f"{len(images)} ids"
-    expected = f"'{stored[place]}'" if place is not None else f"{split.n_samples} ids"
+    position = next((number for number, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
+    expected, found = f"{split.n_samples} ids", f"{len(images)} ids"
+    if position is not None:
+        expected, found = f"'{stored[position]}'", f"'{images.sample_ids[position]}' at position {position}"
     raise CaptureError(
         where=f"data set '{images.dataset}', split '{images.name}'",
         expected=f"the samples that the store holds under this name ({expected})",

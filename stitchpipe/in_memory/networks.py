@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import torch
 from torch import Tensor, nn
 
 from stitchpipe.algebra import RowsError
-from stitchpipe.capture import collect_together
+from stitchpipe.capture import device_of, paired_activations
 from stitchpipe.graph import layers as layers_of
 from stitchpipe.graph import select
 from stitchpipe.in_memory.arrays import DEFAULT_INDICES, compare_arrays
@@ -74,7 +73,7 @@ def compare_networks(
     networks = {"a": model_a, "b": model_b}
     example, batches = _first_image(images, "images")
     chosen = {
-        name: select(layers_of(network, example.to(_device(network)), functions=True), layers)
+        name: select(layers_of(network, example.to(device_of(network)), functions=True), layers)
         for name, network in networks.items()
     }
     fitted = None if fit is None else _activations(networks, _first_image(fit, "fit")[1], chosen)
@@ -101,13 +100,9 @@ def _activations(
     networks: Mapping[str, nn.Module], batches: Batches, chosen: Mapping[str, Sequence[str]]
 ) -> dict[str, npt.NDArray[np.floating[Any]]]:
     """Return ``a/LAYER`` and ``b/LAYER`` → activations ``(n, …)``."""
-    by_network = collect_together(networks, batches, chosen)
+    by_network = paired_activations(networks, batches, chosen)
     return {
         f"{name}/{layer}": values
         for name, by_layer in by_network.items()
         for layer, values in by_layer.items()
     }
-
-
-def _device(network: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))

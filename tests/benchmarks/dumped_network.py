@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from stitchpipe.capture import Settings, collect
+from stitchpipe.capture import Settings, activations_of
 from stitchpipe.data import ImageSplit, Reading, load_image_folder
 from stitchpipe.models import build, load_weights
 from storage import open_store
@@ -68,7 +68,7 @@ class Subject:
     def activations(self) -> dict[str, npt.NDArray[np.float32]]:
         """The outputs of one block of each stage, float32."""
         batches = list(self.pixels[: min(2000, self.n_images)].split(BATCH))
-        return collect(self.network, batches, ["layer1.1", "layer2.1", "layer3.1"])
+        return activations_of(self.network, batches, ["layer1.1", "layer2.1", "layer3.1"])
 
 
 def image_split(n_images: int, fetch) -> ImageSplit:

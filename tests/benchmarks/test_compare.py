@@ -15,7 +15,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from stitchpipe.capture import collect
+from stitchpipe.capture import activations_of
 from stitchpipe.engine import work
 from stitchpipe.engine.rates import measured_rates
 from stitchpipe.engine.work import Workplace
@@ -121,7 +121,7 @@ def test_all_pairs_against_one_after_the_other(measured, table):
     forward = {}
     for model in DEPTHS:
         begun = time.perf_counter()
-        collect(zoo.network(model), batches, blocks(model)[:1])
+        activations_of(zoo.network(model), batches, blocks(model)[:1])
         forward[model] = time.perf_counter() - begun
     pair_s = 0.0
     chosen = _stratified()

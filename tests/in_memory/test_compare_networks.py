@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stitchpipe.algebra import RowsError
-from stitchpipe.capture import collect_together
+from stitchpipe.capture import paired_activations
 from stitchpipe.graph import LayerError
 from stitchpipe.in_memory import compare, compare_arrays
 from stitchpipe.models import build
@@ -29,7 +29,7 @@ def batches(seed, count=48):
 
 def by_hand(networks, images):
     named = dict(zip("ab", networks, strict=True))
-    found = collect_together(named, images, dict.fromkeys(named, LAYERS))
+    found = paired_activations(named, images, dict.fromkeys(named, LAYERS))
     return {f"{name}/{layer}": values for name, part in found.items() for layer, values in part.items()}
 
 

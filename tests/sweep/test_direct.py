@@ -53,14 +53,14 @@ def trained(tiny, tmp_path):
 def batches(monkeypatch):
     """Return what networks ran over, as (split, row group, number of images)."""
     ran = []
-    loaded = NetworkCapture.loaded
+    image_batches = NetworkCapture.image_batches
 
     def noted(self, row_group):
-        for images in loaded(self, row_group):
+        for images in image_batches(self, row_group):
             ran.append((self.split.name, row_group, len(images)))
             yield images
 
-    monkeypatch.setattr(NetworkCapture, "loaded", noted)
+    monkeypatch.setattr(NetworkCapture, "image_batches", noted)
     return ran
 
 

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-def collect(
+def activations_of(
     network: nn.Module, loader: Iterable[Tensor | Sequence[Tensor]], layers: Sequence[str]
 ) -> dict[str, npt.NDArray[np.floating]]:
     """Run `network` over `loader` and return layer → activations ``(n, …)``, in the loader's order.
 
-    As `collect_together` with one network. To compare two networks use that one: a loader that shuffles gives
+    As `paired_activations` with one network. To compare two networks use that one: a loader that shuffles gives
     another order each time it is walked.
     """
-    return collect_together({"network": network}, loader, {"network": layers})["network"]
+    return paired_activations({"network": network}, loader, {"network": layers})["network"]
 
 
-def collect_together(
+def paired_activations(
     networks: Mapping[str, nn.Module],
     loader: Iterable[Tensor | Sequence[Tensor]],
     layers: Mapping[str, Sequence[str]],
@@ -67,7 +67,7 @@ def collect_together(
         for n_batches, batch in enumerate(loader, start=1):
             images = batch if isinstance(batch, Tensor) else batch[0]
             for name, run in runs.items():
-                on_device = images.to(_device(networks[name]))
+                on_device = images.to(device_of(networks[name]))
                 if n_batches == 1:
                     check_deterministic(run, on_device)
                 values = run(on_device)
@@ -86,5 +86,6 @@ def collect_together(
     }
 
 
-def _device(network: nn.Module) -> torch.device:
+def device_of(network: nn.Module) -> torch.device:
+    """Return where a network's parameters lie; the CPU where it has none."""
     return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""What is kept of a value the moment a network makes it: the view, in the storage type, in memory of its own."""
+"""A layer's values as a dump stores them: under its view, in its storage type, in memory of their own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import torch
 from storage.checks import absmax
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
     from stitchpipe.capture.settings import Settings
 
 
-def kept(values: Tensor, *, settings: Settings) -> Tensor:
-    """Return what a dump keeps of ``(n, …)``; beyond the range of the storage type it is infinite.
+def as_stored(values: Tensor, *, settings: Settings) -> Tensor:
+    """Return what a dump stores of ``(n, …)``; values beyond the range of the storage type become infinite.
 
     torch casts to float16 fifteen times as fast as NumPy, and a cast here is the copy that has to be made anyway.
     """
@@ -30,3 +31,9 @@ def is_finite(values: Tensor) -> bool:
     if values.device.type == "cpu":
         return math.isfinite(absmax(np.asarray(values)))
     return bool(torch.isfinite(values).all())
+
+
+def as_array(values: Tensor) -> npt.NDArray[np.floating]:
+    """Return a tensor as an array of this machine's memory; bfloat16, which NumPy does not know, as float32."""
+    known = values.float() if values.dtype == torch.bfloat16 else values
+    return known.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Writing overlapped with the forward pass: a thread that compresses and commits while the next batch is computed."""
+"""Writing beside the forward pass: a thread compresses and commits row groups while the next batch is computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import torch
+from stitchpipe.capture.stored_values import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from storage import Dump
 
 Batch = dict[str, "Tensor"]
+"""Layer → the rows of some adjacent samples."""
 
 
 class _StoppedError(Exception):
     """The forward pass will bring nothing more; the row group in work is given up."""
 
 
-class WriteBehind:
+class WritingThread:
     """Takes batches of a dump's row groups in order and writes them in a thread of its own; a context manager.
 
     Leaving it waits until all is committed; leaving it by an exception gives up the row group in work at once. What
@@ -35,24 +36,33 @@ class WriteBehind:
 
     Parameters
     ----------
-    job
-        The dump.
+    dump
+        The dump that is written.
     queue_bytes
         What may wait: `put` blocks beyond it, but one batch always fits.
     writers
         Threads that compress, several layers at a time.
+
+    Attributes
+    ----------
+    committed
+        Row groups that are written for good.
     """
 
-    def __init__(self, job: Dump, *, queue_bytes: int, writers: int = 1) -> None:
-        self._job = job
-        self._limit = queue_bytes
+    # Two threads share the queue, its bytes, the two flags and the failure. All are read and changed under one
+    # condition, whose waiters are woken whenever any of them changes; the slow work (copying a batch to this machine's
+    # memory, compressing, committing) is done outside of it.
+
+    def __init__(self, dump: Dump, *, queue_bytes: int, writers: int = 1) -> None:
+        self._dump = dump
+        self._limit_bytes = queue_bytes
         self._writers = writers
         self._waiting: deque[tuple[int, Batch, int]] = deque()
         self._held_bytes = 0
         self._closed = self._stopped = False
         self._failure: BaseException | None = None
         self._change = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="write-behind", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="dump-writer", daemon=True)
         self.committed = 0
 
     def put(self, row_group: int, batch: Mapping[str, Tensor]) -> None:
@@ -84,22 +94,24 @@ class WriteBehind:
             self._raise_failure()
 
     def _has_room(self, n_bytes: int) -> bool:
-        return self._held_bytes == 0 or self._held_bytes + n_bytes <= self._limit
+        # A batch larger than the limit is let in alone: otherwise it would wait for ever.
+        return self._held_bytes == 0 or self._held_bytes + n_bytes <= self._limit_bytes
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 
     def _work(self) -> None:
+        """Write row group after row group until the queue is closed and empty: the body of the thread."""
         try:
             with ExitStack() as threads:
                 pool = None
                 if self._writers > 1:
                     pool = threads.enter_context(ThreadPoolExecutor(self._writers))
                 while (row_group := self._next_row_group()) is not None:
-                    with self._job.row_group(row_group, executor=pool) as writer:
-                        while writer.n_rows:
-                            writer.append(self._take())
+                    with self._dump.row_group(row_group, executor=pool) as writer:
+                        while writer.n_rows:  # rows that the row group still lacks
+                            writer.append(self._next_batch())
                     self.committed += 1
         except _StoppedError:
             pass
@@ -114,21 +126,16 @@ class WriteBehind:
             self._change.wait_for(lambda: self._waiting or self._closed)
             return None if self._stopped or not self._waiting else self._waiting[0][0]
 
-    def _take(self) -> dict[str, npt.NDArray[np.floating]]:
+    def _next_batch(self) -> dict[str, npt.NDArray[np.floating]]:
         """Return the next batch in memory of this machine."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._closed)
             if self._stopped or not self._waiting:
                 raise _StoppedError
             _, batch, n_bytes = self._waiting.popleft()
-        stored = {name: as_array(batch[name]) for name in self._job.layers}
+        stored = {name: as_array(batch[name]) for name in self._dump.layers}
+        # Only now: until here the batch has been held in both forms.
         with self._change:
             self._held_bytes -= n_bytes
             self._change.notify_all()
         return stored
-
-
-def as_array(values: Tensor) -> npt.NDArray[np.floating]:
-    """Return a tensor as an array of this machine's memory; bfloat16, which NumPy does not know, as float32."""
-    known = values.float() if values.dtype == torch.bfloat16 else values
-    return known.cpu().numpy()
