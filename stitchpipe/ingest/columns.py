@@ -1,4 +1,4 @@
-"""One layer's rows as they lie in a file, and what was read from a source."""
+"""One layer's rows as they lie in a file, and what was read from a file."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is taken of a source: layers by glob (none: all), and the names that hold ids or labels."""
+    """What is taken of a file: layers by glob (none: all), and the names that hold ids or labels."""
 
     layers: tuple[str, ...] = ()
     vectors: frozenset[str] = frozenset()
@@ -129,7 +129,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What was read from a source: layers that were chosen, and vectors that may be ids or labels."""
+    """What was read from a file: layers that were chosen, and vectors that may be ids or labels."""
 
     where: str
     columns: Mapping[str, Column]

@@ -71,12 +71,12 @@ def _npy(path: Path, choice: Choice, spool: Spool) -> Contents:
     del spool
     with path.open("rb") as file:
         rows = _mapped(file, *_header(file), start=file.tell(), size=path.stat().st_size)
-    return _sorted_out(path, choice, iter([(path.stem, rows, False)]))
+    return _contents(path, choice, iter([(path.stem, rows, False)]))
 
 
 def _npz(path: Path, choice: Choice, spool: Spool) -> Contents:
     with zipfile.ZipFile(path) as archive:
-        return _sorted_out(path, choice, _members(path, archive, choice, spool))
+        return _contents(path, choice, _members(path, archive, choice, spool))
 
 
 def _members(
@@ -110,7 +110,7 @@ def _safetensors(path: Path, choice: Choice, spool: Spool) -> Contents:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
         header.pop("__metadata__", None)
-        found = []
+        tensors = []
         for name, about in header.items():
             if not choice.takes(name) and name not in choice.vectors:
                 continue
@@ -119,11 +119,11 @@ def _safetensors(path: Path, choice: Choice, spool: Spool) -> Contents:
             start, stop = (8 + length + offset for offset in about["data_offsets"])
             dtype = np.dtype(_SAFETENSORS[about["dtype"]])
             rows = _mapped(file, tuple(about["shape"]), False, dtype, start=start, size=stop)
-            found.append((name, rows, about["dtype"] == "BF16"))
-    return _sorted_out(path, choice, iter(found))
+            tensors.append((name, rows, about["dtype"] == "BF16"))
+    return _contents(path, choice, iter(tensors))
 
 
-def _sorted_out(path: Path, choice: Choice, arrays: Iterator[tuple[str, npt.NDArray[Any], bool]]) -> Contents:
+def _contents(path: Path, choice: Choice, arrays: Iterator[tuple[str, npt.NDArray[Any], bool]]) -> Contents:
     columns: dict[str, Column] = {}
     vectors: dict[str, npt.NDArray[Any]] = {}
     for name, rows, bfloat16 in arrays:

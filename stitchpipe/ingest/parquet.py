@@ -46,13 +46,13 @@ def read_parquet(path: Path, choice: Choice, spool: Spool) -> Contents:
             for name in layers:
                 label = f"{path}, column '{name}'"
                 spool.append(key[name], _rows(batch.column(name), label), where=label)
-        found = file.read(columns=vectors).to_pandas() if vectors else {}
+        table = file.read(columns=vectors).to_pandas() if vectors else {}
     except pa.ArrowException as error:
         raise OSError(str(error)) from None
     columns = {
         name: Column(name, str(path), spool.rows(key[name])) for name in layers if key[name] in spool.layers
     }
-    return Contents(str(path), columns, {name: np.asarray(found[name]) for name in vectors})
+    return Contents(str(path), columns, {name: np.asarray(table[name]) for name in vectors})
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -27,9 +27,9 @@ _SHOWN = 3
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Ids of the rows in the order of the source, and where known their labels.
+    """Ids of the rows in the order of the table, and where known their labels.
 
-    `labels` are class numbers ``(n,)``, `class_names` their names where the source had names.
+    `labels` are class numbers ``(n,)``, `class_names` their names where they were given by name.
     """
 
     ids: tuple[str, ...]
@@ -45,7 +45,7 @@ def vector_name(given: Given, otherwise: str) -> str:
 def samples(
     n_rows: int, vectors: Mapping[str, npt.NDArray[Any]], *, ids: Given, labels: Given, where: str
 ) -> Samples:
-    """Return the samples of a source with `n_rows` rows.
+    """Return the samples of a table with `n_rows` rows.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def samples(
         return Samples(
             tuple(f"{row:0{width}d}" for row in range(n_rows)), *_labels(labels, vectors, n_rows, where)
         )
-    found = _values(ids, "ids", vectors, where)
-    if found is None:
+    values = _values(ids, "ids", vectors, where)
+    if values is None:
         raise IngestError(
             where=where,
             expected="an id for every sample: rows of two models are paired by them",
@@ -75,11 +75,11 @@ def samples(
             remedy="Name an array or column, or a text file with one id per line (--ids NAME). Only where row i "
             "is the same sample in everything you will compare: --ids range.",
         )
-    texts = tuple(_text(value, where) for value in found)
+    texts = tuple(_text(value, where) for value in values)
     _demand_count(texts, n_rows, "ids", where)
     if len(set(texts)) < n_rows:
-        first = {text: row for row, text in reversed(list(enumerate(texts)))}
-        row = next(at for at, text in enumerate(texts) if first[text] < at)
+        first_row = {text: row for row, text in reversed(list(enumerate(texts)))}
+        row = next(row for row, text in enumerate(texts) if first_row[text] < row)
         raise IngestError(
             where=where,
             expected="ids that differ",
@@ -90,21 +90,21 @@ def samples(
 
 
 def positions_in(split: Split, given: Samples, *, where: str) -> npt.NDArray[np.int64]:
-    """Return, for every stored row of a split, the row of the source that is the same sample.
+    """Return, for every stored row of a split, the row of the table that is the same sample.
 
     Raises
     ------
     IngestError
-        The source has other samples, or other labels of the same samples.
+        The table has other samples, or other labels of the same samples.
     """
-    place = {sample: row for row, sample in enumerate(given.ids)}
-    missing = [sample for sample in split.sample_ids if sample not in place]
+    row_of = {sample: row for row, sample in enumerate(given.ids)}
+    missing = [sample for sample in split.sample_ids if sample not in row_of]
     known = set(split.sample_ids)
     extra = [sample for sample in given.ids if sample not in known]
     if missing or extra:
         parts = [f"{len(missing)} of them missing ({_first(missing)})"] if missing else []
         if extra:
-            parts.append(f"{len(extra)} others ({_first(extra)}), the first in row {place[extra[0]]}")
+            parts.append(f"{len(extra)} others ({_first(extra)}), the first in row {row_of[extra[0]]}")
         raise IngestError(
             where=where,
             expected=f"the {split.n_samples} samples of split '{split.name}' of data set '{split.dataset}', "
@@ -112,13 +112,13 @@ def positions_in(split: Split, given: Samples, *, where: str) -> npt.NDArray[np.
             found=" and ".join(parts),
             remedy="Give activations of exactly these samples, or ingest under another split name.",
         )
-    positions = np.array([place[sample] for sample in split.sample_ids], dtype=np.int64)
+    positions = np.array([row_of[sample] for sample in split.sample_ids], dtype=np.int64)
     _demand_same_labels(split, given, positions, where)
     return positions
 
 
 def _demand_same_labels(split: Split, given: Samples, positions: npt.NDArray[np.int64], where: str) -> None:
-    """Refuse labels that the split does not have; a source without labels takes the split's."""
+    """Refuse labels that the split does not have; a table without labels takes the split's."""
     if given.labels is None:
         return
     ours: list[Any] = given.labels[positions].tolist()
@@ -126,7 +126,8 @@ def _demand_same_labels(split: Split, given: Samples, positions: npt.NDArray[np.
     if given.class_names and split.labels is not None:
         ours = [given.class_names[label] for label in ours]
         theirs = [_name(split, label) for label in theirs]
-    differing = [row for row, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one != other]
+    pairs = enumerate(zip(ours, theirs, strict=True))
+    differing = [row for row, (our_label, their_label) in pairs if our_label != their_label]
     if differing:
         row = differing[0]
         found = "none there" if split.labels is None else f"'{theirs[row]}' there"
@@ -145,14 +146,14 @@ def _name(split: Split, label: int) -> str:
 def _labels(
     given: Given, vectors: Mapping[str, npt.NDArray[Any]], n_rows: int, where: str
 ) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
-    found = _values(given, "labels", vectors, where)
-    if found is None:
+    values = _values(given, "labels", vectors, where)
+    if values is None:
         return None, ()
-    _demand_count(found, n_rows, "labels", where)
-    values = np.asarray(found)
-    if values.dtype.kind in "iu":
-        return values.astype(np.int64), ()
-    texts = [_text(value, where) for value in found]
+    _demand_count(values, n_rows, "labels", where)
+    numbers = np.asarray(values)
+    if numbers.dtype.kind in "iu":
+        return numbers.astype(np.int64), ()
+    texts = [_text(value, where) for value in values]
     if all(text.lstrip("-").isdecimal() for text in texts):
         return np.array([int(text) for text in texts], dtype=np.int64), ()
     names = sorted(set(texts))

@@ -1,4 +1,4 @@
-"""One look at all rows before anything is stored: that every value can be, and a digest of what will be."""
+"""The scan: all rows are read once before any is stored, to check that each can be and to form the digest of all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stitchpipe.ingest.columns import Column
 
 BLOCK_BYTES = 1 << 24
-"""How much of a source is in memory at a time, in the dtype of the file."""
+"""How much of a layer is in memory at a time, in the dtype of the file."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The act: rows in anybody's order become sealed row groups in the store's own."""
+"""An ingestion: rows in anybody's order become sealed row groups in the store's own order."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from stitchpipe.ingest.columns import Choice
 from stitchpipe.ingest.samples import RANGE, positions_in, samples, vector_name
 from stitchpipe.ingest.scan import BLOCK_BYTES, scan
-from stitchpipe.ingest.sources import Source, from_batches, from_files
 from stitchpipe.ingest.spool import Spool
+from stitchpipe.ingest.table import Table, from_batches, from_files
 from stitchpipe.location import named_store
 from storage import LayerSpec, NotFoundError, open_store, plan_split
 from storage.layout import rows_of_shard
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.ingest.samples import Given, Samples
-    from stitchpipe.ingest.sources import Batch
-    from storage import Dump, Split
+    from stitchpipe.ingest.table import Batch
+    from storage import Dump, Split, Store
     from storage.schema import JSON
 
 INGEST_VERSION = 1
-"""Raised when the same source would give other stored values."""
+"""Raised when the same rows would give other stored values."""
 
 Dtype: TypeAlias = Literal["float16", "float32"]
 Report: TypeAlias = "Callable[[str, int, int], None]"
@@ -51,8 +51,22 @@ class Ingested:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where a source goes, and how it is stored."""
+class Destination:
+    """Where rows go, and how they are stored.
+
+    Attributes
+    ----------
+    store
+        Its path or URL.
+    dataset, split, model
+        Names in the store.
+    dtype
+        As which values are stored; None leaves it to each layer.
+    channels_last
+        Whether samples of three dimensions are ``(H, W, C)`` where they come from.
+    row_groups
+        Of a split that is added.
+    """
 
     store: str
     dataset: str
@@ -130,15 +144,13 @@ def ingest_files(  # noqa: PLR0913  (keyword-only beyond the two)
     Reads the files twice, about 16 MiB at a time. Parquet and compressed ``.npz`` are unpacked first into a temporary
     file beside the store, which needs the room of the rows uncompressed and vanishes with the process.
     """
-    place = Target(named_store(target), dataset, split, model, dtype, channels_last, row_groups)
+    destination = Destination(named_store(target), dataset, split, model, dtype, channels_last, row_groups)
     names = frozenset({vector_name(ids, "ids"), vector_name(labels, "labels")})
-    with Spool(place.spool_folder) as spool:
+    with Spool(destination.spool_folder) as spool:
         paths = [Path(file) for file in files]
-        source = from_files(
-            paths, Choice(tuple(only), names), spool, layer=layer, channels_last=channels_last
-        )
-        given = samples(source.n_rows, source.vectors, ids=ids, labels=labels, where=source.where)
-        return _ingest(source, given, place, report or _silent)
+        table = from_files(paths, Choice(tuple(only), names), spool, layer=layer, channels_last=channels_last)
+        given = samples(table.n_rows, table.vectors, ids=ids, labels=labels, where=table.where)
+        return _ingest(table, given, destination, report or _silent)
 
 
 def ingest_batches(  # noqa: PLR0913  (keyword-only beyond the two)
@@ -170,103 +182,105 @@ def ingest_batches(  # noqa: PLR0913  (keyword-only beyond the two)
     temporary file beside the store until all are there: room on the disk for all rows, memory for one batch. Batches
     that end early leave nothing behind.
     """
-    place = Target(named_store(target), dataset, split, model, dtype, channels_last, row_groups)
-    with Spool(place.spool_folder) as spool:
-        source = from_batches(batches, spool, channels_last=channels_last, numbered=ids == RANGE)
-        given = samples(source.n_rows, source.vectors, ids=ids, labels=None, where=source.where)
-        return _ingest(source, given, place, report or _silent)
+    destination = Destination(named_store(target), dataset, split, model, dtype, channels_last, row_groups)
+    with Spool(destination.spool_folder) as spool:
+        table = from_batches(batches, spool, channels_last=channels_last, numbered=ids == RANGE)
+        given = samples(table.n_rows, table.vectors, ids=ids, labels=None, where=table.where)
+        return _ingest(table, given, destination, report or _silent)
 
 
-def _ingest(source: Source, given: Samples, target: Target, report: Report) -> Ingested:
+def _ingest(table: Table, given: Samples, destination: Destination, report: Report) -> Ingested:
     """Check and digest everything, then add the split if it is new, write what is missing and seal."""
-    order = _order(source, given, target)
+    order = _order(table, given, destination)
     dtypes: dict[str, str] = {
-        name: target.dtype or column.own_dtype for name, column in source.columns.items()
+        name: destination.dtype or column.own_dtype for name, column in table.columns.items()
     }
-    digests = _digests(source, given, order, dtypes, report)
-    store = open_store(target.store, mode="a")
-    split = _known_split(target)
-    if split is None:
-        split = store.add_split(
-            target.dataset,
-            target.split,
-            given.ids,
-            labels=given.labels,
-            class_names=given.class_names,
-            provenance={"ingested from": list(source.files)},
-            **_cut(source, target),
-        )
-    order = positions_in(split, given, where=source.where)  # another writer may have added it since
-    job = store.begin_dump(
-        dataset=target.dataset,
-        split=target.split,
-        model=target.model,
-        layers={name: LayerSpec(column.shape, dtypes[name]) for name, column in source.columns.items()},
+    digests = _digests(table, given, order, dtypes, report)
+    store = open_store(destination.store, mode="a")
+    split = _known_split(destination) or _added_split(store, table, given, destination)
+    order = positions_in(split, given, where=table.where)  # another writer may have added it since
+    dump = store.begin_dump(
+        dataset=destination.dataset,
+        split=destination.split,
+        model=destination.model,
+        layers={name: LayerSpec(column.shape, dtypes[name]) for name, column in table.columns.items()},
         identity={"weights": None, "ingested": True, "layers": digests, "capture_version": INGEST_VERSION},
-        provenance=_provenance(source),
+        provenance=_provenance(table),
     )
-    missing, count = job.missing_row_groups(), len(split.row_groups)
+    missing, count = dump.missing_row_groups(), len(split.row_groups)
     for number, row_group in enumerate(missing, start=count - len(missing)):
         report("write", number, count)
-        _write(job, row_group, source, order)
-    job.seal()
+        _write(dump, row_group, table, order)
+    dump.seal()
     report("write", count, count)
-    return Ingested(target.store, job.fingerprint, tuple(digests), split.n_samples, count, len(missing))
+    return Ingested(destination.store, dump.fingerprint, tuple(digests), split.n_samples, count, len(missing))
+
+
+def _added_split(store: Store, table: Table, given: Samples, destination: Destination) -> Split:
+    return store.add_split(
+        destination.dataset,
+        destination.split,
+        given.ids,
+        labels=given.labels,
+        class_names=given.class_names,
+        provenance={"ingested from": list(table.files)},
+        **_cut(table, destination),
+    )
 
 
 def _digests(
-    source: Source, given: Samples, order: npt.NDArray[np.int64], dtypes: Mapping[str, str], report: Report
+    table: Table, given: Samples, order: npt.NDArray[np.int64], dtypes: Mapping[str, str], report: Report
 ) -> dict[str, JSON]:
     """Check every value of every layer; return the layers' digests."""
-    total, done = source.n_rows * len(dtypes), 0
+    total, done = table.n_rows * len(dtypes), 0
 
-    def tell(rows: int) -> None:
+    def report_rows(rows: int) -> None:
         nonlocal done
         done += rows
         report("check", done, total)
 
     return {
-        name: scan(column, dtypes[name], ids=given.ids, order=order, report=tell)
-        for name, column in source.columns.items()
+        name: scan(column, dtypes[name], ids=given.ids, order=order, report=report_rows)
+        for name, column in table.columns.items()
     }
 
 
-def _write(job: Dump, row_group: int, source: Source, order: npt.NDArray[np.int64]) -> None:
+def _write(dump: Dump, row_group: int, table: Table, order: npt.NDArray[np.int64]) -> None:
     """Write one row group, some rows of all its layers at a time."""
-    start, stop = job.split.row_groups[row_group]
-    chosen = {name: source.columns[name] for name in job.layers}
+    start, stop = dump.split.row_groups[row_group]
+    chosen = {name: table.columns[name] for name in dump.layers}
     step = max(1, BLOCK_BYTES // sum(column.row_bytes for column in chosen.values()))
-    with job.row_group(row_group) as writer:
-        for at in range(start, stop, step):
-            rows = order[at : min(at + step, stop)]
+    with dump.row_group(row_group) as writer:
+        for first in range(start, stop, step):
+            rows = order[first : min(first + step, stop)]
             writer.append({name: column.read(rows) for name, column in chosen.items()})
 
 
-def _order(source: Source, given: Samples, target: Target) -> npt.NDArray[np.int64]:
-    """Return the row of the source of each stored row: of the split that is there, or of the one that will be."""
-    split = _known_split(target)
+def _order(table: Table, given: Samples, destination: Destination) -> npt.NDArray[np.int64]:
+    """Return which row of the table each stored row is: in the split that is there, or in the one that will be."""
+    split = _known_split(destination)
     if split is not None:
-        return positions_in(split, given, where=source.where)
-    return plan_split(given.ids, **_cut(source, target)).order
+        return positions_in(split, given, where=table.where)
+    return plan_split(given.ids, **_cut(table, destination)).order
 
 
-def _cut(source: Source, target: Target) -> dict[str, Any]:
+def _cut(table: Table, destination: Destination) -> dict[str, Any]:
     """Return how a new split is cut: no shard of the widest layer grows beyond what is held at a time."""
-    widest = max(prod(column.shape) for column in source.columns.values())
-    return {"row_groups": target.row_groups, "max_rows": rows_of_shard(4 * widest)}
+    widest = max(prod(column.shape) for column in table.columns.values())
+    return {"row_groups": destination.row_groups, "max_rows": rows_of_shard(4 * widest)}
 
 
-def _known_split(target: Target) -> Split | None:
+def _known_split(destination: Destination) -> Split | None:
     """Return the split if the store has it; None where there is none, or no store."""
     try:
-        return open_store(target.store).split(target.dataset, target.split)
+        return open_store(destination.store).split(destination.dataset, destination.split)
     except NotFoundError:
         return None
 
 
-def _provenance(source: Source) -> dict[str, JSON]:
+def _provenance(table: Table) -> dict[str, JSON]:
     versions: dict[str, JSON] = {name: version(name) for name in ("stitchpipe", "numpy", "zarr")}
-    return {**versions, "python": platform.python_version(), "ingested from": list(source.files)}
+    return {**versions, "python": platform.python_version(), "ingested from": list(table.files)}
 
 
 def _silent(what: str, done: int, total: int) -> None:

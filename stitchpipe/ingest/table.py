@@ -1,4 +1,4 @@
-"""Sources: several files, or batches from Python, as layers of one number of rows."""
+"""A table of activations, a row for each sample and a column for each layer: from files, or from batches of Python."""
 
 from __future__ import annotations
 
@@ -29,8 +29,20 @@ Batch: TypeAlias = (
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """Layers with the same rows, on the disk; `vectors` may hold ids and labels."""
+class Table:
+    """Layers of the same samples in the same order, on the disk.
+
+    Attributes
+    ----------
+    where
+        What messages name: the first files, or ``batches``.
+    files
+        Paths of all of them; none where batches were given.
+    columns
+        Layer → its rows.
+    vectors
+        Name → one value per row: what may be ids or labels.
+    """
 
     where: str
     files: tuple[str, ...]
@@ -45,7 +57,7 @@ class Source:
 
 def from_files(
     paths: Sequence[Path], choice: Choice, spool: Spool, *, layer: str | None, channels_last: bool
-) -> Source:
+) -> Table:
     """Return the layers of some files together.
 
     Raises
@@ -57,8 +69,8 @@ def from_files(
     columns: dict[str, Column] = {}
     vectors: dict[str, npt.NDArray[Any]] = {}
     for path in paths:
-        found = read_file(path, choice, spool)
-        for name, column in found.columns.items():
+        contents = read_file(path, choice, spool)
+        for name, column in contents.columns.items():
             if name in columns:
                 raise IngestError(
                     where=str(path),
@@ -67,15 +79,15 @@ def from_files(
                     remedy="Rename one of them, or ingest them under different models or splits.",
                 )
             columns[name] = column.checked(channels_last=channels_last)
-        _gather(vectors, found)
+        _gather(vectors, contents)
     where = ", ".join(map(str, paths[:3])) + (", …" if len(paths) > 3 else "")
     if layer is not None:
         columns = {layer: replace(_single(columns, layer, where), name=layer)}
-    return _source(where, tuple(map(str, paths)), columns, vectors)
+    return _table(where, tuple(map(str, paths)), columns, vectors)
 
 
-def from_batches(batches: Iterable[Batch], spool: Spool, *, channels_last: bool, numbered: bool) -> Source:
-    """Put batches into the spool; return them as one source.
+def from_batches(batches: Iterable[Batch], spool: Spool, *, channels_last: bool, numbered: bool) -> Table:
+    """Put batches into the spool; return them as one table.
 
     Raises
     ------
@@ -108,7 +120,7 @@ def from_batches(batches: Iterable[Batch], spool: Spool, *, channels_last: bool,
         for name in spool.layers
     }
     vectors_found = {name: np.array(values, dtype=object) for name, values in gathered.items() if values}
-    return _source("batches", (), columns, vectors_found)
+    return _table("batches", (), columns, vectors_found)
 
 
 def _array(values: Any, where: str) -> npt.NDArray[Any]:
@@ -123,12 +135,12 @@ def _array(values: Any, where: str) -> npt.NDArray[Any]:
         ) from None
 
 
-def _gather(vectors: dict[str, npt.NDArray[Any]], found: Contents) -> None:
+def _gather(vectors: dict[str, npt.NDArray[Any]], contents: Contents) -> None:
     """Take a file's vectors; those of several files must agree, because rows are paired by position."""
-    for name, values in found.vectors.items():
+    for name, values in contents.vectors.items():
         if name in vectors and not np.array_equal(vectors[name], values):
             raise IngestError(
-                where=found.where,
+                where=contents.where,
                 expected=f"the same '{name}' in the same order in all files",
                 found="others than in the files before",
                 remedy="Ingest the files one by one: rows are then joined by their ids.",
@@ -147,9 +159,9 @@ def _single(columns: Mapping[str, Column], layer: str, where: str) -> Column:
     return next(iter(columns.values()))
 
 
-def _source(
+def _table(
     where: str, files: tuple[str, ...], columns: Mapping[str, Column], vectors: Mapping[str, npt.NDArray[Any]]
-) -> Source:
+) -> Table:
     if not columns:
         raise IngestError(
             where=where or "files",
@@ -165,4 +177,4 @@ def _source(
             found=", ".join(f"{count} rows of {name}" for name, count in list(counts.items())[:4]),
             remedy="Ingest layers of other samples under another split.",
         )
-    return Source(where, files, columns, vectors)
+    return Table(where, files, columns, vectors)
