@@ -14,7 +14,7 @@ from stitchpipe import __version__
 from stitchpipe.config import ConfigError, load
 from stitchpipe.errors import ExplainedError
 from stitchpipe.sizes import size_of
-from storage.errors import StoreError
+from storage import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from stitchpipe.workspace import Workspace
-    from storage import EvictedLayer, Garbage, Problem, SealedLayer
-    from storage.place import Entry
-    from storage.repair import Redo
+    from storage import Entry, EvictedLayer, Garbage, Problem, Redo, SealedLayer
 
 SHORT = 12
 """Hex digits of a digest that are shown in lists; `show` prints it whole."""

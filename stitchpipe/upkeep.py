@@ -16,8 +16,7 @@ from stitchpipe.workspace import WorkspaceError
 from storage import Repair, Store, StoreError, open_place
 
 if TYPE_CHECKING:
-    from storage import EvictedLayer, Garbage, Problem, SealedLayer
-    from storage.repair import Redo
+    from storage import EvictedLayer, Garbage, Problem, Redo, SealedLayer
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with (name, done, total)."""
@@ -78,7 +77,7 @@ def verify(place: str, *, model: str | None, sample: str, progress: Progress) ->
 
 
 def repair(place: str, *, progress: Progress) -> Repair:
-    """Quarantine what is damaged and make again what can be; see `storage.repair`."""
+    """Quarantine what is damaged and make again what can be; see `storage.maintenance.repairing`."""
     store = store_at(place, mode="a")
     told = _Told("check", sum(one.n_bytes for one in _sealed(store)) + _summary_bytes(store), progress)
     done = store.repair(on_shard=told.shard, on_summary=told.summary)

@@ -10,9 +10,9 @@ from storage.evict import evict, evicted
 from storage.garbage import LEASE_S, find_garbage
 from storage.groups import flag_sealed
 from storage.layout import dump_record_key, split_record_key
+from storage.maintenance.repairing import repair
 from storage.read import Representation
 from storage.records import read_cached, settle_record
-from storage.repair import repair
 from storage.retired import retirements
 from storage.schema import Address, DumpIdentity, Encoding, SealedLayer
 from storage.sealed import demand_same_specs, dump_keys, find, manifests, sealed_specs, split_keys
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from storage.evict import Evicted, EvictedLayer, Filters
     from storage.garbage import Garbage
+    from storage.maintenance.repairing import Repair
     from storage.place import Place
-    from storage.repair import Repair
     from storage.schema import JSON, LayerSpec
     from storage.splits import Split
     from storage.verify import Problem
@@ -292,7 +292,7 @@ class Store:
         on_shard: Callable[[str, int], None] | None = None,
         on_summary: Callable[[str, int], None] | None = None,
     ) -> Repair:
-        """Quarantine what is damaged and make again what can be; see `storage.repair`."""
+        """Quarantine what is damaged and make again what can be; see `storage.maintenance.repairing`."""
         self._demand_writable("repair")
         return repair(self._place, model=model, on_shard=on_shard, on_summary=on_summary)
 

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from stitchpipe.capture.precision import precision
 from stitchpipe.capture.settings import FLOAT32_BYTES
 from stitchpipe.capture.stored_values import as_array
-from storage import LayerSpec
-from storage.checks import checked_rows
+from storage import LayerSpec, checked_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from storage.checks import absmax
+from storage import absmax
 
 if TYPE_CHECKING:
     import numpy.typing as npt

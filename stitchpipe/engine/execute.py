@@ -23,7 +23,7 @@ from stitchpipe.engine.images import (
     minibatch_outcomes,
     minibatches,
 )
-from storage.summaries import WORK
+from storage import WORK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

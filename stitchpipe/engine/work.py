@@ -17,8 +17,7 @@ from stitchpipe.engine.leaf import ChunkMoments, LeafState, names_of_chunk
 from stitchpipe.engine.opening import open_layer
 from stitchpipe.engine.shift import SHIFT_SAMPLES, Shift
 from stitchpipe.rows import VIEWS
-from storage import Address, Representation, Store
-from storage.summaries import WORK, Summaries
+from storage import WORK, Address, Representation, Store, Summaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

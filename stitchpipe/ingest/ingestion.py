@@ -16,8 +16,7 @@ from stitchpipe.ingest.scan import BLOCK_BYTES, scan
 from stitchpipe.ingest.spool import Spool
 from stitchpipe.ingest.table import Table, from_batches, from_files
 from stitchpipe.location import named_store
-from storage import LayerSpec, NotFoundError, open_store, plan_split
-from storage.layout import rows_of_shard
+from storage import LayerSpec, NotFoundError, open_store, plan_split, rows_of_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.ingest.samples import Given, Samples
     from stitchpipe.ingest.table import Batch
-    from storage import Dump, Split, Store
-    from storage.schema import JSON
+    from storage import JSON, Dump, Split, Store
 
 INGEST_VERSION = 1
 """Raised when the same rows would give other stored values."""

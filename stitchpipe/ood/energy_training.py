@@ -16,7 +16,7 @@ from stitchpipe.ood.detectors import Standardiser
 from stitchpipe.ood.energy_network import RepresentationClassifier
 from stitchpipe.ood.errors import DetectorDivergedError, OodError
 from stitchpipe.ood.features import features_of
-from storage.batches import shuffled_batches
+from storage import shuffled_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from storage.batches import shuffled_batches
+from storage import shuffled_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from storage.batches import RowGroupReader
+    from storage import RowGroupReader
 
 Positions: TypeAlias = npt.NDArray[np.int64]
 

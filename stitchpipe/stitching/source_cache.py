@@ -15,8 +15,7 @@ from stitchpipe.stitching.resize import Resize
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from storage import Representation
-    from storage.batches import RowGroupReader
+    from storage import Representation, RowGroupReader
 
 Grids: TypeAlias = "tuple[Grid, Grid]"
 

@@ -12,8 +12,7 @@ from stitchpipe.errors import named_line
 from stitchpipe.location import store_location
 from stitchpipe.results import Catalogue
 from stitchpipe.wholefile import write_whole
-from storage import ReadOnlyError, Store, Summaries, WriteError, open_store, open_summaries
-from storage.names import encode_name
+from storage import ReadOnlyError, Store, Summaries, WriteError, encode_name, open_store, open_summaries
 
 if TYPE_CHECKING:
     from pathlib import Path

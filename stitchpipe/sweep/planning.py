@@ -32,8 +32,7 @@ from stitchpipe.sweep.room import (
     settings,
     stored_shapes,
 )
-from storage import open_place, plan_split
-from storage.layout import chunk_rows
+from storage import chunk_rows, open_place, plan_split
 
 if TYPE_CHECKING:
     from pathlib import Path

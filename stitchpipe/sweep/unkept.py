@@ -16,9 +16,7 @@ from stitchpipe.sweep.ends import End, open_ends, open_representation
 from stitchpipe.sweep.folder import opened_store, read_record, write_record
 from stitchpipe.sweep.networks import TEST, TRAIN
 from stitchpipe.sweep.room import stored_shapes
-from storage import Address
-from storage.digests import digest_of, plain
-from storage.schema import DumpIdentity
+from storage import Address, DumpIdentity, digest_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

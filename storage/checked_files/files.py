@@ -54,7 +54,7 @@ class CheckedFiles:
     >>> folder = getfixture("tmp_path")
     >>> files = CheckedFiles(open_place(folder))
     >>> files.write("maps/a-b", ".bin", b"weights").key
-    'maps/a-b~9a129c74f8e97f4ea12bbfa97a6d4e26.bin'
+    'maps/a-b~9a129038d9a00aed0cf6a7ea059ca50a.bin'
     >>> files.read("maps/a-b")
     b'weights'
     >>> files.put_record("models/a", {"epochs": 3})

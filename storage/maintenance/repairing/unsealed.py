@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from storage.arrays import ArrayLayout
+    from storage.maintenance.repairing.bench import Bench
     from storage.place import Place
-    from storage.repair.bench import Bench
     from storage.schema import DumpIdentity
     from storage.splits import Split
 

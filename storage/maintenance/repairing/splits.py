@@ -19,8 +19,8 @@ from storage.splits import SPLIT, Split, add_split, split_of
 from storage.verify import Problem, problem_of
 
 if TYPE_CHECKING:
+    from storage.maintenance.repairing.bench import Bench
     from storage.place import Place
-    from storage.repair.bench import Bench
     from storage.schema import Manifest
 
 _REMEDY = (

@@ -23,8 +23,8 @@ from storage.verify import Problem, problem_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from storage.maintenance.repairing.bench import Bench
     from storage.place import Place
-    from storage.repair.bench import Bench
     from storage.schema import DumpIdentity, LayerRecord, Manifest
     from storage.splits import Split
 

@@ -11,7 +11,7 @@ from storage.verify import problem_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storage.repair.bench import Bench
+    from storage.maintenance.repairing.bench import Bench
 
 
 def repair_summaries(bench: Bench, on_summary: Callable[[str, int], None] | None) -> tuple[str, ...]:

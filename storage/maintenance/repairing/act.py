@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from storage.errors import CorruptError, NotFoundError, SymlinkError
 from storage.evict import out_of_sight
 from storage.layout import dump_record_key, marker_key, split_record_key
+from storage.maintenance.repairing.bench import Bench, Quarantined
+from storage.maintenance.repairing.dumps import repair_dump
+from storage.maintenance.repairing.splits import repair_split
+from storage.maintenance.repairing.summaries import repair_summaries
+from storage.maintenance.repairing.unsealed import layers_of_lost_passes, unsealed_layers, unsealed_passes
 from storage.place import QUARANTINE
 from storage.records import read_record
-from storage.repair.bench import Bench, Quarantined
-from storage.repair.dumps import repair_dump
-from storage.repair.splits import repair_split
-from storage.repair.summaries import repair_summaries
-from storage.repair.unsealed import layers_of_lost_passes, unsealed_layers, unsealed_passes
 from storage.root import STORE, STORE_RECORD, make_root, root_files
 from storage.schema import Address, FileRecord
 from storage.sealed import dump_keys, split_keys

@@ -10,9 +10,14 @@ from storage.errors import CorruptError, NotFoundError, StoreError
 from storage.evict import out_of_sight
 from storage.groups import group_files
 from storage.layout import COMMITS, dump_record_key, manifest_key
+from storage.maintenance.repairing.claims import Claim, repair_claim
+from storage.maintenance.repairing.unsealed import (
+    lost_manifests,
+    rebuild_manifest,
+    repair_unsealed,
+    settle_layers,
+)
 from storage.records import read_cached, read_record, record_bytes
-from storage.repair.claims import Claim, repair_claim
-from storage.repair.unsealed import lost_manifests, rebuild_manifest, repair_unsealed, settle_layers
 from storage.retired import RETIRED, RetiredLayer, latest_of, retire, retirement_key, retirements
 from storage.schema import DumpIdentity
 from storage.sealed import all_manifests, manifest_of, manifests
@@ -22,8 +27,8 @@ from storage.write import Dump
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from storage.maintenance.repairing.bench import Bench
     from storage.place import Place
-    from storage.repair.bench import Bench
     from storage.splits import Split
 
 
