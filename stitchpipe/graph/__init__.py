@@ -1,9 +1,10 @@
 """A network's layers, its cuts, and the part behind a cut."""
 
+from stitchpipe.graph.extraction import LOGITS, Extractor, extractor
 from stitchpipe.graph.folding import folded
 from stitchpipe.graph.inspection import Inspection, InspectionError, inspect, layers
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, LayerInfo, select
-from stitchpipe.graph.split import LOGITS, Extractor, extractor, image_channels, tail
+from stitchpipe.graph.tails import image_channels, tail
 from stitchpipe.graph.trace import TraceError, in_eval_mode
 
 __all__ = [

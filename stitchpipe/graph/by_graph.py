@@ -49,22 +49,23 @@ class TracedNetwork:
 
     def observe(self, images: Tensor) -> Seen:
         """Run the network; return the shapes of all layers and what its operations tell about their axes."""
-        found = Seen()
+        seen = Seen()
 
         def note(node: torch.fx.Node, value: Any) -> None:
             names = self._traced.names.get(node, ())
             if isinstance(value, Tensor):
-                found.shapes.update((name, tuple(value.shape)) for name in names)
+                seen.shapes.update((name, tuple(value.shape)) for name in names)
             last = tells(self._operation(node), node.args)
             if last is not None:
+                # The operation says it of what it makes, and, where nothing else did, of what it takes.
+                seen.on_last_axis.update(dict.fromkeys(names, last))
                 first = node.args[0] if node.args else None
-                taken = self._traced.names.get(first, ()) if isinstance(first, torch.fx.Node) else ()
-                found.told.update(dict.fromkeys(names, last))
-                for name in taken:
-                    found.told.setdefault(name, last)
+                inputs = self._traced.names.get(first, ()) if isinstance(first, torch.fx.Node) else ()
+                for name in inputs:
+                    seen.on_last_axis.setdefault(name, last)
 
-        found.logits = _Run(self._module, note).run(images)
-        return found
+        seen.logits = _Run(self._module, note).run(images)
+        return seen
 
     def why_no_cut(self, names: Sequence[str], images: Tensor) -> dict[str, str]:  # noqa: ARG002 - one protocol
         """Return why the rest of the network cannot run from a layer alone; empty where it can."""
@@ -88,24 +89,24 @@ class TracedNetwork:
         entry = entries.get(last, _without_axes)
         copied = {node: graph.call_function(entry, (graph.placeholder("activations"),))}
 
-        def behind_cut(one: torch.fx.Node) -> torch.fx.Node:
-            if one not in copied:  # only parameters are made before the cut and used behind it
-                copied[one] = graph.node_copy(one)
-            return copied[one]
+        def behind_cut(input_node: torch.fx.Node) -> torch.fx.Node:
+            if input_node not in copied:  # only parameters are made before the cut and used behind it
+                copied[input_node] = graph.node_copy(input_node)
+            return copied[input_node]
 
         nodes = list(self._traced.graph.nodes)
         behind = nodes[nodes.index(node) + 1 :]
         wanted = [self._behind(layer, behind, name) for layer in through or ()]
         kept: dict[torch.fx.Node, torch.fx.Node] = {}
-        for one in behind:
-            if one.op == "output":
-                logits = torch.fx.map_arg(one.args[0], behind_cut)
+        for later in behind:
+            if later.op == "output":
+                logits = torch.fx.map_arg(later.args[0], behind_cut)
                 graph.output(logits if through is None else (*(kept[layer] for layer in wanted), logits))
-            elif one.op != "get_attr":
+            elif later.op != "get_attr":
                 # Copied even if nothing uses its value: an in-place operation does its work all the same.
-                copied[one] = graph.node_copy(one, behind_cut)
-                if one in wanted:
-                    kept[one] = graph.call_function(torch.clone, (copied[one],))
+                copied[later] = graph.node_copy(later, behind_cut)
+                if later in wanted:
+                    kept[later] = graph.call_function(torch.clone, (copied[later],))
         module = copy.deepcopy(
             torch.fx.GraphModule(self.network, graph, f"{type(self.network).__name__}Tail")
         )
@@ -145,9 +146,9 @@ class TracedNetwork:
 
     def _penultimate(self) -> torch.fx.Node:
         for node in reversed(self._traced.graph.nodes):
-            taken = node.args[0] if node.args else None
-            if isinstance(self._operation(node), nn.Linear) and isinstance(taken, torch.fx.Node):
-                return taken
+            features = node.args[0] if node.args else None
+            if isinstance(self._operation(node), nn.Linear) and isinstance(features, torch.fx.Node):
+                return features
         raise without_linear(self.network)
 
     def _why(self, name: str) -> str:
@@ -168,10 +169,9 @@ class TracedNetwork:
         found = f"{traced.crossing(node)} values that cross there, as inside a residual"
         if not traced.is_used(node):
             found = "a value that nothing behind it uses"
-        places = {one: place for place, one in enumerate(traced.graph.nodes)}
-        place = places[node]
+        position = {other: number for number, other in enumerate(traced.graph.nodes)}
         cuts = [cut for cut, other in traced.outputs.items() if traced.is_cut(other)]
-        near = sorted(cuts, key=lambda cut: abs(places[traced.outputs[cut]] - place))[:3]
+        near = sorted(cuts, key=lambda cut: abs(position[traced.outputs[cut]] - position[node]))[:3]
         return LayerError(
             where=f"layer '{name}'",
             expected="a layer whose output is all that the rest of the network needs",

@@ -76,23 +76,23 @@ class HookedNetwork:
 
     def observe(self, images: Tensor) -> Seen:
         """Run the network; return the shapes of all layers and what its modules tell about their axes."""
-        found = Seen()
-        made: dict[int, list[str]] = {}
+        seen = Seen()
+        made_by: dict[int, list[str]] = {}
         alive = []  # the identity of a tensor holds as long as it lives
 
         def note(name: str, module: nn.Module, given: tuple[Any, ...], output: Tensor) -> None:
-            found.shapes[name] = tuple(output.shape)
+            seen.shapes[name] = tuple(output.shape)
             last = tells(module)
             if last is not None:
-                found.told[name] = last
-                for taken in made.get(id(given[0]), ()) if given else ():
-                    found.told.setdefault(taken, last)
+                seen.on_last_axis[name] = last
+                for input_layer in made_by.get(id(given[0]), ()) if given else ():
+                    seen.on_last_axis.setdefault(input_layer, last)
             if output.ndim == 4:
                 alive.append(output)
-                made.setdefault(id(output), []).append(name)
+                made_by.setdefault(id(output), []).append(name)
 
-        found.logits = with_hooks(self.network, images, note)
-        return found
+        seen.logits = with_hooks(self.network, images, note)
+        return seen
 
     def why_no_cut(self, names: Sequence[str], images: Tensor) -> dict[str, str]:
         """Return why the rest of the network cannot run from a layer alone; empty where it can.
@@ -101,14 +101,15 @@ class HookedNetwork:
         far as the next cut behind it, which must have its value. What all modules return is held in memory.
         """
         trial = Trial.of(self.network, images[:0], names)
-        found, behind = {}, None
+        why: dict[str, str] = {}
+        next_cut = None  # the nearest behind the layer that is tried
         with Replay(self.network, trial.others) as replay:
             for name in reversed(trial.order):
                 replay.work_behind(name)
-                found[name] = trial.why_no_cut(replay.run, name, behind)
-                behind = behind if found[name] else name
+                why[name] = trial.why_no_cut(replay.run, name, next_cut)
+                next_cut = next_cut if why[name] else name
         whole = self._on(trial)
-        return {name: found[name] if name in found else trial.why_no_cut(whole, name) for name in names}
+        return {name: why[name] if name in why else trial.why_no_cut(whole, name) for name in names}
 
     def _on(self, trial: Trial) -> Run:
         """Return what runs the whole network on the other images of a trial."""
@@ -136,21 +137,21 @@ class HookedNetwork:
                 found=why,
                 remedy=self._near(name, images),
             )
-        found = HookedTail(
+        hooked = HookedTail(
             self.network, name, torch.zeros_like(images[:1]), channels_last=last, through=through
         )
         value = trial.values[name]
         value = channels_first(value) if last else value
         with torch.no_grad():  # the tail's first run refuses layers of `through` that are not behind it
-            return found.headless(torch.cat([value, value]))
+            return hooked.headless(torch.cat([value, value]))
 
     def _near(self, name: str, images: Tensor) -> str:
         """Return up to three cuts near a layer, nearest first, as a remedy."""
         with torch.no_grad():
             names = list(self.observe(images[:1]).shapes)
-            place = names.index(name) if name in names else 0
+            position = names.index(name) if name in names else 0
             trial, cuts = Trial.of(self.network, images[:0], names), list[str]()
-            for _, other in sorted(enumerate(names), key=lambda one: abs(one[0] - place)):
+            for _, other in sorted(enumerate(names), key=lambda numbered: abs(numbered[0] - position)):
                 if len(cuts) < 3 and not trial.why_no_cut(self._on(trial), other):
                     cuts.append(other)
         return f"Cuts near it: {', '.join(cuts)}." if cuts else "This network has no cut."

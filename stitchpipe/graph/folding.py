@@ -1,4 +1,4 @@
-"""Folding batch normalisation into the convolution before it: the same function, in fewer passes over memory."""
+"""Folding batch normalisation into the convolution before it: the same function with less traffic to memory."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def folded(tail: nn.Module) -> nn.Module:
     """
     if not isinstance(tail, GraphModule):
         return tail
-    made = copy.deepcopy(tail)
-    for node, convolution, norm in list(_pairs(made)):
+    shorter = copy.deepcopy(tail)
+    for node, convolution, norm in list(_pairs(shorter)):
         mean, variance = norm.running_mean, norm.running_var
         if mean is None or variance is None:
             continue
@@ -40,10 +40,10 @@ def folded(tail: nn.Module) -> nn.Module:
             convolution.weight, convolution.bias, mean, variance, norm.eps, norm.weight, norm.bias
         )
         node.replace_all_uses_with(node.all_input_nodes[0])
-        made.graph.erase_node(node)
-    made.delete_all_unused_submodules()
-    made.recompile()
-    return made.requires_grad_(requires_grad=False)
+        shorter.graph.erase_node(node)
+    shorter.delete_all_unused_submodules()
+    shorter.recompile()
+    return shorter.requires_grad_(requires_grad=False)
 
 
 def _pairs(tail: GraphModule) -> Iterator[tuple[Node, _ConvNd, _BatchNorm]]:
@@ -60,12 +60,12 @@ def _pairs(tail: GraphModule) -> Iterator[tuple[Node, _ConvNd, _BatchNorm]]:
         if not (isinstance(convolution, _ConvNd) and isinstance(norm, _BatchNorm)):
             continue
         if not any(
-            type(one) not in _FOLDABLE
-            or one.training
-            or calls[id(one)] > 1
-            or id(one) in read
-            or one._forward_hooks  # noqa: SLF001 - torch has no other way to ask
-            or one._forward_pre_hooks  # noqa: SLF001
-            for one in (convolution, norm)
+            type(module) not in _FOLDABLE
+            or module.training
+            or calls[id(module)] > 1
+            or id(module) in read
+            or module._forward_hooks  # noqa: SLF001 - torch has no other way to ask
+            or module._forward_pre_hooks  # noqa: SLF001
+            for module in (convolution, norm)
         ):
             yield node, convolution, norm

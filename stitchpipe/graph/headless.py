@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from stitchpipe.graph.record import Record
+from stitchpipe.graph.recorded_run import RecordedRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,14 +43,17 @@ def leave_out_head(network: nn.Module, name: str, blank: Tensor) -> None:
     `blank` is one image. Modules that are called more than once, or return something else than tensors, work on; all
     keep their weights, which a network may ask for. Whether it still does what it did is for the caller to see.
     """
-    one, two = (Record.of(network, blank.expand(count, *blank.shape[1:]).clone()) for count in (1, 2))
-    for path in one.replaceable() & two.replaceable():
-        if one.done[path] <= one.done[name]:
-            output = _output(one.outputs[path], two.outputs[path])
+    # A run on one image and a run on two: from both together follows what an output is like for any number.
+    single, double = (
+        RecordedRun.of(network, blank.expand(count, *blank.shape[1:]).clone()) for count in (1, 2)
+    )
+    for path in single.replaceable() & double.replaceable():
+        if single.done[path] <= single.done[name]:
+            output = _output(single.outputs[path], double.outputs[path])
             network.get_submodule(path).forward = partial(_zeros_whatever_is_given, output)
 
 
-def _output(one: Any, two: Any) -> Output:
+def _output(single: Any, double: Any) -> Output:
     """Return what an output is like, of which examples for one and for two images are given.
 
     Raises
@@ -58,15 +61,15 @@ def _output(one: Any, two: Any) -> Output:
     ValueError
         They are not alike.
     """
-    if one is None and two is None:
+    if single is None and double is None:
         return None
-    if isinstance(one, Tensor) and isinstance(two, Tensor) and one.ndim == two.ndim:
-        growth = tuple(after - before for before, after in zip(one.shape, two.shape, strict=True))
-        return Shape(tuple(one.shape), growth, one.dtype)
-    if type(one) in {tuple, list} and type(one) is type(two) and len(one) == len(two):
-        parts: Iterator[Output] = (_output(*pair) for pair in zip(one, two, strict=True))
-        return type(one)(parts)  # type: ignore[no-any-return]
-    raise ValueError(f"{type(one).__name__} for one image and {type(two).__name__} for two")
+    if isinstance(single, Tensor) and isinstance(double, Tensor) and single.ndim == double.ndim:
+        growth = tuple(after - before for before, after in zip(single.shape, double.shape, strict=True))
+        return Shape(tuple(single.shape), growth, single.dtype)
+    if type(single) in {tuple, list} and type(single) is type(double) and len(single) == len(double):
+        parts: Iterator[Output] = (_output(*pair) for pair in zip(single, double, strict=True))
+        return type(single)(parts)  # type: ignore[no-any-return]
+    raise ValueError(f"{type(single).__name__} for one image and {type(double).__name__} for two")
 
 
 def _zeros_whatever_is_given(output: Output, *_: Any, **__: Any) -> Any:

@@ -66,11 +66,11 @@ class HookedTail(nn.Module):
             return value
 
         blanks = self.blank.expand(len(value), *self.blank.shape[1:]).clone()
-        here = IMAGES.set(blanks)
+        token = IMAGES.set(blanks)
         try:
             logits: Tensor = with_hooks(self.network, blanks, put)
         finally:
-            IMAGES.reset(here)
+            IMAGES.reset(token)
         if not replaced:
             raise LayerError(
                 where=f"layer '{self.name}'",
@@ -90,12 +90,14 @@ class HookedTail(nn.Module):
         whole, shorter = self(value), copy.deepcopy(self)
         try:
             leave_out_head(shorter.network, self.name, self.blank)
-            found = shorter(value)
+            answer = shorter(value)
         except Exception:  # noqa: BLE001 - a network may ask its modules for whatever it likes
             return self
-        return shorter if _same(found, whole) else self
+        return shorter if _same(answer, whole) else self
 
 
-def _same(one: Tensor | tuple[Tensor, ...], other: Tensor | tuple[Tensor, ...]) -> bool:
-    pairs = zip(*([found] if isinstance(found, Tensor) else found for found in (one, other)), strict=True)
-    return all(torch.equal(*pair) for pair in pairs)
+def _same(answer: Tensor | tuple[Tensor, ...], whole: Tensor | tuple[Tensor, ...]) -> bool:
+    """Return whether two answers of a tail are equal to the last bit, all values on the way included."""
+    if isinstance(answer, Tensor) or isinstance(whole, Tensor):
+        return isinstance(answer, Tensor) and isinstance(whole, Tensor) and torch.equal(answer, whole)
+    return all(map(torch.equal, answer, whole))

@@ -139,7 +139,7 @@ def inspect(network: nn.Module, example: Tensor) -> Inspection:
         }
         why_no_cut = reached.why_no_cut(list(shapes), example[:1])
     size = (images.shape[2], images.shape[3]) if images.ndim == 4 else (1, 1)
-    layers_found = tuple(
+    infos = tuple(
         LayerInfo(
             name,
             _channels_first(shape) if name in last else shape,
@@ -155,7 +155,7 @@ def inspect(network: nn.Module, example: Tensor) -> Inspection:
     return Inspection(
         network=type(network).__name__,
         image=tuple(example.shape[1:]),
-        layers=layers_found,
+        layers=infos,
         by_hooks=reached.by_hooks,
         output_width=_width(seen.logits),
     )
@@ -163,8 +163,8 @@ def inspect(network: nn.Module, example: Tensor) -> Inspection:
 
 def layers(network: nn.Module, example: Tensor, *, functions: bool = False) -> tuple[LayerInfo, ...]:
     """Return the layers of `network` in execution order, see `inspect`; with `functions` those of functions too."""
-    found = inspect(network, example).layers
-    return found if functions else tuple(info for info in found if not info.is_function)
+    known = inspect(network, example).layers
+    return known if functions else tuple(info for info in known if not info.is_function)
 
 
 def _channels_first(shape: Shape) -> Shape:

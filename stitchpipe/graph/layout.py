@@ -27,14 +27,14 @@ class Seen:
     ----------
     shapes
         Of the named values that are tensors, the batch included.
-    told
+    on_last_axis
         True of a value of four axes that a Linear or LayerNorm made or took, False of a convolution's.
     logits
         The network's output.
     """
 
     shapes: dict[str, Shape] = field(default_factory=dict)
-    told: dict[str, bool] = field(default_factory=dict)
+    on_last_axis: dict[str, bool] = field(default_factory=dict)
     logits: Any = None
 
 
@@ -71,24 +71,25 @@ def channels_last(
     One forward pass of one image, of twice the size or half.
     """
     maps = {name: shape[1:] for name, shape in seen.shapes.items() if len(shape) == 4}
-    if not any(seen.told.get(name, False) for name in maps):
+    if not any(seen.on_last_axis.get(name, False) for name in maps):
         return frozenset()
     elsewhere = _at_another_size(images, observe)
     declared = getattr(network, "output_fmt", None) == "NHWC"
     decided = {
-        name: _decided(shape, elsewhere.get(name), seen.told.get(name)) for name, shape in maps.items()
+        name: _decided(shape, elsewhere.get(name), seen.on_last_axis.get(name))
+        for name, shape in maps.items()
     }
     by_shape: dict[Shape, set[bool]] = {}
     for name, last in decided.items():
         if last is not None:
             by_shape.setdefault(maps[name], set()).add(last)
-    found = set()
+    layers = set()
     for name, last in decided.items():
         alike = by_shape.get(maps[name], set())
         guess = next(iter(alike)) if len(alike) == 1 else declared
         if guess if last is None else last:
-            found.add(name)
-    return frozenset(found)
+            layers.add(name)
+    return frozenset(layers)
 
 
 def channels_first(value: Tensor) -> Tensor:
@@ -105,22 +106,23 @@ def _is_one(shape: object) -> bool:
     return isinstance(shape, int) or (isinstance(shape, list | tuple) and len(shape) == 1)
 
 
-def _decided(shape: Shape, other: Shape | None, told: bool | None) -> bool | None:
+def _decided(shape: Shape, other: Shape | None, on_last_axis: bool | None) -> bool | None:
+    """Return whether channels are last: what another image size shows, else what the operations say, else None."""
     if other is not None and len(other) == len(shape):
         first_stays, last_stays = shape[0] == other[0], shape[-1] == other[-1]
         if first_stays != last_stays:
             return last_stays
-    return told
+    return on_last_axis
 
 
 def _at_another_size(images: Tensor, observe: Callable[[Tensor], Seen]) -> Mapping[str, Shape]:
     """Return the shapes ``(…)`` of one sample of another size; none where the network refuses every other."""
     for size in _other_sizes(images.shape[2], images.shape[3]):
         try:
-            found = observe(images.new_zeros(1, images.shape[1], *size))
+            seen = observe(images.new_zeros(1, images.shape[1], *size))
         except Exception:  # noqa: BLE001, S112 - a network refuses a size however it likes
             continue
-        return {name: shape[1:] for name, shape in found.shapes.items()}
+        return {name: shape[1:] for name, shape in seen.shapes.items()}
     return {}
 
 

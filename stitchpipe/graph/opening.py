@@ -64,10 +64,10 @@ def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
     return network, network.observe(images)
 
 
-def _agree(found: object, own: object) -> bool:
-    if not (isinstance(found, Tensor) and isinstance(own, Tensor)):
-        return type(found) is type(own)
-    if found.shape != own.shape:
+def _agree(traced: object, own: object) -> bool:
+    if not (isinstance(traced, Tensor) and isinstance(own, Tensor)):
+        return type(traced) is type(own)
+    if traced.shape != own.shape:
         return False
     scale = float(own.abs().nan_to_num(0.0, 0.0).max()) if own.numel() else 0.0
-    return torch.allclose(found, own, rtol=TOLERANCE, atol=TOLERANCE * scale, equal_nan=True)
+    return torch.allclose(traced, own, rtol=TOLERANCE, atol=TOLERANCE * scale, equal_nan=True)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from stitchpipe.graph.hooks import with_hooks
-from stitchpipe.graph.record import Record, copied
+from stitchpipe.graph.recorded_run import RecordedRun, copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ class Replay:
 
     def __init__(self, network: nn.Module, inputs: Sequence[Tensor]) -> None:
         self._network, self._inputs = network, inputs
-        self._records = [Record.of(network, images) for images in inputs]
+        self._records = [RecordedRun.of(network, images) for images in inputs]
         self._thread, self._number = threading.get_ident(), 0
         self._restore: dict[str, Callable[[], None]] = {}
 

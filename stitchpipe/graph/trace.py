@@ -48,10 +48,10 @@ class Traced:
     @cached_property
     def names(self) -> Mapping[torch.fx.Node, tuple[str, ...]]:
         """Return the names of each node, innermost first."""
-        found: dict[torch.fx.Node, tuple[str, ...]] = {}
+        names: dict[torch.fx.Node, tuple[str, ...]] = {}
         for name, node in self.nodes.items():
-            found[node] = (*found.get(node, ()), name)
-        return found
+            names[node] = (*names.get(node, ()), name)
+        return names
 
     def crossing(self, node: torch.fx.Node) -> int:
         """Return how many values, parameters aside, are made up to `node` and used behind it."""
@@ -68,11 +68,10 @@ class Traced:
     def beside(self, node: torch.fx.Node) -> str:
         """Return the name of the earliest other value that crosses at `node`; empty where there is none."""
         position = self._lives.position
-        place = position[node]
         for other in self.graph.nodes:
-            if position[other] >= place:
+            if position[other] >= position[node]:
                 break
-            if other.op != "get_attr" and any(position[user] > place for user in other.users):
+            if other.op != "get_attr" and any(position[user] > position[node] for user in other.users):
                 return next(iter(self.names.get(other, ())), other.name)
         return ""
 
@@ -83,19 +82,22 @@ class Traced:
 
 @dataclass(frozen=True, slots=True)
 class _Lives:
-    """Where each node stands, and how many values are live behind each place."""
+    """Where each node stands, and how many values are live behind each position."""
 
     position: dict[torch.fx.Node, int]
     crossing: list[int]
 
 
 def _lives(graph: torch.fx.Graph) -> _Lives:
-    """Count live values in one pass over nodes and uses: a value lives from its node to its last user."""
-    position = {node: place for place, node in enumerate(graph.nodes)}
+    """Count live values: a value lives from its node to its last user.
+
+    Each value adds one where it is made and takes one away where it is last used; the running sum is the count.
+    """
+    position = {node: number for number, node in enumerate(graph.nodes)}
     change = [0] * (len(position) + 1)
-    for node, place in position.items():
+    for node, number in position.items():
         if node.users and node.op != "get_attr":
-            change[place] += 1
+            change[number] += 1
             change[max(position[user] for user in node.users)] -= 1
     crossing, live = [], 0
     for step in change:
@@ -151,6 +153,7 @@ class _NamingTracer(torch.fx.Tracer):
 
 
 _ONE_AT_A_TIME = threading.Lock()
+"""torch.fx patches `torch.nn.Module` while it traces; two tracers at once would undo each other's patches."""
 
 
 @contextmanager
@@ -197,4 +200,6 @@ def _defaults(network: nn.Module) -> dict[str, Any] | None:
     """Return the forward pass's further arguments: constants, where torch.fx would take them for unknown inputs."""
     parameters = inspect.signature(network.forward).parameters.values()
     plain = (bool, int, float, str, type(None))
-    return {one.name: one.default for one in parameters if isinstance(one.default, plain)} or None
+    return {
+        parameter.name: parameter.default for parameter in parameters if isinstance(parameter.default, plain)
+    } or None

@@ -90,5 +90,5 @@ class _Reached(BaseException):
         self.value = value
 
 
-def _same(one: Any, other: Any) -> bool:
-    return isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)
+def _same(value: Any, expected: Any) -> bool:
+    return isinstance(value, Tensor) and isinstance(expected, Tensor) and torch.equal(value, expected)

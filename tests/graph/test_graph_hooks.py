@@ -41,7 +41,7 @@ class Traceable(Untraceable):
 
 def by_hooks(monkeypatch):
     """Make every network be run with hooks."""
-    for module in ("inspection", "split"):
+    for module in ("inspection", "extraction", "tails"):
         name = f"stitchpipe.graph.{module}"
         monkeypatch.setattr(
             sys.modules[name], "opened", lambda network: HookedNetwork(network, "it was asked for")

@@ -23,8 +23,8 @@ class UnknownError(Exception):
 
 
 @dataclass
-class Record:
-    """One run.
+class RecordedRun:
+    """One run of a network on some images.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Record:
         Path → a copy of what the module returned at its last call. Only tensors, and tuples and lists of them and of
         None.
     done
-        Layer → its place in the order in which calls ended; the second call of ``relu`` is ``relu:1``.
+        Layer → its number in the order in which calls ended; the second call of ``relu`` is ``relu:1``.
     calls
         How often each module was called.
     within
@@ -60,9 +60,9 @@ class Record:
         }
 
     @classmethod
-    def of(cls, network: nn.Module, images: Tensor) -> Record:
+    def of(cls, network: nn.Module, images: Tensor) -> RecordedRun:
         """Run a network on some images; what other threads do with it is not recorded."""
-        made, thread = cls(), threading.get_ident()
+        recorded, thread = cls(), threading.get_ident()
 
         def noting(note: Callable[[str, Any], None], path: str) -> Callable[..., None]:
             def called(_: nn.Module, __: Any, output: Any = None) -> None:
@@ -74,10 +74,10 @@ class Record:
         with ExitStack() as hooks:
             for path, module in network.named_modules():
                 if path:
-                    hooks.enter_context(module.register_forward_pre_hook(noting(made.begin, path)))
-                    hooks.enter_context(module.register_forward_hook(noting(made.end, path)))
+                    hooks.enter_context(module.register_forward_pre_hook(noting(recorded.begin, path)))
+                    hooks.enter_context(module.register_forward_hook(noting(recorded.end, path)))
             network(images)
-        return made
+        return recorded
 
     def begin(self, path: str, _: Any = None) -> None:
         """Note that a module is called."""
