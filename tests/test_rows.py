@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitchpipe.resizing import n_positions
 from stitchpipe.rows import (
     ViewError,
     grid_label,
     grid_of,
+    n_positions,
     result_grid,
     rows_per_sample,
     to_rows,

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from stitchpipe.engine.tiles import Pair
+    from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.measures import Number
-    from stitchpipe.resizing import Grid
-    from stitchpipe.rows import View
+    from stitchpipe.rows import Grid, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

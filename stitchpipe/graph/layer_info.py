@@ -12,7 +12,7 @@ from stitchpipe.rows import grid_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stitchpipe.resizing import Grid
+    from stitchpipe.rows import Grid
 
 
 PENULTIMATE = "penultimate"

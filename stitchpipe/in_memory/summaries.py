@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stitchpipe.in_memory.samples import Samples
-    from stitchpipe.resizing import Grid
+    from stitchpipe.rows import Grid
 
 Label: TypeAlias = View | Literal["as_given"]
 """A view, or ``as_given`` for matrices whose rows are taken as they are."""

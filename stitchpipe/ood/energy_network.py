@@ -13,7 +13,7 @@ from stitchpipe.ood.errors import OodError
 
 if TYPE_CHECKING:
     from stitchpipe.ood.detectors import Standardiser
-    from stitchpipe.resizing import Grid
+    from stitchpipe.rows import Grid
 
     Shape: TypeAlias = tuple[int, ...]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.ood.first_samples import FirstSamples
-    from stitchpipe.resizing import Grid
+    from stitchpipe.rows import Grid
 
     LossOf: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 

@@ -11,8 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor, nn
 
 from stitchpipe.algebra.maps import AffineMap
-from stitchpipe.resizing import Grid, axes_of, n_positions
-from stitchpipe.rows import grid_label, grid_of
+from stitchpipe.rows import Grid, axes_of, grid_label, grid_of, n_positions
 from stitchpipe.stitching.errors import StitchError
 from stitchpipe.stitching.resize import Resize
 
@@ -29,7 +28,7 @@ class StitchingLayer(nn.Module):
     mapped by a 1×1 convolution with bias; tokens ``(n, T, p)`` of as many patches and vectors ``(n, p)`` by a linear
     layer. Between images and tokens, and between tokens on other grids, patches are resized like an image. What
     stands for no place is handed on where the source has as many such tokens; otherwise it is the mean over the
-    source's patches, and dropped where the target is an image (`stitchpipe.resizing`).
+    source's patches, and dropped where the target is an image (`stitchpipe.rows`).
 
     Parameters
     ----------

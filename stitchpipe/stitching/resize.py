@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor, nn
 
-from stitchpipe.resizing import Grid, resize_maps
+from stitchpipe.rows import Grid, resize_maps
 
 
 class Resize(nn.Module):
-    """The linear map of positions of `stitchpipe.resizing`, in float32.
+    """The linear map of positions of `stitchpipe.rows`, in float32.
 
     Images ``(n, p, H, W)`` → ``(n, p, H', W')``, bilinear, half-pixel centres, no antialiasing; where tokens take part,
     rows ``(n, positions', p)``; what lies on the target's grid already, or has no positions, stays as it is.

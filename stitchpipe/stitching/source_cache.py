@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from stitchpipe.resizing import Grid, n_positions
+from stitchpipe.rows import Grid, n_positions
 from stitchpipe.stitching.resize import Resize
 
 if TYPE_CHECKING:

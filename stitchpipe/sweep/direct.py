@@ -10,8 +10,7 @@ from stitchpipe import capture
 from stitchpipe.algebra.grams import MOST_IMAGES
 from stitchpipe.capture.precision import precision
 from stitchpipe.config import ConfigError
-from stitchpipe.engine.images import indices_of_images
-from stitchpipe.engine.shapes import LayerShape
+from stitchpipe.engine import LayerShape, indices_of_images
 from stitchpipe.location import record_location
 from stitchpipe.registry import index_measure
 from stitchpipe.sweep.dumping import add_split, architecture_of, load_network

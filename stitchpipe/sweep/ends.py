@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from stitchpipe.config import Compare, Sweep
-    from stitchpipe.resizing import Grid
-    from stitchpipe.rows import View
+    from stitchpipe.rows import Grid, View
     from stitchpipe.sweep.jobs import Job, LayerName
 
 ALGEBRA_VERSION = 2

@@ -8,13 +8,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from stitchpipe.algebra.grams import MOST_IMAGES
-from stitchpipe.engine.cluster import Cluster
-from stitchpipe.engine.execute import Job, execute, execute_images
-from stitchpipe.engine.finalise import Request, without_grid
-from stitchpipe.engine.images import ImagesJob, indices_of_images
-from stitchpipe.engine.memory import Evaluation
-from stitchpipe.engine.plan import make_plan
-from stitchpipe.engine.work import Workplace
+from stitchpipe.engine import (
+    Evaluation,
+    ImagesJob,
+    Request,
+    Workplace,
+    indices_of_images,
+    make_plan,
+    without_grid,
+)
+from stitchpipe.engine.cluster import Cluster, Job, execute, execute_images
 from stitchpipe.registry import index_measure
 from stitchpipe.results import Result, Side, Subject
 from stitchpipe.rows import grid_label
@@ -32,8 +35,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from stitchpipe.config import Sweep
-    from stitchpipe.engine.images import Named
-    from stitchpipe.engine.numbers import PairNumber
+    from stitchpipe.engine import Named, PairNumber
     from stitchpipe.rows import View
     from stitchpipe.sweep.direct import Networks
     from stitchpipe.sweep.ends import Ends

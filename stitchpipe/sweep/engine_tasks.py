@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from stitchpipe.engine.shapes import LayerShape, SplitShape
+from stitchpipe.engine import LayerShape, SplitShape
 from stitchpipe.registry import index_measure
 from stitchpipe.sweep.ends import STITCH_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from stitchpipe.engine.finalise import Request
-    from stitchpipe.engine.plan import Plan
-    from stitchpipe.engine.steps import Chunk
+    from stitchpipe.engine import Plan, Request
+    from stitchpipe.engine.planning.pass_layout import Chunk
     from stitchpipe.rows import View
     from stitchpipe.sweep.ends import Ends
     from stitchpipe.sweep.jobs import LayerName

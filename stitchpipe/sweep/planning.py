@@ -13,10 +13,15 @@ from rich.text import Text
 from stitchpipe.algebra.backends import open_backend
 from stitchpipe.capture import planned_block_bytes
 from stitchpipe.config import StoredData, declared_toml
-from stitchpipe.engine.memory import BACKEND_BYTES, WORKER_BYTES, Evaluation
-from stitchpipe.engine.plan import make_plan
-from stitchpipe.engine.rates import measured_rates
-from stitchpipe.engine.shapes import LayerShape, SplitShape
+from stitchpipe.engine import (
+    BACKEND_BYTES,
+    WORKER_BYTES,
+    Evaluation,
+    LayerShape,
+    SplitShape,
+    make_plan,
+    measured_rates,
+)
 from stitchpipe.registry import index_measure
 from stitchpipe.sizes import size_of
 from stitchpipe.sweep.folder import Folder, opened_store
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from stitchpipe.config import Sweep
-    from stitchpipe.engine.plan import Cost, Plan
+    from stitchpipe.engine import Cost, Plan
     from stitchpipe.graph import LayerInfo
 
 

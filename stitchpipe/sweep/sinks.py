@@ -16,9 +16,9 @@ import numpy as np
 from stitchpipe import capture
 from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.algebra.minibatch import MinibatchHSIC
-from stitchpipe.engine import work
-from stitchpipe.engine.batch_sums import has_batches, keep_batches
-from stitchpipe.engine.images import batch_bounds, is_pooled, keep_pooled
+from stitchpipe.engine.moments import leaf_tasks
+from stitchpipe.engine.samples.batch_sums import has_batches, keep_batches
+from stitchpipe.engine.samples.images import batch_bounds, is_pooled, keep_pooled
 from stitchpipe.rows import to_rows
 from storage import WORK
 
@@ -29,10 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.capture import Block, NetworkCapture
-    from stitchpipe.engine.images import ImagesJob
-    from stitchpipe.engine.plan import Plan
-    from stitchpipe.engine.shapes import LayerShape, SplitShape
-    from stitchpipe.engine.work import Workplace
+    from stitchpipe.engine import ImagesJob, LayerShape, Plan, SplitShape, Workplace
 
     Float64: TypeAlias = npt.NDArray[np.float64]
 
@@ -51,27 +48,27 @@ class Leaves:
 
     def __init__(self, place: Workplace, plan: Plan, step: int, split: int) -> None:
         self._place, self._plan, self._step, self._split = place, plan, step, split
-        self._key = work.pass_key(plan, step)
+        self._key = leaf_tasks.pass_key(plan, step)
         self.layers: Sequence[int] = plan.passes[step].layers
         self.samples = plan.blocks.samples
 
     def missing(self, leaf: int) -> bool:
         """Return whether a leaf is still to be formed."""
-        return not work.is_there(self._place, work.leaf_key(self._key, self._split, leaf))
+        return not leaf_tasks.is_there(self._place, leaf_tasks.leaf_key(self._key, self._split, leaf))
 
     def form(self, leaf: int, blocks: Iterator[Block], first: Callable[[int], Block]) -> None:
         """Form and keep a leaf from all its blocks; `first` gives so many of the split's first samples."""
-        plan, shifts = self._plan, work.shift_key(self._key, self._split)
-        if not work.is_there(self._place, shifts):
-            samples = first(work.shift_samples(plan, self._split)).values
-            work.keep_shifts(
+        plan, shifts = self._plan, leaf_tasks.shift_key(self._key, self._split)
+        if not leaf_tasks.is_there(self._place, shifts):
+            samples = first(leaf_tasks.shift_samples(plan, self._split)).values
+            leaf_tasks.keep_shifts(
                 self._place, plan, self._step, shifts, lambda index: samples[_name(plan.layers[index])]
             )
-        work.form_leaf(
+        leaf_tasks.form_leaf(
             self._place,
             plan,
             self._step,
-            work.leaf_key(self._key, self._split, leaf),
+            leaf_tasks.leaf_key(self._key, self._split, leaf),
             shifts,
             ((one.size, [(i, one.values[_name(plan.layers[i])]) for i in self.layers]) for one in blocks),
         )

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.config import Sweep
-    from stitchpipe.resizing import Grid
     from stitchpipe.results import Result
+    from stitchpipe.rows import Grid
     from stitchpipe.stitching import Objective, TrainingCurve
     from stitchpipe.stitching.objectives import Behind
     from stitchpipe.sweep.folder import Folder

@@ -10,10 +10,8 @@ import threading
 import time
 from pathlib import Path
 
-from stitchpipe.engine.cluster import Cluster
-from stitchpipe.engine.execute import Job, execute
-from stitchpipe.engine.finalise import Request
-from stitchpipe.engine.work import Workplace
+from stitchpipe.engine import Request, Workplace
+from stitchpipe.engine.cluster import Cluster, Job, execute
 from storage import open_store, open_summaries
 from tests.benchmarks.zoo_plan import INDICES, plan_of
 

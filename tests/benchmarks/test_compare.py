@@ -16,9 +16,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.capture import activations_of
-from stitchpipe.engine import work
-from stitchpipe.engine.rates import measured_rates
-from stitchpipe.engine.work import Workplace
+from stitchpipe.engine import Workplace, measured_rates
+from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.rows import rows_per_sample
 from storage import Address, Representation, open_summaries
 from tests.benchmarks.dumped_network import BATCH
@@ -174,11 +173,11 @@ def test_accumulation_against_bare_products(measured, table, tmp_path, precision
     Representation.blocks = counted
     with threadpool_limits(limits=1):
         begun = time.perf_counter()
-        key = work.pass_key(plan, 0)
+        key = leaf_tasks.pass_key(plan, 0)
         for split, shape in enumerate(plan.splits):
-            shifts = work.find_shifts(place, plan, 0, split, key)
+            shifts = leaf_tasks.find_shifts(place, plan, 0, split, key)
             for leaf in range(len(shape.leaves())):
-                work.accumulate(place, plan, 0, split, leaf, key, shifts)
+                leaf_tasks.accumulate(place, plan, 0, split, leaf, key, shifts)
         seconds = time.perf_counter() - begun
         Representation.blocks = original
         least = _bare_products_s(plan)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING
 
-from stitchpipe.engine.memory import Evaluation
-from stitchpipe.engine.plan import Plan, make_plan
-from stitchpipe.engine.shapes import LayerShape, SplitShape
+from stitchpipe.engine import Evaluation, LayerShape, Plan, SplitShape, make_plan
 from storage import Address
 
 if TYPE_CHECKING:

@@ -9,13 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stitchpipe.engine.cluster import Cluster
-from stitchpipe.engine.execute import Job
-from stitchpipe.engine.finalise import Request
-from stitchpipe.engine.memory import WORKER_BYTES
-from stitchpipe.engine.plan import make_plan
-from stitchpipe.engine.shapes import LayerShape, SplitShape
-from stitchpipe.engine.work import Workplace
+from stitchpipe.engine import WORKER_BYTES, LayerShape, Request, SplitShape, Workplace, make_plan
+from stitchpipe.engine.cluster import Cluster, Job
 from storage import Address, Encoding, LayerSpec, Store, open_store, open_summaries
 
 INDICES = ("cka_biased", "cca", "procrustes", "dm_r2", "dm_struct")

@@ -12,8 +12,7 @@ import pytest
 from distributed import LocalCluster
 
 from stitchpipe.algebra import cca, cka, direct_matching, procrustes
-from stitchpipe.engine.cluster import Cluster, SchedulerError
-from stitchpipe.engine.execute import execute
+from stitchpipe.engine.cluster import Cluster, SchedulerError, execute
 from stitchpipe.results import MapFileError, read_map
 from stitchpipe.rows import result_grid, to_rows
 from tests.engine.conftest import SHAPES, all_pairs, build
@@ -166,9 +165,9 @@ def test_a_running_cluster_can_be_named(client, records, synthetic):
 
 def test_a_cluster_starts_when_it_is_needed_and_once(monkeypatch):
     started = []
-    monkeypatch.setattr("stitchpipe.engine.cluster.PATIENCE_S", 1)
+    monkeypatch.setattr("stitchpipe.engine.cluster.cluster.PATIENCE_S", 1)
     monkeypatch.setattr(
-        "stitchpipe.engine.cluster.LocalCluster",
+        "stitchpipe.engine.cluster.cluster.LocalCluster",
         lambda **options: started.append(options) or LocalCluster(**options),
     )
     with Cluster(workers=1, memory_limit_bytes=2**30) as lazy:
@@ -190,7 +189,7 @@ def test_there_is_a_worker_for_each_gpu_and_no_more_than_were_asked_for(monkeypa
 
 
 def test_a_scheduler_that_is_not_there_is_one_message(monkeypatch):
-    monkeypatch.setattr("stitchpipe.engine.cluster.PATIENCE_S", 1)
+    monkeypatch.setattr("stitchpipe.engine.cluster.cluster.PATIENCE_S", 1)
     with (
         Cluster("tcp://127.0.0.1:9", workers=1, memory_limit_bytes=2**30) as nobody,
         pytest.raises(SchedulerError, match="dask scheduler"),

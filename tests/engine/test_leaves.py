@@ -10,8 +10,8 @@ import pytest
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.jackknife import jackknife
 from stitchpipe.algebra.summaries import PairMoments
-from stitchpipe.engine import work
-from stitchpipe.engine.finalise import Request
+from stitchpipe.engine import Request
+from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.registry import index_measure
 from stitchpipe.rows import result_grid, to_rows
 from storage import Representation
@@ -36,12 +36,13 @@ def reads(monkeypatch):
 
 def formed(plan, place):
     """Form all shifts and leaves of the only pass; return their keys, split by split."""
-    key = work.pass_key(plan, 0)
+    key = leaf_tasks.pass_key(plan, 0)
     keys = []
     for split, shape in enumerate(plan.splits):
-        shifts = work.find_shifts(place, plan, 0, split, key)
+        shifts = leaf_tasks.find_shifts(place, plan, 0, split, key)
         leaves = [
-            work.accumulate(place, plan, 0, split, leaf, key, shifts) for leaf in range(len(shape.leaves()))
+            leaf_tasks.accumulate(place, plan, 0, split, leaf, key, shifts)
+            for leaf in range(len(shape.leaves()))
         ]
         keys.append((shifts, leaves))
     return keys
@@ -52,7 +53,7 @@ def finished(plan, place, keys, *, intervals=False):
     return [
         record
         for number in range(len(plan.passes[0].chunks))
-        for record in work.finish(place, plan, 0, number, request, keys)
+        for record in leaf_tasks.finish(place, plan, 0, number, request, keys)
     ]
 
 
@@ -92,7 +93,7 @@ def test_a_new_layer_has_leaves_of_its_own_and_only_its_pairs(synthetic):
     formed_pairs = {pair for one in plan.passes for chunk in one.chunks for pair in chunk.pairs}
     assert formed_pairs == new
     assert plan.cost.flops < synthetic.plan().cost.flops
-    assert work.pass_key(plan, 0) != work.pass_key(synthetic.plan(), 0)
+    assert leaf_tasks.pass_key(plan, 0) != leaf_tasks.pass_key(synthetic.plan(), 0)
 
 
 def by_hand(synthetic, pair, left_out=None):

@@ -7,11 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from stitchpipe.engine import images, work
-from stitchpipe.engine.batch_sums import has_batches, keep_batches, read_batches
-from stitchpipe.engine.images import ImagesJob
-from stitchpipe.engine.opening import NotKeptError
-from stitchpipe.engine.work import Workplace
+from stitchpipe.engine import ImagesJob, NotKeptError, Workplace
+from stitchpipe.engine.moments import leaf_tasks
+from stitchpipe.engine.samples import images
+from stitchpipe.engine.samples.batch_sums import has_batches, keep_batches, read_batches
 from storage import WORK, open_summaries
 
 
@@ -29,29 +28,29 @@ def images_job(synthetic, summaries, store):
 def test_leaves_that_are_there_need_no_store(synthetic, summaries):
     plan = synthetic.plan()
     stored, left = (Workplace(store, summaries) for store in (synthetic.store, None))
-    key = work.pass_key(plan, 0)
+    key = leaf_tasks.pass_key(plan, 0)
     with pytest.raises(NotKeptError, match="Compare again"):
-        work.find_shifts(left, plan, 0, 1, key)
-    shifts = work.find_shifts(stored, plan, 0, 1, key)
-    assert work.find_shifts(left, plan, 0, 1, key) == shifts
+        leaf_tasks.find_shifts(left, plan, 0, 1, key)
+    shifts = leaf_tasks.find_shifts(stored, plan, 0, 1, key)
+    assert leaf_tasks.find_shifts(left, plan, 0, 1, key) == shifts
     with pytest.raises(NotKeptError, match=r"data/test/m/wide.*not kept"):
-        work.accumulate(left, plan, 0, 1, 2, key, shifts)
-    formed = work.accumulate(stored, plan, 0, 1, 2, key, shifts)
-    assert work.accumulate(left, plan, 0, 1, 2, key, shifts) == formed
+        leaf_tasks.accumulate(left, plan, 0, 1, 2, key, shifts)
+    formed = leaf_tasks.accumulate(stored, plan, 0, 1, 2, key, shifts)
+    assert leaf_tasks.accumulate(left, plan, 0, 1, 2, key, shifts) == formed
 
 
 def test_a_leaf_formed_by_hand_is_that_of_the_store(synthetic, summaries, tmp_path):
     plan, step = synthetic.plan(), 0
-    key, layers = work.pass_key(plan, step), plan.passes[step].layers
+    key, layers = leaf_tasks.pass_key(plan, step), plan.passes[step].layers
     stored = Workplace(synthetic.store, open_summaries(tmp_path / "stored"))
-    shifts = work.find_shifts(stored, plan, step, 1, key)
-    name = work.accumulate(stored, plan, step, 1, 2, key, shifts)
+    shifts = leaf_tasks.find_shifts(stored, plan, step, 1, key)
+    name = leaf_tasks.accumulate(stored, plan, step, 1, 2, key, shifts)
     by_hand = Workplace(None, summaries)
     held = [synthetic.blocks["test", synthetic.layers[index].layer] for index in range(len(synthetic.layers))]
-    count = work.shift_samples(plan, 1)
-    work.keep_shifts(by_hand, plan, step, shifts, lambda index: held[index][:count])
+    count = leaf_tasks.shift_samples(plan, 1)
+    leaf_tasks.keep_shifts(by_hand, plan, step, shifts, lambda index: held[index][:count])
     groups = [plan.splits[1].row_groups[group] for group in plan.splits[1].leaves()[2]]
-    work.form_leaf(
+    leaf_tasks.form_leaf(
         by_hand,
         plan,
         step,
@@ -97,7 +96,7 @@ def test_a_job_without_a_store_travels_to_workers(client, synthetic, summaries):
     """What was left lies where workers find it; what is missing is said by name, not by a lost worker."""
     plan = synthetic.plan()
     job = dataclasses.replace(synthetic.job(plan), place=Workplace(None, summaries))
-    from stitchpipe.engine.execute import execute
+    from stitchpipe.engine.cluster import execute
 
     with pytest.raises(NotKeptError, match="Compare again"):
         list(execute(client, job, report=lambda *_: None))

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.engine import passes
-from stitchpipe.engine.fields import ORDERS, field_of
-from stitchpipe.engine.memory import MOMENTS_ONLY, WORKER_BYTES, Held, Leaves
-from stitchpipe.engine.passes import dealings
-from stitchpipe.engine.plan import LEAST_ROWS, PlanError, make_plan
-from stitchpipe.engine.shapes import SplitShape
-from stitchpipe.engine.steps import Blocks, pass_of
-from stitchpipe.engine.tiles import comparable, width
+from stitchpipe.engine import WORKER_BYTES, PlanError, SplitShape, make_plan
+from stitchpipe.engine.planning import dealing
+from stitchpipe.engine.planning.dealing import dealings
+from stitchpipe.engine.planning.finite_fields import ORDERS, field_of
+from stitchpipe.engine.planning.memory import MOMENTS_ONLY, Held, Leaves
+from stitchpipe.engine.planning.pass_layout import Blocks, pass_of
+from stitchpipe.engine.planning.plan import LEAST_ROWS
+from stitchpipe.engine.planning.tiles import comparable, width
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
 from tests.engine.test_tiles import wishes
 
@@ -58,7 +58,7 @@ def test_a_field_is_one(order):
 def test_a_plane_is_an_affine_plane(order):
     """q² points on q² + q lines of q points each; two points on one line, each point on q + 1 of them."""
     count = order * order
-    design = passes._lines(order, np.arange(count))
+    design = dealing._lines(order, np.arange(count))
     lines = layers_by_pass(design, np.array([p for p in pairs_of(count) if p[0] != p[1]]))
     assert len(lines) == count + order
     assert {len(points) for points in lines.values()} == {order}
@@ -74,7 +74,7 @@ def test_a_plane_is_an_affine_plane(order):
 def test_both_directions_of_a_pair_and_what_is_within_a_block_lie_on_a_line(order):
     count = 5 * order * order
     block = np.arange(count) % (order * order)
-    design, pairs = passes._lines(order, block), pairs_of(count)
+    design, pairs = dealing._lines(order, block), pairs_of(count)
     found = design(pairs[:, 0], pairs[:, 1]).reshape(count, count)
     assert np.array_equal(found, found.T)
     lines = layers_by_pass(design, np.array([p for p in pairs if block[p[0]] != block[p[1]]]))
@@ -90,7 +90,7 @@ def test_both_directions_of_a_pair_and_what_is_within_a_block_lie_on_a_line(orde
 def test_two_blocks_at_a_time_meet_once():
     count, blocks = 23, 5
     block = np.arange(count) % blocks
-    design, pairs = passes._couples(blocks, block), pairs_of(count)
+    design, pairs = dealing._couples(blocks, block), pairs_of(count)
     found = layers_by_pass(design, pairs)
     assert len(found) == blocks * (blocks + 1) // 2
     for layers in found.values():
@@ -102,10 +102,10 @@ def test_two_blocks_at_a_time_meet_once():
 def test_a_new_model_is_kept_while_old_ones_pass_by():
     old, new = range(20), (20, 21, 22)
     pairs = np.array([p for p in pairs_of(23) if set(p.tolist()) & set(new)])
-    assert passes._hub(pairs, range(23)) == frozenset(new)
-    part = passes._blocks([1] * 23, list(old), 4)
+    assert dealing._hub(pairs, range(23)) == frozenset(new)
+    part = dealing._blocks([1] * 23, list(old), 4)
     part[list(new)] = 0
-    found = layers_by_pass(passes._stripes(part), pairs)
+    found = layers_by_pass(dealing._stripes(part), pairs)
     assert len(found) == 4
     assert all(set(new) <= layers for layers in found.values())
     assert Counter(layer for layers in found.values() for layer in layers if layer in old) == dict.fromkeys(
@@ -124,13 +124,13 @@ def test_a_new_model_is_kept_while_old_ones_pass_by():
 )
 def test_other_pairs_have_no_hub(pairs):
     found = np.array(pairs)
-    assert passes._hub(found, np.unique(found).tolist()) == frozenset()
+    assert dealing._hub(found, np.unique(found).tolist()) == frozenset()
 
 
 @given(weights=st.lists(st.integers(1, 1000), min_size=1, max_size=60), count=st.integers(1, 20))
 def test_blocks_are_of_about_equal_weight(weights, count):
     layers = list(range(len(weights)))
-    block = passes._blocks(weights, layers, count)
+    block = dealing._blocks(weights, layers, count)
     load = np.bincount(block, weights, minlength=count)
     assert len(load) == count
     assert load.max() - load.min() <= max(weights)
@@ -196,9 +196,9 @@ def test_views_are_read_apart_where_one_pass_cannot_hold_them():
 def test_a_plane_reads_little_more_than_the_bound(order, layers_of_a_block):
     """n·P²/√(2S), with S the numbers that the sums of a pass are (Beaumont et al. 2022)."""
     layers = layers_of([(32,)] * (layers_of_a_block * order**2))
-    block = passes._blocks([32] * len(layers), range(len(layers)), order**2)
+    block = dealing._blocks([32] * len(layers), range(len(layers)), order**2)
     pairs = {"positions": pairs_of(len(layers))}
-    dealt = passes.Dealt.by(passes._lines(order, block), pairs, together=True)
+    dealt = dealing.Dealt.by(dealing._lines(order, block), pairs, together=True)
     lines = [pass_of(layers, of_line) for of_line in dealt.passes()]
     held = max(Held.of(layers, line, "float64", LEAVES, MOMENTS_ONLY).sums for line in lines)
     columns = 32 * len(layers)

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.engine.memory import WORKER_BYTES, Evaluation
-from stitchpipe.engine.plan import PlanError, make_plan
-from stitchpipe.engine.shapes import LEAVES, SplitShape
-from stitchpipe.engine.tiles import comparable, native_grid
+from stitchpipe.engine import WORKER_BYTES, Evaluation, PlanError, SplitShape, make_plan
+from stitchpipe.engine.planning.shapes import LEAVES
+from stitchpipe.engine.planning.tiles import comparable, native_grid
 from stitchpipe.rows import rows_per_sample
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
 from tests.engine.test_tiles import products_of, wishes

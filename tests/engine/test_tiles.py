@@ -9,11 +9,10 @@ from math import prod
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitchpipe.engine.plan import make_plan
-from stitchpipe.engine.steps import operand, own_operand
-from stitchpipe.engine.tiles import Own, apart_of, comparable, native_grid, owns_of, tiles_of, width
-from stitchpipe.resizing import n_positions
-from stitchpipe.rows import VIEWS
+from stitchpipe.engine import make_plan
+from stitchpipe.engine.planning.pass_layout import operand, own_operand
+from stitchpipe.engine.planning.tiles import Own, apart_of, comparable, native_grid, owns_of, tiles_of, width
+from stitchpipe.rows import VIEWS, n_positions
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
 
 IMAGE, OTHER, WIDE = (3, 4, 4), (5, 4, 4), (2, 8, 2)

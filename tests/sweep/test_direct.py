@@ -10,9 +10,9 @@ import stitchpipe as sp
 from stitchpipe import sweep as steps
 from stitchpipe.capture import NetworkCapture
 from stitchpipe.config import ConfigError, parse
-from stitchpipe.engine import work
+from stitchpipe.engine import WORKER_BYTES
 from stitchpipe.engine.cluster import Cluster
-from stitchpipe.engine.plan import WORKER_BYTES
+from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.sweep import engine_run
 from stitchpipe.sweep.ends import open_ends
 from stitchpipe.sweep.jobs import LayerName
@@ -146,7 +146,7 @@ def test_networks_run_once_over_each_image(tmp_path, trained, batches, cluster):
 def test_a_killed_comparison_goes_on_at_the_leaves_that_are_missing(
     tiny, tmp_path, trained, batches, monkeypatch, cluster
 ):
-    form, formed = work.form_leaf, []
+    form, formed = leaf_tasks.form_leaf, []
 
     def killed(*arguments):
         if len(formed) == 7:
@@ -154,10 +154,10 @@ def test_a_killed_comparison_goes_on_at_the_leaves_that_are_missing(
         form(*arguments)
         formed.append(arguments)
 
-    monkeypatch.setattr(work, "form_leaf", killed)
+    monkeypatch.setattr(leaf_tasks, "form_leaf", killed)
     with pytest.raises(KeyboardInterrupt):
         steps.compare(unkept(tmp_path), trained, cluster=cluster)
-    monkeypatch.setattr(work, "form_leaf", form)
+    monkeypatch.setattr(leaf_tasks, "form_leaf", form)
     batches.clear()
     steps.compare(unkept(tmp_path), trained, cluster=cluster)
     assert {(split, group) for split, group, _ in batches} == {("test", 2), ("test", 3), ("test", 4)}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.engine.memory import (
+from stitchpipe.engine.planning.dealing import Wanted, dealings
+from stitchpipe.engine.planning.memory import (
     BACKEND_BYTES,
     FLOAT_BYTES,
     MOMENTS_ONLY,
@@ -16,9 +17,8 @@ from stitchpipe.engine.memory import (
     Held,
     Leaves,
 )
-from stitchpipe.engine.passes import Wanted, dealings
-from stitchpipe.engine.steps import Blocks, Pass, own_operand, pass_of
-from stitchpipe.engine.tiles import comparable, width
+from stitchpipe.engine.planning.pass_layout import Blocks, Pass, own_operand, pass_of
+from stitchpipe.engine.planning.tiles import comparable, width
 from stitchpipe.errors import ExplainedError
 from stitchpipe.rows import rows_per_sample
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stitchpipe.algebra.backends import BackendName
-    from stitchpipe.engine.memory import Precision
-    from stitchpipe.engine.passes import Dealt
-    from stitchpipe.engine.shapes import LayerShape, SplitShape
-    from stitchpipe.engine.tiles import Pair
+    from stitchpipe.engine.planning.dealing import Dealt
+    from stitchpipe.engine.planning.memory import Precision
+    from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
+    from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.rows import View
 
 BLOCK_SAMPLES = 32

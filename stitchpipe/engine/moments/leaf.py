@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from stitchpipe.algebra.errors import MomentsError
 from stitchpipe.algebra.summaries import CrossMoments, Moments
-from stitchpipe.engine.tiles import Own
+from stitchpipe.engine.planning.tiles import Own
 from stitchpipe.rows import rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from stitchpipe.engine.plan import Plan
-    from stitchpipe.engine.steps import Chunk, Pass
-    from stitchpipe.engine.tiles import Tile
+    from stitchpipe.engine.planning.pass_layout import Chunk, Pass
+    from stitchpipe.engine.planning.plan import Plan
+    from stitchpipe.engine.planning.tiles import Tile
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 Sums: TypeAlias = tuple[Float64, Float64 | None]

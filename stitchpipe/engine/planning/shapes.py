@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stitchpipe.rows import grid_of
 
 if TYPE_CHECKING:
-    from stitchpipe.resizing import Grid
+    from stitchpipe.rows import Grid
 
 LEAVES = 20
 """Leaves of the merge tree per split at most, and groups of the jackknife: workers and memory never change them."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stitchpipe.algebra.backends import Backend
-    from stitchpipe.engine.memory import Precision
+    from stitchpipe.engine.planning.memory import Precision
 
 WIDTH, ROWS = 512, 2048
 DECOMPOSED = 256

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stitchpipe.errors import ExplainedError
-from stitchpipe.resizing import Grid, n_positions, resize_maps, resized
+from stitchpipe.rows.resizing import Grid, n_positions, resize_maps, resized
 
 View: TypeAlias = Literal["positions", "pooled", "flatten"]
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -108,7 +108,7 @@ def to_rows(
         ``flatten``: all positions side by side, features first, at the layer's own resolution.
     grid
         ``positions`` only: what the positions are resized to before rows are formed, see
-        `stitchpipe.resizing.resize_maps`. Default: the block's own grid. Vectors cannot be resized.
+        `stitchpipe.rows.resize_maps`. Default: the block's own grid. Vectors cannot be resized.
     tokens
         The block's own grid, where it is of tokens and their patches are not those of a square.
 

@@ -25,10 +25,10 @@ from stitchpipe.algebra.neighbours import NeighbourSets
 from stitchpipe.algebra.null import PermutationNull, draw_permutations, neighbour_null, permutation_null
 from stitchpipe.algebra.rdm import ranked_dissimilarities
 from stitchpipe.algebra.scores import PrincipalScores
-from stitchpipe.engine.batch_sums import has_batches, read_batches
 from stitchpipe.engine.numbers import PairNumber
-from stitchpipe.engine.opening import open_layer
-from stitchpipe.engine.shapes import STORAGE_EPS, LayerShape, SplitShape
+from stitchpipe.engine.planning.shapes import STORAGE_EPS, LayerShape, SplitShape
+from stitchpipe.engine.reading import open_layer
+from stitchpipe.engine.samples.batch_sums import has_batches, read_batches
 from stitchpipe.measures import Number
 from stitchpipe.registry import index_measure
 from stitchpipe.rows import View, to_rows, width_of
@@ -37,7 +37,7 @@ from storage import Address, Representation, Store, Summaries
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from stitchpipe.engine.tiles import Pair
+    from stitchpipe.engine.planning.tiles import Pair
 
 POOLED, GRAM = "images", "gram"
 """The kinds of summaries that are kept: pooled images ``[m, p]``, and sample Grams ``[m, m]`` of flattened ones."""

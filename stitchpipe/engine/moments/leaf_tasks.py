@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stitchpipe.algebra.backends import open_backend
-from stitchpipe.engine.accumulate import PassSums
-from stitchpipe.engine.finalise import SplitMoments, finalise
-from stitchpipe.engine.leaf import ChunkMoments, LeafState, names_of_chunk
-from stitchpipe.engine.opening import open_layer
-from stitchpipe.engine.shift import SHIFT_SAMPLES, Shift
+from stitchpipe.engine.moments.accumulate import PassSums
+from stitchpipe.engine.moments.finalise import SplitMoments, finalise
+from stitchpipe.engine.moments.leaf import ChunkMoments, LeafState, names_of_chunk
+from stitchpipe.engine.moments.shift import SHIFT_SAMPLES, Shift
+from stitchpipe.engine.reading import open_layer
 from stitchpipe.rows import VIEWS
 from storage import WORK, Address, Representation, Store, Summaries
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.algebra.backends import DeviceName
-    from stitchpipe.engine.finalise import Request
+    from stitchpipe.engine.moments.finalise import Request
+    from stitchpipe.engine.moments.shift import Stored
     from stitchpipe.engine.numbers import PairNumber
-    from stitchpipe.engine.plan import Plan
-    from stitchpipe.engine.shift import Stored
-    from stitchpipe.engine.steps import Pass
+    from stitchpipe.engine.planning.pass_layout import Pass
+    from stitchpipe.engine.planning.plan import Plan
 
 ACCUMULATION_VERSION = 2
 """Raised when the same leaf would hold other sums."""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stitchpipe.algebra.backends import numpy_backend
-from stitchpipe.engine.leaf import LeafState, columns_of
-from stitchpipe.engine.shift import features_first
-from stitchpipe.engine.steps import Operand, Space, operand, own_operand, panel_samples
-from stitchpipe.engine.tiles import Own, native_grid
-from stitchpipe.resizing import (
+from stitchpipe.engine.moments.leaf import LeafState, columns_of
+from stitchpipe.engine.moments.shift import features_first
+from stitchpipe.engine.planning.pass_layout import Operand, Space, operand, own_operand, panel_samples
+from stitchpipe.engine.planning.tiles import Own, native_grid
+from stitchpipe.rows import (
     Maps,
     adjoint_maps,
     axes_of,
@@ -26,19 +26,18 @@ from stitchpipe.resizing import (
     n_positions,
     position_weights,
     resize_maps,
+    rows_per_sample,
 )
-from stitchpipe.rows import rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from stitchpipe.algebra.backends import Backend
-    from stitchpipe.engine.leaf import Sums
-    from stitchpipe.engine.plan import Plan
-    from stitchpipe.engine.shift import Float64, Shift, Stored
-    from stitchpipe.engine.steps import Pass
-    from stitchpipe.resizing import Grid
-    from stitchpipe.rows import View
+    from stitchpipe.engine.moments.leaf import Sums
+    from stitchpipe.engine.moments.shift import Float64, Shift, Stored
+    from stitchpipe.engine.planning.pass_layout import Pass
+    from stitchpipe.engine.planning.plan import Plan
+    from stitchpipe.rows import Grid, View
 
 
 class PassSums:

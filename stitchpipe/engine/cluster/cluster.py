@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import dask
 from distributed import Client, LocalCluster
 
-from stitchpipe.engine.gpus import deal_gpus
+from stitchpipe.engine.cluster.gpus import deal_gpus
 from stitchpipe.errors import ExplainedError, named_line
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Cluster:
             )
             client.wait_for_workers(1, timeout=PATIENCE_S)
             # By name, in a string: a worker without our package could not even unpickle a function of ours.
-            client.run(exec, "import stitchpipe.engine.work")
+            client.run(exec, "import stitchpipe.engine.cluster")
         except (OSError, ValueError, ImportError) as error:
             raise _scheduler_error(scheduler, error) from None
         return client

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from stitchpipe.engine.fields import ORDERS, field_of
+from stitchpipe.engine.planning.finite_fields import ORDERS, field_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stitchpipe.engine.tiles import Pair
+    from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.rows import View
 
 Wanted: TypeAlias = Mapping["View", frozenset["Pair"]]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stitchpipe.algebra.summaries import Moments, PairMoments, pair_from_augmented
-from stitchpipe.engine.leaf import ChunkMoments, place_of
+from stitchpipe.engine.moments.leaf import ChunkMoments, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
 
-    from stitchpipe.engine.plan import Plan
-    from stitchpipe.engine.tiles import Pair
+    from stitchpipe.engine.planning.plan import Plan
+    from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.rows import View
 
 

@@ -8,19 +8,18 @@ from math import prod
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from stitchpipe.algebra.backends.numpy_backend import COPIED
-from stitchpipe.engine.steps import joined, operand, own_operand, panel_samples, space_width
-from stitchpipe.engine.tiles import width
-from stitchpipe.resizing import n_positions
-from stitchpipe.rows import rows_per_sample
+from stitchpipe.engine.planning.pass_layout import joined, operand, own_operand, panel_samples, space_width
+from stitchpipe.engine.planning.tiles import width
+from stitchpipe.rows import n_positions, rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from stitchpipe.algebra.backends import BackendName
-    from stitchpipe.engine.shapes import LayerShape
-    from stitchpipe.engine.steps import Band, Blocks, Chunk, Operand, Pass, Space
+    from stitchpipe.engine.planning.pass_layout import Band, Blocks, Chunk, Operand, Pass, Space
+    from stitchpipe.engine.planning.shapes import LayerShape
     from stitchpipe.measures import Measure
-    from stitchpipe.resizing import Grid
+    from stitchpipe.rows import Grid
 
 Precision = Literal["float64", "float32"]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from distributed import KilledWorker, as_completed
 
-from stitchpipe.engine import work
-from stitchpipe.engine.cluster import ExecutionError
-from stitchpipe.engine.images import (
+from stitchpipe.engine.cluster.cluster import ExecutionError
+from stitchpipe.engine.moments import leaf_tasks
+from stitchpipe.engine.samples.images import (
     BLOCK_LAYERS,
     compare_images,
     keep_images,
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
     from stitchpipe.algebra.minibatch import MinibatchHSIC
-    from stitchpipe.engine.finalise import Request
-    from stitchpipe.engine.images import ImagesJob, Named
+    from stitchpipe.engine.moments.finalise import Request
+    from stitchpipe.engine.moments.leaf_tasks import Workplace
     from stitchpipe.engine.numbers import PairNumber
-    from stitchpipe.engine.plan import Plan
-    from stitchpipe.engine.steps import Chunk
-    from stitchpipe.engine.tiles import Pair
-    from stitchpipe.engine.work import Workplace
+    from stitchpipe.engine.planning.pass_layout import Chunk
+    from stitchpipe.engine.planning.plan import Plan
+    from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.engine.samples.images import ImagesJob, Named
     from stitchpipe.rows import View
 
 Report: TypeAlias = Callable[[int, int], None]
@@ -157,15 +157,15 @@ def _given(job: _Given) -> _Given:
 
 
 def _find_shifts(job: Job, step: int, split: int, key: str) -> str:
-    return work.find_shifts(job.place, job.plan, step, split, key)
+    return leaf_tasks.find_shifts(job.place, job.plan, step, split, key)
 
 
 def _accumulate(job: Job, step: int, split: int, leaf: int, key: str, shifts: str) -> str:
-    return work.accumulate(job.place, job.plan, step, split, leaf, key, shifts)
+    return leaf_tasks.accumulate(job.place, job.plan, step, split, leaf, key, shifts)
 
 
 def _finish(job: Job, step: int, number: int, keys: list[tuple[str, list[str]]]) -> list[PairNumber]:
-    return work.finish(job.place, job.plan, step, number, job.request, keys)
+    return leaf_tasks.finish(job.place, job.plan, step, number, job.request, keys)
 
 
 class _Running:
@@ -180,13 +180,13 @@ class _Running:
         running: as_completed,
         wanted: Callable[[View, Chunk], bool],
     ) -> None:
-        key = work.pass_key(plan, step)
+        key = leaf_tasks.pass_key(plan, step)
         chunks = [
             number
             for number, chunk in enumerate(plan.passes[step].chunks)
             if wanted(plan.passes[step].tiles[chunk.tile].view, chunk)
         ]
-        self._left = [work.shift_key(key, split) for split in range(len(plan.splits))]
+        self._left = [leaf_tasks.shift_key(key, split) for split in range(len(plan.splits))]
         self.open: set[Any] = set()
         if not chunks:
             return
@@ -198,7 +198,7 @@ class _Running:
                 client.submit(_accumulate, given, step, split, leaf, key, shifts, pure=False, priority=early)
                 for leaf in range(len(shape.leaves()))
             ]
-            self._left += [work.leaf_key(key, split, leaf) for leaf in range(len(leaves))]
+            self._left += [leaf_tasks.leaf_key(key, split, leaf) for leaf in range(len(leaves))]
             sides.append((shifts, leaves))
             running.update(leaves)
         for number in chunks:

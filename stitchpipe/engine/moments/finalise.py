@@ -13,11 +13,11 @@ from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.jackknife import Interval, jackknife
 from stitchpipe.algebra.map_families import family_named
-from stitchpipe.engine.leaf import merged
+from stitchpipe.engine.moments.leaf import merged
+from stitchpipe.engine.moments.pair_moments import ChunkPairs
 from stitchpipe.engine.numbers import PairNumber
-from stitchpipe.engine.pairs import ChunkPairs
-from stitchpipe.engine.shapes import STORAGE_EPS
-from stitchpipe.engine.tiles import native_grid
+from stitchpipe.engine.planning.shapes import STORAGE_EPS
+from stitchpipe.engine.planning.tiles import native_grid
 from stitchpipe.measures import Number
 from stitchpipe.registry import index_measure
 from stitchpipe.results import write_map
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from stitchpipe.engine.leaf import ChunkMoments
-    from stitchpipe.engine.plan import Plan
-    from stitchpipe.engine.tiles import Pair
+    from stitchpipe.engine.moments.leaf import ChunkMoments
+    from stitchpipe.engine.planning.plan import Plan
+    from stitchpipe.engine.planning.tiles import Pair
 
 Named: TypeAlias = tuple["Pair", str]
 """An index of a pair."""

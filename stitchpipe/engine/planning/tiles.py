@@ -12,13 +12,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stitchpipe.resizing import Grid, n_positions
-from stitchpipe.rows import View, width_of
+from stitchpipe.rows import Grid, View, n_positions, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from stitchpipe.engine.shapes import LayerShape
+    from stitchpipe.engine.planning.shapes import LayerShape
 
 Pair = tuple[int, int]
 """Source and target, as indices of the plan's layers."""

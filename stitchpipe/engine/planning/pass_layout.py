@@ -6,14 +6,13 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from stitchpipe.engine.tiles import Own, Pair, Tile, apart_of, native_grid, owns_of, tiles_of, width
-from stitchpipe.resizing import Grid, n_positions
-from stitchpipe.rows import View, rows_per_sample
+from stitchpipe.engine.planning.tiles import Own, Pair, Tile, apart_of, native_grid, owns_of, tiles_of, width
+from stitchpipe.rows import Grid, View, n_positions, rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stitchpipe.engine.shapes import LayerShape
+    from stitchpipe.engine.planning.shapes import LayerShape
 
 CHUNK_PAIRS = 128
 """Pairs that are finalised as one task, at least, where a tile has as many and their products are small."""
