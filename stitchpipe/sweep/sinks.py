@@ -16,6 +16,7 @@ import numpy as np
 from stitchpipe import capture
 from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.algebra.minibatch import MinibatchHSIC
+from stitchpipe.engine import keys
 from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.engine.samples.batch_sums import has_batches, keep_batches
 from stitchpipe.engine.samples.images import batch_bounds, is_pooled, keep_pooled
@@ -48,17 +49,17 @@ class Leaves:
 
     def __init__(self, place: Workplace, plan: Plan, step: int, split: int) -> None:
         self._place, self._plan, self._step, self._split = place, plan, step, split
-        self._key = leaf_tasks.pass_key(plan, step)
+        self._key = keys.pass_key(plan, step)
         self.layers: Sequence[int] = plan.passes[step].layers
         self.samples = plan.blocks.samples
 
     def missing(self, leaf: int) -> bool:
         """Return whether a leaf is still to be formed."""
-        return not leaf_tasks.is_there(self._place, leaf_tasks.leaf_key(self._key, self._split, leaf))
+        return not leaf_tasks.is_there(self._place, keys.leaf_key(self._key, self._split, leaf))
 
     def form(self, leaf: int, blocks: Iterator[Block], first: Callable[[int], Block]) -> None:
         """Form and keep a leaf from all its blocks; `first` gives so many of the split's first samples."""
-        plan, shifts = self._plan, leaf_tasks.shift_key(self._key, self._split)
+        plan, shifts = self._plan, keys.shift_key(self._key, self._split)
         if not leaf_tasks.is_there(self._place, shifts):
             samples = first(leaf_tasks.shift_samples(plan, self._split)).values
             leaf_tasks.keep_shifts(
@@ -68,7 +69,7 @@ class Leaves:
             self._place,
             plan,
             self._step,
-            leaf_tasks.leaf_key(self._key, self._split, leaf),
+            keys.leaf_key(self._key, self._split, leaf),
             shifts,
             ((one.size, [(i, one.values[_name(plan.layers[i])]) for i in self.layers]) for one in blocks),
         )

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from stitchpipe.capture import activations_of
 from stitchpipe.engine import Workplace, measured_rates
+from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.rows import rows_per_sample
 from storage import Address, Representation, open_summaries
@@ -173,7 +174,7 @@ def test_accumulation_against_bare_products(measured, table, tmp_path, precision
     Representation.blocks = counted
     with threadpool_limits(limits=1):
         begun = time.perf_counter()
-        key = leaf_tasks.pass_key(plan, 0)
+        key = pass_key(plan, 0)
         for split, shape in enumerate(plan.splits):
             shifts = leaf_tasks.find_shifts(place, plan, 0, split, key)
             for leaf in range(len(shape.leaves())):

@@ -15,7 +15,7 @@ from stitchpipe.algebra.backends import numpy_backend, open_backend
 from stitchpipe.algebra.errors import BackendError
 from stitchpipe.engine import BACKEND_BYTES, LayerShape, PlanError, SplitShape, make_plan
 from stitchpipe.engine.cluster.gpus import VISIBLE, OneGpuEach, deal_gpus
-from stitchpipe.engine.moments import leaf_tasks
+from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments.accumulate import PassSums
 from stitchpipe.engine.moments.shift import Shift
 from stitchpipe.rows import VIEWS
@@ -147,8 +147,8 @@ def test_a_gpu_that_is_not_there_is_one_message(monkeypatch):
 
 def test_library_and_precision_are_part_of_a_leaf_s_key():
     plans = [plan_of("pooled", *of) for of in itertools.product(("float64", "float32"), ("numpy", "torch"))]
-    assert len({leaf_tasks.pass_key(plan, 0) for plan in plans}) == 4
-    assert leaf_tasks.pass_key(plans[0], 0) == leaf_tasks.pass_key(plan_of("pooled", "float64"), 0)
+    assert len({pass_key(plan, 0) for plan in plans}) == 4
+    assert pass_key(plans[0], 0) == pass_key(plan_of("pooled", "float64"), 0)
 
 
 def test_a_plan_counts_the_library():
@@ -182,6 +182,7 @@ def test_a_whole_comparison_on_torch(client, synthetic):
 LEAVES = """
 import sys
 from pathlib import Path
+from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments import leaf_tasks
 from tests.engine.conftest import build
 
@@ -189,7 +190,7 @@ synthetic = build(Path(sys.argv[1]) / "store.zarr", row_groups=1, samples=(30, 3
 for backend in ("numpy", "torch"):
     plan = synthetic.plan(backend=backend)
     job = synthetic.job(plan)
-    key = leaf_tasks.pass_key(plan, 0)
+    key = pass_key(plan, 0)
     sides = []
     for split in (0, 1):
         shifts = leaf_tasks.find_shifts(job.place, plan, 0, split, key)

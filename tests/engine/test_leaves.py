@@ -11,6 +11,7 @@ from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.jackknife import jackknife
 from stitchpipe.algebra.summaries import PairMoments
 from stitchpipe.engine import Request
+from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.registry import index_measure
 from stitchpipe.rows import result_grid, to_rows
@@ -36,7 +37,7 @@ def reads(monkeypatch):
 
 def formed(plan, place):
     """Form all shifts and leaves of the only pass; return their keys, split by split."""
-    key = leaf_tasks.pass_key(plan, 0)
+    key = pass_key(plan, 0)
     keys = []
     for split, shape in enumerate(plan.splits):
         shifts = leaf_tasks.find_shifts(place, plan, 0, split, key)
@@ -93,7 +94,7 @@ def test_a_new_layer_has_leaves_of_its_own_and_only_its_pairs(synthetic):
     formed_pairs = {pair for one in plan.passes for chunk in one.chunks for pair in chunk.pairs}
     assert formed_pairs == new
     assert plan.cost.flops < synthetic.plan().cost.flops
-    assert leaf_tasks.pass_key(plan, 0) != leaf_tasks.pass_key(synthetic.plan(), 0)
+    assert pass_key(plan, 0) != pass_key(synthetic.plan(), 0)
 
 
 def by_hand(synthetic, pair, left_out=None):

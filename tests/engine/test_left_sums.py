@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stitchpipe.engine import ImagesJob, NotKeptError, Workplace
+from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.engine.samples import images
 from stitchpipe.engine.samples.batch_sums import has_batches, keep_batches, read_batches
@@ -28,7 +29,7 @@ def images_job(synthetic, summaries, store):
 def test_leaves_that_are_there_need_no_store(synthetic, summaries):
     plan = synthetic.plan()
     stored, left = (Workplace(store, summaries) for store in (synthetic.store, None))
-    key = leaf_tasks.pass_key(plan, 0)
+    key = pass_key(plan, 0)
     with pytest.raises(NotKeptError, match="Compare again"):
         leaf_tasks.find_shifts(left, plan, 0, 1, key)
     shifts = leaf_tasks.find_shifts(stored, plan, 0, 1, key)
@@ -41,7 +42,7 @@ def test_leaves_that_are_there_need_no_store(synthetic, summaries):
 
 def test_a_leaf_formed_by_hand_is_that_of_the_store(synthetic, summaries, tmp_path):
     plan, step = synthetic.plan(), 0
-    key, layers = leaf_tasks.pass_key(plan, step), plan.passes[step].layers
+    key, layers = pass_key(plan, step), plan.passes[step].layers
     stored = Workplace(synthetic.store, open_summaries(tmp_path / "stored"))
     shifts = leaf_tasks.find_shifts(stored, plan, step, 1, key)
     name = leaf_tasks.accumulate(stored, plan, step, 1, 2, key, shifts)

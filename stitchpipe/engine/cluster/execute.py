@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from distributed import KilledWorker, as_completed
 
+from stitchpipe.engine import keys
 from stitchpipe.engine.cluster.cluster import ExecutionError
 from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.engine.samples.images import (
@@ -180,13 +181,13 @@ class _Running:
         running: as_completed,
         wanted: Callable[[View, Chunk], bool],
     ) -> None:
-        key = leaf_tasks.pass_key(plan, step)
+        key = keys.pass_key(plan, step)
         chunks = [
             number
             for number, chunk in enumerate(plan.passes[step].chunks)
             if wanted(plan.passes[step].tiles[chunk.tile].view, chunk)
         ]
-        self._left = [leaf_tasks.shift_key(key, split) for split in range(len(plan.splits))]
+        self._left = [keys.shift_key(key, split) for split in range(len(plan.splits))]
         self.open: set[Any] = set()
         if not chunks:
             return
@@ -198,7 +199,7 @@ class _Running:
                 client.submit(_accumulate, given, step, split, leaf, key, shifts, pure=False, priority=early)
                 for leaf in range(len(shape.leaves()))
             ]
-            self._left += [leaf_tasks.leaf_key(key, split, leaf) for leaf in range(len(leaves))]
+            self._left += [keys.leaf_key(key, split, leaf) for leaf in range(len(leaves))]
             sides.append((shifts, leaves))
             running.update(leaves)
         for number in chunks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stitchpipe.algebra.backends import open_backend
+from stitchpipe.engine.keys import leaf_key, shift_key
 from stitchpipe.engine.moments.accumulate import PassSums
 from stitchpipe.engine.moments.finalise import SplitMoments, finalise
 from stitchpipe.engine.moments.leaf import ChunkMoments, LeafState, names_of_chunk
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from stitchpipe.engine.planning.pass_layout import Pass
     from stitchpipe.engine.planning.plan import Plan
 
-ACCUMULATION_VERSION = 2
-"""Raised when the same leaf would hold other sums."""
-
 
 @dataclass(frozen=True)
 class Workplace:
@@ -52,32 +49,6 @@ class Workplace:
     store: Store | None
     summaries: Summaries
     device: DeviceName = "auto"
-
-
-def pass_key(plan: Plan, step: int) -> str:
-    """Return a digest of a pass: its tiles, the contents of its layers, and how rows are formed."""
-    work = plan.passes[step]
-    parts = (
-        work,
-        [(index, plan.layers[index]) for index in work.layers],
-        plan.splits,
-        plan.blocks,
-        plan.precision,
-        plan.backend,
-        ACCUMULATION_VERSION,
-    )
-    # All of it is text, numbers and tuples of such, which Python writes the same way every time.
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
-
-
-def shift_key(key: str, split: int) -> str:
-    """Return the key of a split's shifts."""
-    return f"{key}-{split}-shift"
-
-
-def leaf_key(key: str, split: int, leaf: int) -> str:
-    """Return the key of a leaf's state."""
-    return f"{key}-{split}-leaf{leaf}"
 
 
 def shift_samples(plan: Plan, split: int) -> int:
@@ -185,16 +156,16 @@ def finish(
     step: int,
     number: int,
     request: Request,
-    keys: Sequence[tuple[str, Sequence[str]]],
+    formed: Sequence[tuple[str, Sequence[str]]],
 ) -> list[PairNumber]:
     """Return the numbers of one chunk, from the states that all leaves left.
 
     Parameters
     ----------
-    keys
+    formed
         For each split of the plan the key of its shifts and those of its leaves, in order.
     """
-    sides = [_split_moments(place.summaries, plan, step, number, *of_split) for of_split in keys]
+    sides = [_split_moments(place.summaries, plan, step, number, *of_split) for of_split in formed]
     return finalise(plan, step, number, request, sides[0] if len(sides) > 1 else None, sides[-1])
 
 

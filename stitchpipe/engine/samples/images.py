@@ -7,8 +7,6 @@ is the unit; views with several rows per image have no such index and no null.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,6 +23,7 @@ from stitchpipe.algebra.neighbours import NeighbourSets
 from stitchpipe.algebra.null import PermutationNull, draw_permutations, neighbour_null, permutation_null
 from stitchpipe.algebra.rdm import ranked_dissimilarities
 from stitchpipe.algebra.scores import PrincipalScores
+from stitchpipe.engine.keys import images_key, images_work_key
 from stitchpipe.engine.numbers import PairNumber
 from stitchpipe.engine.planning.shapes import STORAGE_EPS, LayerShape, SplitShape
 from stitchpipe.engine.reading import open_layer
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
 POOLED, GRAM = "images", "gram"
 """The kinds of summaries that are kept: pooled images ``[m, p]``, and sample Grams ``[m, m]`` of flattened ones."""
-IMAGES_VERSION = 1
-"""Raised when the same images would be kept as something else."""
 FEATURES = 4096
 """Flattened features that become rows at a time."""
 BLOCK_LAYERS = 12
@@ -117,9 +114,7 @@ class ImagesJob:
 
     def key(self, index: int, view: View) -> str:
         """Return the key of what is kept of a layer's images."""
-        layer = self.layers[index]
-        parts = (layer.fingerprints[-1], layer.model, layer.layer, view, self.n_images, IMAGES_VERSION)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        return images_key(self.layers[index], view, self.n_images)
 
     def number(
         self, view: View, pair: Pair, index: str, number: Number, images: int | None = None
@@ -131,8 +126,7 @@ class ImagesJob:
 
     def work_key(self, view: View, what: str, leaf: int) -> str:
         """Return the key under which work in progress on a leaf's images is kept."""
-        parts = ([asdict(layer) for layer in self.layers], asdict(self.split), view, what, IMAGES_VERSION)
-        return f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]}-{what}{leaf}"
+        return images_work_key(self.layers, self.split, view, what, leaf)
 
 
 def keep_images(job: ImagesJob, index: int, view: View) -> None:
