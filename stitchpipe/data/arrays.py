@@ -64,7 +64,7 @@ def load_arrays(
     are memory-mapped; an ``.npz`` file's images stay in memory; a Parquet file's are spooled to a temporary file.
     """
     beside = {split: path for split, path in (label_files or {}).items() if split in files}
-    found = {}
+    splits = {}
     for split, path in files.items():
         suffix = path.suffix.lower()
         record: dict[str, Any] = {}
@@ -82,8 +82,8 @@ def load_arrays(
                 found=f"the suffix '{path.suffix}'",
                 remedy="Convert the images to one of these.",
             )
-        found[split] = split_as_found(samples, dataset=name, name=split, reading=reading, **record)
-    return found
+        splits[split] = split_as_found(samples, dataset=name, name=split, reading=reading, **record)
+    return splits
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,10 @@ class ArraySource:
         """Return type, shape and bytes; `DataError` if they are not finite: the only time all images are read."""
         image = np.ascontiguousarray(self.images[position])
         if image.dtype != np.uint8 and not np.isfinite(_float32(image)).all():
-            raise not_finite(self.place(position))
+            raise not_finite(self.where(position))
         return f"{image.dtype.str}{image.shape}".encode() + image.tobytes()
 
-    def place(self, position: int) -> str:
+    def where(self, position: int) -> str:
         """Return file and position."""
         return f"{self.path}, image {position}"
 
@@ -163,8 +163,8 @@ def ids_of(values: Any, count: int, where: str) -> tuple[str, ...]:
             remedy="Correct the ids, or leave them out.",
         )
     return tuple(
-        one.decode(errors="backslashreplace") if isinstance(one, bytes) else str(one)
-        for one in given.tolist()
+        sample_id.decode(errors="backslashreplace") if isinstance(sample_id, bytes) else str(sample_id)
+        for sample_id in given.tolist()
     )
 
 
@@ -178,24 +178,25 @@ def _npz(path: Path, columns: Mapping[str, str]) -> _Arrays:
     if not isinstance(loaded, np.lib.npyio.NpzFile):
         raise _unreadable(path, "a single array", "Rename it to .npy.")
     with loaded:
-        found: dict[str, Any] = {}
+        arrays: dict[str, Any] = {}
         for key, usual in MEMBERS.items():
             member = columns.get(key, usual)
             if member in loaded.files:
-                found[key] = _member(path, loaded, member)
+                arrays[key] = _member(path, loaded, member)
             elif key == "image" or key in columns:
                 raise _unreadable(
                     path, f"no array '{member}' among {', '.join(loaded.files)}", "Set data.columns."
                 )
-    return _Arrays(path, found["image"], found.get("label"), found.get("id"))
+    return _Arrays(path, arrays["image"], arrays.get("label"), arrays.get("id"))
 
 
 def _npy(path: Path, labels: Path | None) -> _Arrays:
-    found = [_read(one, mmap_mode="r") for one in (path, labels) if one is not None]
-    for one, array in zip((path, labels), found, strict=False):
+    files = [path] if labels is None else [path, labels]
+    arrays = [_read(file, mmap_mode="r") for file in files]
+    for file, array in zip(files, arrays, strict=True):
         if not isinstance(array, np.ndarray):
-            raise _unreadable(one or path, "several arrays", "Rename it to .npz.")
-    return _Arrays(path, *found)
+            raise _unreadable(file, "several arrays", "Rename it to .npz.")
+    return _Arrays(path, *arrays)
 
 
 def _check_label_file(path: Path, labels: Path | None) -> None:

@@ -46,8 +46,8 @@ def augmented_split(images: ImageSplit, number: int, *, crop: int, flip: bool, s
         plain = images.batch(positions)
         black = _black(images, plain)
         moved = [
-            _moved(one, np.random.default_rng([seed, number, position]), crop=crop, flip=flip, black=black)
-            for one, position in zip(plain, positions, strict=True)
+            _moved(image, np.random.default_rng([seed, number, position]), crop=crop, flip=flip, black=black)
+            for image, position in zip(plain, positions, strict=True)
         ]
         return torch.stack(moved)
 

@@ -35,9 +35,9 @@ def load_digits_splits(
     check_normalisation(reading.mean, reading.std, channels=1)
     bunch = load_digits()
     positions = np.arange(len(bunch.target))
-    held = {}
+    rows_of = {}
     try:
-        held["train"], held["test"] = train_test_split(
+        rows_of["train"], rows_of["test"] = train_test_split(
             positions, test_size=test_fraction, stratify=bunch.target, random_state=seed
         )
     except ValueError as error:
@@ -52,7 +52,7 @@ def load_digits_splits(
         split: split_of(
             _samples(bunch, np.sort(rows)), dataset=name, name=split, reading=reading, record=record
         )
-        for split, rows in held.items()
+        for split, rows in rows_of.items()
     }
 
 
@@ -69,7 +69,7 @@ class _Digits:
     def raw(self, position: int) -> bytes:
         return bytes(self.images[position].astype(np.uint8).tobytes())
 
-    def place(self, position: int) -> str:
+    def where(self, position: int) -> str:
         return f"digit {position}"
 
 

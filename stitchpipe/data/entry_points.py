@@ -64,7 +64,7 @@ def load_entry_point(
     Decodes every image once for the digest, and once more for labels that no attribute holds.
     """
     load = DATA_SETS.load(dataset)
-    found = {}
+    loaded = {}
     for split in splits:
         where = f"data set '{dataset}', split '{split}'"
         try:
@@ -77,14 +77,14 @@ def load_entry_point(
                 remedy="Correct data.options or the package.",
             ) from error
         if isinstance(data, ImageSplit):
-            found[split] = _taken(data, name or dataset, split, where, reading)
+            loaded[split] = _renamed(data, name or dataset, split, where, reading)
         else:
             samples = map_style_samples(data, split, where)
-            found[split] = split_as_found(samples, dataset=name or dataset, name=split, reading=reading)
-    return found
+            loaded[split] = split_as_found(samples, dataset=name or dataset, name=split, reading=reading)
+    return loaded
 
 
-def _taken(data: ImageSplit, dataset: str, split: str, where: str, reading: Reading) -> ImageSplit:
+def _renamed(data: ImageSplit, dataset: str, split: str, where: str, reading: Reading) -> ImageSplit:
     """Return a ready split under the names of the sweep; refuse settings that could not reach its pixels."""
     if reading != Reading(seed=reading.seed):
         raise DataError(

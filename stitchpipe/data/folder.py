@@ -47,9 +47,9 @@ def load_image_folder(
     Reads every chosen file once for the digest; decodes none, but looks at the head of the first.
     """
     check_normalisation(reading.mean, reading.std, channels=3)
-    found = {split: _paths(root, split) for split in splits}
-    _check_same_classes(root, found)
-    return {split: _split(root, by_class, reading, (name, split)) for split, by_class in found.items()}
+    paths = {split: _paths(root, split) for split in splits}
+    _check_same_classes(root, paths)
+    return {split: _split(root, by_class, reading, (name, split)) for split, by_class in paths.items()}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FolderSource:
     def pixels(self, position: int) -> Pixels:
         """Return an image, ``(H, W, 3)``; `DataError` if it cannot be decoded."""
         with self._opened(position) as image:
-            return rgb_of(image, self.place(position))
+            return rgb_of(image, self.where(position))
 
     def scale(self, position: int) -> str:
         """Return what is done to an image's numbers, from the head of its file."""
@@ -72,12 +72,12 @@ class FolderSource:
         """Return the file's bytes."""
         return file_bytes(self.paths[position])
 
-    def place(self, position: int) -> str:
+    def where(self, position: int) -> str:
         """Return the file's path."""
         return str(self.paths[position])
 
     def _opened(self, position: int) -> AbstractContextManager[Image.Image]:
-        return opened_image(self.paths[position], self.place(position), "Replace or remove the file.")
+        return opened_image(self.paths[position], self.where(position), "Replace or remove the file.")
 
 
 def file_bytes(path: Path) -> bytes:
@@ -106,10 +106,10 @@ def _split(
     return split_of(samples, dataset=names[0], name=names[1], reading=reading, record=record)
 
 
-def _check_same_classes(root: Path, found: Mapping[str, Mapping[str, list[Path]]]) -> None:
-    first = next(iter(found))
-    for split, by_class in found.items():
-        differing = sorted(set(by_class) ^ set(found[first]))
+def _check_same_classes(root: Path, by_split: Mapping[str, Mapping[str, list[Path]]]) -> None:
+    first = next(iter(by_split))
+    for split, by_class in by_split.items():
+        differing = sorted(set(by_class) ^ set(by_split[first]))
         if differing:
             raise DataError(
                 where=str(root / split),
@@ -128,20 +128,20 @@ def _paths(root: Path, split: str) -> dict[str, list[Path]]:
             found="no such folder",
             remedy="Set data.root to the folder that holds train/ and test/.",
         )
-    found = {
+    by_class = {
         entry.name: sorted(path for path in entry.iterdir() if _is_image(path))
         for entry in sorted(folder.iterdir())
         if entry.is_dir() and not entry.name.startswith(".")
     }
-    empty = [name for name, paths in found.items() if not paths]
-    if not found or empty:
+    empty = [name for name, paths in by_class.items() if not paths]
+    if not by_class or empty:
         raise DataError(
             where=str(folder),
             expected="one folder per class, with images in it",
             found=f"no images in {', '.join(empty[:3])}" if empty else "no class folders",
             remedy=f"Images end in {', '.join(sorted(SUFFIXES))}.",
         )
-    return found
+    return by_class
 
 
 def _is_image(path: Path) -> bool:

@@ -39,8 +39,8 @@ def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> di
     -----
     Reads every chosen image once for the digest; what else a kind costs is said at its function.
     """
-    found = _load(declared, splits)
-    named = {split: one.class_names for split, one in found.items() if one.class_names}
+    loaded = _load(declared, splits)
+    named = {split: images.class_names for split, images in loaded.items() if images.class_names}
     if len(set(named.values())) > 1:
         raise DataError(
             where=f"data set '{declared.label}'",
@@ -48,7 +48,7 @@ def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> di
             found="; ".join(f"{split}: {len(names)} classes" for split, names in named.items()),
             remedy="Give the splits the same names of classes in the same order.",
         )
-    return found
+    return loaded
 
 
 def _load(declared: Data, splits: Sequence[str]) -> dict[str, ImageSplit]:

@@ -68,12 +68,12 @@ class MapStyleSource:
     """Images of a map-style data set, asked for one by one."""
 
     data: Any
-    where: str
+    label: str
     files: tuple[Path, ...] | None = None
 
     def pixels(self, position: int) -> Pixels:
         """Return an image, ``(H, W, C)``, uint8 or float32."""
-        return pixels_of(self.item(position)[0], self.place(position))
+        return pixels_of(self.item(position)[0], self.where(position))
 
     def raw(self, position: int) -> bytes:
         """Return the image's file where it is known, else its decoded pixels with their type and shape."""
@@ -82,9 +82,9 @@ class MapStyleSource:
         image = self.pixels(position)
         return f"{image.dtype.str}{image.shape}".encode() + image.tobytes()
 
-    def place(self, position: int) -> str:
+    def where(self, position: int) -> str:
         """Return the data set's name and the position, and the file where it is known."""
-        return str(self.files[position]) if self.files is not None else f"{self.where}, image {position}"
+        return str(self.files[position]) if self.files is not None else f"{self.label}, image {position}"
 
     def item(self, position: int) -> tuple[Any, Any]:
         """Return an image and its target, None where the data set has none; `DataError` if it cannot be had."""
@@ -92,7 +92,7 @@ class MapStyleSource:
             item = self.data[position]
         except Exception as error:
             raise DataError(
-                where=self.place(position),
+                where=self.where(position),
                 expected="an item of the data set",
                 found=named_line(error),
                 remedy="Repair the data set.",
@@ -101,7 +101,7 @@ class MapStyleSource:
             return item, None
         if len(item) != 2:
             raise DataError(
-                where=self.place(position),
+                where=self.where(position),
                 expected="an image, or a pair of an image and its label",
                 found=f"a tuple of {len(item)}",
                 remedy="Only data sets of single images can be read.",
@@ -116,22 +116,22 @@ def _labels(source: MapStyleSource, count: int) -> npt.NDArray[np.int64] | None:
         return None
     for kept in _kept_labels(source.data, count):
         if all(kept[position] == target for position, target in ends.items()):
-            return class_numbers(kept, count, source.where)
+            return class_numbers(kept, count, source.label)
     targets = [_whole(source.item(position)[1]) for position in range(count)]
     lost = next((position for position, target in enumerate(targets) if target is None), None)
     if lost is not None:
         raise DataError(
-            where=source.place(lost),
+            where=source.where(lost),
             expected="a whole-numbered label, as the first image has",
             found="none",
             remedy="Label all images or none.",
         )
-    return class_numbers(targets, count, source.where)
+    return class_numbers(targets, count, source.label)
 
 
 def _kept_labels(data: Any, count: int) -> list[npt.NDArray[Any]]:
     """Return what may be the labels of all images, as the data set keeps them."""
-    found = []
+    arrays = []
     for attribute in LABEL_ATTRIBUTES:
         kept = getattr(data, attribute, None)
         if isinstance(kept, list | tuple | np.ndarray | Tensor) and len(kept) == count:
@@ -140,8 +140,8 @@ def _kept_labels(data: Any, count: int) -> list[npt.NDArray[Any]]:
             except (TypeError, ValueError):  # ragged lists of boxes, for example
                 continue
             if array.shape == (count,) and array.dtype.kind in "iu":
-                found.append(array)
-    return found
+                arrays.append(array)
+    return arrays
 
 
 def _whole(target: Any) -> int | None:
@@ -165,7 +165,7 @@ def _files(data: Any, count: int) -> tuple[Path, ...] | None:
     for attribute in FILE_ATTRIBUTES:
         kept = getattr(data, attribute, None)
         if isinstance(kept, list) and len(kept) == count > 0:
-            firsts = [one[0] if isinstance(one, tuple | list) and one else one for one in kept]
-            if all(isinstance(one, str | Path) for one in firsts) and Path(firsts[0]).is_file():
-                return tuple(map(Path, firsts))
+            paths = [entry[0] if isinstance(entry, tuple | list) and entry else entry for entry in kept]
+            if all(isinstance(path, str | Path) for path in paths) and Path(paths[0]).is_file():
+                return tuple(map(Path, paths))
     return None

@@ -83,7 +83,7 @@ class SpooledSource:
 
     def pixels(self, position: int) -> Pixels:
         """Return an image, ``(H, W, C)``; `DataError` if it cannot be decoded."""
-        where = self.place(position)
+        where = self.where(position)
         with opened_image(io.BytesIO(self.raw(position)), where, "Replace or remove the row.") as image:
             return pixels_of(image, where)
 
@@ -92,7 +92,7 @@ class SpooledSource:
         start, stop = self.offsets[position : position + 2].tolist()
         return os.pread(self.spool.fileno(), stop - start, start)
 
-    def place(self, position: int) -> str:
+    def where(self, position: int) -> str:
         """Return file, column and row."""
         return f"{self.path}, column '{self.column}', row {position}"
 
@@ -108,19 +108,19 @@ def _columns(path: Path, schema: pa.Schema, wanted: Mapping[str, str]) -> dict[s
                 found=f"the columns {', '.join(schema.names)}",
                 remedy=f'Set data.columns = {{ {key} = "NAME" }}.',
             )
-    found = {key: name for key, name in names.items() if name in schema.names}
-    kind = schema.field(found["image"]).type
+    present = {key: name for key, name in names.items() if name in schema.names}
+    kind = schema.field(present["image"]).type
     inner = (
         kind.field("bytes").type if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else kind
     )
     if not (pa.types.is_binary(inner) or pa.types.is_large_binary(inner)):
         raise DataError(
-            where=f"{path}, column '{found['image']}'",
+            where=f"{path}, column '{present['image']}'",
             expected="encoded images: binary, or a struct with a binary field `bytes`",
             found=str(kind),
             remedy="Name the column of the images in data.columns, or store arrays as .npz.",
         )
-    return found
+    return present
 
 
 def _spooled(path: Path, file: pq.ParquetFile, column: str) -> SpooledSource:
@@ -176,7 +176,7 @@ def _ids(path: Path, values: pa.ChunkedArray) -> tuple[str, ...]:
             found=f"{values.null_count} nulls" if values.null_count else str(kind),
             remedy="Correct the ids, or drop the column.",
         )
-    return tuple(str(one) for one in values.to_pylist())
+    return tuple(str(sample_id) for sample_id in values.to_pylist())
 
 
 def _class_names(metadata: Mapping[bytes, bytes], column: str) -> tuple[str, ...]:

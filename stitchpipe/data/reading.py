@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Unprocessed images by position; the same position always gives the same image."""
 
     def pixels(self, position: int) -> Pixels:
@@ -28,7 +28,7 @@ class Source(Protocol):
     def raw(self, position: int) -> bytes:
         """Return what the digest covers of an image: its file, or its pixels with their shape and type."""
 
-    def place(self, position: int) -> str:
+    def where(self, position: int) -> str:
         """Return what an error names."""
 
 
@@ -71,7 +71,7 @@ EVERYTHING = Reading()
 class Samples:
     """One split as it lies on the disk: images, ids, labels and the names of the classes."""
 
-    source: Source
+    source: ImageSource
     sample_ids: Sequence[str]
     labels: npt.NDArray[np.int64] | None
     class_names: tuple[str, ...]
@@ -111,7 +111,7 @@ def split_as_found(samples: Samples, *, dataset: str, name: str, reading: Readin
     where = f"data set '{dataset}', split '{name}'"
     check_samples(samples.sample_ids, samples.labels, samples.class_names, where)
     source = samples.source
-    first = with_channels(source.pixels(0), reading.channels, source.place(0))
+    first = with_channels(source.pixels(0), reading.channels, source.where(0))
     check_normalisation(reading.mean, reading.std, channels=first.shape[2])
     record = reading.record(SCALES[first.dtype.name], channels=first.shape[2], **more)
     return split_of(samples, dataset=dataset, name=name, reading=reading, record=record)
@@ -172,7 +172,7 @@ def chosen(
 class _Reader:
     """Images by position within the split, preprocessed."""
 
-    def __init__(self, source: Source, positions: npt.NDArray[np.int64], reading: Reading) -> None:
+    def __init__(self, source: ImageSource, positions: npt.NDArray[np.int64], reading: Reading) -> None:
         self._source, self._positions, self._reading = source, positions, reading
 
     def __call__(self, positions: Sequence[int]) -> Tensor:
@@ -182,20 +182,20 @@ class _Reader:
         return normalised(pixels, self._reading.mean, self._reading.std)
 
     def _checked(self, position: int) -> Pixels:
-        image, first = self._one(position), self._first
+        image, first = self._image(position), self._first
         if (image.shape, image.dtype) != (first.shape, first.dtype):
-            raise _unlike(self._source.place(position), image, first)
+            raise _unlike(self._source.where(position), image, first)
         if image.dtype.kind == "f" and not np.isfinite(image).all():
-            raise not_finite(self._source.place(position))
+            raise not_finite(self._source.where(position))
         return image
 
     @cached_property
     def _first(self) -> Pixels:
-        return self._one(int(self._positions[0]))
+        return self._image(int(self._positions[0]))
 
-    def _one(self, position: int) -> Pixels:
-        place = self._source.place(position)
-        image = with_channels(self._source.pixels(position), self._reading.channels, place)
+    def _image(self, position: int) -> Pixels:
+        where = self._source.where(position)
+        image = with_channels(self._source.pixels(position), self._reading.channels, where)
         return resized(image, self._reading.size)
 
 

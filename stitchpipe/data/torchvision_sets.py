@@ -64,15 +64,15 @@ def load_torchvision(
     where = f"torchvision.datasets.{dataset}"
     takes = _parameters(kind)
     shared = {**_shared(where, takes, root, download=download), **_options(where, options or {})}
-    found = {}
+    loaded = {}
     for split in splits:
         tried = (
             [dict(splits[split])] if isinstance(splits, Mapping) else _selections(where, takes, split, shared)
         )
         data = _built(kind, where, shared, tried)
         samples = map_style_samples(data, split, where, trust_files=True)
-        found[split] = split_as_found(samples, dataset=name or dataset, name=split, reading=reading)
-    return found
+        loaded[split] = split_as_found(samples, dataset=name or dataset, name=split, reading=reading)
+    return loaded
 
 
 def _class(dataset: str) -> Any:
@@ -80,7 +80,7 @@ def _class(dataset: str) -> Any:
     known = [
         name
         for name in module.__all__
-        if inspect.isclass(one := getattr(module, name)) and issubclass(one, Dataset)
+        if inspect.isclass(kind := getattr(module, name)) and issubclass(kind, Dataset)
     ]
     if dataset not in known:
         raise DataError(
@@ -94,13 +94,13 @@ def _class(dataset: str) -> Any:
 
 def _parameters(kind: Any) -> dict[str, inspect.Parameter]:
     """Return the constructor's named arguments; where it passes ``**kwargs`` on, those of the classes above too."""
-    found: dict[str, inspect.Parameter] = {}
-    for one in kind.__mro__:
-        own = inspect.signature(one.__init__).parameters if "__init__" in vars(one) else {}
-        found = {**own, **found}
+    parameters: dict[str, inspect.Parameter] = {}
+    for base in kind.__mro__:
+        own = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else {}
+        parameters = {**own, **parameters}
         if own and all(parameter.kind is not parameter.VAR_KEYWORD for parameter in own.values()):
             break
-    return found
+    return parameters
 
 
 def _shared(where: str, takes: Mapping[str, Any], root: Path | None, *, download: bool) -> dict[str, Any]:
@@ -128,12 +128,12 @@ def _shared(where: str, takes: Mapping[str, Any], root: Path | None, *, download
 
 
 def _options(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    taken = sorted(set(options) & set(OURS))
-    if taken:
+    reserved = sorted(set(options) & set(OURS))
+    if reserved:
         raise DataError(
             where=f"{where}, data.options",
             expected="arguments that have no key of their own and change no pixels",
-            found=f"`{taken[0]}`",
+            found=f"`{reserved[0]}`",
             remedy="Set `root`, `download`, `size`, `mean`, `std` in [data].",
         )
     return dict(options)
@@ -150,8 +150,8 @@ def _selections(
     if "train" in takes:
         tried = [{"train": split == "train"}] if split in ALIASES else []
     elif "split" in takes:
-        tried = [{"split": one} for one in ALIASES.get(split, (split,))]
-    set_already = next((key for one in tried for key in one if key in shared), None)
+        tried = [{"split": alias} for alias in ALIASES.get(split, (split,))]
+    set_already = next((key for selection in tried for key in selection if key in shared), None)
     if not tried or set_already is not None:
         raise DataError(
             where=where,

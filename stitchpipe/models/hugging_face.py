@@ -42,25 +42,25 @@ def published(name: str, options: Mapping[str, Any], weights: str | bool) -> nn.
         network.
     """
     library = _library(name)
-    place = name if weights is True else str(weights)
-    if place in library.CONFIG_MAPPING_NAMES:
+    origin = name if weights is True else str(weights)
+    if origin in library.CONFIG_MAPPING_NAMES:
         raise WeightsError(
             where=f"pretrained = true of 'hf/{name}'",
             expected="the id or the folder of published weights",
-            found=f"'{place}', a type of networks",
+            found=f"'{origin}', a type of networks",
             remedy="Name them: pretrained = 'ORGANISATION/NAME', or architecture = 'hf/ORGANISATION/NAME'.",
         )
-    config = _config(library, place, options)
+    config = _config(library, origin, options)
     if name in library.CONFIG_MAPPING_NAMES and config.model_type != name:
         raise WeightsError(
-            where=f"pretrained = '{place}'",
+            where=f"pretrained = '{origin}'",
             expected=f"weights of a network of type '{name}'",
             found=f"type '{config.model_type}'",
             remedy=f"Write architecture = 'hf/{config.model_type}'.",
         )
     with _quiet(library):
         network, report = library.AutoModelForImageClassification.from_pretrained(
-            place,
+            origin,
             config=config,
             trust_remote_code=False,
             output_loading_info=True,
@@ -69,7 +69,7 @@ def published(name: str, options: Mapping[str, Any], weights: str | bool) -> nn.
     wrong = {what: sorted(map(str, keys)) for what, keys in report.items() if what in _MISFITS and keys}
     if wrong:
         raise WeightsError(
-            where=f"'hf/{place}'",
+            where=f"'hf/{origin}'",
             expected="weights for every tensor of the classifier",
             found="; ".join(
                 f"{len(keys)} {_MISFITS[what]} ({', '.join(keys[:3])})" for what, keys in wrong.items()

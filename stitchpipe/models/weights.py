@@ -176,7 +176,7 @@ def _unwrapped(loaded: Any) -> dict[str, Tensor]:
 def _unprefixed(tensors: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Take off prefixes that all keys have, as long as no more of the network's own keys are there with them."""
     while tensors:
-        prefix = next((one for one in PREFIXES if all(key.startswith(one) for key in tensors)), None)
+        prefix = next((known for known in PREFIXES if all(key.startswith(known) for key in tensors)), None)
         if prefix is None or any(key in own for key in tensors):
             break
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
