@@ -26,8 +26,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 
-from flows.children import ChildError
-from flows.stage import Stage
+from flows.installation import PrefectInstallation
+from flows.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,13 +47,13 @@ _PROJECT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one pass of the check saw.
+class ScheduledRun:
+    """What the check saw of the run that the scheduler created.
 
     Attributes
     ----------
-    run, state, auto_scheduled
-        The scheduled run: its name, its final state (``COMPLETED``), and whether the scheduler created it.
+    name, state, auto_scheduled
+        Of the run: its name, its final state (``COMPLETED``), and whether the scheduler created it.
     late_s
         Seconds from the time it was due to the time it started.
     states
@@ -62,7 +62,7 @@ class Seen:
         The final states of the runs that it sent to the GPU pool.
     """
 
-    run: str
+    name: str
     state: str
     auto_scheduled: bool
     late_s: float
@@ -71,7 +71,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Check:
+class LoopbackCheck:
     """What the scheduled run is to do, and how long it may take.
 
     Attributes
@@ -93,47 +93,47 @@ class Check:
     timeout_s: float = 900.0
     say: Callable[[str], None] = lambda _line: None
 
-    def run(self) -> Seen:
+    def run(self) -> ScheduledRun:
         """Start everything, wait for one scheduled run to end, stop everything.
 
         Raises
         ------
-        flows.children.ChildError
+        flows.processes.ProcessError
             Something did not start or ended early, the run failed or did not come in time, or a process
             survived the end. The message holds the end of the log concerned.
         """
         with tempfile.TemporaryDirectory(prefix="stitchpipe-loopback-") as directory:
-            stage = Stage(Path(directory), self.say)
-            with stage:
-                seen = self._watch(stage)
-            if stage.survivors:
-                raise ChildError(
+            installation = PrefectInstallation(Path(directory), self.say)
+            with installation:
+                run = self._watch(installation)
+            if installation.survivors:
+                raise ProcessError(
                     where="the end of the check",
                     expected="that every process has ended",
-                    found=f"{len(stage.survivors)} that had to be killed: {stage.survivors}",
+                    found=f"{len(installation.survivors)} that had to be killed: {installation.survivors}",
                     remedy="A worker does not pass its SIGTERM on; look for flow runs that ignore it.",
                 )
-        return seen
+        return run
 
-    def _watch(self, stage: Stage) -> Seen:
-        stage.start_server()
+    def _watch(self, installation: PrefectInstallation) -> ScheduledRun:
+        installation.start_server()
         for pool, limit in POOLS.items():
-            stage.create_pool(pool, limit=limit)
-        stage.prefect("--no-prompt", "deploy", "--all", cwd=self.project)
+            installation.create_pool(pool, limit=limit)
+        installation.prefect("--no-prompt", "deploy", "--all", cwd=self.project)
         self.say(f"deployed {self.project / 'prefect.yaml'}")
-        with stage.client() as client:
+        with installation.client() as client:
             deployment = self._make_due(client)
             for pool in POOLS:
-                stage.start_worker(pool)
-            run = self._await_end(client, deployment, stage)
+                installation.start_worker(pool)
+            run = self._await_end(client, deployment, installation)
             if run.state is None or not run.state.is_completed():
-                raise ChildError(
+                raise ProcessError(
                     where=f"the scheduled run {run.name!r}",
                     expected="COMPLETED",
                     found=f"{run.state_name}: {run.state.message if run.state else ''}",
-                    remedy=f"The workers say:\n{stage.worker_logs()}",
+                    remedy=f"The workers say:\n{installation.worker_logs()}",
                 )
-            return _seen(client, run)
+            return _observed(client, run)
 
     def _make_due(self, client: SyncPrefectClient) -> UUID:
         """Replace the deployment's schedule by one that is due every minute; return the deployment's id."""
@@ -148,12 +148,14 @@ class Check:
         client.create_deployment_schedules(deployment.id, [due])
         return deployment.id
 
-    def _await_end(self, client: SyncPrefectClient, deployment: UUID, stage: Stage) -> FlowRun:
+    def _await_end(
+        self, client: SyncPrefectClient, deployment: UUID, installation: PrefectInstallation
+    ) -> FlowRun:
         """Return the first scheduled run once it has ended; from its start on nothing more is scheduled."""
         said: list[str] = []
         deadline = time.monotonic() + self.timeout_s
         while time.monotonic() < deadline:
-            stage.must_run()
+            installation.must_run()
             run = _first_scheduled(client, deployment)
             if run is not None and run.state is not None:
                 if run.state.name not in said:
@@ -164,11 +166,11 @@ class Check:
                 if run.state.is_final():
                     return run
             time.sleep(1.0)
-        raise ChildError(
+        raise ProcessError(
             where=SCHEDULED,
             expected=f"a scheduled run that ends within {self.timeout_s:.0f} s",
             found=" -> ".join(said) or "that none was ever created",
-            remedy=f"Compare the pins in pyproject.toml. The workers say:\n{stage.worker_logs()}",
+            remedy=f"Compare the pins in pyproject.toml. The workers say:\n{installation.worker_logs()}",
         )
 
 
@@ -184,12 +186,12 @@ def _unschedule(client: SyncPrefectClient, deployment: UUID) -> None:
         client.delete_deployment_schedule(deployment, schedule.id)
 
 
-def _seen(client: SyncPrefectClient, run: FlowRun) -> Seen:
+def _observed(client: SyncPrefectClient, run: FlowRun) -> ScheduledRun:
     """Return what the API says about the run and about those it sent to the GPU pool."""
     gpu = WorkPoolFilter(name=WorkPoolFilterName(any_=["gpu-pool"]))
     due, start = run.expected_start_time, run.start_time
-    return Seen(
-        run=run.name,
+    return ScheduledRun(
+        name=run.name,
         state=run.state_type.value if run.state_type else "",
         auto_scheduled=bool(run.auto_scheduled),
         late_s=(start - due).total_seconds() if due and start else float("nan"),
@@ -211,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--timeout", type=float, default=900.0, metavar="SECONDS")
     given = parser.parse_args(arguments)
     path = Path(given.sweep)
-    check = Check(
+    check = LoopbackCheck(
         sweep=str(path.resolve()) if path.is_file() else given.sweep,
         out=given.out.resolve(),
         steps=tuple(given.steps.split(",")) if given.steps else None,
@@ -220,12 +222,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     signal.signal(signal.SIGTERM, _exit)
     try:
-        seen = check.run()
-    except ChildError as error:
+        run = check.run()
+    except ProcessError as error:
         _print(str(error))
         return 1
-    _print(f"{seen.run}: {' -> '.join(seen.states)}, started {abs(seen.late_s):.1f} s from when it was due")
-    _print(f"runs in gpu-pool: {', '.join(seen.stitch_states) or 'none'}")
+    _print(f"{run.name}: {' -> '.join(run.states)}, started {abs(run.late_s):.1f} s from when it was due")
+    _print(f"runs in gpu-pool: {', '.join(run.stitch_states) or 'none'}")
     _print(f"in {check.out}: {', '.join(sorted(path.name for path in check.out.iterdir()))}")
     return 0
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+import time
+from typing import TYPE_CHECKING, Any
 
-from flows import embedded
-from flows.progress import Progress, listening
+from flows.interruption import Interrupted, interruptible
+from flows.server import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-    from types import FrameType
 
+    from flows.progress import Progress
 
-class Interrupted(KeyboardInterrupt):
-    """The run was interrupted by a signal, and says how to go on.
-
-    Attributes
-    ----------
-    exit_code
-        What the process should exit with: 130 after Ctrl-C, 143 after SIGTERM.
-    """
-
-    def __init__(self, out: Path, signum: signal.Signals) -> None:
-        self.out, self.signum, self.exit_code = out, signum, 128 + signum
-        super().__init__(
-            f"Interrupted. What was finished is kept in {out}; the same command continues where it stopped."
-        )
+__all__ = ["Interrupted", "run"]
 
 
 def run(
@@ -43,6 +28,10 @@ def run(
 ) -> list[dict[str, Any]]:
     """Run steps of a sweep as a Prefect flow in this process and return one small record per unit of work.
 
+    The units themselves run in worker processes, and those that depend on nothing begin at once: training does not
+    wait for Prefect, whose server starts and whose package is imported meanwhile. Their tasks then find the units
+    under way, or finished. How long each step took is added to the run's record.
+
     Parameters
     ----------
     sweep
@@ -53,90 +42,41 @@ def run(
         Which of ``train, dump, compare, stitch, report`` to run.
     scheduler
         Address of a Dask scheduler, or None for a local cluster.
+    progress
+        Called with (unit, done, total), from several threads.
     part
         ``K/N``: dump only the K-th of N parts.
-    progress
-        Called with (unit, done, total); what it raises ends the unit.
 
     Raises
     ------
     Interrupted
         After Ctrl-C or SIGTERM.
+    flows.processes.ProcessError
+        The private Prefect server does not start, or a worker process died.
     Exception
         Whatever a unit of work raised, unwrapped.
     """
-    with _interruptible(out) as request, listening(request.heeded(progress)):
-        server = embedded.prepare()
-        progress("start Prefect", 0, 1)
-        # Prefect reads its settings when it is imported, so it is imported here: the settings exist now,
-        # and the server starts meanwhile.
-        from flows.sweep import sweep as flow  # noqa: PLC0415
+    begun_s = time.monotonic()
+    with interruptible(out) as interruption:
+        server = prepare()
+        # Heavy, and the server starts meanwhile.
+        from flows.plan import Plan  # noqa: PLC0415
+        from flows.pool import PoolClosedError, active  # noqa: PLC0415
+        from flows.timing import note_times, step_times  # noqa: PLC0415
+        from flows.work import pool_of  # noqa: PLC0415
 
-        if server is not None:
-            server.wait_until_healthy()
-        progress("start Prefect", 1, 1)
-        return flow(sweep, str(out), scheduler=scheduler, steps=list(steps), part=part)
+        with active(pool_of(sweep, str(out), progress=progress)) as pool:
+            interruption.tell(lambda: pool.stop(PoolClosedError("the run was asked to stop")))
+            for unit in Plan.of(sweep, str(out), scheduler=scheduler, part=part).at_once(steps):
+                pool.submit(unit)
+            progress("start Prefect", 0, 1)
+            # Prefect reads its settings when it is imported: they exist only now.
+            from flows.sweep import sweep as flow  # noqa: PLC0415
 
-
-class _StopRequest:
-    """Remembers that the run was asked to stop.
-
-    A signal handler asks by raising, and Python drops what is raised inside a destructor (seen: the run went on
-    to its end). So the request is also kept, and heeded at the next report.
-    """
-
-    def __init__(self, out: Path) -> None:
-        self._out = out
-        self._signum: signal.Signals | None = None
-        self._wrapped: dict[int, Any] = {}
-
-    def heeded(self, progress: Progress) -> Progress:
-        """Return `progress`, which raises `Interrupted` once the run was asked to stop."""
-
-        def report(unit: str, done: int, total: int) -> None:
-            if threading.current_thread() is threading.main_thread():
-                self._listen()
-            if self._signum is not None:
-                raise Interrupted(self._out, self._signum)
-            progress(unit, done, total)
-
-        return report
-
-    def _listen(self) -> None:
-        """Stand before the present handlers: Prefect puts its own for as long as a flow runs."""
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            present = signal.getsignal(signum)
-            if present != self._noted and callable(present):
-                self._wrapped[signum] = present
-                signal.signal(signum, self._noted)
-
-    def _noted(self, signum: int, frame: FrameType | None) -> None:
-        self._signum = signal.Signals(signum)
-        self._wrapped[signum](signum, frame)
-
-
-@contextmanager
-def _interruptible(out: Path) -> Iterator[_StopRequest]:
-    """Turn Ctrl-C and SIGTERM inside the block into `Interrupted`.
-
-    During a flow Prefect handles SIGTERM: it marks the run as crashed and then sends the signal again, to the
-    handler that stood before, which is this one. Outside the main thread signals are left alone.
-    """
-
-    def terminated(signum: int, _frame: FrameType | None) -> NoReturn:
-        raise Interrupted(out, signal.Signals(signum))
-
-    main = threading.current_thread() is threading.main_thread()
-    previous = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    if main:
-        signal.signal(signal.SIGTERM, terminated)
-    try:
-        yield _StopRequest(out)
-    except Interrupted:
-        raise
-    except KeyboardInterrupt:
-        raise Interrupted(out, signal.SIGINT) from None
-    finally:
-        if main:
-            for signum, handler in previous.items():
-                signal.signal(signum, handler)
+            if server is not None:
+                server.wait_until_healthy()
+            progress("start Prefect", 1, 1)
+            records = flow(sweep, str(out), scheduler=scheduler, steps=list(steps), part=part)
+            total_s = time.monotonic() - begun_s
+            note_times(out, step_times(pool.finished), total_s=total_s, processes=pool.processes)
+            return records

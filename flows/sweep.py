@@ -1,36 +1,46 @@
 """The sweep as Prefect flows: which unit of work follows which.
 
-`sweep` is the whole pipeline; `stitch` is the part that wants a GPU, as a flow of its own, so that a
-deployment can send it to another work pool.
+`sweep` is the whole pipeline; `stitch` is the part that wants a GPU, as a flow of its own, so that a deployment can
+send it to another work pool.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 from prefect import flow
 from prefect.deployments import run_deployment
+from prefect.futures import wait
+from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import tasks
 from flows.artifact import publish
+from flows.plan import Plan
+from flows.pool import active, active_pool
+from flows.tasks import begin
+from flows.work import pool_of
 from stitchpipe import sweep as pipeline
 from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from prefect.client.schemas import FlowRun
+    from prefect.futures import PrefectFuture
+    from prefect.task_runners import TaskRunner
 
-    from flows.tasks import Record
+    from flows.pool import WorkerPool
+    from flows.unit import Record
+
+#: How many tasks of a flow wait for worker processes at a time, each in a thread; later ones wait for these.
+_WAITING = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=32))
 
 
 class FlowError(ExplainedError, ValueError):
     """A sweep cannot be orchestrated the way that was asked for."""
 
 
-@flow(name="stitch", persist_result=False)
+@flow(name="stitch", persist_result=False, task_runner=_WAITING)
 def stitch(sweep: str, out: str) -> list[dict[str, object]]:
     """Make and score the stitches into every target layer of a sweep; its maps must have been fitted.
 
@@ -41,10 +51,11 @@ def stitch(sweep: str, out: str) -> list[dict[str, object]]:
     out
         Directory of the store and the results; the workers of every pool must see it.
     """
-    return _stitches(sweep, out)
+    with _workers(sweep, out) as pool:
+        return gathered(pool, [begin(unit) for unit in Plan.of(sweep, out).stitches])
 
 
-@flow(name="sweep", persist_result=False)
+@flow(name="sweep", persist_result=False, task_runner=_WAITING)
 def sweep(
     sweep: str,
     out: str,
@@ -65,7 +76,6 @@ def sweep(
         Which of ``train, dump, compare, stitch, report`` to run; default: all. The order is always that one.
     stitch_deployment
         Name of the deployment that stitches (``stitch/gpu``), for a GPU in another work pool; default: here.
-
     part
         ``K/N``: dump only the K-th of N parts of every model and split; N runs on N machines share a dump.
 
@@ -74,9 +84,21 @@ def sweep(
     list of dict
         One small record per unit of work, in order.
     """
-    # prefect.yaml renders an unset environment variable as an empty string.
-    plan = _Plan(sweep, out, scheduler or None, stitch_deployment or None, part)
-    return [record for step in chosen(steps) for record in plan.run(step)]
+    wanted = chosen(steps)
+    with _workers(sweep, out) as pool:
+        # prefect.yaml renders an unset environment variable as an empty string.
+        plan = Plan.of(sweep, out, scheduler=scheduler or None, part=part)
+        records = gathered(pool, _activations(plan, wanted))
+        if "compare" in wanted:
+            records += gathered(pool, [begin(unit) for unit in plan.comparison])
+        if "stitch" in wanted:
+            records += gathered(pool, [begin(plan.maps)])
+            records += _stitches(pool, plan, stitch_deployment or None)
+        if "report" in wanted:
+            (record,) = gathered(pool, [begin(plan.report)])
+            publish(record, sweep=sweep)
+            records.append(record)
+        return records
 
 
 def chosen(steps: Sequence[str] | None) -> list[str]:
@@ -93,51 +115,49 @@ def chosen(steps: Sequence[str] | None) -> list[str]:
     return [step for step in pipeline.STEPS if step in steps]
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """The steps of one sweep as calls of tasks; each loads the sweep anew, so only strings travel."""
+def gathered(pool: WorkerPool, tasks: Sequence[PrefectFuture[Record]]) -> list[Record]:
+    """Return the records of some tasks when all have ended; raise what the first unit that failed raised."""
+    wait(list(tasks))
+    if pool.failure is not None:
+        raise pool.failure
+    return [task.result() for task in tasks]
 
-    sweep: str
-    out: str
-    scheduler: str | None
-    stitch_deployment: str | None
-    part: str
 
-    def run(self, step: str) -> list[Record]:
-        units = pipeline.units(pipeline.load(self.sweep), pipeline.Folder(Path(self.out)))
-        place = self.sweep, self.out
-        match step:
-            case "train":
-                return [tasks.train(*place, model) for model in units.models]
-            case "dump":
-                return [tasks.dump(*place, model, split, self.part) for model, split in units.dumps]
-            case "compare":
-                return [tasks.compare(*place, self.scheduler)] if units.views else []
-            case "stitch":
-                return [tasks.fit_maps(*place, self.scheduler), *self._stitch()]
-            case _:
-                record = tasks.report(*place)
-                publish(record, sweep=self.sweep)
-                return [record]
+@contextmanager
+def _workers(sweep: str, out: str) -> Iterator[WorkerPool]:
+    """Yield the pool that the command line made for this run, or make one for as long as the flow runs."""
+    pool = active_pool()
+    if pool is not None:
+        yield pool
+    else:
+        with active(pool_of(sweep, out)) as pool:
+            yield pool
 
-    def _stitch(self) -> list[Record]:
-        if self.stitch_deployment is None:
-            return _stitches(self.sweep, self.out)
-        parameters = {"sweep": self.sweep, "out": self.out}
-        run = cast(
-            "FlowRun", run_deployment(self.stitch_deployment, parameters=parameters, poll_interval=2.0)
+
+def _activations(plan: Plan, steps: Sequence[str]) -> list[PrefectFuture[Record]]:
+    """Train and dump: a network's dump begins when its own training has ended, whatever the others do."""
+    trained = {unit.subject[0]: begin(unit) for unit in plan.trainings} if "train" in steps else {}
+    if "dump" not in steps:
+        return list(trained.values())
+    dumped = [
+        begin(unit, after=[trained[unit.subject[0]]] if unit.subject[0] in trained else ())
+        for unit in plan.dumps
+    ]
+    controls = [begin(unit, after=dumped) for unit in plan.control_dumps]
+    return [*trained.values(), *dumped, *controls]
+
+
+def _stitches(pool: WorkerPool, plan: Plan, deployment: str | None) -> list[Record]:
+    """Stitch into every target layer: here, or as a run of a deployment, which is waited for."""
+    if deployment is None:
+        return gathered(pool, [begin(unit) for unit in plan.stitches])
+    parameters = {"sweep": plan.report.sweep, "out": plan.report.out}
+    run = cast("FlowRun", run_deployment(deployment, parameters=parameters, poll_interval=2.0))
+    if run.state is None or not run.state.is_completed():
+        raise FlowError(
+            where=f"flow run {run.name!r} of deployment {deployment!r}",
+            expected="that it completes",
+            found=f"{run.state.name}: {run.state.message}" if run.state else "no state",
+            remedy="Read that run's logs; running the sweep again continues where it stopped.",
         )
-        if run.state is None or not run.state.is_completed():
-            raise FlowError(
-                where=f"flow run {run.name!r} of deployment {self.stitch_deployment!r}",
-                expected="that it completes",
-                found=f"{run.state.name}: {run.state.message}" if run.state else "no state",
-                remedy="Read that run's logs; running the sweep again continues where it stopped.",
-            )
-        return [{"step": "stitch", "deployment": self.stitch_deployment, "flow_run": str(run.id)}]
-
-
-def _stitches(sweep: str, out: str) -> list[Record]:
-    """Stitch into every target, one after the other: each uses the whole device, or all cores."""
-    targets = pipeline.units(pipeline.load(sweep), pipeline.Folder(Path(out))).targets
-    return [tasks.stitch(sweep, out, model, layer) for model, layer in targets]
+    return [{"step": "stitch", "deployment": deployment, "flow_run": str(run.id)}]

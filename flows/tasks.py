@@ -1,72 +1,56 @@
-"""The sweep's units of work as Prefect tasks: unpack, call one function, return its small record.
+"""A unit of work as a Prefect task: hand it to a worker process, wait, return its small record.
 
-Prefect caches and persists nothing here: the store says what is done, and every function skips what it finds
-sealed there. Parameters and results are names and counts; arrays never pass through.
+Prefect caches and persists nothing here: the store says what is done, and every step skips what it finds sealed
+there. Parameters and results are names and counts; arrays never pass through.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
-from prefect import task
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
-from flows.progress import reporter
-from stitchpipe import sweep as pipeline
+from flows.pool import active_pool
 
 if TYPE_CHECKING:
-    from stitchpipe.config import Sweep
+    from collections.abc import Sequence
 
-#: What a unit of work returns: a small JSON object.
-Record: TypeAlias = dict[str, Any]
+    from prefect.futures import PrefectFuture
 
-
-@task(task_run_name="train {model}", cache_policy=NO_CACHE, persist_result=False)
-def train(sweep: str, out: str, model: str) -> Record:
-    """Train one model, or find its weights."""
-    report = reporter(f"train {model}")
-    return pipeline.train(*_opened(sweep, out), model, report=report)
+    from flows.pool import WorkerPool
+    from flows.unit import Record, Unit
 
 
-@task(task_run_name="dump {model} {split}", cache_policy=NO_CACHE, persist_result=False)
-def dump(sweep: str, out: str, model: str, split: str, part: str) -> Record:
-    """Write one model's representations of one split, or a part of them, to the store."""
-    report = reporter(f"dump {model} {split}")
-    return pipeline.dump(*_opened(sweep, out), model, split, part=pipeline.parse_part(part), report=report)
+def carry_out(unit: Unit) -> Record:
+    """Have a worker process carry out a unit of work. A unit that has begun already is only waited for."""
+    return pool_of_this_run(unit).submit(unit).result()
 
 
-@task(task_run_name="compare", cache_policy=NO_CACHE, persist_result=False)
-def compare(sweep: str, out: str, scheduler: str | None) -> Record:
-    """Compute all pairs of layers under all views, on Dask."""
-    report = reporter("compare")
-    opened = _opened(sweep, out)
-    with pipeline.cluster_of(opened[0], scheduler) as cluster:
-        return pipeline.compare(*opened, cluster=cluster, report=report)
+def pool_of_this_run(unit: Unit) -> WorkerPool:
+    """Return the active pool; `LookupError` where there is none for the unit."""
+    pool = active_pool()
+    if pool is None:
+        raise LookupError(f"no pool of worker processes is active for {unit.name!r}")
+    return pool
 
 
-@task(task_run_name="fit maps", cache_policy=NO_CACHE, persist_result=False)
-def fit_maps(sweep: str, out: str, scheduler: str | None) -> Record:
-    """Fit the direct-matching maps that the stitches start from, on Dask."""
-    report = reporter("fit maps")
-    opened = _opened(sweep, out)
-    with pipeline.cluster_of(opened[0], scheduler) as cluster:
-        return pipeline.fit_maps(*opened, cluster=cluster, report=report)
+#: One task for each step, so that Prefect tells them apart; stitches want a GPU where there is one.
+TASKS = {
+    step: Task(
+        carry_out,
+        name=step,
+        task_run_name="{unit.name}",
+        tags=["gpu"] if step == "stitch" else [],
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+    for step in ("train", "dump", "compare", "fit maps", "stitch", "report")
+}
 
 
-@task(task_run_name="stitch {model} {layer}", tags=["gpu"], cache_policy=NO_CACHE, persist_result=False)
-def stitch(sweep: str, out: str, model: str, layer: str) -> Record:
-    """Make and score every stitch into one target layer; uses a GPU where there is one."""
-    report = reporter(f"stitch {model} {layer}")
-    return pipeline.stitch(*_opened(sweep, out), model, layer, report=report)
-
-
-@task(task_run_name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(sweep: str, out: str) -> Record:
-    """Write the page."""
-    return pipeline.report(*_opened(sweep, out))
-
-
-def _opened(sweep: str, out: str) -> tuple[Sweep, pipeline.Folder]:
-    """Return the sweep and the folder that the strings name."""
-    return pipeline.load(sweep), pipeline.Folder(Path(out))
+def begin(unit: Unit, *, after: Sequence[PrefectFuture[Record]] = ()) -> PrefectFuture[Record]:
+    """Start the task of a unit as soon as the tasks `after` which it comes have succeeded."""
+    if not after:
+        pool_of_this_run(unit).submit(unit)  # tasks start in any order; the pool keeps that of the plan
+    return TASKS[unit.step].submit(unit, return_state=False, wait_for=list(after))

@@ -431,7 +431,7 @@ def _run(
     part: str = "1/1",
 ) -> None:
     from stitchpipe.sweep import Folder, check, demand_room, parse_part
-    from stitchpipe.terminal import Progress, summary
+    from stitchpipe.terminal import Progress, summary, times
 
     declared = load(sweep)
     folder = _folder(declared.name, out)
@@ -441,8 +441,7 @@ def _run(
         demand_room(declared, Folder(folder))
     with Progress() as progress:
         _runner()(sweep, folder, steps=steps, scheduler=scheduler, progress=progress, part=part)
-    if "report" in steps:
-        _print(summary(folder))
+    _print(*([summary(folder)] if "report" in steps else []), times(folder))
 
 
 def _runner() -> Any:

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: one bar per step, then a short summary."""
+"""What a person sees while a sweep runs: a bar for each unit that is under way; then what was found, and when."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Bars by name, created when first heard of: call it with (name, done, total), from any thread.
+    """Bars of what is under way: call it with (name, done, total), from any thread.
 
-    Off a terminal it prints one line when a step is complete, so that logs stay readable.
+    Several units of work may be under way at a time, each with a bar. One that is complete becomes a line above the
+    bars, with its time; off a terminal that line is all there is, so that logs stay readable.
     """
 
     def __init__(self) -> None:
@@ -53,15 +55,17 @@ class Progress:
     def __call__(self, name: str, done: int, total: int) -> None:
         """Set the bar `name` to `done` of `total`."""
         with self._lock:
+            if name in self._complete:
+                return
             if name not in self._known:
                 self._known[name] = self._bars.add_task(name, total=total)
                 self._begun[name] = time.monotonic()
             self._bars.update(self._known[name], completed=done, total=total)
-            if done >= total and name not in self._complete:
+            if done >= total:
                 self._complete.add(name)
-                if not self._console.is_terminal:
-                    elapsed_s = time.monotonic() - self._begun[name]
-                    self._console.print(f"{name}: done ({total}) in {elapsed_s:.1f} s", highlight=False)
+                self._bars.remove_task(self._known[name])
+                elapsed_s = time.monotonic() - self._begun[name]
+                self._console.print(f"{name}: done ({total}) in {elapsed_s:.1f} s", highlight=False)
 
 
 def summary(root: Path) -> RenderableType:
@@ -84,3 +88,19 @@ def summary(root: Path) -> RenderableType:
     ):
         places.add_row(name, Text(str(path), overflow="fold"))
     return Group(table, places)
+
+
+def times(root: Path) -> RenderableType:
+    """Return how long the steps of the last command of a run took, as a short table."""
+    from stitchpipe.sweep.folder import read_record  # noqa: PLC0415  (as above)
+
+    record = read_record(root / "times.json") or {"commands": [{"steps": [], "total_s": 0.0}]}
+    last = record["commands"][-1]
+    table = Table(title="Seconds", title_justify="left", show_edge=False, box=SIMPLE_HEAD, show_footer=True)
+    table.add_column("step", footer="all, with the start")
+    table.add_column("units", justify="right")
+    table.add_column("wall", justify="right", footer=f"{last['total_s']:.1f}")
+    table.add_column("of all units", justify="right")
+    for step in last["steps"]:
+        table.add_row(step["step"], str(step["units"]), f"{step['wall_s']:.1f}", f"{step['busy_s']:.1f}")
+    return table

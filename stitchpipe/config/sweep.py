@@ -93,6 +93,11 @@ class Run(Section):
     torch_threads: Few = Field(
         default=1, description="of forward passes and training; no faster with two on two shared cores"
     )
+    processes: Annotated[int, Field(ge=0, le=1024)] = Field(
+        default=0,
+        description="units of work at a time, each in a process of its own (models that train, dumps, target layers "
+        "that are stitched into); 0: as many as there are cores for torch_threads each, on a GPU one",
+    )
     writers: Few | None = Field(
         default=None, description="threads that compress a dump; default: 1, and 4 beside a GPU"
     )

@@ -9,42 +9,45 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows.children import Child
-from flows.stage import Stage
-from tests.flows.pretend import Pretend, install
+from flows.installation import PrefectInstallation
+from flows.pool import active
+from flows.processes import OwnedProcess
+from tests.flows import pretend as pretended
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory):
+def installation(tmp_path_factory):
     """A real Prefect server with all of its services, for the whole session."""
-    with Stage(tmp_path_factory.mktemp("prefect"), say=lambda _line: None) as stage:
-        stage.start_server()
-        yield stage
+    with PrefectInstallation(tmp_path_factory.mktemp("prefect"), say=lambda _line: None) as installation:
+        installation.start_server()
+        yield installation
 
 
 @pytest.fixture
-def server(stage):
+def server(installation):
     """This process's Prefect settings point at the session's server."""
     quiet = {PREFECT_LOGGING_LEVEL: "CRITICAL", PREFECT_LOGGING_TO_API_ENABLED: False}
-    with temporary_settings({PREFECT_API_URL: stage.api_url, **quiet}):
-        yield stage
+    with temporary_settings({PREFECT_API_URL: installation.api_url, **quiet}):
+        yield installation
 
 
 @pytest.fixture
 def pretend(monkeypatch):
-    """`stitchpipe.sweep` replaced by functions that only record their calls."""
-    pretend = Pretend()
-    install(pretend, lambda module, name, value: monkeypatch.setattr(module, name, value, raising=False))
-    return pretend
+    """Runs that consist of pretended units; whoever makes a pool for them gets one without processes."""
+    monkeypatch.setattr("stitchpipe.sweep.load", pretended.load)
+    monkeypatch.setattr("stitchpipe.sweep.units", pretended.units)
+    pool = pretended.PretendPool()
+    with active(pool):
+        yield pool
 
 
 @pytest.fixture(scope="session")
-def migrated_home(stage, tmp_path_factory):
-    """A directory for embedded servers whose first database is already migrated, which saves its start."""
-    home = tmp_path_factory.mktemp("embedded")
+def migrated_home(installation, tmp_path_factory):
+    """A directory for private servers whose first database is already migrated, which saves its start."""
+    home = tmp_path_factory.mktemp("private")
     (home / "0").mkdir()
     with (
-        closing(sqlite3.connect(stage.home / "prefect.db")) as source,
+        closing(sqlite3.connect(installation.home / "prefect.db")) as source,
         closing(sqlite3.connect(home / "0" / "prefect.db")) as target,
     ):
         source.backup(target)
@@ -52,15 +55,16 @@ def migrated_home(stage, tmp_path_factory):
 
 
 @pytest.fixture
-def child(tmp_path):
-    """Start child processes that are stopped at the end of the test."""
+def owned(tmp_path):
+    """Start processes that are stopped at the end of the test."""
     started = []
 
     def start(*command, env=None):
-        child = Child("a test's child", command, env=env or {}, log=tmp_path / f"{len(started)}.log")
-        started.append(child)
-        return child
+        log = tmp_path / f"{len(started)}.log"
+        process = OwnedProcess("a test's process", command, env=env or {}, log=log)
+        started.append(process)
+        return process
 
     yield start
-    for each in started:
-        each.stop()
+    for process in started:
+        process.stop()

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from prefect.flows import Flow, load_flow_from_entrypoint
 
-from flows import embedded
+from flows import server
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
@@ -114,7 +114,7 @@ def test_each_profile_has_one_worker_for_the_gpu_pool():
 def test_prefect_knows_every_setting_that_is_given():
     given = {name for service in SERVICES for name in _environment(service)}
     given |= set(DEPLOYMENTS["nightly"]["work_pool"]["job_variables"]["env"])
-    given |= set(embedded.OFFLINE) | set(embedded._QUIET) | set(embedded._NO_SCHEDULES)
+    given |= set(server.OFFLINE) | set(server._QUIET) | set(server._NO_SCHEDULES)
     for name in DOCKERFILES:
         given |= set(re.findall(r"\b(PREFECT_\w+)=", _dockerfile(name)))
     ours = sorted(name for name in given if name.startswith("PREFECT_"))

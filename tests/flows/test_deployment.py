@@ -7,14 +7,14 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import CronSchedule
 
-from flows.loopback import Check
+from flows.loopback import LoopbackCheck
 from tests.tiny_sweep import TINY
 
 
-def test_the_pinned_server_schedules_runs(stage):
+def test_the_pinned_server_schedules_runs(installation):
     """Prefect with sqlalchemy 2.1 answers, looks healthy, and never schedules anything."""
     nightly = DeploymentScheduleCreate(schedule=CronSchedule(cron="17 2 * * *", timezone="UTC"))
-    with stage.client() as client:
+    with installation.client() as client:
         flow = client.create_flow_from_name("never run")
         deployment = client.create_deployment(
             flow, "nightly", schedules=[nightly], description=None, version=None
@@ -34,11 +34,11 @@ def test_a_scheduled_run_fires_in_the_cpu_pool_stitches_in_the_gpu_pool_and_fini
     said = []
     out, sweep = tmp_path / "out", tmp_path / "tiny.toml"
     sweep.write_text(TINY)
-    seen = Check(sweep=str(sweep), out=out, timeout_s=600.0, say=said.append).run()
-    assert seen.state == "COMPLETED", said
-    assert seen.auto_scheduled
-    assert seen.states[0] == "Scheduled"
-    assert seen.stitch_states == ("COMPLETED",)
+    run = LoopbackCheck(sweep=str(sweep), out=out, timeout_s=600.0, say=said.append).run()
+    assert run.state == "COMPLETED", said
+    assert run.auto_scheduled
+    assert run.states[0] == "Scheduled"
+    assert run.stitch_states == ("COMPLETED",)
     assert (out / "report" / "index.html").is_file()
     assert list((out / "results").glob("*.parquet"))
     assert (out / "store.zarr").is_dir()

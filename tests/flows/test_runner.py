@@ -1,4 +1,4 @@
-"""The embedded server and the runner, as a process of its own: what the command line does."""
+"""The runner, as a process of its own: what the command line does."""
 
 import os
 import signal
@@ -8,107 +8,158 @@ from pathlib import Path
 
 import pytest
 
-from flows.runner import Interrupted, _interruptible
+from flows.interruption import Interrupted, interruptible
+from tests.flows.pretend import is_alive
 
 PRETEND = Path(__file__).with_name("pretend.py")
+ROOT = PRETEND.parent.parent.parent
 
 
 def _environment(home):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    return inherited | {"STITCHPIPE_PREFECT_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    return inherited | {
+        "STITCHPIPE_PREFECT_HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
-def _start(child, home, out, seconds):
-    return child(sys.executable, str(PRETEND), str(out), str(seconds), env=_environment(home))
+def _start(owned, home, out, seconds):
+    return owned(sys.executable, str(PRETEND), str(out), str(seconds), env=_environment(home))
 
 
-def _server_of(process):
-    """Return the pid of the embedded server that `process` started."""
+def _started_by(process):
+    """Return the processes that `process` started, by pid: the private server and the workers."""
+    commands = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            command = stat.with_name("cmdline").read_bytes()
         except OSError:
             continue
-        if int(fields[1]) == process.pid and b"uvicorn" in stat.with_name("cmdline").read_bytes():
-            return int(stat.parent.name)
-    raise AssertionError("no embedded server")
-
-
-def _gone(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+        if parent == process.pid:
+            commands[int(stat.parent.name)] = command
+    return commands
 
 
 def _interrupt(process, signum, *, at):
-    process.wait_for(lambda: at in process.log_tail(), what=at, timeout_s=120, poll_s=0.05)
-    server = _server_of(process)
+    process.wait_until(lambda: at in process.log_tail(400), what=at, timeout_s=120, poll_s=0.05)
+    started = _started_by(process)
+    assert sum(b"uvicorn" in command for command in started.values()) == 1
+    assert sum(b"flows.worker" in command for command in started.values()) == 2
     os.killpg(process.pid, signum)
-    return server
+    return started
 
 
 def _ended(process):
-    process.wait_for(lambda: process.returncode() is not None, what="an end", timeout_s=20)
+    process.wait_until(lambda: process.returncode() is not None, what="an end", timeout_s=20)
     return process.returncode()
 
 
-def _await_gone(pid):
-    for _ in range(100):
-        if _gone(pid):
-            return True
-        time.sleep(0.1)
-    return False
+def _await_gone(pids):
+    deadline = time.monotonic() + 10
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(map(is_alive, pids))
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
 @linux
-def test_a_run_needs_no_server_and_ctrl_c_leaves_a_hint_and_no_process(migrated_home, child, tmp_path):
-    process = _start(child, migrated_home, tmp_path / "out", 0.5)
-    server = _interrupt(process, signal.SIGINT, at="stitch a layer1.1: 3/10")
+def test_a_run_needs_no_server_and_ctrl_c_leaves_a_hint_and_no_process(migrated_home, owned, tmp_path):
+    process = _start(owned, migrated_home, tmp_path / "out", 2.0)
+    started = _interrupt(process, signal.SIGINT, at="stitch a layer2.0: 1/10")
+    begun_s = time.monotonic()
     assert _ended(process) == 130
-    assert "the same command continues" in process.log_tail()
-    assert "Traceback" not in process.log_tail(200)
-    assert "train b: 10/10" in process.log_tail(400)
-    assert _gone(server)
-    assert [path.name for path in (tmp_path / "out").glob("stitch*")] == ["stitch a layer1.0"]
+    assert time.monotonic() - begun_s < 10
+    said = process.log_tail(1000)
+    assert "the same command continues" in said
+    assert "Traceback" not in said
+    assert "train b: 10/10" in said
+    # Work does not wait for Prefect.
+    assert said.index("train a: 5/10") < said.index("start Prefect: 1/1")
+    assert _await_gone(started)
+    stitched = {path.name for path in (tmp_path / "out").glob("stitch*")}
+    assert {"stitch a layer1.0", "stitch a layer1.1"} <= stitched
+    assert "stitch a layer2.0" not in stitched
 
 
 @linux
 @pytest.mark.slow
 @pytest.mark.parametrize("at", ["train a: 3/10", "stitch a layer1.1: 3/10"])
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
-def test_no_server_outlives_a_run_that_is_ended(signum, status, at, migrated_home, child, tmp_path):
-    process = _start(child, migrated_home, tmp_path / "out", 2.0)
-    server = _interrupt(process, signum, at=at)
+def test_no_process_outlives_a_run_that_is_ended(signum, status, at, migrated_home, owned, tmp_path):
+    process = _start(owned, migrated_home, tmp_path / "out", 2.0)
+    started = _interrupt(process, signum, at=at)
     assert _ended(process) == status
-    assert _await_gone(server)
+    assert _await_gone(started)
     assert ("the same command continues" in process.log_tail()) == (signum == signal.SIGTERM)
 
 
 @linux
 @pytest.mark.slow
-def test_two_runs_at_a_time_use_two_databases(migrated_home, child, tmp_path):
-    runs = [_start(child, migrated_home, tmp_path / name, 0.5) for name in ("one", "two")]
+def test_a_worker_that_is_killed_ends_the_run_with_an_explanation(migrated_home, owned, tmp_path):
+    process = _start(owned, migrated_home, tmp_path / "out", 2.0)
+    process.wait_until(lambda: "stitch a layer1.1: 3/10" in process.log_tail(), what="it", timeout_s=120)
+    worker = next(pid for pid, command in _started_by(process).items() if b"flows.worker" in command)
+    os.kill(worker, signal.SIGKILL)
+    assert _ended(process) == 1
+    assert "that the process ended by the signal SIGKILL" in process.log_tail()
+
+
+@linux
+@pytest.mark.slow
+def test_two_runs_at_a_time_use_two_databases(migrated_home, owned, tmp_path):
+    runs = [_start(owned, migrated_home, tmp_path / name, 0.5) for name in ("one", "two")]
     for run in runs:
         run.must_succeed(120)
     assert {path.parent.name for path in migrated_home.glob("*/prefect.db")} == {"0", "1"}
 
 
+def _wait_for(condition):
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_request_to_stop_that_python_drops_is_heeded_at_the_next_report(tmp_path):
+def test_a_signal_whose_exception_python_drops_is_heeded(tmp_path):
     class Dropping:
         def __del__(self):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    before = signal.getsignal(signal.SIGTERM)
-    with _interruptible(tmp_path) as request:
-        report = request.heeded(lambda *at: None)
-        report("unit", 0, 2)
-        Dropping()
-        with pytest.raises(Interrupted) as caught:
-            report("unit", 1, 2)
-    assert caught.value.exit_code == 143
-    assert signal.getsignal(signal.SIGTERM) == before
+    def run():
+        with interruptible(tmp_path) as interruption:
+            interruption.tell(lambda: told.append("pool"))
+            Dropping()
+            _wait_for(lambda: told)
+            raise RuntimeError("what a stopped pool makes of a flow")
+
+    handlers, told = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)], []
+    with pytest.raises(Interrupted) as caught:
+        run()
+    assert (caught.value.exit_code, told) == (143, ["pool"])
+    assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_signal_is_noticed_whatever_handler_stands_in_its_place(tmp_path):
+    def run():
+        with interruptible(tmp_path) as interruption:
+            interruption.tell(lambda: told.append("early"))
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            os.kill(os.getpid(), signal.SIGTERM)
+            _wait_for(lambda: told)
+            interruption.tell(lambda: told.append("late"))
+            raise RuntimeError
+
+    told = []
+    with pytest.raises(Interrupted):
+        run()
+    assert told == ["early", "late"]
+
+
+def test_an_error_without_a_signal_is_itself(tmp_path):
+    with pytest.raises(ZeroDivisionError), interruptible(tmp_path):
+        raise ZeroDivisionError

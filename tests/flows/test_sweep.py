@@ -5,54 +5,50 @@ from types import SimpleNamespace
 import pytest
 
 from flows import artifact
-from flows.progress import listening
 from flows.sweep import FlowError, chosen, stitch, sweep
-from tests.flows.pretend import STEPS, PretendError
+from stitchpipe.sweep import STEPS
+from tests.flows.pretend import TARGETS, PretendError
 
-IN_ORDER = [
-    ("train", "a"),
-    ("train", "b"),
-    ("dump", "a train"),
-    ("dump", "a test"),
-    ("dump", "b train"),
-    ("dump", "b test"),
-    ("compare", "all"),
-    ("fit maps", "all"),
-]
-STITCHES = [("stitch", f"a layer{block}") for block in ("1.0", "1.1", "2.0", "2.1")]
+TRAININGS = ["train a", "train b"]
+DUMPS = ["dump a train", "dump a test", "dump b train", "dump b test"]
+STITCHES = [f"stitch {model} {layer}" for model, layer in TARGETS]
 
 
 def test_units_run_in_the_pipelines_order(server, pretend, tmp_path):
     records = sweep("s", str(tmp_path))
-    assert pretend.calls[: len(IN_ORDER)] == IN_ORDER
-    assert sorted(pretend.calls[len(IN_ORDER) : -1]) == STITCHES
-    assert pretend.calls[-1] == ("report", "s")
-    assert [(record["step"], record["unit"]) for record in records] == [*IN_ORDER, *STITCHES, ("report", "s")]
+    names = pretend.names
+    assert set(names[:6]) == {*TRAININGS, *DUMPS}
+    for model in "ab":
+        assert names.index(f"train {model}") < min(
+            names.index(f"dump {model} {split}") for split in ("train", "test")
+        )
+    assert names[6:9] == ["dump codes test", "compare", "fit maps"]
+    assert names[9:-1] == STITCHES
+    assert names[-1] == "report"
+    assert [record["unit"] for record in records] == [*TRAININGS, *DUMPS, *names[6:9], *STITCHES, "report"]
 
 
 def test_only_the_chosen_steps_run(server, pretend, tmp_path):
-    sweep("s", str(tmp_path), steps=["dump", "train"])
-    assert pretend.calls == IN_ORDER[:6]
+    sweep("s", str(tmp_path), steps=["dump"])
+    assert pretend.names[:4] == DUMPS
+    assert pretend.names[4:] == ["dump codes test"]
 
 
 def test_an_empty_address_from_an_unset_variable_is_none(server, pretend, tmp_path):
     records = sweep("s", str(tmp_path), scheduler="", steps=["compare", "stitch"], stitch_deployment="")
-    assert records[0]["scheduler"] is None
-    assert pretend.calls[-1][0] == "stitch"
+    assert records[0]["option"] is None
+    assert pretend.names[-1].startswith("stitch")
 
 
-def test_one_stitch_at_a_time(server, pretend, tmp_path):
-    pretend.seconds = 0.1
-    assert len(stitch("s", str(tmp_path))) == 4
-    assert pretend.peak_stitching == 1
+def test_the_scheduler_and_the_part_travel(server, pretend, tmp_path):
+    sweep("s", str(tmp_path), scheduler="tcp://host:1", steps=["dump", "compare", "stitch"], part="2/3")
+    options = {unit.step: unit.option for unit in pretend.units}
+    assert options == {"dump": "2/3", "compare": "tcp://host:1", "fit maps": "tcp://host:1", "stitch": None}
 
 
-def test_progress_names_the_unit_and_reaches_its_end(server, pretend, tmp_path):
-    heard = []
-    with listening(lambda *report: heard.append(report)):
-        sweep("s", str(tmp_path), steps=["train", "stitch"])
-    assert ("train a", 10, 10) in heard
-    assert ("stitch a layer2.1", 10, 10) in heard
+def test_the_flow_that_stitches_only_stitches(server, pretend, tmp_path):
+    stitch("s", str(tmp_path))
+    assert pretend.names == STITCHES
 
 
 def test_an_error_comes_out_as_it_was_raised(server, pretend, tmp_path):
@@ -61,21 +57,17 @@ def test_an_error_comes_out_as_it_was_raised(server, pretend, tmp_path):
     assert caught.value.where == "missing.toml"
 
 
-def test_a_failing_stitch_stops_the_flow_and_comes_out(server, pretend, tmp_path, monkeypatch):
-    original = pretend.stitch
-
-    def stitch_or_fail(sweep, folder, model, layer, *, report):
-        if layer == "layer1.1":
-            raise PretendError
-        return original(sweep, folder, model, layer, report=report)
-
-    monkeypatch.setattr("stitchpipe.sweep.stitch", stitch_or_fail)
-    with pytest.raises(PretendError):
-        stitch("s", str(tmp_path))
-    assert pretend.calls == [STITCHES[0]]
+@pytest.mark.parametrize("failing", ["train a", "dump b test", "stitch a layer1.1"])
+def test_a_failing_unit_stops_the_flow_and_comes_out(failing, server, pretend, tmp_path):
+    pretend.failing = failing
+    with pytest.raises(PretendError) as caught:
+        sweep("s", str(tmp_path))
+    assert caught.value is pretend.failure
+    assert "report" not in pretend.names
+    assert failing != "train a" or "dump a test" not in pretend.names
 
 
-def test_steps_have_one_order_and_known_names(pretend):
+def test_steps_have_one_order_and_known_names():
     assert chosen(None) == list(STEPS)
     assert chosen(["report", "train"]) == ["train", "report"]
     with pytest.raises(FlowError, match="'stich'") as caught:
@@ -95,7 +87,7 @@ def test_stitches_of_another_pool_must_complete(server, pretend, tmp_path, monke
     with pytest.raises(FlowError, match="Crashed: no GPU"):
         sweep("s", str(tmp_path), steps=["stitch"], stitch_deployment="stitch/gpu")
     assert asked == {"sweep": "s", "out": str(tmp_path), "name": "stitch/gpu"}
-    assert pretend.calls == [("fit maps", "all")]
+    assert pretend.names == ["fit maps"]
 
 
 def test_the_report_is_published_as_an_artifact(server, pretend, tmp_path):

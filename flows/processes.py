@@ -1,4 +1,4 @@
-"""Child processes that end with their parent: on exit, on an error, and when the parent is killed."""
+"""Processes that end with this one: when it is done, when it fails, and when it is killed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import contextlib
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING
 
 from stitchpipe.errors import ExplainedError
@@ -22,17 +19,18 @@ if TYPE_CHECKING:
     from typing import Self
 
 _PR_SET_PDEATHSIG = 1
+_KILLED_S = 5.0
 
 
-class ChildError(ExplainedError, RuntimeError):
-    """A child process ended, or did not answer in time."""
+class ProcessError(ExplainedError, RuntimeError):
+    """A process that was started here ended early, failed, or did not answer in time."""
 
 
-class Child:
-    """One child process in a session of its own, with its output in a file.
+class OwnedProcess:
+    """A process that this one starts and that never outlives it.
 
-    A session of its own keeps a Ctrl-C at the terminal from reaching it before its parent has said goodbye;
-    on Linux the kernel sends it SIGTERM when the parent dies, however the parent dies.
+    It gets a session of its own: a Ctrl-C at the terminal then reaches this process alone, which decides when the
+    other one ends. On Linux the kernel sends it SIGTERM when the thread that started it ends, however that happens.
 
     Parameters
     ----------
@@ -43,9 +41,11 @@ class Child:
     env
         The whole environment of the process.
     log
-        File for stdout and stderr together, appended to.
+        File that its stdout and stderr are appended to.
     cwd
         Working directory; default: this process's.
+    pass_fds
+        File descriptors that it keeps open under the same numbers.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Child:
         env: Mapping[str, str],
         log: Path,
         cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.name, self.log = name, log
         self._stopped = False
@@ -69,6 +70,7 @@ class Child:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=pass_fds,
                 preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one prctl call, no Python locks taken
             )
 
@@ -78,7 +80,7 @@ class Child:
         return self._process.pid
 
     def returncode(self) -> int | None:
-        """Return the exit status, or None while it runs."""
+        """Return the exit status, negative after a signal, or None while the process runs."""
         return self._process.poll()
 
     def log_tail(self, lines: int = 15) -> str:
@@ -86,41 +88,58 @@ class Child:
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def must_run(self) -> None:
-        """Raise `ChildError` if the process has ended."""
+        """Raise `ProcessError` if the process has ended."""
         if (status := self.returncode()) is not None:
-            raise self._error("that it runs", f"that it ended with status {status}")
+            raise self.failure(expected="that it runs", found=f"that it ended {ending(status)}")
 
     def must_succeed(self, timeout_s: float) -> None:
-        """Wait for the end; raise `ChildError` unless it comes in time and with status 0."""
+        """Wait for the end; raise `ProcessError` unless it comes in time and with status 0."""
         try:
             status = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired as exc:
-            raise self._error(f"an end within {timeout_s:.0f} s", "that it still runs") from exc
+            raise self.failure(
+                expected=f"an end within {timeout_s:.0f} s", found="that it still runs"
+            ) from exc
         if status != 0:
-            raise self._error("success", f"status {status}")
+            raise self.failure(expected="success", found=f"an end {ending(status)}")
 
-    def wait_for(
+    def wait_until(
         self, ready: Callable[[], bool], *, what: str, timeout_s: float, poll_s: float = 0.2
     ) -> None:
-        """Poll `ready` until it is true; raise `ChildError` if the process ends or time runs out first."""
+        """Poll `ready` until it is true; raise `ProcessError` if the process ends or time runs out first."""
         deadline = time.monotonic() + timeout_s
         while not ready():
             if (status := self.returncode()) is not None:
-                raise self._error(what, f"that it ended with status {status}")
+                raise self.failure(expected=what, found=f"that it ended {ending(status)}")
             if time.monotonic() > deadline:
-                raise self._error(f"{what} within {timeout_s:.0f} s", "no answer")
+                raise self.failure(expected=f"{what} within {timeout_s:.0f} s", found="no answer")
             time.sleep(poll_s)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Return the exit status once the process has ended, or None if it still runs after `timeout_s` seconds."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
 
     def stop(self, grace_s: float = 10.0) -> None:
         """End the process and its session: SIGTERM, then SIGKILL after `grace_s` seconds. Idempotent."""
         if self._stopped:
             return
         self._stopped = True
-        for signum, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
+        for signum, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, _KILLED_S)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signum)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(wait_s)
+            self.wait(wait_s)
+
+    def failure(self, *, expected: str, found: str) -> ProcessError:
+        """Return the error that says what was expected of the process, with the end of its output."""
+        return ProcessError(
+            where=f"{self.name} (process {self.pid})",
+            expected=expected,
+            found=found,
+            remedy=f"The end of its output ({self.log}):\n{self.log_tail()}",
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -128,33 +147,19 @@ class Child:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _error(self, expected: str, found: str) -> ChildError:
-        return ChildError(
-            where=f"{self.name} (process {self.pid})",
-            expected=expected,
-            found=found,
-            remedy=f"The end of {self.log} says:\n{self.log_tail()}",
-        )
 
-
-def free_port() -> int:
-    """Return a loopback TCP port that nobody listens on now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(url: str) -> bool:
-    """Return whether an HTTP GET of `url` succeeds within two seconds."""
+def ending(status: int) -> str:
+    """Return how a process with this exit status ended: ``with status 3``, ``by the signal SIGKILL``."""
+    if status >= 0:
+        return f"with status {status}"
     try:
-        with urllib.request.urlopen(url, timeout=2.0) as response:  # noqa: S310 - our own http address
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+        return f"by the signal {signal.Signals(-status).name}"
+    except ValueError:
+        return f"by the signal {-status}"
 
 
 def _end_with_parent() -> Callable[[], None] | None:
-    """Return what a child calls before it becomes its program: ask for SIGTERM at the parent's death."""
+    """Return what a process calls before it becomes its program: ask for SIGTERM at the death of who started it."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl  # resolved before the fork

@@ -1,4 +1,4 @@
-"""A Prefect installation that lasts as long as a block: server, pools and workers on loopback."""
+"""A whole Prefect installation on loopback, for as long as a block: server, work pools and their workers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 from prefect.client.orchestration import SyncPrefectClient
 
-from flows.children import Child, answers, free_port
-from flows.embedded import OFFLINE
+from flows.processes import OwnedProcess
+from flows.server import OFFLINE, STARTUP_S, answers, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-_COMMAND_S, _START_S = 120.0, 120.0
+#: How long one command of Prefect's may take.
+_COMMAND_S = 120.0
 
 
-class Stage:
+class PrefectInstallation:
     """Processes that share one temporary ``PREFECT_HOME`` and one API address; leaving the block ends them.
 
     Parameters
@@ -39,7 +40,8 @@ class Stage:
 
     def __init__(self, directory: Path, say: Callable[[str], None]) -> None:
         self._directory, self._say, self.home = directory, say, directory / "prefect"
-        self._children: list[Child] = []
+        self._processes: list[OwnedProcess] = []
+        self._services: list[OwnedProcess] = []
         port = free_port()
         self.api_url = f"http://127.0.0.1:{port}/api"
         self.survivors: tuple[int, ...] = ()
@@ -58,7 +60,8 @@ class Stage:
     def start_server(self) -> None:
         """Start the API server with all of its services, and wait until it answers."""
         server = self._start("server", "server", "start")
-        server.wait_for(lambda: answers(f"{self.api_url}/health"), what="an answer", timeout_s=_START_S)
+        self._services.append(server)
+        server.wait_until(lambda: answers(f"{self.api_url}/health"), what="an answer", timeout_s=STARTUP_S)
         self._say(f"the server answers at {self.api_url}")
 
     def create_pool(self, name: str, *, limit: int) -> None:
@@ -69,51 +72,51 @@ class Stage:
 
     def start_worker(self, pool: str) -> None:
         """Start a worker of `pool`."""
-        self._start(f"worker of {pool}", "worker", "start", "--pool", pool, "--type", "process")
+        worker = self._start(f"worker of {pool}", "worker", "start", "--pool", pool, "--type", "process")
+        self._services.append(worker)
 
     def prefect(self, *arguments: str, cwd: Path | None = None) -> None:
-        """Run ``prefect ARGUMENTS…`` to its end; raise `flows.children.ChildError` unless it succeeds."""
+        """Run ``prefect ARGUMENTS…`` to its end; raise `flows.processes.ProcessError` unless it succeeds."""
         self._start(f"prefect {' '.join(arguments)}", *arguments, cwd=cwd).must_succeed(_COMMAND_S)
 
     def client(self) -> SyncPrefectClient:
-        """Return a client of this stage's API, whatever this process's own settings say."""
+        """Return a client of this installation's API, whatever this process's own settings say."""
         return SyncPrefectClient(self.api_url)
 
     def must_run(self) -> None:
-        """Raise `flows.children.ChildError` if the server or a worker has ended."""
-        for child in self._children:
-            if not child.name.startswith("prefect "):
-                child.must_run()
+        """Raise `flows.processes.ProcessError` if the server or a worker has ended."""
+        for service in self._services:
+            service.must_run()
 
     def worker_logs(self) -> str:
         """Return the end of every worker's log."""
-        workers = [child for child in self._children if child.name.startswith("worker")]
+        workers = [service for service in self._services if service.name.startswith("worker")]
         return "\n".join(f"--- {worker.name}\n{worker.log_tail(60)}" for worker in workers)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for child in reversed(self._children):  # workers before the server they talk to
-            child.stop()
+        for process in reversed(self._processes):  # workers before the server they talk to
+            process.stop()
         self.survivors = _processes_with(f"PREFECT_HOME={self.home}")
         for pid in self.survivors:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _start(self, name: str, *arguments: str, cwd: Path | None = None) -> Child:
-        log = self._directory / "logs" / f"{len(self._children)}.log"
+    def _start(self, name: str, *arguments: str, cwd: Path | None = None) -> OwnedProcess:
+        log = self._directory / "logs" / f"{len(self._processes)}.log"
         command = [sys.executable, "-m", "prefect", *arguments]
-        child = Child(name, command, env=self._env, log=log, cwd=cwd or self._directory)
-        self._children.append(child)
-        return child
+        process = OwnedProcess(name, command, env=self._env, log=log, cwd=cwd or self._directory)
+        self._processes.append(process)
+        return process
 
 
 def _processes_with(variable: str) -> tuple[int, ...]:
     """Return the processes whose environment holds ``NAME=value`` (Linux; elsewhere none)."""
-    found = []
+    processes = []
     for environ in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             if variable.encode() in environ.read_bytes().split(b"\0"):
-                found.append(int(environ.parent.name))
-    return tuple(sorted(found))
+                processes.append(int(environ.parent.name))
+    return tuple(sorted(processes))

@@ -1,0 +1,120 @@
+"""What runs in a worker process: units of work come in over a connection, reports and records go out.
+
+Started by `flows.pool` as ``python -m flows.worker FD WORK``: the number of the file descriptor that is its end of
+the connection, and what performs a unit, as ``module:function``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import logging.handlers
+import pickle
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from stitchpipe.errors import ExplainedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+    from flows.unit import Record, Unit
+
+#: What performs one unit of work: called with the unit and with its ``report(done, total)``.
+Work: TypeAlias = "Callable[[Unit, Callable[[int, int], None]], Record]"
+
+#: Reports that follow each other faster than this are left out, but for the last one.
+_REPORT_EVERY_S = 0.05
+
+
+class Outbox:
+    """The worker's end of the connection: what goes to the parent, from any thread.
+
+    Messages are pairs: ``("progress", (done, total))``, ``("log", record)``, and at the end of a unit
+    ``("record", record)`` or ``("error", exception)``.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+
+    def send(self, kind: str, content: Any) -> None:
+        """Send one message."""
+        with self._lock:
+            self._connection.send((kind, content))
+
+    def reporter(self) -> Callable[[int, int], None]:
+        """Return the ``report(done, total)`` of one unit."""
+        last_s = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal last_s
+            now_s = time.monotonic()
+            if done >= total or now_s - last_s >= _REPORT_EVERY_S:
+                last_s = now_s
+                self.send("progress", (done, total))
+
+        return report
+
+
+class _Forwarding(logging.handlers.QueueHandler):
+    """Sends log records to the parent, which shows them beside its own."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__(queue.SimpleQueue())  # never filled
+        self._outbox = outbox
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        self._outbox.send("log", record)
+
+
+def serve(connection: Connection, work: Work) -> None:
+    """Perform the units that come in, one after the other, until the parent closes the connection."""
+    outbox = Outbox(connection)
+    logging.getLogger().addHandler(_Forwarding(outbox))
+    logging.captureWarnings(capture=True)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            unit = connection.recv()
+            try:
+                record = work(unit, outbox.reporter())
+            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
+                outbox.send("error", portable(error))
+            else:
+                outbox.send("record", record)
+
+
+def portable(error: Exception) -> Exception:
+    """Return an error that can cross to the parent, with its traceback as a note where the message is not enough."""
+    told = "".join(traceback.format_exception(error))
+    if not isinstance(error, ExplainedError):
+        error.add_note(f"In a worker process:\n{told}")
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    except Exception:  # noqa: BLE001 - an error may refuse to be pickled in any way
+        return RuntimeError(told)
+    return error
+
+
+def _leave(signum: int, _frame: FrameType | None) -> NoReturn:
+    """End by unwinding, so that temporary files are removed and child processes stopped."""
+    raise SystemExit(128 + signum)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve as a worker process; see the module."""
+    descriptor, work = arguments
+    signal.signal(signal.SIGTERM, _leave)
+    module, _, function = work.partition(":")
+    serve(Connection(int(descriptor)), getattr(importlib.import_module(module), function))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
