@@ -1,6 +1,6 @@
 """The data of a sweep: which images, from where, and what is done to their pixels. One section for each kind.
 
-A new kind is a section here, with its line in `Data`, and a loader in `stitchpipe.data`.
+A new kind is a section here, with its line in `Data`, and a module called as the kind in `stitchpipe.data.kinds`.
 """
 
 from __future__ import annotations

@@ -71,6 +71,19 @@ def opened_image(file: Path | IO[bytes], where: str, remedy: str) -> Iterator[Im
         ) from error
 
 
+def file_bytes(path: Path) -> bytes:
+    """Return a file's bytes; `DataError` if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            where=str(path),
+            expected="a readable file",
+            found=error.strerror or str(error),
+            remedy="Replace or remove the file.",
+        ) from None
+
+
 def _demand_one_of_sensible_size(image: Image.Image, where: str, remedy: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from stitchpipe.data.class_numbers import class_numbers
-from stitchpipe.data.folder import file_bytes
+from stitchpipe.data.image_files import file_bytes
 from stitchpipe.data.images import DataError
 from stitchpipe.data.pixels import Pixels, pixels_of
 from stitchpipe.data.reading import Samples, numbered_ids

@@ -16,7 +16,7 @@ from stitchpipe.data.images import DataError, ImageSplit, check_normalisation, d
 from stitchpipe.data.pixels import SCALES, Pixels, resized, scaled, with_channels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class ImageSource(Protocol):
@@ -139,6 +139,19 @@ def check_samples(
             expected="images, each with an id of its own and, if any, one label",
             found=found,
             remedy="Correct the data set.",
+        )
+
+
+def demand_splits(known: Iterable[str], wanted: Sequence[str], where: str) -> None:
+    """Refuse splits that are not there; `where` is what declares them."""
+    known = sorted(known)
+    missing = sorted(set(wanted) - set(known))
+    if missing:
+        raise DataError(
+            where=where,
+            expected=f"the splits {', '.join(wanted)}",
+            found=", ".join(known) or "none",
+            remedy=f"Add {missing[0]}.",
         )
 
 

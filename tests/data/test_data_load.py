@@ -2,17 +2,68 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+from types import ModuleType
+from typing import Literal, get_args
+
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from stitchpipe.config import Data
+from stitchpipe.config import Data, ImageData
 from stitchpipe.data import Reading, load_arrays, load_digits_splits, load_splits
+from stitchpipe.data.load import loader_of
+from stitchpipe.data.reading import Samples, split_as_found
 from tests.data.small_images import noise, refuse
 
 
 def declare(**keys):
     return TypeAdapter(Data).validate_python(keys)
+
+
+KINDS = [section.model_fields["kind"].annotation.__args__[0] for section in get_args(get_args(Data)[0])]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "store"])
+def test_every_kind_that_can_be_declared_can_be_loaded(kind):
+    assert list(inspect.signature(loader_of(kind)).parameters) == ["declared", "splits", "reading"]
+
+
+class SpotsData(ImageData):
+    """A kind that the package does not have."""
+
+    kind: Literal["spots"]
+    count: int
+
+
+def test_a_new_kind_is_a_section_and_a_module(monkeypatch):
+    module = ModuleType("stitchpipe.data.kinds.spots")
+
+    def load(declared, splits, reading):
+        class Spots:
+            def pixels(self, position):
+                return np.full((4, 4, 1), position, dtype=np.uint8)
+
+            def raw(self, position):
+                return bytes([position])
+
+            def where(self, position):
+                return f"spot {position}"
+
+        ids = [f"spot-{number}" for number in range(declared.count)]
+        return {
+            split: split_as_found(
+                Samples(Spots(), ids, None, ()), dataset=declared.label, name=split, reading=reading
+            )
+            for split in splits
+        }
+
+    module.load = load
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    test = load_splits(SpotsData(kind="spots", count=5, limit=3, size=8))["test"]
+    assert (test.dataset, test.name, len(test)) == ("spots", "test", 3)
+    assert test.batch([0]).shape == (1, 1, 8, 8)
 
 
 def test_digits_as_declared():
@@ -57,7 +108,7 @@ def test_splits_with_other_classes_are_refused(tmp_path, monkeypatch):
         "train": digits["train"],
         "test": type(digits["test"])(**{**vars(digits["test"]), "class_names": ()}),
     }
-    monkeypatch.setattr("stitchpipe.data.load.load_digits_splits", lambda **_: few)
+    monkeypatch.setattr("stitchpipe.data.kinds.digits.load_digits_splits", lambda **_: few)
     assert load_splits(declare(kind="digits"))["test"].n_classes == 10
     other = type(digits["test"])(**{**vars(digits["test"]), "class_names": tuple("abcdefghij")})
     few["test"] = other

@@ -32,8 +32,17 @@ from stitchpipe.plugins import Plugins
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stitchpipe.config import EntryPointData
+
 DATA_SETS = Plugins("stitchpipe.datasets", "data.dataset", DataError)
 """The data sets that installed packages register."""
+
+
+def load(declared: EntryPointData, splits: Sequence[str], reading: Reading) -> dict[str, ImageSplit]:
+    """Return the declared splits, see `load_entry_point`."""
+    return load_entry_point(
+        declared.dataset, name=declared.label, splits=splits, options=declared.options, reading=reading
+    )
 
 
 def load_entry_point(
@@ -63,12 +72,12 @@ def load_entry_point(
     -----
     Decodes every image once for the digest, and once more for labels that no attribute holds.
     """
-    load = DATA_SETS.load(dataset)
+    make = DATA_SETS.load(dataset)
     loaded = {}
     for split in splits:
         where = f"data set '{dataset}', split '{split}'"
         try:
-            data = load(split, **(options or {}))
+            data = make(split, **(options or {}))
         except Exception as error:
             raise DataError(
                 where=where,

@@ -12,13 +12,22 @@ from stitchpipe.data.class_numbers import class_numbers
 from stitchpipe.data.images import DataError, ImageSplit
 from stitchpipe.data.parquet import parquet_samples
 from stitchpipe.data.pixels import check_number_format
-from stitchpipe.data.reading import EVERYTHING, Reading, Samples, not_finite, numbered_ids, split_as_found
+from stitchpipe.data.reading import (
+    EVERYTHING,
+    Reading,
+    Samples,
+    demand_splits,
+    not_finite,
+    numbered_ids,
+    split_as_found,
+)
 from stitchpipe.errors import named_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from stitchpipe.config import ArraysData
     from stitchpipe.data.pixels import Pixels
 
 Layout: TypeAlias = Literal["NHW", "NHWC", "NCHW"]
@@ -26,6 +35,20 @@ MEMBERS = {"image": "images", "label": "labels", "id": "ids"}
 """What an ``.npz`` file calls its arrays unless it is said otherwise."""
 COLOURS = (1, 3)
 """Numbers of channels by which a channel axis is recognised."""
+
+
+def load(declared: ArraysData, splits: Sequence[str], reading: Reading) -> dict[str, ImageSplit]:
+    """Return the declared splits, see `load_arrays`."""
+    files = {str(split): path for split, path in declared.files.items()}
+    demand_splits(files, splits, "data.files")
+    return load_arrays(
+        {split: files[split] for split in splits},
+        name=declared.label,
+        label_files={str(split): path for split, path in declared.label_files.items()},
+        columns={str(key): column for key, column in declared.columns.items()},
+        layout=declared.layout,
+        reading=reading,
+    )
 
 
 def load_arrays(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.data.image_files import SUFFIXES, opened_image
+from stitchpipe.data.image_files import SUFFIXES, file_bytes, opened_image
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation
 from stitchpipe.data.pixels import rgb_of, scale_of_mode
 from stitchpipe.data.reading import EVERYTHING, Reading, Samples, chosen, split_of
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from stitchpipe.config import FolderData
     from stitchpipe.data.pixels import Pixels
+
+
+def load(declared: FolderData, splits: Sequence[str], reading: Reading) -> dict[str, ImageSplit]:
+    """Return the declared splits, see `load_image_folder`."""
+    return load_image_folder(declared.root, name=declared.label, splits=splits, reading=reading)
 
 
 def load_image_folder(
@@ -78,19 +84,6 @@ class FolderSource:
 
     def _opened(self, position: int) -> AbstractContextManager[Image.Image]:
         return opened_image(self.paths[position], self.where(position), "Replace or remove the file.")
-
-
-def file_bytes(path: Path) -> bytes:
-    """Return a file's bytes; `DataError` if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            where=str(path),
-            expected="a readable file",
-            found=error.strerror or str(error),
-            remedy="Replace or remove the file.",
-        ) from None
 
 
 def _split(

@@ -11,17 +11,37 @@ from torch.utils.data import Dataset
 
 from stitchpipe.data.images import DataError, ImageSplit
 from stitchpipe.data.map_style import map_style_samples
-from stitchpipe.data.reading import EVERYTHING, Reading, split_as_found
+from stitchpipe.data.reading import EVERYTHING, Reading, demand_splits, split_as_found
 from stitchpipe.errors import named_line, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from stitchpipe.config import TorchvisionData
+
 ALIASES = {"train": ("train", "trainval", "train-standard"), "test": ("test", "val", "valid")}
 """What data sets that take ``split="…"`` call the two splits, in the order in which the names are tried."""
 OURS = ("root", "download", "transform", "target_transform", "transforms")
 """Arguments that options may not set: the first two are keys of their own, pixels are preprocessed here."""
+
+
+def load(declared: TorchvisionData, splits: Sequence[str], reading: Reading) -> dict[str, ImageSplit]:
+    """Return the declared splits, see `load_torchvision`."""
+    selected: Sequence[str] | Mapping[str, Mapping[str, object]] = splits
+    if declared.splits:
+        arguments = {str(split): given for split, given in declared.splits.items()}
+        demand_splits(arguments, splits, "data.splits")
+        selected = {split: arguments[split] for split in splits}
+    return load_torchvision(
+        declared.dataset,
+        root=declared.root,
+        name=declared.label,
+        splits=selected,
+        options=declared.options,
+        download=declared.download,
+        reading=reading,
+    )
 
 
 def load_torchvision(

@@ -11,13 +11,25 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation
-from stitchpipe.data.reading import EVERYTHING, Reading, Samples, split_of
+from stitchpipe.data.reading import EVERYTHING, Reading, Samples, demand_splits, split_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stitchpipe.config import DigitsData
     from stitchpipe.data.pixels import Pixels
 
 LEVELS = 16
 """Pixels are integers from 0 to 16."""
+
+
+def load(declared: DigitsData, splits: Sequence[str], reading: Reading) -> dict[str, ImageSplit]:
+    """Return the declared splits, see `load_digits_splits`."""
+    demand_splits(("train", "test"), splits, "the data set")
+    both = load_digits_splits(
+        name=declared.label, test_fraction=declared.test_fraction, seed=declared.seed, reading=reading
+    )
+    return {split: both[split] for split in splits}
 
 
 def load_digits_splits(
