@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 from cyclopts import App, Parameter
 
 from stitchpipe import __version__
-from stitchpipe.config import ConfigError, load
-from stitchpipe.errors import ExplainedError
+from stitchpipe.config import ConfigError, load, sweep_schema_json
+from stitchpipe.errors import ExplainedError, first_line
 from stitchpipe.sizes import size_of
+from stitchpipe.wholefile import write_whole
 from storage import StoreError
 
 if TYPE_CHECKING:
@@ -201,6 +202,37 @@ def query(
     from stitchpipe.results import Catalogue
 
     _print_frame(Catalogue(folder / "results").query(sql))
+
+
+@app.command
+def schema(
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Write it to this file.")] = None,
+) -> None:
+    """Print the JSON schema of sweep files, by which editors complete and check them.
+
+    `stitchpipe schema --output sweep.schema.json`
+
+    Then begin a sweep file beside it with the line
+
+    `#:schema ./sweep.schema.json`
+
+    Taplo reads it, the language server of TOML that "Even Better TOML" brings to VS Code. The schema knows every table,
+    key and value; what depends on several tables at once, `stitchpipe plan` finds out.
+    """
+    if output is None:
+        sys.stdout.write(sweep_schema_json())
+        return
+    try:
+        write_whole(output, sweep_schema_json().encode())
+    except OSError as error:
+        raise ConfigError(
+            where=f"--output {output}",
+            expected="a file that can be written",
+            found=error.strerror or first_line(error),
+            remedy="Name another place.",
+        ) from None
+    _print(f"Written. Sweeps beside it that begin with `#:schema ./{output.name}` are completed by editors.")
 
 
 @app.command

@@ -85,7 +85,7 @@ class Run:
 
 
 def run_steps(sweep: Sweep, folder: steps.Folder) -> None:
-    units = steps.units(sweep)
+    units = steps.units(sweep, folder)
     for model in units.models:
         steps.train(sweep, folder, model)
     for model, split in units.dumps:

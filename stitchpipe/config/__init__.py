@@ -32,6 +32,7 @@ from stitchpipe.config.names import IndexName
 from stitchpipe.config.ood import Detector, Ood
 from stitchpipe.config.reading import load, parse, shipped
 from stitchpipe.config.refusal import ConfigError
+from stitchpipe.config.schema import sweep_schema, sweep_schema_json
 from stitchpipe.config.stitches import DirectStitch, Init, Stitch, TrainedStitch
 from stitchpipe.config.store import Augment, Dump, Store
 from stitchpipe.config.sweep import Compare, Run, Sweep
@@ -77,4 +78,6 @@ __all__ = [
     "load",
     "parse",
     "shipped",
+    "sweep_schema",
+    "sweep_schema_json",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from stitchpipe.config.section import Section
-from stitchpipe.config.values import Seed, Size  # noqa: TC001  (pydantic reads them)
+from stitchpipe.config.values import Amount, Seed, Size
 
 
 class RandomCodes(Section):
@@ -17,9 +17,7 @@ class RandomCodes(Section):
     shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=3)] = Field(
         default=(64, 8, 8), description="Shape of a sample: (C, H, W), (T, D) or (D,)."
     )
-    noise: float = Field(
-        default=1.0, ge=0, le=1e37, description="Standard deviation of the noise; that of the codes is 1."
-    )
+    noise: Amount = Field(default=1.0, description="Standard deviation of the noise; that of the codes is 1.")
     seed: Seed = Field(default=0, description="Of codes and noise.")
 
 

@@ -5,7 +5,7 @@ A new kind is a section here, with its line in `Data`, and a module called as th
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  (pydantic reads it)
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
@@ -13,8 +13,9 @@ from pydantic import Field, model_validator
 from stitchpipe.config.paths import located
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Beside, Section
-from stitchpipe.config.values import Count, Seed, Size  # noqa: TC001  (pydantic reads them)
+from stitchpipe.config.values import Count, Flag, Seed, Size
 
+Float: TypeAlias = Annotated[float, Field(strict=True)]
 SplitName: TypeAlias = Literal["train", "test"]
 """The splits of a sweep: maps are fitted on the one and judged on the other."""
 
@@ -46,10 +47,10 @@ class ImageData(NamedData):
         default=None, description="At most this many images of each split, spread over the classes."
     )
     size: Size | None = Field(default=None, description="Resize to size × size pixels.")
-    mean: tuple[float, ...] | None = Field(
+    mean: tuple[Float, ...] | None = Field(
         default=None, description="Subtracted from each channel after scaling to [0, 1]."
     )
-    std: tuple[float, ...] | None = Field(default=None, description="Each channel is divided by it.")
+    std: tuple[Float, ...] | None = Field(default=None, description="Each channel is divided by it.")
     seed: Seed = Field(default=0, description="Of the choice under `limit`.")
 
 
@@ -59,7 +60,9 @@ class DigitsData(ImageData):
     BESIDE: ClassVar[tuple[Beside, ...]] = ()
 
     kind: Literal["digits"] = Field(description="Scikit-learn's 1,797 handwritten digits.")
-    test_fraction: float = Field(default=0.25, gt=0, lt=1, description="Share of the images held out.")
+    test_fraction: float = Field(
+        strict=True, default=0.25, gt=0, lt=1, description="Share of the images held out."
+    )
     seed: Seed = Field(default=0, description="Of the split, and of the choice under `limit`.")
 
 
@@ -106,7 +109,7 @@ class TorchvisionData(LibraryData):
         default_factory=dict,
         description="Arguments that select each split; default: found from the signature of the class.",
     )
-    download: bool = Field(
+    download: Flag = Field(
         default=False, description="Fetch missing files into `root`, by any command that reads them."
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.config.models import ORIGINS, NamedModel
-from stitchpipe.config.places import place_of
+from stitchpipe.config.places import place_of, written_path
 from stitchpipe.config.refusal import ConfigError, RefusalError
 from stitchpipe.config.section import written
 from stitchpipe.config.sweep import Sweep
@@ -27,6 +27,20 @@ if TYPE_CHECKING:
 
 LONGEST_SHOWN: Final = 100
 """Characters of a refused value that a message repeats."""
+
+
+TYPES: Final = {
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "dict_type": "a table",
+    "tuple_type": "a list",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text in quotes",
+    "path_type": "text in quotes",
+}
+"""Pydantic's names of types, in the words of TOML."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ def _is_within(path: tuple[int | str, ...], other: tuple[int | str, ...]) -> boo
 def _keys(table: _Table) -> Iterable[_Mistake]:
     section = table.place.table or Sweep
     keys = _Keys(section, table.place.kinds, table.missing)
-    above = place_text(table.place.path[:-1])
+    above = written_path(table.place.path[:-1])
     for error in table.unknown:
         key = str(error["loc"][-1])
         yield keys.foreign(key, f"{above}.{key}".lstrip("."))
@@ -179,11 +193,6 @@ def _told_by(kinds: Mapping[str, type[Section]]) -> str:
     return "method" if all("method" in kind.model_fields for kind in kinds.values()) else "kind"
 
 
-def place_text(path: Sequence[int | str]) -> str:
-    """Return a path as it is written: ``models[0].train``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-
-
 def _values(refused: Sequence[tuple[Place, ErrorDetails]]) -> Iterable[_Mistake]:
     """Yield what is wrong with one value; where it may be of several types, all of them refuse it."""
     place, error = refused[0]
@@ -205,8 +214,11 @@ def _expectation(error: ErrorDetails) -> str:
     refusal = error.get("ctx", {}).get("error")
     if isinstance(refusal, RefusalError):
         return refusal.expected
+    if error["type"] in TYPES:
+        return TYPES[error["type"]]
     message = error["msg"].removeprefix("Input should be ")
-    return message[0].lower() + message[1:]
+    message = message[0].lower() + message[1:]
+    return f"a number {message}" if message.startswith(("greater", "less")) else message
 
 
 def _shown(value: Any) -> str:

@@ -6,27 +6,25 @@ A new origin is a section here, with its line in `ORIGINS` and in `Model`; what 
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  (pydantic reads it)
+from pathlib import Path
 from typing import Annotated, Any, Final, Self, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from stitchpipe.config.controls import Control  # noqa: TC001  (pydantic reads it)
+from stitchpipe.config.controls import Control
 from stitchpipe.config.paths import located, located_name
 from stitchpipe.config.section import Section
-from stitchpipe.config.values import BatchSize, Epochs, LearningRate, On, Seed  # noqa: TC001  (pydantic reads them)
+from stitchpipe.config.values import Epochs, LearningRate, Many, On, Seed, Share
 
 
 class Training(Section):
     """How a model is trained on the spot: SGD with Nesterov momentum under a one-cycle schedule."""
 
     epochs: Epochs = Field(default=25, description="How often every image is seen.")
-    batch_size: BatchSize = Field(default=64, description="Images in a step.")
+    batch_size: Many = Field(default=64, description="Images in a step.")
     learning_rate: LearningRate = Field(default=0.2, description="At the peak of the schedule.")
     seed: Seed = Field(default=0, description="Of the first weights, the order and the shifts of images.")
-    min_accuracy: float = Field(
-        default=0.0, ge=0, le=1, description="Refuse the model below this test accuracy."
-    )
+    min_accuracy: Share = Field(default=0.0, description="Refuse the model below this test accuracy.")
 
 
 class NamedModel(Section):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from stitchpipe import registry
+from stitchpipe.algebra.map_families import FAMILIES
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.measures import UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 def _named(spelling: Callable[[str], str]) -> AfterValidator:
@@ -28,5 +29,14 @@ def _named(spelling: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(validate)
 
 
-IndexName: TypeAlias = Annotated[str, _named(lambda name: registry.index_measure(name).name)]
-MapName: TypeAlias = Annotated[str, _named(registry.map_family)]
+def _completed(known: Iterable[str]) -> WithJsonSchema:
+    """Return a schema by which editors complete the known names, and let parameters and names of packages pass."""
+    return WithJsonSchema(
+        {"type": "string", "anyOf": [{"enum": list(known)}, {"pattern": r"^\w+(\([^()]+\))?$"}]}
+    )
+
+
+IndexName: TypeAlias = Annotated[
+    str, _named(lambda name: registry.index_measure(name).name), _completed(registry.indices())
+]
+MapName: TypeAlias = Annotated[str, _named(registry.map_family), _completed(FAMILIES)]

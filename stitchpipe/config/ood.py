@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from stitchpipe.config.data import Data, NamedData, StoredData
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Section
-from stitchpipe.config.values import BatchSize, Count, Epochs, LearningRate, Seed  # noqa: TC001  (pydantic reads them)
+from stitchpipe.config.values import Count, Epochs, LearningRate, Many, Seed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,9 +46,7 @@ class Detector(Section):
     images: Count = Field(
         default=5000, description="At most this many of the training images, and of either foreign set."
     )
-    batch_size: BatchSize = Field(
-        default=128, description="Native images in a step; twice as many foreign ones."
-    )
+    batch_size: Many = Field(default=128, description="Native images in a step; twice as many foreign ones.")
     learning_rate: LearningRate = Field(default=0.1, description="For native representations.")
     finetune_learning_rate: LearningRate = Field(default=1e-3, description="With the energy term.")
     seed: Seed = Field(default=0, description="Of weights, order and generated images.")

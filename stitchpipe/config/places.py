@@ -40,8 +40,12 @@ class Place:
     variants: Mapping[str, type[Section]]
 
     def __str__(self) -> str:
-        """Return the path as it is written: ``models[0].train.epochs``."""
-        return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path).lstrip(".")
+        return written_path(self.path)
+
+
+def written_path(path: Sequence[int | str]) -> str:
+    """Return a path as it is written: ``models[0].train.epochs``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
 def place_of(location: Sequence[int | str], root: type[Section]) -> Place:

@@ -32,11 +32,11 @@ class Beside:
 
     def holds(self, value: Any) -> bool:
         """Whether a value of the other key makes use of the keys."""
-        return value in self.values if self.values else value is not None
+        return value in self.values if self.values else value not in (None, ())
 
     def __str__(self) -> str:
         """Write the other key as it stands in a file."""
-        return f"{self.key} = {' or '.join(map(written, self.values)) or '…'}"
+        return f"{self.key} = {' or '.join(map(written, self.values))}" if self.values else self.key
 
 
 class Section(BaseModel):
@@ -57,16 +57,20 @@ class Section(BaseModel):
             value = getattr(self, rule.key)
             if given and not rule.holds(value):
                 raise RefusalError(
-                    expected=f"`{rule}` beside `{given[0]}`, which means nothing without it",
-                    found=f"{rule.key} = {written(value)}" if value is not None else f"no `{rule.key}`",
-                    remedy=f"Remove `{given[0]}`, or set {rule}.",
+                    expected=f"`{rule}` beside `{given[0]}`, which does nothing without it",
+                    found=f"{rule.key} = {written(value)}" if rule.values else f"no `{rule.key}`",
+                    remedy=f"Remove `{given[0]}`, or {'set' if rule.values else 'add'} `{rule}`.",
                 )
         return self
 
     @model_serializer(mode="wrap")
     def _without_idle_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        idle = {key for rule in self.BESIDE if not rule.holds(getattr(self, rule.key)) for key in rule.keys}
+        idle = self.idle_keys()
         return {key: value for key, value in handler(self).items() if key not in idle}
+
+    def idle_keys(self) -> set[str]:
+        """Return the keys that do nothing beside the values of the others."""
+        return {key for rule in self.BESIDE if not rule.holds(getattr(self, rule.key)) for key in rule.keys}
 
     @classmethod
     def __get_pydantic_json_schema__(

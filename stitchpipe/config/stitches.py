@@ -7,40 +7,43 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
-from stitchpipe.config.names import MapName  # noqa: TC001  (pydantic reads it)
+from stitchpipe.config.names import MapName
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Section
-from stitchpipe.config.values import BatchSize, Count, LearningRate, Seed  # noqa: TC001  (pydantic reads them)
+from stitchpipe.config.values import Amount, Count, Flag, LearningRate, Many, Seed
 
 Init: TypeAlias = Literal["random", "identity", "dm"]
 Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", "fula", "penultimate"]
+
+
+def _address(pattern: str) -> str:
+    if "/" not in pattern:
+        raise RefusalError(
+            expected="globs of the form MODEL/LAYER", found=f"'{pattern}'", remedy=f"Write '*/{pattern}'?"
+        )
+    return pattern
+
+
+Address: TypeAlias = Annotated[str, AfterValidator(_address), Field(json_schema_extra={"pattern": "/"})]
 
 
 class StitchSet(Section):
     """A set of stitches: source layer, map, the rest of the target network."""
 
     method: str
-    sources: tuple[str, ...] = Field(min_length=1, description="Globs over MODEL/LAYER.")
-    targets: tuple[str, ...] = Field(min_length=1, description="Globs over MODEL/LAYER.")
+    sources: tuple[Address, ...] = Field(
+        min_length=1, examples=[["A/*"]], description="Globs over MODEL/LAYER."
+    )
+    targets: tuple[Address, ...] = Field(
+        min_length=1, examples=[["B/*"]], description="Globs over MODEL/LAYER."
+    )
     pairs: Literal["all", "self", "corresponding"] = Field(
         default="all",
         description="all: every source into every target; self: a layer into itself; "
         "corresponding: layers of the same name in different models.",
     )
-
-    @field_validator("sources", "targets")
-    @classmethod
-    def _addresses(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            if "/" not in pattern:
-                raise RefusalError(
-                    expected="globs of the form MODEL/LAYER",
-                    found=f"'{pattern}'",
-                    remedy=f"Write '*/{pattern}'?",
-                )
-        return patterns
 
 
 class DirectStitch(StitchSet):
@@ -68,18 +71,18 @@ class TrainedStitch(StitchSet):
         "direct_matching: squared error, by descent; fula: relative distance in all cuts behind; penultimate: squared "
         "error before the last linear layer.",
     )
-    augmented: bool = Field(
+    augmented: Flag = Field(
         default=False, description="Train on the augmented splits of [dump.augment], one an epoch."
     )
     autocast: Literal["none", "bfloat16"] = Field(default="none", description="Mixed precision.")
-    compiled: bool = Field(default=False, description="Let torch.compile fuse the rest of the network.")
+    compiled: Flag = Field(default=False, description="Let torch.compile fuse the rest of the network.")
     seeds: tuple[Seed, ...] = Field(
         default=(0,), min_length=1, max_length=1000, description="One training for each."
     )
     steps: Count = Field(default=300, description="Steps of the optimiser.")
-    batch_size: BatchSize = Field(default=256, description="Images in a step.")
+    batch_size: Many = Field(default=256, description="Images in a step.")
     learning_rate: LearningRate = Field(default=1e-3, description="Of Adam.")
-    weight_decay: float = Field(default=1e-5, ge=0, le=1e37, description="Of Adam.")
+    weight_decay: Amount = Field(default=1e-5, description="Of Adam.")
 
 
 Stitch: TypeAlias = Annotated[DirectStitch | TrainedStitch, Field(discriminator="method")]

@@ -8,19 +8,19 @@ from pydantic import Field, field_validator
 
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Beside, Section
-from stitchpipe.config.values import BatchSize, Count, Seed  # noqa: TC001  (pydantic reads them)
+from stitchpipe.config.values import Count, Flag, Many, Seed
 
 
 class Augment(Section):
     """Augmented splits of the training images, for task loss matching as it is usually done."""
 
-    passes: int = Field(
-        ge=1, le=1000, description="How many augmented splits; each is stored beside the plain one."
+    passes: Annotated[int, Field(strict=True, ge=1, le=1000)] = Field(
+        examples=[5], description="How many augmented splits; each is stored beside the plain one."
     )
-    crop: int = Field(
-        default=4, ge=0, le=2**14, description="Shift by up to so many pixels, black moving in."
+    crop: Annotated[int, Field(strict=True, ge=0, le=2**14)] = Field(
+        default=4, description="Shift by up to so many pixels, black moving in."
     )
-    flip: bool = Field(default=True, description="Mirror half of the images.")
+    flip: Flag = Field(default=True, description="Mirror half of the images.")
     seed: Seed = Field(
         default=0, description="Of the shifts and flips, with the number of the augmented split."
     )
@@ -42,13 +42,13 @@ class Dump(Section):
     dtype: Literal["float32", "float16"] = Field(
         default="float32", description="Of stored values; float16 refuses what it cannot hold."
     )
-    batch_size: BatchSize = Field(
+    batch_size: Many = Field(
         default=64, description="Images in a forward pass; part of what a dump is known by."
     )
-    row_groups: Annotated[int, Field(ge=2, le=10**6)] = Field(
+    row_groups: Annotated[int, Field(strict=True, ge=2, le=10**6)] = Field(
         default=20, description="Shards of a layer and split, at least."
     )
-    keep: bool = Field(
+    keep: Flag = Field(
         default=True,
         description="false: activations are never written; each comparison runs the networks and keeps only sums.",
     )
@@ -63,15 +63,15 @@ class Dump(Section):
     autocast: Literal["none", "float16", "bfloat16"] = Field(
         default="none", description="Type of convolutions and products in the forward pass."
     )
-    tf32: bool = Field(default=False, description="Let a GPU round factors to 10 bits.")
+    tf32: Flag = Field(default=False, description="Let a GPU round factors to 10 bits.")
     augment: Augment | None = Field(default=None, description="Augmented splits of the training images.")
     codec: Literal["lz4", "lz4-bitshuffle", "zstd", "none"] = Field(
         default="lz4", description="How shards are compressed; zstd: a fifth smaller, a third of the speed."
     )
-    chunk_kib: Annotated[int, Field(ge=1, le=2**20)] = Field(
+    chunk_kib: Many = Field(
         default=256, description="What is decoded at least for one sample, uncompressed KiB."
     )
-    shard_mib: Annotated[int, Field(ge=1, le=2**20)] = Field(
+    shard_mib: Many = Field(
         default=64, description="What a shard of the largest layer may hold, uncompressed MiB."
     )
 
@@ -82,12 +82,12 @@ class Store(Section):
     url: str | None = Field(
         default=None, description="A path or s3://bucket/prefix; default: store.zarr in the run's folder."
     )
-    check_reads: bool = Field(
+    check_reads: Flag = Field(
         default=True,
         description="Hold every chunk that is read against its digest; it is recorded where that is not done.",
     )
-    budget_gib: float | None = Field(
-        default=None, gt=0, description="Refuse a dump that could take more than this, before compression."
+    budget_gib: Annotated[float, Field(strict=True, gt=0)] | None = Field(
+        default=None, description="Refuse a dump that could take more than this, before compression."
     )
 
     @field_validator("url")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,13 +10,13 @@ from stitchpipe import registry
 from stitchpipe.config.controls import Permuted
 from stitchpipe.config.data import Data, StoredData
 from stitchpipe.config.models import ControlModel, IngestedModel, Model, NetworkModel
-from stitchpipe.config.names import IndexName  # noqa: TC001  (pydantic reads it)
+from stitchpipe.config.names import IndexName
 from stitchpipe.config.ood import Ood
 from stitchpipe.config.refusal import ConfigError, RefusalError
-from stitchpipe.config.section import Section
+from stitchpipe.config.section import Beside, Section
 from stitchpipe.config.stitches import Stitch, TrainedStitch
 from stitchpipe.config.store import Dump, Store
-from stitchpipe.config.values import Few, FolderName  # noqa: TC001  (pydantic reads them)
+from stitchpipe.config.values import Few, Flag, FolderName, Many
 from stitchpipe.errors import nearest
 
 if TYPE_CHECKING:
@@ -29,8 +29,16 @@ LEAST_PERMUTATIONS = 19
 class Compare(Section):
     """One table of indices over all pairs of layers, under one view."""
 
-    view: Literal["positions", "pooled", "flatten"]
-    indices: tuple[IndexName, ...] = Field(min_length=1)
+    view: Literal["positions", "pooled", "flatten"] = Field(
+        examples=["pooled"],
+        description="What a row is. positions: every spatial position or token; pooled: an image, its mean over "
+        "positions; flatten: an image, all its values.",
+    )
+    indices: tuple[IndexName, ...] = Field(
+        min_length=1,
+        examples=[["cka"]],
+        description="Indices of similarity; `stitchpipe indices` lists them.",
+    )
 
     @model_validator(mode="after")
     def _independent_rows(self) -> Compare:
@@ -49,13 +57,12 @@ class Compare(Section):
 class Certainty(Section):
     """How sure the numbers of comparisons are."""
 
-    intervals: bool = Field(
-        default=True, description="95 % intervals, by leaving out one group of images at a time"
+    intervals: Flag = Field(
+        default=True, description="95 % intervals, by leaving out one group of images at a time."
     )
-    permutations: int = Field(
+    permutations: Annotated[int, Field(strict=True, ge=0, le=10**6)] = Field(
         default=200,
-        le=10**6,
-        description="of images, for p-values and calibrated scores; 0 for none, otherwise at least 19",
+        description="Permutations of images, for p-values and calibrated scores; 0 for none, otherwise at least 19.",
     )
 
     @field_validator("permutations")
@@ -73,25 +80,28 @@ class Certainty(Section):
 class Run(Section):
     """Where the work is done. Results do not depend on it beyond the last digits of floating-point sums."""
 
-    workers: Few = Field(default=2, description="Dask worker processes of the local cluster, one thread each")
-    memory_limit_bytes: Annotated[int, Field(ge=2**26, le=2**50)] = Field(
-        default=2 * 2**30, description="per worker; tiles are planned to stay below it"
+    workers: Few = Field(
+        default=2, description="Dask worker processes of the local cluster, one thread each."
+    )
+    memory_limit_bytes: Annotated[int, Field(strict=True, ge=2**26, le=2**50)] = Field(
+        default=2 * 2**30, description="Memory of a worker; tiles are planned to stay below it."
     )
     products: Literal["float64", "float32"] = Field(
         default="float64",
-        description="precision in which blocks of rows are multiplied; sums are float64. float32 is about twice as "
-        "fast and right to about 6 digits",
+        description="Precision in which blocks of rows are multiplied; sums are float64. float32 is about twice as "
+        "fast and right to about 6 digits.",
     )
     backend: Literal["numpy", "torch"] = Field(
         default="numpy",
-        description="array library of these products; torch forms them on run.device, one local worker per GPU",
+        description="Array library of these products; torch forms them on run.device, one local worker per GPU.",
     )
     stitches_at_once: Few | None = Field(
         default=None,
-        description="stitches that share a call of the target network; default: 1 on a CPU, on a GPU what fits",
+        description="Stitches that share a call of the target network; default: 1 on a CPU, on a GPU what fits.",
     )
     torch_threads: Few = Field(
-        default=1, description="of forward passes and training; no faster with two on two shared cores"
+        default=1,
+        description="Threads of forward passes and training; no faster with two on two shared cores.",
     )
     processes: Annotated[int, Field(ge=0, le=1024)] = Field(
         default=0,
@@ -99,29 +109,38 @@ class Run(Section):
         "that are stitched into); 0: as many as there are cores for torch_threads each, on a GPU one",
     )
     writers: Few | None = Field(
-        default=None, description="threads that compress a dump; default: 1, and 4 beside a GPU"
+        default=None, description="Threads that compress a dump; default: 1, and 4 beside a GPU."
     )
-    queue_mib: Annotated[int, Field(ge=1, le=2**20)] = Field(
-        default=128, description="what of a dump may wait to be written"
-    )
+    queue_mib: Many = Field(default=128, description="What of a dump may wait to be written, MiB.")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="for forward passes and training, and for products by torch"
+        default="auto", description="Where forward passes and training run, and products by torch."
     )
 
 
 class Sweep(Section):
-    """A whole sweep, as declared in a file."""
+    """A whole sweep: models × data × layers × indices × stitches, as declared in a file."""
 
-    name: FolderName = Field(description="of the sweep, and of its folder under runs/")
-    data: Data
-    models: tuple[Model, ...] = Field(min_length=1)
-    dump: Dump = Dump()
-    store: Store = Store()
-    compare: tuple[Compare, ...] = ()
-    stitch: tuple[Stitch, ...] = ()
-    ood: Ood = Ood()
-    certainty: Certainty = Certainty()
-    run: Run = Run()
+    # A table that nothing reads is a mistake; [store] and [run] tell of the machine, and may say more than is used.
+    BESIDE: ClassVar[tuple[Beside, ...]] = (Beside(("certainty",), "compare"), Beside(("ood",), "stitch"))
+
+    name: FolderName = Field(
+        examples=["my-sweep"], description="Name of the sweep, and of its folder under runs/."
+    )
+    data: Data = Field(description="Which images.")
+    models: tuple[Model, ...] = Field(
+        min_length=1, description="Networks, or activations alone: one table for each."
+    )
+    dump: Dump = Field(default=Dump(), description="What is written to the activation store.")
+    store: Store = Field(default=Store(), description="Where the activation store lies and how it is read.")
+    compare: tuple[Compare, ...] = Field(
+        default=(), description="Indices over all pairs of layers: one table for each view."
+    )
+    stitch: tuple[Stitch, ...] = Field(
+        default=(), description="Stitches of layers into networks: one table for each set."
+    )
+    ood: Ood = Field(default=Ood(), description="How far stitched representations are from the target's own.")
+    certainty: Certainty = Field(default=Certainty(), description="How sure the numbers of comparisons are.")
+    run: Run = Field(default=Run(), description="Where the work is done.")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Sweep:
@@ -168,6 +187,16 @@ class Sweep(Section):
         return self
 
     @model_validator(mode="after")
+    def _something_is_dumped(self) -> Sweep:
+        if "dump" in self.model_fields_set and not self.dumps_something:
+            raise RefusalError(
+                expected="a model that is dumped, for the table [dump]",
+                found="ingested activations alone, which are in the store",
+                remedy="Remove [dump].",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _views_are_stored(self) -> Sweep:
         kept = self.dump.view
         unfit = [table.view for table in self.compare if kept not in ("full", table.view)]
@@ -190,7 +219,22 @@ class Sweep(Section):
                 else f"activations without a network, of {', '.join(ingested)}, which are in a store",
                 remedy="Set dump.keep = true, or leave these out.",
             )
+        if not self.dump.keep and self.store.budget_gib is not None:
+            raise RefusalError(
+                expected="dump.keep = true beside `store.budget_gib`, which bounds what is written",
+                found="dump.keep = false",
+                remedy="Remove `store.budget_gib`.",
+            )
         return self
+
+    @property
+    def dumps_something(self) -> bool:
+        """Return whether there is a model whose activations the sweep makes, a network or a control."""
+        return not all(isinstance(model, IngestedModel) for model in self.models)
+
+    def idle_keys(self) -> set[str]:
+        """Return the tables that nothing reads."""
+        return super().idle_keys() | (set() if self.dumps_something else {"dump"})
 
     @property
     def labels(self) -> tuple[str, ...]:

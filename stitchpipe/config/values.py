@@ -12,17 +12,23 @@ from stitchpipe.config.refusal import RefusalError
 LONGEST_NAME_BYTES: Final = 120
 """Of a sweep's name in UTF-8: what the longest names of files leave room for beside a suffix."""
 
-Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
-Count: TypeAlias = Annotated[int, Field(ge=1, le=10**9)]
+# Strict: a number in quotes is a slip, and no schema of the file would let it pass.
+Flag: TypeAlias = Annotated[bool, Field(strict=True)]
+Seed: TypeAlias = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+Count: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 """Of images, steps, rows: bounded so that a slip of the keyboard is refused and not tried."""
-Few: TypeAlias = Annotated[int, Field(ge=1, le=1024)]
+Few: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=1024)]
 """Of processes, threads and whatever else a machine has only so many of."""
-BatchSize: TypeAlias = Annotated[int, Field(ge=1, le=2**20)]
-Epochs: TypeAlias = Annotated[int, Field(ge=1, le=10**5)]
-Size: TypeAlias = Annotated[int, Field(ge=1, le=2**14)]
+Many: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=2**20)]
+"""Of KiB, MiB, or the images of a batch."""
+Epochs: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=10**5)]
+Size: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=2**14)]
 """Of an image along one side, or of one axis of an array."""
-LearningRate: TypeAlias = Annotated[float, Field(gt=0, le=1e37)]
+LARGEST_FLOAT: Final = 1e37
 """Within float32, in which networks compute."""
+LearningRate: TypeAlias = Annotated[float, Field(strict=True, gt=0, le=LARGEST_FLOAT)]
+Amount: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=LARGEST_FLOAT)]
+Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 def _folder_name(name: str) -> str:
@@ -65,4 +71,10 @@ def _on(value: Any) -> bool:
 
 On: TypeAlias = Annotated[Literal[True], BeforeValidator(_on)]
 """A switch that is there or not: false would be a second way to say nothing."""
-FolderName: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_folder_name)]
+FolderName: TypeAlias = Annotated[
+    str,
+    Field(
+        min_length=1, json_schema_extra={"maxLength": LONGEST_NAME_BYTES, "pattern": r"^[^\s./\\][^/\\]*$"}
+    ),
+    AfterValidator(_folder_name),
+]

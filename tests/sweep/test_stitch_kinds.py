@@ -233,7 +233,7 @@ def test_a_stitch_that_was_stopped_goes_on(kinds, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('maps = ["affine"', 'maps = ["afine"'), "a family of maps.*'afine'.*affine"),
+        (('maps = ["affine"', 'maps = ["afine"'), "one of affine, ridge.*'afine'.*Did you mean 'affine'"),
         (
             (
                 'objectives = ["hard_labels", "soft_labels", "direct_matching", "fula"',
@@ -241,7 +241,7 @@ def test_a_stitch_that_was_stopped_goes_on(kinds, tmp_path):
             ),
             "hard_label",
         ),
-        (("passes = 2", "passes = 0"), "augment.passes: expected greater than or equal to 1"),
+        (("passes = 2", "passes = 0"), "augment.passes: expected a number greater than or equal to 1"),
         (('of = "A"', 'of = "B"'), "a model of the sweep.*'B'"),
         (('kind = "permuted", of = "A"', 'kind = "permuted"'), "`of`"),
         (

@@ -12,22 +12,7 @@ from pydantic import TypeAdapter
 
 from stitchpipe import config
 from stitchpipe.config import declared_toml
-
-MODEL = """
-[[models]]
-name = "A"
-architecture = "cifar_resnet"
-train = { epochs = 1 }
-"""
-MINIMAL = 'name = "tiny"\n[data]\nkind = "digits"\n' + MODEL
-
-
-def refused(text: str) -> config.ConfigError:
-    with pytest.raises(config.ConfigError) as caught:
-        config.parse(text, where="sweep.toml", folder=Path())
-    error = caught.value
-    assert all((error.where, error.expected, error.found, error.remedy))
-    return error
+from tests.config.small_sweeps import DATA, MINIMAL, MODEL, ORIGIN, ORIGINS, refused, with_data
 
 
 def test_the_shipped_quickstart_is_a_sweep():
@@ -36,23 +21,9 @@ def test_the_shipped_quickstart_is_a_sweep():
     assert {table.view for table in sweep.compare} == {"positions", "pooled"}
 
 
-DATA = [
-    'kind = "digits"',
-    'kind = "image_folder"\nroot = "a \\"b\\\\"\nlimit = 7\nmean = [0.5]',
-    """kind = "torchvision"\ndataset = "FakeData"\ndownload = true
-    options = { size = 12, image_size = [3, 6, 5], nested = { a = ["x\\ty", true], "odd key" = 1.5 } }
-    splits = { train = {}, test = { random_offset = 100 } }""",
-    """kind = "arrays"\nlayout = "NCHW"\nchannels = 1\nsize = 8
-    files = { train = "a.npz", test = "/data/b.parquet" }
-    columns = { label = "fine label" }""",
-    'kind = "arrays"\nfiles = { train = "a.npy", test = "b.npz" }\nlabel_files = { train = "y.npy" }',
-    'kind = "entry_point"\ndataset = "cells"\noptions = { stain = "HE" }\nlimit = 9\nseed = 3',
-]
-
-
 @pytest.mark.parametrize("data", DATA)
 def test_defaults_written_out_parse_back_to_the_same_sweep(data):
-    text = MINIMAL.replace('kind = "digits"', data)
+    text = with_data(data)
     for sweep in (config.load("quickstart"), config.parse(text, where="x", folder=Path())):
         assert config.parse(declared_toml(sweep), where="again", folder=Path()) == sweep
         assert TypeAdapter(config.Data).validate_json(sweep.data.model_dump_json()) == sweep.data
@@ -60,7 +31,7 @@ def test_defaults_written_out_parse_back_to_the_same_sweep(data):
 
 @pytest.mark.parametrize("data", DATA)
 def test_keys_of_other_kinds_are_not_written_out(data):
-    sweep = config.parse(MINIMAL.replace('kind = "digits"', data), where="x", folder=Path())
+    sweep = config.parse(with_data(data), where="x", folder=Path())
     written = set(sweep.data.model_dump())
     assert written <= set(type(sweep.data).model_fields)
     assert ("files" in written) == (sweep.data.kind == "arrays")
@@ -68,10 +39,15 @@ def test_keys_of_other_kinds_are_not_written_out(data):
 
 
 def test_a_data_set_is_called_by_its_name_or_its_kind():
-    assert [
-        config.parse(MINIMAL.replace('kind = "digits"', data), where="x", folder=Path()).data.label
-        for data in DATA
-    ] == ["digits", "image_folder", "FakeData", "arrays", "arrays", "cells"]
+    assert [config.parse(with_data(data), where="x", folder=Path()).data.label for data in DATA] == [
+        "digits",
+        "digits",
+        "image_folder",
+        "FakeData",
+        "arrays",
+        "arrays",
+        "cells",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -141,19 +117,7 @@ def test_an_unknown_key_is_never_ignored(key):
         assert key in str(refused(f"{key} = 1\n" + MINIMAL))
 
 
-ORIGIN = "train = { epochs = 1 }"
-
-
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "pretrained = true",
-        'pretrained = "IMAGENET1K_V1"',
-        "untrained = true",
-        "untrained = true\nseed = 3",
-        'weights = "a.pt"',
-    ],
-)
+@pytest.mark.parametrize("origin", ORIGINS)
 def test_a_model_has_one_origin_and_is_written_out_as_it_was(origin):
     sweep = config.parse(MINIMAL.replace(ORIGIN, origin), where="x", folder=Path("/sweeps"))
     assert config.parse(declared_toml(sweep), where="again", folder=Path("/else")) == sweep
@@ -260,7 +224,7 @@ def test_relative_paths_start_at_the_sweep_file(tmp_path):
 def test_files_of_arrays_start_at_the_sweep_file(tmp_path):
     data = 'kind = "arrays"\nfiles = { train = "a.npz", test = "/b.npy" }\nlabel_files = { test = "y/c.npy" }'
     path = tmp_path / "sweep.toml"
-    path.write_text(MINIMAL.replace('kind = "digits"', data))
+    path.write_text(with_data(data))
     loaded = config.load(path).data
     assert loaded.files == {"train": tmp_path / "a.npz", "test": Path("/b.npy")}
     assert loaded.label_files == {"test": tmp_path / "y" / "c.npy"}

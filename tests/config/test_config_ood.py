@@ -17,6 +17,10 @@ kind = "digits"
 name = "A"
 architecture = "cifar_resnet"
 train = { epochs = 1 }
+[[stitch]]
+method = "dm"
+sources = ["A/*"]
+targets = ["A/*"]
 """
 
 
