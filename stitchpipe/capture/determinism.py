@@ -52,6 +52,7 @@ def check_deterministic(run: Callable[[Tensor], Mapping[str, Tensor]], images: T
             expected="the same activations from two forward passes of the same images",
             remedy="Dropout is in training mode, or the network draws random numbers.",
         )
+    # The second half without the first: an image's values must not depend on its company.
     half = len(images) // 2
     if half == 0:
         return

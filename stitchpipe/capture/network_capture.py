@@ -134,6 +134,7 @@ class NetworkCapture:
 
 def _check_same_images(images: ImageSplit, split: Split) -> None:
     """Refuse a split whose ids, put back into the data set's order, are not those of `images`."""
+    # The store keeps samples in an order of its own, and where each stood before.
     stored = np.empty(split.n_samples, dtype=object)
     stored[split.original_index] = split.sample_ids
     if tuple(stored) == tuple(images.sample_ids):

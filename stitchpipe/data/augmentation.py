@@ -71,6 +71,7 @@ def _black(images: ImageSplit, plain: Tensor) -> Tensor:
 def _moved(image: Tensor, rng: np.random.Generator, *, crop: int, flip: bool, black: Tensor) -> Tensor:
     """Return one image ``(C, H, W)``, shifted and perhaps mirrored."""
     down, right = rng.integers(0, 2 * crop + 1, size=2)
+    # Padding is by zero, and black is not zero once images are normalised: shift it there and back.
     padded = F.pad(image - black, (crop, crop, crop, crop)) + black
     moved = padded[:, down : down + image.shape[1], right : right + image.shape[2]]
     return moved.flip(2) if flip and rng.random() < 0.5 else moved.clone()

@@ -124,6 +124,7 @@ def _columns(path: Path, schema: pa.Schema, wanted: Mapping[str, str]) -> dict[s
 
 
 def _spooled(path: Path, file: pq.ParquetFile, column: str) -> SpooledSource:
+    # Images are asked for in the store's order, which is not the file's, and one row costs a row group of Parquet.
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
     offsets = [0]
     for encoded in _encoded(file, column):

@@ -172,6 +172,7 @@ def chosen(
         return np.arange(count)
     generator = np.random.default_rng(seed)
     classes = np.zeros(count, dtype=np.int64) if labels is None else labels
+    # Shares that differ by one image at most and add up to the limit; what a small class lacks is not made up for.
     by_class = [np.flatnonzero(classes == number) for number in np.unique(classes)]
     kept = []
     for number, positions in enumerate(by_class):

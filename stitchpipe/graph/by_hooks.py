@@ -87,7 +87,7 @@ class HookedNetwork:
                 seen.on_last_axis[name] = last
                 for input_layer in made_by.get(id(given[0]), ()) if given else ():
                     seen.on_last_axis.setdefault(input_layer, last)
-            if output.ndim == 4:
+            if output.ndim == 4:  # only these have a layout to be found out
                 alive.append(output)
                 made_by.setdefault(id(output), []).append(name)
 

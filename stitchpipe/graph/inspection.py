@@ -129,6 +129,7 @@ def inspect(network: nn.Module, example: Tensor) -> Inspection:
     layer, see `stitchpipe.graph.by_hooks`.
     """
     images = torch.cat([example, example])  # two images at least: a leading 1 could be anything
+    # Cuts and shapes are those of evaluation: batch normalisation by batch statistics would make no layer a cut.
     with in_eval_mode(network):
         reached, seen = observed(opened(network), images)
         last = channels_last(network, images, seen, reached.observe)
@@ -138,6 +139,7 @@ def inspect(network: nn.Module, example: Tensor) -> Inspection:
             if len(shape) in {2, 3, 4} and shape[0] == len(images)
         }
         why_no_cut = reached.why_no_cut(list(shapes), example[:1])
+    # Tokens lie in a grid of the image's proportions; of other inputs they are taken for those of a square.
     size = (images.shape[2], images.shape[3]) if images.ndim == 4 else (1, 1)
     infos = tuple(
         LayerInfo(

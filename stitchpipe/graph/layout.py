@@ -71,6 +71,7 @@ def channels_last(
     One forward pass of one image, of twice the size or half.
     """
     maps = {name: shape[1:] for name, shape in seen.shapes.items() if len(shape) == 4}
+    # Most networks end here: convolutions alone never hold channels last, and the second size need not be run.
     if not any(seen.on_last_axis.get(name, False) for name in maps):
         return frozenset()
     elsewhere = _at_another_size(images, observe)
@@ -79,6 +80,7 @@ def channels_last(
         name: _decided(shape, elsewhere.get(name), seen.on_last_axis.get(name))
         for name, shape in maps.items()
     }
+    # What is known of some values of a shape is taken for the undecided ones of that shape, if it is unanimous.
     by_shape: dict[Shape, set[bool]] = {}
     for name, last in decided.items():
         if last is not None:
@@ -108,6 +110,7 @@ def _is_one(shape: object) -> bool:
 
 def _decided(shape: Shape, other: Shape | None, on_last_axis: bool | None) -> bool | None:
     """Return whether channels are last: what another image size shows, else what the operations say, else None."""
+    # The axis that stays as it is when the image grows is the channels'; where both or neither stay, nothing is shown.
     if other is not None and len(other) == len(shape):
         first_stays, last_stays = shape[0] == other[0], shape[-1] == other[-1]
         if first_stays != last_stays:
@@ -127,5 +130,6 @@ def _at_another_size(images: Tensor, observe: Callable[[Tensor], Seen]) -> Mappi
 
 
 def _other_sizes(height: int, width: int) -> Iterator[tuple[int, int]]:
+    # The cheaper size first: small images doubled, large ones halved.
     double, half = (2 * height, 2 * width), (height // 2, width // 2)
     yield from (double, half) if max(height, width) < 128 else (half, double)

@@ -41,6 +41,9 @@ class Replay:
     def __enter__(self) -> Self:
         for path in set.intersection(*(record.replaceable() for record in self._records)):
             module = self._network.get_submodule(path)
+            # Hooks still fire: they belong to the call of a module, of which only the forward pass is replaced. Where
+            # the method was the class's, ours is deleted in the end, so that the module is what it was, to the last
+            # attribute.
             forward, is_its_own = module.forward, "forward" in vars(module)
             self._restore[path] = partial(_put_back, module, forward if is_its_own else None)
             module.forward = partial(self._again, path, forward)
@@ -54,6 +57,7 @@ class Replay:
     def _again(self, path: str, forward: Callable[..., Any], *given: Any, **named: Any) -> Any:
         if threading.get_ident() != self._thread:
             return forward(*given, **named)
+        # A copy, because what follows may work in place on it, and the record serves the next run too.
         return copied(self._records[self._number].outputs[path])
 
     def work_behind(self, layer: str) -> None:

@@ -32,12 +32,14 @@ class Trial:
     @classmethod
     def of(cls, network: nn.Module, images: Tensor, names: Sequence[str]) -> Trial:
         """Run a network on some images and one of noise, and keep the values of the named layers."""
+        # A seeded generator of its own: the same network is judged in the same way every time.
         noise = torch.Generator().manual_seed(0)
 
         def random() -> Tensor:
             return torch.rand((1, *images.shape[1:]), generator=noise).to(images)
 
         given = torch.cat([images, random()])
+        # Two other inputs, blank and noise: a branch that looks at the image may go the same way for one of them.
         others = torch.zeros_like(given), torch.cat([random()] * len(given))
         values: dict[str, Tensor] = {}
 
@@ -73,7 +75,7 @@ class Trial:
 
         def put(at: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor | None:
             if at == behind:
-                raise _Reached(output)
+                raise _Reached(output)  # a cut: if its value is right, so is all that follows
             return self.values[name].clone() if at == name else None
 
         try:

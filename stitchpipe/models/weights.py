@@ -175,6 +175,7 @@ def _unwrapped(loaded: Any) -> dict[str, Tensor]:
 
 def _unprefixed(tensors: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Take off prefixes that all keys have, as long as no more of the network's own keys are there with them."""
+    # Prefixes are nested (`module._orig_mod.`): they are taken off one by one, until a key is the network's own.
     while tensors:
         prefix = next((known for known in PREFIXES if all(key.startswith(known) for key in tensors)), None)
         if prefix is None or any(key in own for key in tensors):
