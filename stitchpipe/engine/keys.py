@@ -26,12 +26,12 @@ IMAGES_VERSION: Final = 1
 """Raised when the same images would be kept as something else."""
 
 
-def pass_key(plan: Plan, step: int) -> str:
+def pass_key(plan: Plan, pass_number: int) -> str:
     """Return the key of a pass: how it lays out its sums, the contents of its layers, and how rows are formed.
 
     The layout counts because a leaf's arrays are named by the places of bands, chunks and own moments in it.
     """
-    formed = plan.passes[step]
+    formed = plan.passes[pass_number]
     return _digest(
         24,
         [_tile(tile) for tile in formed.tiles],
@@ -93,7 +93,7 @@ def _split(split: SplitShape) -> Sequence[Any]:
 
 
 def _tile(tile: Tile) -> Sequence[Any]:
-    return tile.view, tile.grid, tile.work, tile.sources, tile.targets, tile.mutual
+    return tile.view, tile.grid, tile.formed_on, tile.sources, tile.targets, tile.mutual
 
 
 def _band(band: Band) -> Sequence[Any]:
@@ -109,4 +109,4 @@ def _own(own: Own) -> Sequence[Any]:
 
 
 def _space(space: Space) -> Sequence[Any]:
-    return space.view, space.work, [(operand.layer, operand.kind) for operand in space.operands]
+    return space.view, space.grid, [(operand.layer, operand.kind) for operand in space.operands]

@@ -207,7 +207,7 @@ def _bare_products_s(plan) -> float:
     total = 0.0
     for tile in plan.passes[0].tiles:
         p, q = (sum(plan.width(tile.view, index) for index in side) for side in (tile.sources, tile.targets))
-        rows = rows_per_sample(tile.view, tile.work)
+        rows = rows_per_sample(tile.view, tile.formed_on)
         held = max(2048, 32 * rows)
         rng = np.random.default_rng(0)
         x = rng.standard_normal((held, p)).astype(plan.precision)

@@ -14,14 +14,14 @@ from stitchpipe.engine import WORKER_BYTES, PlanError, SplitShape, make_plan
 from stitchpipe.engine.planning import dealing
 from stitchpipe.engine.planning.dealing import dealings
 from stitchpipe.engine.planning.finite_fields import ORDERS, field_of
-from stitchpipe.engine.planning.memory import MOMENTS_ONLY, Held, Leaves
+from stitchpipe.engine.planning.memory import MOMENTS_ONLY, Held, LeafCounts
 from stitchpipe.engine.planning.pass_layout import Blocks, pass_of
 from stitchpipe.engine.planning.plan import LEAST_ROWS
 from stitchpipe.engine.planning.tiles import comparable, width
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
 from tests.engine.test_tiles import wishes
 
-LEAVES = Leaves(1, len(SPLIT.leaves()))
+LEAVES = LeafCounts(1, len(SPLIT.leaves()))
 
 
 def pairs_of(count):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.engine import make_plan
-from stitchpipe.engine.planning.pass_layout import operand, own_operand
+from stitchpipe.engine.planning.pass_layout import operand_of_side, own_operand
 from stitchpipe.engine.planning.tiles import Own, apart_of, comparable, native_grid, owns_of, tiles_of, width
 from stitchpipe.rows import VIEWS, n_positions
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
@@ -69,11 +69,11 @@ def test_a_product_is_formed_where_there_are_fewest_positions(wish):
             for source, target in itertools.product(tile.sources, tile.targets):
                 own, grid = native_grid(layers[source], view), native_grid(layers[target], view)
                 assert tile.grid == grid
-                assert tile.work in (own, grid)
-                assert n_positions(tile.work) == min(n_positions(own), n_positions(grid))
+                assert tile.formed_on in (own, grid)
+                assert n_positions(tile.formed_on) == min(n_positions(own), n_positions(grid))
                 assert tile.mutual == (own == grid)
                 if tile.mutual:
-                    assert tile.work == grid
+                    assert tile.formed_on == grid
 
 
 @given(wish=wishes())
@@ -83,7 +83,7 @@ def test_what_is_resized_is_the_side_with_more_positions(wish):
         tiles = only(layers, view, pairs)
         for tile in tiles:
             for side, members in (("source", tile.sources), ("target", tile.targets)):
-                kinds = {operand(layers, tile, index, side).kind for index in members}
+                kinds = {operand_of_side(layers, tile, index, side).kind for index in members}
                 if tile.mutual:
                     assert kinds == {"native"}
                 assert kinds <= {"native", "resized" if side == "source" else "adjoint"}
@@ -125,7 +125,7 @@ def test_all_pairs_of_one_grid_are_one_symmetric_tile():
 def test_all_pairs_of_two_grids_are_two_symmetric_tiles_and_one_each_way():
     layers = layers_of([IMAGE, SMALL, OTHER, SMALL])
     found = tiles_of(layers, "positions", all_pairs(layers))
-    assert [(tile.grid, tile.work, tile.sources, tile.targets, tile.symmetric) for tile in found] == [
+    assert [(tile.grid, tile.formed_on, tile.sources, tile.targets, tile.symmetric) for tile in found] == [
         ((2, 2), (2, 2), (1, 3), (1, 3), True),
         ((4, 4), (4, 4), (0, 2), (0, 2), True),
         ((2, 2), (2, 2), (0, 2), (1, 3), False),
@@ -151,7 +151,7 @@ def test_a_new_model_beside_old_ones_is_a_symmetric_and_a_rectangular_tile_per_g
 def test_layers_of_one_area_and_other_sides_are_resized_to_the_target():
     layers = layers_of([(3, 2, 8), (3, 8, 2), (3, 4, 4)])
     for tile in tiles_of(layers, "positions", [(0, 1), (1, 0), (2, 0)]):
-        assert tile.work == tile.grid
+        assert tile.formed_on == tile.grid
         assert not tile.mutual
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.analysis import Analysis
-from stitchpipe.algebra.description import IndexValue
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.jackknife import Interval, jackknife
 from stitchpipe.algebra.map_families import family_named
+from stitchpipe.engine.moments.evaluate import PairIndex, Values, evaluate
+from stitchpipe.engine.moments.intervals import intervals_of
 from stitchpipe.engine.moments.leaf import merged
 from stitchpipe.engine.moments.pair_moments import ChunkPairs
 from stitchpipe.engine.numbers import PairNumber
@@ -24,18 +24,16 @@ from stitchpipe.results import write_map
 from stitchpipe.rows import View, width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
+    from stitchpipe.algebra.description import IndexValue
+    from stitchpipe.algebra.jackknife import Interval
     from stitchpipe.engine.moments.leaf import ChunkMoments
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.tiles import Pair
-
-Named: TypeAlias = tuple["Pair", str]
-"""An index of a pair."""
-Found: TypeAlias = dict[Named, IndexValue | UndefinedIndexError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +77,8 @@ class SplitMoments:
 
 def finalise(
     plan: Plan,
-    step: int,
-    number: int,
+    pass_number: int,
+    chunk_number: int,
     request: Request,
     fitted_on: SplitMoments | None,
     scored_on: SplitMoments,
@@ -96,41 +94,42 @@ def finalise(
     O(pairs · (p³ + q³)) time, once more for each leaf with intervals; holds the chunk's moments on both splits
     and a leaf of each level of the merge.
     """
-    work = plan.passes[step]
-    chunk = work.chunks[number]
-    view = work.tiles[chunk.tile].view
+    formed = plan.passes[pass_number]
+    chunk = formed.chunks[chunk_number]
+    view = formed.tiles[chunk.tile].view
+
+    def cut(moments: ChunkMoments, split: SplitMoments) -> ChunkPairs:
+        return ChunkPairs(plan, pass_number, chunk_number, moments, split.shifts)
+
     with threadpool_limits(limits=1):
-        train = None
-        if fitted_on is not None:
-            train = ChunkPairs(plan, step, number, merged(fitted_on.leaves), fitted_on.shifts)
+        fitted = None if fitted_on is None else cut(merged(fitted_on.leaves), fitted_on)
         total = merged(scored_on.leaves)
-        scored = ChunkPairs(plan, step, number, total, scored_on.shifts)
-        found: Found = {}
-        kept: dict[Pair, Analysis] = {}
+        scored = cut(total, scored_on)
+        values: Values = {}
+        analyses: dict[Pair, Analysis] = {}
         for pair in chunk.pairs:
-            fit = None if train is None else train.pair(pair)
+            fit = None if fitted is None else fitted.pair(pair)
             analysis = Analysis(scored.pair(pair), fit, _eps(plan, pair))
             for family, path in request.maps.get((view, pair), {}).items():
                 write_map(Path(path), analysis.fitted(*family_named(family)))
-            _evaluate(found, pair, analysis, request.indices[view])
+            evaluate(values, pair, analysis, request.indices[view])
             # Maps are scored again without each leaf; whatever else was computed goes.
-            kept[pair] = analysis.rescored(analysis.pair) if request.intervals else Analysis(analysis.pair)
-        intervals: Mapping[Named, Interval | None] = {}
-        if request.intervals and len(scored_on.leaves) > 1:
-            left_out = (
-                ChunkPairs(plan, step, number, total.without(leaf()), scored_on.shifts)
-                for leaf in scored_on.leaves
+            analyses[pair] = (
+                analysis.rescored(analysis.pair) if request.intervals else Analysis(analysis.pair)
             )
-            intervals = _intervals(kept, found, request.indices[view], left_out, scored_on.samples)
+        intervals: Mapping[PairIndex, Interval | None] = {}
+        if request.intervals and len(scored_on.leaves) > 1:
+            left_out = (cut(total.without(leaf()), scored_on) for leaf in scored_on.leaves)
+            intervals = intervals_of(analyses, values, request.indices[view], left_out, scored_on.samples)
     return [
-        _pair_number(plan, view, named, value, intervals.get(named), kept[named[0]].pair.n)
-        for named, value in found.items()
+        _pair_number(plan, view, named, _number(value, intervals.get(named)), analyses[named[0]].pair.n)
+        for named, value in values.items()
     ]
 
 
 def without_grid(plan: Plan, request: Request) -> list[PairNumber]:
     """Return the records of the pairs that no resize puts on one grid: a status and a reason, no number."""
-    found = []
+    refused = []
     for view, pair in plan.incomparable:
         shapes = [plan.layers[index].shape for index in pair]
         undefined = UndefinedIndexError(
@@ -140,10 +139,9 @@ def without_grid(plan: Plan, request: Request) -> list[PairNumber]:
             found=f"samples of shapes {shapes[0]} and {shapes[1]}",
             remedy="Compare them under the view 'pooled'.",
         )
-        found += [
-            _pair_number(plan, view, (pair, name), undefined, None, 0) for name in request.indices[view]
-        ]
-    return found
+        number = _number(undefined, None)
+        refused += [_pair_number(plan, view, (pair, name), number, 0) for name in request.indices[view]]
+    return refused
 
 
 def _eps(plan: Plan, pair: Pair) -> tuple[float, float]:
@@ -151,75 +149,15 @@ def _eps(plan: Plan, pair: Pair) -> tuple[float, float]:
     return source, target
 
 
-def _evaluate(found: Found, pair: Pair, analysis: Analysis, names: Sequence[str]) -> None:
-    """Add every index of a pair to those found; a symmetric one is taken from the pair's other direction.
-
-    A refusal is not: it says which side is at fault.
-    """
-    for name in names:
-        back = found.get((pair[::-1], name)) if index_measure(name).symmetric else None
-        found[pair, name] = back if isinstance(back, IndexValue) else _value(analysis, name)
-
-
-def _value(analysis: Analysis, name: str) -> IndexValue | UndefinedIndexError:
-    try:
-        return analysis.value(name)
-    except UndefinedIndexError as undefined:
-        return undefined
-
-
-def _intervals(
-    analyses: Mapping[Pair, Analysis],
-    found: Found,
-    names: Sequence[str],
-    left_out: Iterable[ChunkPairs],
-    samples: Sequence[int],
-) -> dict[Named, Interval | None]:
-    """Return the interval of every number there is; one leaf at a time is left out of all of them."""
-    without: dict[Named, list[IndexValue | UndefinedIndexError]] = {named: [] for named in found}
-    for rest in left_out:
-        others: Found = {}
-        for pair, analysis in analyses.items():
-            _evaluate(others, pair, analysis.rescored(rest.pair(pair)), names)
-        for named, value in others.items():
-            without[named].append(value)
-    return {
-        named: _interval(named[1], value, without[named], samples)
-        for named, value in found.items()
-        if isinstance(value, IndexValue)
-    }
-
-
-def _interval(
-    name: str, value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
-) -> Interval | None:
-    """Return a number's interval; None where it has none, or no value without one of the groups."""
-    defined = [one.value for one in without if isinstance(one, IndexValue)]
-    rule = index_measure(name).interval
-    if rule is None or len(defined) < len(without):
-        return None
-    try:
-        return jackknife(value.value, defined, samples, about=rule)
-    except UndefinedIndexError:
-        return None
-
-
-def _pair_number(
-    plan: Plan,
-    view: View,
-    named: Named,
-    value: IndexValue | UndefinedIndexError,
-    interval: Interval | None,
-    rows: int,
-) -> PairNumber:
-    """Return a record of a number; `rows` are those it was scored on."""
+def _pair_number(plan: Plan, view: View, named: PairIndex, number: Number, rows: int) -> PairNumber:
+    """Return the record of a number; `rows` are those it was scored on."""
     (source, target), name = named
     x, y = plan.layers[source], plan.layers[target]
     return PairNumber(
         view=view,
         pair=named[0],
         index=name,
-        number=_number(value, interval),
+        number=number,
         grid=native_grid(y, view),
         fitted=index_measure(name).held_out,
         n_samples=plan.splits[-1].n_samples,

@@ -14,19 +14,18 @@ import numpy.typing as npt
 
 from stitchpipe.algebra.errors import MomentsError
 from stitchpipe.algebra.summaries import CrossMoments, Moments
-from stitchpipe.engine.planning.tiles import Own
+from stitchpipe.engine.planning.tiles import Own, side_slice
 from stitchpipe.rows import rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from stitchpipe.engine.moments.products import BandSums
     from stitchpipe.engine.planning.pass_layout import Chunk, Pass
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.tiles import Tile
 
 Float64: TypeAlias = npt.NDArray[np.float64]
-Sums: TypeAlias = tuple[Float64, Float64 | None]
-"""Of a band: targets with the sources before them, and of a symmetric tile targets with themselves."""
 
 _CENTRED = 64
 """Rows of sums that are centred at a time."""
@@ -69,13 +68,15 @@ class LeafState:
     def from_sums(
         cls,
         plan: Plan,
-        work: Pass,
+        formed: Pass,
         n_samples: int,
         means: Mapping[Own, Float64],
-        products: Sequence[Sums],
+        products: Sequence[BandSums],
         comoments: Mapping[Own, Float64],
     ) -> LeafState:
         """Centre sums that were taken about the shifts, in place: the state's arrays are parts of them.
+
+        Σ (y − ȳ)(x − x̄)ᵀ = Σ y xᵀ − n ȳ x̄ᵀ. Both sides were shifted by constants, which this leaves as they are.
 
         Parameters
         ----------
@@ -92,61 +93,64 @@ class LeafState:
             A sum overflowed.
         """
         arrays: dict[str, Float64] = {}
-        for number, (band, sums) in enumerate(zip(work.bands, products, strict=True)):
-            tile = work.tiles[band.tile]
+        for number, (band, sums) in enumerate(zip(formed.bands, products, strict=True)):
+            tile = formed.tiles[band.tile]
             rows = n_samples * rows_per_sample(tile.view, tile.grid)
             x, y = (_means(tile, side, means) for side in (band.sources, band.targets))
             for kind, values, columns in (("across", sums[0], x), ("square", sums[1], y)):
                 if values is not None:
                     _centre(f"{kind}{number}", values, rows * y, columns)
-        for number, chunk in enumerate(work.chunks):
-            place = _place(plan, work.tiles[chunk.tile], work.bands[chunk.band].targets, chunk.targets)
+        for number, chunk in enumerate(formed.chunks):
+            # A chunk's targets are rows of its band's sums: each leaf is cut the way it will be read.
+            view, targets = formed.tiles[chunk.tile].view, formed.bands[chunk.band].targets
+            columns_of_chunk = side_slice(plan.layers, view, targets, chunk.targets)
             across, square = products[chunk.band]
             if across.size:
-                arrays[f"across{number}"] = across[place]
+                arrays[f"across{number}"] = across[columns_of_chunk]
             if square is not None:
-                arrays[f"square{number}"] = square[place]
-        for number, own in enumerate(work.owns):
+                arrays[f"square{number}"] = square[columns_of_chunk]
+        for number, own in enumerate(formed.owns):
             arrays[f"mean{number}"] = means[own]
             if own in comoments:
                 rows = n_samples * rows_per_sample(own.view, own.grid)
                 _centre(f"own{number}", comoments[own], rows * means[own], means[own])
                 arrays[f"own{number}"] = comoments[own]
             else:
-                arrays[f"own{number}"] = _diagonal(plan, work, own, products)
+                arrays[f"own{number}"] = _diagonal(plan, formed, own, products)
         return cls(n_samples, arrays)
 
-    def chunk(self, work: Pass, number: int) -> ChunkMoments:
+    def chunk(self, formed: Pass, number: int) -> ChunkMoments:
         """Return the moments of one chunk of the pass."""
-        chunk = work.chunks[number]
-        tile = work.tiles[chunk.tile]
+        chunk = formed.chunks[number]
+        tile = formed.tiles[chunk.tile]
         rows = self.n_samples * rows_per_sample(tile.view, tile.grid)
         own = {
-            layer: Moments(rows, self.arrays[f"mean{place}"], self.arrays[f"own{place}"])
-            for layer, place in owns_of_chunk(work, chunk).items()
+            layer: Moments(rows, self.arrays[f"mean{among_owns}"], self.arrays[f"own{among_owns}"])
+            for layer, among_owns in owns_of_chunk(formed, chunk).items()
         }
         x, y = (
-            np.concatenate([own[index].mean for index in side]) for side in (chunk.sources, chunk.targets)
+            np.concatenate([own[layer].mean for layer in side]) for side in (chunk.sources, chunk.targets)
         )
+        # Sources of a symmetric tile's chunk are those before its band and then the band: `across`, then `square`.
         parts = [self.arrays[name] for name in (f"across{number}", f"square{number}") if name in self.arrays]
         return ChunkMoments(own, CrossMoments(rows, y, x, parts[0] if len(parts) == 1 else np.hstack(parts)))
 
 
-def owns_of_chunk(work: Pass, chunk: Chunk) -> dict[int, int]:
-    """Return where the own moments of a chunk's layers stand among the pass's, by layer."""
-    tile = work.tiles[chunk.tile]
-    places = {own: place for place, own in enumerate(work.owns)}
-    return {index: places[_own(tile, index)] for index in dict.fromkeys((*chunk.sources, *chunk.targets))}
+def owns_of_chunk(formed: Pass, chunk: Chunk) -> dict[int, int]:
+    """Return the numbers of the own moments of a chunk's layers among the pass's, by layer."""
+    tile = formed.tiles[chunk.tile]
+    number_of = {own: number for number, own in enumerate(formed.owns)}
+    return {layer: number_of[_own(tile, layer)] for layer in dict.fromkeys((*chunk.sources, *chunk.targets))}
 
 
-def names_of_chunk(work: Pass, number: int) -> list[str]:
+def names_of_chunk(formed: Pass, number: int) -> list[str]:
     """Return the names of the arrays that one chunk needs of a leaf."""
-    chunk = work.chunks[number]
-    places = owns_of_chunk(work, chunk).values()
+    chunk = formed.chunks[number]
+    owns = owns_of_chunk(formed, chunk).values()
     return [
-        *([f"across{number}"] if work.bands[chunk.band].sources else []),
-        *([f"square{number}"] if work.tiles[chunk.tile].symmetric else []),
-        *(f"{kind}{place}" for place in places for kind in ("mean", "own")),
+        *([f"across{number}"] if formed.bands[chunk.band].sources else []),
+        *([f"square{number}"] if formed.tiles[chunk.tile].symmetric else []),
+        *(f"{kind}{among_owns}" for among_owns in owns for kind in ("mean", "own")),
     ]
 
 
@@ -161,39 +165,23 @@ def merged(leaves: Sequence[Callable[[], ChunkMoments]]) -> ChunkMoments:
     return merged(leaves[:half]).merge(merged(leaves[half:]))
 
 
-def columns_of(plan: Plan, tile: Tile, members: Sequence[int]) -> int:
-    """Return how many columns layers have that stand side by side."""
-    return sum(plan.width(tile.view, member) for member in members)
-
-
-def place_of(plan: Plan, tile: Tile, members: Sequence[int], index: int) -> slice:
-    """Return which columns belong to layer `index` where `members` stand side by side."""
-    return _place(plan, tile, members, (index,))
-
-
-def _place(plan: Plan, tile: Tile, members: Sequence[int], run: Sequence[int]) -> slice:
-    """Return the columns of adjacent layers."""
-    start = columns_of(plan, tile, members[: list(members).index(run[0])])
-    return slice(start, start + columns_of(plan, tile, run))
-
-
-def _own(tile: Tile, index: int) -> Own:
-    return Own(tile.view, index, tile.grid)
+def _own(tile: Tile, layer: int) -> Own:
+    return Own(tile.view, layer, tile.grid)
 
 
 def _means(tile: Tile, members: Sequence[int], means: Mapping[Own, Float64]) -> Float64:
     """Return the means of layers side by side."""
-    return np.concatenate([np.empty(0), *(means[_own(tile, index)] for index in members)])
+    return np.concatenate([np.empty(0), *(means[_own(tile, layer)] for layer in members)])
 
 
-def _diagonal(plan: Plan, work: Pass, own: Own, products: Sequence[Sums]) -> Float64:
+def _diagonal(plan: Plan, formed: Pass, own: Own, products: Sequence[BandSums]) -> Float64:
     """Return a copy of a layer's own moments out of the symmetric tile that formed them."""
-    for band, (_, square) in zip(work.bands, products, strict=True):
-        tile = work.tiles[band.tile]
-        here = (tile.view, tile.grid) == (own.view, own.grid)
-        if square is not None and here and own.layer in band.targets:
-            place = place_of(plan, tile, band.targets, own.layer)
-            return square[place, place].copy()
+    for band, (_, square) in zip(formed.bands, products, strict=True):
+        tile = formed.tiles[band.tile]
+        is_here = (tile.view, tile.grid) == (own.view, own.grid)
+        if square is not None and is_here and own.layer in band.targets:
+            columns = side_slice(plan.layers, tile.view, band.targets, (own.layer,))
+            return square[columns, columns].copy()
     raise MomentsError(
         where="own moments",
         expected="a tile that holds them",

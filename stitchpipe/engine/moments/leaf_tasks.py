@@ -56,7 +56,7 @@ def shift_samples(plan: Plan, split: int) -> int:
     return min(SHIFT_SAMPLES, plan.splits[split].row_groups[0][1])
 
 
-def find_shifts(place: Workplace, plan: Plan, step: int, split: int, key: str) -> str:
+def find_shifts(place: Workplace, plan: Plan, pass_number: int, split: int, key: str) -> str:
     """Keep the shifts of a pass's layers on a split, the mean of its first samples; return their key.
 
     Raises
@@ -68,16 +68,18 @@ def find_shifts(place: Workplace, plan: Plan, step: int, split: int, key: str) -
     if not is_there(place, name):
         first = slice(0, shift_samples(plan, split))
         keep_shifts(
-            place, plan, step, name, lambda index: _reader(place, plan, index, split).read_rows(first)
+            place, plan, pass_number, name, lambda index: _reader(place, plan, index, split).read_rows(first)
         )
     return name
 
 
-def keep_shifts(place: Workplace, plan: Plan, step: int, name: str, first: Callable[[int], Stored]) -> None:
+def keep_shifts(
+    place: Workplace, plan: Plan, pass_number: int, name: str, first: Callable[[int], Stored]
+) -> None:
     """Keep the shifts of a pass's layers under a name; `first` gives the first samples of a layer."""
     arrays: dict[str, npt.NDArray[np.float64]] = {}
-    flattened = {own.layer for own in plan.passes[step].owns if own.view == "flatten"}
-    for index in plan.passes[step].layers:
+    flattened = {own.layer for own in plan.passes[pass_number].owns if own.view == "flatten"}
+    for index in plan.passes[pass_number].layers:
         shift = Shift.of(first(index), flattened=index in flattened)
         arrays[f"channels{index}"] = shift.channels
         arrays[f"positions{index}"] = shift.positions
@@ -90,7 +92,9 @@ def is_there(place: Workplace, name: str) -> bool:
     return place.summaries.read_or_none(WORK, name, []) is not None
 
 
-def accumulate(place: Workplace, plan: Plan, step: int, split: int, leaf: int, key: str, shifts: str) -> str:
+def accumulate(
+    place: Workplace, plan: Plan, pass_number: int, split: int, leaf: int, key: str, shifts: str
+) -> str:
     """Keep the state of one leaf of a pass; return its key. One that is there already is not formed again.
 
     The row groups of the leaf are read in order, of one layer at a time a block.
@@ -106,17 +110,17 @@ def accumulate(place: Workplace, plan: Plan, step: int, split: int, leaf: int, k
     """
     name = leaf_key(key, split, leaf)
     if not is_there(place, name):
-        work, where = plan.passes[step], plan.splits[split]
-        readers = {index: _reader(place, plan, index, split) for index in work.layers}
+        formed, where = plan.passes[pass_number], plan.splits[split]
+        readers = {index: _reader(place, plan, index, split) for index in formed.layers}
         blocks = _blocks(readers, where.leaves()[leaf], where.row_groups, plan.blocks.samples)
-        form_leaf(place, plan, step, name, shifts, blocks)
+        form_leaf(place, plan, pass_number, name, shifts, blocks)
     return name
 
 
 def form_leaf(
     place: Workplace,
     plan: Plan,
-    step: int,
+    pass_number: int,
     name: str,
     shifts: str,
     blocks: Iterable[tuple[int, Iterable[tuple[int, Stored]]]],
@@ -140,7 +144,10 @@ def form_leaf(
     """
     backend = open_backend(plan.backend, place.device)
     sums = PassSums(
-        plan, step, _shifts(place.summaries.read(WORK, shifts).arrays, plan.passes[step]), backend
+        plan,
+        pass_number,
+        _shifts(place.summaries.read(WORK, shifts).arrays, plan.passes[pass_number]),
+        backend,
     )
     for size, block in blocks:
         with backend.one_thread():
@@ -153,7 +160,7 @@ def form_leaf(
 def finish(
     place: Workplace,
     plan: Plan,
-    step: int,
+    pass_number: int,
     number: int,
     request: Request,
     formed: Sequence[tuple[str, Sequence[str]]],
@@ -165,41 +172,41 @@ def finish(
     formed
         For each split of the plan the key of its shifts and those of its leaves, in order.
     """
-    sides = [_split_moments(place.summaries, plan, step, number, *of_split) for of_split in formed]
-    return finalise(plan, step, number, request, sides[0] if len(sides) > 1 else None, sides[-1])
+    sides = [_split_moments(place.summaries, plan, pass_number, number, *of_split) for of_split in formed]
+    return finalise(plan, pass_number, number, request, sides[0] if len(sides) > 1 else None, sides[-1])
 
 
 def _split_moments(
-    summaries: Summaries, plan: Plan, step: int, number: int, shifts: str, leaves: Sequence[str]
+    summaries: Summaries, plan: Plan, pass_number: int, number: int, shifts: str, leaves: Sequence[str]
 ) -> SplitMoments:
-    work = plan.passes[step]
-    names, view = names_of_chunk(work, number), work.tiles[work.chunks[number].tile].view
+    formed = plan.passes[pass_number]
+    names, view = names_of_chunk(formed, number), formed.tiles[formed.chunks[number].tile].view
     heads = [summaries.read(WORK, leaf, []).content for leaf in leaves]
-    found = _shifts(summaries.read(WORK, shifts).arrays, work)
+    found = _shifts(summaries.read(WORK, shifts).arrays, formed)
     return SplitMoments(
-        leaves=[partial(_load, summaries, plan, step, number, leaf, names) for leaf in leaves],
+        leaves=[partial(_load, summaries, plan, pass_number, number, leaf, names) for leaf in leaves],
         samples=[head["n_samples"] for head in heads],
         shifts={index: shift.features(view) for index, shift in found.items()},
     )
 
 
 def _load(
-    summaries: Summaries, plan: Plan, step: int, number: int, leaf: str, names: Sequence[str]
+    summaries: Summaries, plan: Plan, pass_number: int, number: int, leaf: str, names: Sequence[str]
 ) -> ChunkMoments:
     """Return one leaf's part of a chunk."""
     found = summaries.read(WORK, leaf, names)
     state = LeafState(found.content["n_samples"], found.arrays)
-    return state.chunk(plan.passes[step], number)
+    return state.chunk(plan.passes[pass_number], number)
 
 
-def _shifts(arrays: Mapping[str, npt.NDArray[Any]], work: Pass) -> dict[int, Shift]:
+def _shifts(arrays: Mapping[str, npt.NDArray[Any]], formed: Pass) -> dict[int, Shift]:
     return {
         index: Shift(
             arrays[f"channels{index}"],
             arrays[f"positions{index}"],
             dict(zip(VIEWS, map(float, arrays[f"norms{index}"]), strict=True)),
         )
-        for index in work.layers
+        for index in formed.layers
     }
 
 

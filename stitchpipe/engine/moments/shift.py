@@ -1,4 +1,9 @@
-"""What is subtracted from a layer before anything is summed."""
+"""What is subtracted from a layer before anything is summed.
+
+For any constants a, b: Σ (x − x̄)(y − ȳ)ᵀ = Σ (x − a)(y − b)ᵀ − n (x̄ − a)(ȳ − b)ᵀ. With a = b = 0 both terms are large
+where means are, and their difference has lost those digits; a shift close to the mean keeps both small. It must only be
+the same for all samples of a split, so that leaves can be merged: the mean of the first samples is close enough.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +48,12 @@ class Shift:
         """Return the shift of a layer from its first samples ``(n, *shape)``."""
         rows = features_first(samples).astype(np.float64)
         channels = _single(rows.mean(axis=tuple(range(1, rows.ndim))))
+        # Norms are of rows as they will be summed: shifted, and under `pooled` averaged over positions.
         flat = (rows - channels.reshape(-1, *[1] * (rows.ndim - 1))).reshape(*rows.shape[:2], -1)
         norms: dict[View, float] = {"pooled": _mean_norm(flat.mean(axis=2))}
         if not flattened:
             return cls(channels, np.empty(0), norms)
+        # Padding gives positions means of their own, to which one mean for each channel would not be close.
         positions = _single(rows.mean(axis=1))
         norms["flatten"] = _mean_norm(rows - positions[:, None])
         return cls(channels, positions, norms)

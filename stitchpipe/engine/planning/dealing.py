@@ -44,9 +44,9 @@ class Dealt:
     def by(cls, design: Design, pairs: Mapping[View, Numbers], *, together: bool) -> Dealt:
         """Deal pairs out, each view to its own passes unless `together`."""
         views = {} if together else {view: number for number, view in enumerate(pairs)}
-        numbers = {view: design(found[:, 0], found[:, 1]) for view, found in pairs.items()}
+        numbers = {view: design(of_view[:, 0], of_view[:, 1]) for view, of_view in pairs.items()}
         apart = len(pairs)
-        return cls(pairs, {view: found * apart + views.get(view, 0) for view, found in numbers.items()})
+        return cls(pairs, {view: of_view * apart + views.get(view, 0) for view, of_view in numbers.items()})
 
     def bytes_read(self, sample_bytes: Numbers) -> int:
         """Return the bytes that one sample costs: Σ over passes of the layers of each."""
@@ -60,21 +60,21 @@ class Dealt:
         """Return how many numbers the products of some pass are at least: one serves two pairs at most."""
         if not self.pairs:
             return 0.0
-        products = [widths[view][found].prod(axis=1) for view, found in self.pairs.items()]
+        products = [widths[view][pairs].prod(axis=1) for view, pairs in self.pairs.items()]
         sums = np.bincount(np.concatenate(list(self.numbers.values())), np.concatenate(products))
         return float(sums.max()) / 2
 
     def passes(self) -> Iterator[Wanted]:
         """Yield the pairs of each pass, by view; passes without a pair are left out."""
-        found: dict[int, dict[View, frozenset[Pair]]] = defaultdict(dict)
+        passes: dict[int, dict[View, frozenset[Pair]]] = defaultdict(dict)
         for view, numbers in self.numbers.items():
             order = np.argsort(numbers, kind="stable")
             starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
             for chosen in np.split(order, starts[1:]) if len(starts) else ():
                 sources, targets = self.pairs[view][chosen].T.tolist()
-                found[int(numbers[chosen[0]])][view] = frozenset(zip(sources, targets, strict=True))
-        for number in sorted(found):
-            yield found.pop(number)
+                passes[int(numbers[chosen[0]])][view] = frozenset(zip(sources, targets, strict=True))
+        for number in sorted(passes):
+            yield passes.pop(number)
 
 
 def _distinct(numbers: Numbers) -> Numbers:
@@ -160,13 +160,18 @@ def _blocks(weights: Sequence[int], layers: Sequence[int], count: int) -> Number
 
 
 def _lines(order: int, block: Numbers) -> Design:
-    """Return the affine plane of an `order`: the pass of a pair is the line through its two blocks."""
+    """Return the affine plane of an `order`: the pass of a pair is the line through its two blocks.
+
+    Block b is the point (x, y) with b = x·order + y. The lines y = slope·x + c have numbers slope·order + c, the
+    vertical ones x = c come behind them.
+    """
     field = field_of(order)
 
     def line(sources: Numbers, targets: Numbers) -> Numbers:
         (x, y), (u, v) = (np.divmod(block[side], order) for side in (sources, targets))
-        slope = field.over[field.minus[v, y], field.minus[u, x]]
-        slope = np.where((x == u) & (y == v), x, slope)  # spreads the pairs within blocks evenly over lines
+        slope = field.over[field.minus[v, y], field.minus[u, x]]  # (v − y) / (u − x) in the field
+        # Pairs within one block lie on every line through its point: they are spread evenly over the lines.
+        slope = np.where((x == u) & (y == v), x, slope)
         through = slope * order + field.minus[y, field.times[slope, x]]
         return np.where((x == u) & (y != v), order * order + x, through)
 
@@ -177,8 +182,8 @@ def _couples(count: int, block: Numbers) -> Design:
     """Return one pass for every two blocks: the least memory, and the most reading."""
 
     def couple(sources: Numbers, targets: Numbers) -> Numbers:
-        one, other = block[sources], block[targets]
-        return np.minimum(one, other) * count + np.maximum(one, other)
+        first, second = block[sources], block[targets]
+        return np.minimum(first, second) * count + np.maximum(first, second)
 
     return couple
 

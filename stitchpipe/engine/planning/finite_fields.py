@@ -45,7 +45,7 @@ class Field:
 def field_of(order: int) -> Field:
     """Return the field of one of the `ORDERS`. Time O(order²)."""
     prime, reduction = _POWERS.get(order, (order, (0,)))
-    digits = np.stack([np.arange(order) // prime**place % prime for place in range(len(reduction))], axis=1)
+    digits = np.stack([np.arange(order) // prime**power % prime for power in range(len(reduction))], axis=1)
     minus = _numbers((digits[:, None] - digits[None]) % prime, prime)
     times = _numbers(_products(digits, prime, reduction), prime)
     over = np.zeros_like(times)
@@ -61,9 +61,9 @@ def _numbers(digits: Table, prime: int) -> Table:
 def _products(digits: Table, prime: int, reduction: tuple[int, ...]) -> Table:
     """Multiply all polynomials with all; powers from xᵏ on are replaced, the highest first."""
     degree = len(reduction)
-    found = np.zeros((len(digits), len(digits), 2 * degree - 1), np.int64)
-    for place in range(degree):
-        found[..., place : place + degree] += digits[:, None, place, None] * digits[None]
-    for place in range(2 * degree - 2, degree - 1, -1):
-        found[..., place - degree : place] += found[..., place, None] * np.array(reduction)
-    return found[..., :degree] % prime
+    products = np.zeros((len(digits), len(digits), 2 * degree - 1), np.int64)
+    for power in range(degree):
+        products[..., power : power + degree] += digits[:, None, power, None] * digits[None]
+    for power in range(2 * degree - 2, degree - 1, -1):
+        products[..., power - degree : power] += products[..., power, None] * np.array(reduction)
+    return products[..., :degree] % prime

@@ -8,8 +8,14 @@ from math import prod
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from stitchpipe.algebra.backends.numpy_backend import COPIED
-from stitchpipe.engine.planning.pass_layout import joined, operand, own_operand, panel_samples, space_width
-from stitchpipe.engine.planning.tiles import width
+from stitchpipe.engine.planning.pass_layout import (
+    joined,
+    operand_of_side,
+    own_operand,
+    panel_samples,
+    space_width,
+)
+from stitchpipe.engine.planning.tiles import side_width, width
 from stitchpipe.rows import n_positions, rows_per_sample
 
 if TYPE_CHECKING:
@@ -56,7 +62,7 @@ MOMENTS_ONLY: Final = Evaluation()
 """No intervals, and one kind of maps."""
 
 
-class Leaves(NamedTuple):
+class LeafCounts(NamedTuple):
     """How many splits are read, 2 where maps are fitted on another than they are scored on; leaves of the last."""
 
     splits: int
@@ -64,7 +70,7 @@ class Leaves(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class PanelSize:
     """The rows of a space, and what is copied of them for a product at most; in columns.
 
     Attributes
@@ -82,7 +88,7 @@ class Panel:
 
     def bytes_of(self, blocks: Blocks, item: int) -> tuple[int, int]:
         """Return the bytes of the panel and of the copies."""
-        rows = panel_samples(self.space, blocks) * rows_per_sample(self.space.view, self.space.work)
+        rows = panel_samples(self.space, blocks) * rows_per_sample(self.space.view, self.space.grid)
         copied = min(rows, COPIED) if item == FLOAT_BYTES else 0
         return item * rows * self.columns, item * (rows * self.joined + copied * self.multiplied)
 
@@ -112,40 +118,40 @@ class Held:
     chunk: int
     item: int
     sample: int
-    panels: tuple[Panel, ...]
+    panels: tuple[PanelSize, ...]
     stored: tuple[tuple[tuple[int, int], int], ...]
 
     @classmethod
     def of(
         cls,
         layers: Sequence[LayerShape],
-        work: Pass,
+        formed: Pass,
         precision: Precision,
-        leaves: Leaves,
+        leaves: LeafCounts,
         evaluation: Evaluation,
     ) -> Held:
         """Count the arrays of a pass."""
-        item, mine = ITEM_BYTES[precision], work.layers
-        apart = sum(width(layers[own.layer], own.view) ** 2 for own in work.apart)
-        own = sum(width(layers[own.layer], own.view) ** 2 for own in work.owns)
-        summed = {(own.view, own.layer) for own in work.owns}
+        item, mine = ITEM_BYTES[precision], formed.layers
+        apart = sum(width(layers[own.layer], own.view) ** 2 for own in formed.apart)
+        own = sum(width(layers[own.layer], own.view) ** 2 for own in formed.owns)
+        summed = {(own.view, own.layer) for own in formed.owns}
         means = sum(
             prod(layers[index].shape) if view == "positions" else width(layers[index], view)
             for view, index in summed
         )
-        products = [_band_products(layers, work, band) for band in work.bands]
+        products = [_band_products(layers, formed, band) for band in formed.bands]
         # In float32 a block's product is formed beside its sum before it is added.
         spare = max(products, default=0) // 2 if precision == "float32" else 0
-        kinds = _kinds(work)
+        kinds = _kinds(formed)
         return cls(
             sums=FLOAT_BYTES * (sum(products) + apart + means + spare),
             copies=FLOAT_BYTES * (own - apart),
             chunk=max(
-                (_chunk_bytes(layers, work, one, leaves, evaluation) for one in work.chunks), default=0
+                (_chunk_bytes(layers, formed, each, leaves, evaluation) for each in formed.chunks), default=0
             ),
             item=item,
             sample=max((_sample_bytes(layers[index], kinds[index], item) for index in mine), default=0),
-            panels=tuple(_panel(layers, work, space) for space in work.spaces),
+            panels=tuple(_panel(layers, formed, space) for space in formed.spaces),
             stored=tuple(
                 Counter((layers[index].chunk_samples, layers[index].sample_bytes) for index in mine).items()
             ),
@@ -163,31 +169,33 @@ class Held:
         return sum(size for size, _ in sizes) + over + max(blocks.samples * self.sample, copies)
 
 
-def _band_products(layers: Sequence[LayerShape], work: Pass, band: Band) -> int:
+def _band_products(layers: Sequence[LayerShape], formed: Pass, band: Band) -> int:
     """Return how many numbers the sums of a band are."""
-    tile = work.tiles[band.tile]
-    p, q = (sum(width(layers[index], tile.view) for index in side) for side in (band.sources, band.targets))
+    tile = formed.tiles[band.tile]
+    p, q = (side_width(layers, tile.view, side) for side in (band.sources, band.targets))
     return q * (p + q if tile.symmetric else p)
 
 
-def _panel(layers: Sequence[LayerShape], work: Pass, space: Space) -> Panel:
+def _panel(layers: Sequence[LayerShape], formed: Pass, space: Space) -> PanelSize:
     """Return a space's panel, and what its tiles and own moments copy."""
     copied, multiplied = [0], [0]
-    for tile in work.tiles:
-        if (tile.view, tile.work) == (space.view, space.work):
-            sides: list[list[Operand]] = [[operand(layers, tile, index, "target") for index in tile.targets]]
+    for tile in formed.tiles:
+        if (tile.view, tile.formed_on) == (space.view, space.grid):
+            sides: list[list[Operand]] = [
+                [operand_of_side(layers, tile, index, "target") for index in tile.targets]
+            ]
             if not tile.symmetric:
-                sides.append([operand(layers, tile, index, "source") for index in tile.sources])
-            columns = [sum(width(layers[one.layer], tile.view) for one in side) for side in sides]
+                sides.append([operand_of_side(layers, tile, index, "source") for index in tile.sources])
+            columns = [side_width(layers, tile.view, (operand.layer for operand in side)) for side in sides]
             copied.append(
                 sum(count for side, count in zip(sides, columns, strict=True) if joined(space, side))
             )
             multiplied.append(sum(columns) * (1 + tile.symmetric))
-    for own in work.apart:
-        place, _ = own_operand(layers, own)
-        if (own.view, place) == (space.view, space.work) and place != own.grid:
+    for own in formed.apart:
+        formed_on, _ = own_operand(layers, own)
+        if (own.view, formed_on) == (space.view, space.grid) and formed_on != own.grid:
             copied.append(2 * width(layers[own.layer], own.view))
-    return Panel(space, space_width(layers, space), max(copied), max(multiplied))
+    return PanelSize(space, space_width(layers, space), max(copied), max(multiplied))
 
 
 def _left_over(chunk: int, sample_bytes: int, samples: int) -> int:
@@ -197,13 +205,13 @@ def _left_over(chunk: int, sample_bytes: int, samples: int) -> int:
     return 0 if samples % chunk == 0 else samples // chunk * chunk * sample_bytes
 
 
-def _kinds(work: Pass) -> dict[int, set[tuple[str, str, Grid]]]:
+def _kinds(formed: Pass) -> dict[int, set[tuple[str, str, Grid]]]:
     """Return how each layer enters which spaces: view, kind and grid."""
-    found: dict[int, set[tuple[str, str, Grid]]] = defaultdict(set)
-    for space in work.spaces:
-        for one in space.operands:
-            found[one.layer].add((space.view, one.kind, space.work))
-    return found
+    kinds: dict[int, set[tuple[str, str, Grid]]] = defaultdict(set)
+    for space in formed.spaces:
+        for operand in space.operands:
+            kinds[operand.layer].add((space.view, operand.kind, space.grid))
+    return kinds
 
 
 def _sample_bytes(layer: LayerShape, kinds: set[tuple[str, str, Grid]], item: int) -> int:
@@ -215,43 +223,46 @@ def _sample_bytes(layer: LayerShape, kinds: set[tuple[str, str, Grid]], item: in
     values = prod(layer.shape)
     home = any((view, kind) == ("positions", "native") for view, kind, _ in kinds)
     flattened = any(view == "flatten" for view, _, _ in kinds)
-    between = max((_between(layer, work) for _, kind, work in kinds if kind != "native"), default=0)
+    between = max((_between(layer, grid) for _, kind, grid in kinds if kind != "native"), default=0)
     widened = 4 * values if layer.itemsize == 2 else 0
     scratch = item * values * ((not home) + 2 * flattened)
     return 3 * layer.sample_bytes + scratch + max(widened, item * between)
 
 
-def _between(layer: LayerShape, work: Grid) -> int:
+def _between(layer: LayerShape, grid: Grid) -> int:
     """Return how many numbers of a sample are formed between the axes of a resize, or copied for a dense one."""
-    if len(layer.grid) == len(work) == 2:
-        (height, wide), (to_height, to_wide) = layer.grid, work
+    if len(layer.grid) == len(grid) == 2:
+        (height, wide), (to_height, to_wide) = layer.grid, grid
         return layer.shape[0] * max(to_height * wide, height * to_wide)
-    return width(layer, "positions") * (n_positions(layer.grid) + n_positions(work))
+    return width(layer, "positions") * (n_positions(layer.grid) + n_positions(grid))
 
 
 def _chunk_bytes(
-    layers: Sequence[LayerShape], work: Pass, chunk: Chunk, leaves: Leaves, evaluation: Evaluation
+    layers: Sequence[LayerShape], formed: Pass, chunk: Chunk, leaves: LeafCounts, evaluation: Evaluation
 ) -> int:
     """Return what finalising a chunk holds at most: while leaves are merged, pairs evaluated, or leaves left out.
 
     A merge of leaves holds one part of each level of its tree, and three times the products of one; an evaluated pair
     its decompositions, and of a map that leaves little the joint moments of both sides.
     """
-    view, splits = work.tiles[chunk.tile].view, leaves.splits
-    wide = {index: width(layers[index], view) for index in (*chunk.sources, *chunk.targets)}
-    cross = sum(wide[index] for index in chunk.sources) * sum(wide[index] for index in chunk.targets)
-    own = sum(one * one for one in wide.values())
+    view, splits = formed.tiles[chunk.tile].view, leaves.splits
+    # In numbers, not bytes; `spectra` are the eigenvectors of each layer's own moments.
+    widths = {index: width(layers[index], view) for index in (*chunk.sources, *chunk.targets)}
+    cross = side_width(layers, view, chunk.sources) * side_width(layers, view, chunk.targets)
+    own = sum(columns * columns for columns in widths.values())
     moments, spectra = cross + own, own
     merging = (splits + (leaves.leaves - 1).bit_length()) * moments + 3 * cross
-    sizes = {tuple(sorted((wide[source], wide[target]))) for source, target in chunk.pairs}
+    sizes = {tuple(sorted((widths[source], widths[target]))) for source, target in chunk.pairs}
+    # The largest pair: 16 matrices q × q; of a map that leaves little, 8 joint ones of both sides instead.
     pair = max(4 * q * q + 8 * (p + q) ** 2 if splits > 1 else 16 * q * q for p, q in sizes)
     kept = splits * (moments + spectra)
-    found = max(merging, kept + pair)
+    most = max(merging, kept + pair)
     if evaluation.intervals and leaves.leaves > 1:
         maps = (
             evaluation.families
             * (splits - 1)
-            * sum(wide[source] * wide[target] for source, target in chunk.pairs)
+            * sum(widths[source] * widths[target] for source, target in chunk.pairs)
         )
-        found = max(found, kept + maps + 3 * moments + 2 * spectra + max(pair, 3 * cross))
-    return FLOAT_BYTES * found
+        # Beside all pairs and their maps: the total, the leaf that is left out, and what is left.
+        most = max(most, kept + maps + 3 * moments + 2 * spectra + max(pair, 3 * cross))
+    return FLOAT_BYTES * most

@@ -6,7 +6,17 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from stitchpipe.engine.planning.tiles import Own, Pair, Tile, apart_of, native_grid, owns_of, tiles_of, width
+from stitchpipe.engine.planning.tiles import (
+    Own,
+    Pair,
+    Tile,
+    apart_of,
+    native_grid,
+    owns_of,
+    side_width,
+    tiles_of,
+    width,
+)
 from stitchpipe.rows import Grid, View, n_positions, rows_per_sample
 
 if TYPE_CHECKING:
@@ -34,7 +44,7 @@ class Space:
     """All operands whose rows live on one grid of one view; they share a panel of rows."""
 
     view: View
-    work: Grid
+    grid: Grid
     operands: tuple[Operand, ...]
 
 
@@ -135,8 +145,8 @@ Run = tuple[tuple[int, ...], tuple[Pair, ...]]
 
 def _runs(layers: Sequence[LayerShape], tile: Tile, wanted: frozenset[Pair]) -> list[Run]:
     """Cut a tile's targets into runs of about `CHUNK_PAIRS` pairs each."""
-    found: list[Run] = []
-    columns = sum(width(layers[source], tile.view) for source in tile.sources)
+    runs: list[Run] = []
+    columns = side_width(layers, tile.view, tile.sources)
     start, pairs, products = 0, list[Pair](), 0
     for stop, target in enumerate(tile.targets, 1):
         # Of a symmetric product the upper triangle holds every pair once.
@@ -144,22 +154,22 @@ def _runs(layers: Sequence[LayerShape], tile: Tile, wanted: frozenset[Pair]) -> 
         pairs += [pair for source in sources for pair in _directions(tile, source, target) if pair in wanted]
         products += columns * width(layers[target], tile.view)
         if len(pairs) >= CHUNK_PAIRS or products >= CHUNK_PRODUCTS or stop == len(tile.targets):
-            found.append((tile.targets[start:stop], tuple(pairs)))
+            runs.append((tile.targets[start:stop], tuple(pairs)))
             start, pairs, products = stop, [], 0
-    return found
+    return runs
 
 
 def _bands(layers: Sequence[LayerShape], tile: Tile, runs: Sequence[Run]) -> list[list[Run]]:
     """Group runs until they have `BAND_COLUMNS` columns."""
-    found: list[list[Run]] = []
+    bands: list[list[Run]] = []
     columns = BAND_COLUMNS
     for run in runs:
         if columns >= BAND_COLUMNS:
-            found.append([])
+            bands.append([])
             columns = 0
-        found[-1].append(run)
-        columns += sum(width(layers[target], tile.view) for target in run[0])
-    return found
+        bands[-1].append(run)
+        columns += side_width(layers, tile.view, run[0])
+    return bands
 
 
 def _directions(tile: Tile, source: int, target: int) -> tuple[Pair, ...]:
@@ -178,20 +188,20 @@ def _spaces(
     """
     members: dict[tuple[View, Grid], dict[Operand, None]] = {}
     for tile in sorted(tiles, key=lambda tile: not tile.symmetric):
-        operands = members.setdefault((tile.view, tile.work), {})
-        operands |= dict.fromkeys(operand(layers, tile, index, "target") for index in tile.targets)
-        operands |= dict.fromkeys(operand(layers, tile, index, "source") for index in tile.sources)
+        operands = members.setdefault((tile.view, tile.formed_on), {})
+        operands |= dict.fromkeys(operand_of_side(layers, tile, index, "target") for index in tile.targets)
+        operands |= dict.fromkeys(operand_of_side(layers, tile, index, "source") for index in tile.sources)
     for own in apart:
-        place, wanted = own_operand(layers, own)
-        members.setdefault((own.view, place), {})[wanted] = None
-    return tuple(Space(view, work, tuple(operands)) for (view, work), operands in members.items())
+        grid, operand = own_operand(layers, own)
+        members.setdefault((own.view, grid), {})[operand] = None
+    return tuple(Space(view, grid, tuple(operands)) for (view, grid), operands in members.items())
 
 
-def operand(
+def operand_of_side(
     layers: Sequence[LayerShape], tile: Tile, index: int, side: Literal["source", "target"]
 ) -> Operand:
     """Return how a layer enters a tile's product."""
-    if native_grid(layers[index], tile.view) == tile.work:
+    if native_grid(layers[index], tile.view) == tile.formed_on:
         return Operand(index, "native")
     return Operand(index, "resized" if side == "source" else "adjoint")
 
@@ -206,16 +216,16 @@ def own_operand(layers: Sequence[LayerShape], own: Own) -> tuple[Grid, Operand]:
 
 def joined(space: Space, operands: Sequence[Operand]) -> bool:
     """Return whether operands do not lie side by side in this order: their rows are copied for a product."""
-    place = {member: number for number, member in enumerate(space.operands)}
-    return any(place[a] + 1 != place[b] for a, b in itertools.pairwise(operands))
+    order = {operand: number for number, operand in enumerate(space.operands)}
+    return any(order[left] + 1 != order[right] for left, right in itertools.pairwise(operands))
 
 
 def space_width(layers: Sequence[LayerShape], space: Space) -> int:
     """Return the columns of a space's panel."""
-    return sum(width(layers[operand.layer], space.view) for operand in space.operands)
+    return side_width(layers, space.view, (operand.layer for operand in space.operands))
 
 
 def panel_samples(space: Space, blocks: Blocks) -> int:
     """Return how many samples a space's panel holds: whole blocks, enough for the rows of a product."""
-    count = -(-blocks.rows // (blocks.samples * rows_per_sample(space.view, space.work)))
+    count = -(-blocks.rows // (blocks.samples * rows_per_sample(space.view, space.grid)))
     return blocks.samples * max(1, count)

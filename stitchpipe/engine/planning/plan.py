@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from stitchpipe.engine.planning.memory import (
     WORKER_BYTES,
     Evaluation,
     Held,
-    Leaves,
+    LeafCounts,
 )
 from stitchpipe.engine.planning.pass_layout import Blocks, Pass, own_operand, pass_of
-from stitchpipe.engine.planning.tiles import comparable, width
+from stitchpipe.engine.planning.tiles import comparable, side_width, width
 from stitchpipe.errors import ExplainedError
 from stitchpipe.rows import rows_per_sample
 
@@ -136,20 +136,27 @@ def make_plan(
     )
     room = memory_limit_bytes - WORKER_BYTES - BACKEND_BYTES[backend]
     fitting = _Fitting(layers, possible, splits, precision, evaluation)
-    found = fitting.found(room)
-    if found is None:
+    fit = fitting.search(room)
+    if fit is None:
         raise fitting.refusal(memory_limit_bytes, room)
-    passes, blocks, held = found
     return Plan(
         layers,
         tuple(splits),
-        passes,
+        fit.passes,
         incomparable,
-        blocks,
+        fit.blocks,
         precision,
-        _cost(passes, layers, splits, memory_limit_bytes - room + held, evaluation),
+        _cost(fit.passes, layers, splits, memory_limit_bytes - room + fit.held_bytes, evaluation),
         backend,
     )
+
+
+class _Fit(NamedTuple):
+    """Passes that fit, how their rows are formed, and what the largest of them holds beside the worker itself."""
+
+    passes: tuple[Pass, ...]
+    blocks: Blocks
+    held_bytes: int
 
 
 class _Fitting:
@@ -165,38 +172,40 @@ class _Fitting:
     ) -> None:
         self._layers, self._wanted, self._precision, self._evaluation = layers, wanted, precision, evaluation
         self._samples = max(split.n_samples for split in splits)
-        self._leaves = Leaves(len(splits), len(splits[-1].leaves()))
+        self._leaves = LeafCounts(len(splits), len(splits[-1].leaves()))
         self._widths = {view: np.array([width(layer, view) for layer in layers], np.int64) for view in wanted}
 
-    def found(self, room: int) -> tuple[tuple[Pass, ...], Blocks, int] | None:
-        """Return passes, how rows are formed, and the bytes held, within `room`; None where a pair does not fit."""
+    def search(self, room: int) -> _Fit | None:
+        """Return the passes that read least of those that fit into `room` bytes; None where a pair does not fit."""
         widest = np.max([np.zeros(len(self._layers), np.int64), *self._widths.values()], axis=0)
         sizes = [layer.sample_bytes for layer in self._layers]
         # Rather read more than multiply slivers, rather that than give up.
         for ladder in (self._ladder(LEAST_ROWS), self._ladder(1)):
             for dealt in dealings(sizes, widest.tolist(), self._wanted):
+                # Laying out passes is slow; the products alone rule most ways out.
                 if FLOAT_BYTES * dealt.least_products(self._widths) <= room:
-                    found = self._passes(dealt, ladder, room)
-                    if found is not None:
-                        return found
+                    fit = self._fit(dealt, ladder, room)
+                    if fit is not None:
+                        return fit
         return None
 
     def _ladder(self, least_rows: int) -> list[Blocks]:
         """Return ways to form rows, from the fastest to the one that holds least."""
         samples, rows = min(BLOCK_SAMPLES, self._samples), PRODUCT_ROWS
-        found = [Blocks(samples, rows)]
+        ladder = [Blocks(samples, rows)]
         while (samples, rows) != (1, least_rows):
             if samples > FEW_SAMPLES or (rows <= LEAST_ROWS and samples > 1):
                 samples //= 2
             else:
                 rows //= 2
-            found.append(Blocks(samples, rows))
-        return found
+            ladder.append(Blocks(samples, rows))
+        return ladder
 
-    def _passes(
-        self, dealt: Dealt, ladder: Sequence[Blocks], room: int
-    ) -> tuple[tuple[Pass, ...], Blocks, int] | None:
-        """Return the passes of one way to deal pairs out, unless one of them does not fit."""
+    def _fit(self, dealt: Dealt, ladder: Sequence[Blocks], room: int) -> _Fit | None:
+        """Return the passes of one way to deal pairs out, unless one of them does not fit.
+
+        All passes form their rows alike: as fast as the one that holds most allows.
+        """
         passes, held, rung = list[Pass](), list[Held](), 0
         for pairs in dealt.passes():
             passes.append(pass_of(self._layers, pairs))
@@ -205,7 +214,8 @@ class _Fitting:
                 rung += 1
                 if rung == len(ladder):
                     return None
-        return tuple(passes), ladder[rung], max((one.peak_bytes(ladder[rung]) for one in held), default=0)
+        most = max((of_pass.peak_bytes(ladder[rung]) for of_pass in held), default=0)
+        return _Fit(tuple(passes), ladder[rung], most)
 
     def refusal(self, limit: int, room: int) -> PlanError:
         """Return the refusal of the pair that needs most, alone and row by row."""
@@ -224,21 +234,21 @@ class _Fitting:
 
     def _kinds(self) -> dict[tuple[View, tuple[object, ...]], Pair]:
         """Return a pair of every kind that differs in what it needs."""
-        found: dict[tuple[View, tuple[object, ...]], Pair] = {}
+        kinds: dict[tuple[View, tuple[object, ...]], Pair] = {}
         for view, pairs in self._wanted.items():
             for pair in sorted(pairs):
                 sides = tuple((self._layers[index].shape, self._layers[index].itemsize) for index in pair)
-                found.setdefault((view, (*sides, pair[0] == pair[1], pair[::-1] in pairs)), pair)
-        return found
+                kinds.setdefault((view, (*sides, pair[0] == pair[1], pair[::-1] in pairs)), pair)
+        return kinds
 
     def _need(self, view: View, pair: Pair) -> int:
         """Return what a pair holds alone, in both directions where both are wanted."""
         both = {pair, pair[::-1]} & self._wanted[view] if view in self._wanted else {pair}
-        work = pass_of(self._layers, {view: frozenset(both)})
-        return self._held(work).peak_bytes(Blocks(1, 1))
+        formed = pass_of(self._layers, {view: frozenset(both)})
+        return self._held(formed).peak_bytes(Blocks(1, 1))
 
-    def _held(self, work: Pass) -> Held:
-        return Held.of(self._layers, work, self._precision, self._leaves, self._evaluation)
+    def _held(self, formed: Pass) -> Held:
+        return Held.of(self._layers, formed, self._precision, self._leaves, self._evaluation)
 
 
 def _cost(
@@ -251,32 +261,30 @@ def _cost(
     samples = sum(split.n_samples for split in splits)
     evaluations = 1 + (len(splits[-1].leaves()) if evaluation.intervals else 0)
     return Cost(
-        pairs=sum(len(chunk.pairs) for work in passes for chunk in work.chunks),
-        bytes_read=samples * sum(layers[index].sample_bytes for work in passes for index in work.layers),
-        flops=samples * sum(_flops(layers, work) for work in passes),
-        finalisation_flops=evaluations * sum(_finalisation_flops(layers, work) for work in passes),
+        pairs=sum(len(chunk.pairs) for formed in passes for chunk in formed.chunks),
+        bytes_read=samples * sum(layers[index].sample_bytes for formed in passes for index in formed.layers),
+        flops=samples * sum(_flops(layers, formed) for formed in passes),
+        finalisation_flops=evaluations * sum(_finalisation_flops(layers, formed) for formed in passes),
         peak_bytes=peak_bytes,
     )
 
 
-def _flops(layers: Sequence[LayerShape], work: Pass) -> int:
+def _flops(layers: Sequence[LayerShape], formed: Pass) -> int:
     """Return the flops of a pass for one sample."""
     flops = 0
-    for tile in work.tiles:
-        p, q = (
-            sum(width(layers[index], tile.view) for index in side) for side in (tile.sources, tile.targets)
-        )
-        flops += rows_per_sample(tile.view, tile.work) * (p * (p + 1) if tile.symmetric else 2 * p * q)
-    for own in work.apart:
+    for tile in formed.tiles:
+        p, q = (side_width(layers, tile.view, side) for side in (tile.sources, tile.targets))
+        flops += rows_per_sample(tile.view, tile.formed_on) * (p * (p + 1) if tile.symmetric else 2 * p * q)
+    for own in formed.apart:
         p = width(layers[own.layer], own.view)
         flops += rows_per_sample(own.view, own_operand(layers, own)[0]) * p * (p + 1)
     return flops
 
 
-def _finalisation_flops(layers: Sequence[LayerShape], work: Pass) -> int:
+def _finalisation_flops(layers: Sequence[LayerShape], formed: Pass) -> int:
     flops = 0
-    for number, tile in enumerate(work.tiles):
-        wide = {index: width(layers[index], tile.view) for index in {*tile.sources, *tile.targets}}
-        pairs = (pair for chunk in work.chunks if chunk.tile == number for pair in chunk.pairs)
-        flops += sum(40 * max(wide[source], wide[target]) ** 3 for source, target in pairs)
+    for number, tile in enumerate(formed.tiles):
+        widths = {index: width(layers[index], tile.view) for index in {*tile.sources, *tile.targets}}
+        pairs = (pair for chunk in formed.chunks if chunk.tile == number for pair in chunk.pairs)
+        flops += sum(40 * max(widths[source], widths[target]) ** 3 for source, target in pairs)
     return flops

@@ -57,12 +57,12 @@ def measured_rates(precision: Precision, backend: Backend = numpy_backend) -> Ra
 
 def _best(work: Callable[[], object]) -> float:
     """Return the seconds of the fastest of some trials."""
-    found = []
+    seconds = []
     for _ in range(REPEATS):
         begun = time.perf_counter()
         work()
-        found.append(time.perf_counter() - begun)
-    return min(found)
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
 
 
 def _product(precision: Precision, backend: Backend) -> Callable[[], object]:

@@ -31,8 +31,8 @@ class Tile:
     ----------
     grid
         Where the numbers live: the grid of every target of the tile.
-    work
-        Where the product is formed: `grid`, or the smaller grid of the sources.
+    formed_on
+        The grid of the product: `grid`, or the smaller grid of the sources.
     sources, targets
         Indices of the plan's layers.
     mutual
@@ -41,7 +41,7 @@ class Tile:
 
     view: View
     grid: Grid
-    work: Grid
+    formed_on: Grid
     sources: tuple[int, ...]
     targets: tuple[int, ...]
     mutual: bool
@@ -74,6 +74,19 @@ def width(layer: LayerShape, view: View) -> int:
     return width_of(layer.shape, view) + (view != "positions")
 
 
+def side_width(layers: Sequence[LayerShape], view: View, members: Iterable[int]) -> int:
+    """Return how many columns some layers have side by side."""
+    return sum(width(layers[member], view) for member in members)
+
+
+def side_slice(
+    layers: Sequence[LayerShape], view: View, members: Sequence[int], adjacent: Sequence[int]
+) -> slice:
+    """Return which columns belong to `adjacent` ones among `members` that lie side by side."""
+    start = side_width(layers, view, members[: list(members).index(adjacent[0])])
+    return slice(start, start + side_width(layers, view, adjacent))
+
+
 def comparable(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) -> frozenset[Pair]:
     """Return the pairs that can be put on one grid: images and tokens are resized, vectors have no positions."""
     placed = [bool(native_grid(layer, view)) for layer in layers]
@@ -90,18 +103,20 @@ def tiles_of(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) ->
     mutual: dict[Grid, set[Pair]] = defaultdict(set)
     grids = [native_grid(layer, view) for layer in layers]
     for source, target in pairs:
-        own, grid = grids[source], grids[target]
-        if own == grid:
+        home, grid = grids[source], grids[target]
+        if home == grid:
+            # Nothing is resized, and XᵀY is the transpose of YᵀX: one product serves both directions.
             mutual[grid].update(((source, target), (target, source)))
         else:
-            work = grid if n_positions(own) >= n_positions(grid) else own
-            directed[grid, work].add((source, target))
-    found = []
+            # (US)ᵀY = Sᵀ(UᵀY): on whichever of the two grids there are fewer positions.
+            formed_on = grid if n_positions(home) >= n_positions(grid) else home
+            directed[grid, formed_on].add((source, target))
+    tiles = []
     for grid, wanted in sorted(mutual.items()):
-        found += [Tile(view, grid, grid, *sides, mutual=True) for sides in _symmetric_cover(wanted)]
-    for (grid, work), wanted in sorted(directed.items()):
-        found += [Tile(view, grid, work, *sides, mutual=False) for sides in _cover(wanted)]
-    return found
+        tiles += [Tile(view, grid, grid, *sides, mutual=True) for sides in _symmetric_cover(wanted)]
+    for (grid, formed_on), wanted in sorted(directed.items()):
+        tiles += [Tile(view, grid, formed_on, *sides, mutual=False) for sides in _cover(wanted)]
+    return tiles
 
 
 def _partners(pairs: Collection[Pair]) -> dict[tuple[int, ...], tuple[int, ...]]:
@@ -125,17 +140,18 @@ def _symmetric_cover(pairs: Collection[Pair]) -> list[tuple[tuple[int, ...], tup
 
     Partners are in the order of their classes, so that those of a later class are the last ones of an earlier class.
     """
+    # Layers of a class have the same partners. In a symmetric relation, so have the layers of each partner's class:
+    # a class is related to all of another or to none of it, and its block is a whole rectangle.
     classes = list(_partners(pairs).items())
-    place = {layer: number for number, (_, members) in enumerate(classes) for layer in members}
-    found = []
+    class_of = {layer: number for number, (_, members) in enumerate(classes) for layer in members}
+    blocks = []
     for number, (partners, members) in enumerate(classes):
-        within = [layer for layer in partners if place[layer] == number]
-        if within:
-            found.append((members, members))
-        others = sorted((place[layer], layer) for layer in partners if place[layer] > number)
-        if others:
-            found.append((members, tuple(layer for _, layer in others)))
-    return found
+        if any(class_of[layer] == number for layer in partners):
+            blocks.append((members, members))
+        later = sorted((class_of[layer], layer) for layer in partners if class_of[layer] > number)
+        if later:
+            blocks.append((members, tuple(layer for _, layer in later)))
+    return blocks
 
 
 def owns_of(tiles: Iterable[Tile]) -> tuple[Own, ...]:

@@ -1,0 +1,68 @@
+"""Intervals by leaving out one leaf at a time: a delete-a-group jackknife whose groups are the leaves.
+
+Images are dealt to row groups by a hash, so that leaves are exchangeable. What a leaf contributed is taken off the
+total (`Moments.without`): no row is read again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stitchpipe.algebra.description import IndexValue
+from stitchpipe.algebra.errors import UndefinedIndexError
+from stitchpipe.algebra.jackknife import Interval, jackknife
+from stitchpipe.engine.moments.evaluate import PairIndex, Values, evaluate
+from stitchpipe.registry import index_measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.engine.moments.pair_moments import ChunkPairs
+    from stitchpipe.engine.planning.tiles import Pair
+
+
+def intervals_of(
+    analyses: Mapping[Pair, Analysis],
+    values: Values,
+    names: Sequence[str],
+    left_out: Iterable[ChunkPairs],
+    samples: Sequence[int],
+) -> dict[PairIndex, Interval | None]:
+    """Return the interval of every number there is; one leaf at a time is left out of all of them.
+
+    Parameters
+    ----------
+    analyses
+        Of all pairs, with the maps that were fitted: those stay as they are.
+    left_out
+        The pairs' moments without each leaf; one is held at a time.
+    samples
+        How many samples each leaf holds.
+    """
+    without: dict[PairIndex, list[IndexValue | UndefinedIndexError]] = {named: [] for named in values}
+    for rest in left_out:
+        of_rest: Values = {}
+        for pair, analysis in analyses.items():
+            evaluate(of_rest, pair, analysis.rescored(rest.pair(pair)), names)
+        for named, value in of_rest.items():
+            without[named].append(value)
+    return {
+        named: _interval(named[1], value, without[named], samples)
+        for named, value in values.items()
+        if isinstance(value, IndexValue)
+    }
+
+
+def _interval(
+    name: str, value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
+) -> Interval | None:
+    """Return a number's interval; None where it has none, or no value without one of the groups."""
+    defined = [rest.value for rest in without if isinstance(rest, IndexValue)]
+    rule = index_measure(name).interval
+    if rule is None or len(defined) < len(without):
+        return None
+    try:
+        return jackknife(value.value, defined, samples, about=rule)
+    except UndefinedIndexError:
+        return None
