@@ -10,11 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from storage.batches import RowGroupReader, shuffled_batches
     from storage.checked_files import CheckedFile, CheckedFiles, FileGarbage, FileRepair
-    from storage.checks import absmax, checked_rows, same_but_for_rounding
-    from storage.codecs import CODECS
-    from storage.digests import digest_of, plain
     from storage.errors import (
         AmbiguousError,
         ArrayNotFoundError,
@@ -36,21 +32,31 @@ if TYPE_CHECKING:
         UnreachableError,
         WriteError,
     )
-    from storage.evict import Evicted, EvictedLayer
-    from storage.garbage import Garbage
-    from storage.layout import RowGroups, chunk_rows, part_of, plan_split, rows_of_shard
-    from storage.maintenance.repairing import Redo, Repair, repair
-    from storage.names import encode_name
-    from storage.opening import open_place, open_store, open_summaries
-    from storage.pairing import check_pairing
-    from storage.place import Entry, Place
-    from storage.read import Representation
-    from storage.schema import JSON, Address, DumpIdentity, Encoding, LayerSpec, SealedLayer
+    from storage.format import (
+        CODECS,
+        JSON,
+        Address,
+        DumpIdentity,
+        Encoding,
+        LayerSpec,
+        RowGroups,
+        SealedLayer,
+        chunk_rows,
+        digest_of,
+        part_of,
+        plain,
+        plan_split,
+        rows_of_shard,
+    )
+    from storage.maintenance import Evicted, EvictedLayer, Garbage, Redo, Repair, repair
+    from storage.opening import open_store, open_summaries
+    from storage.place import Entry, Place, encode_name, open_place
+    from storage.problems import Problem
+    from storage.reading import Representation, RowGroupReader, check_pairing, shuffled_batches
     from storage.splits import Split
     from storage.store import Store
     from storage.summaries import WORK, Summaries, Summary
-    from storage.verify import Problem
-    from storage.write import Dump
+    from storage.writing import Dump, absmax, checked_rows, same_but_for_rounding
 
 __all__ = [
     "CODECS",
@@ -119,44 +125,44 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CODECS": "storage.codecs",
-    "JSON": "storage.schema",
+    "CODECS": "storage.format",
+    "JSON": "storage.format",
     "WORK": "storage.summaries",
-    "Address": "storage.schema",
+    "Address": "storage.format",
     "AmbiguousError": "storage.errors",
     "ArrayNotFoundError": "storage.errors",
     "CheckedFile": "storage.checked_files",
     "CheckedFiles": "storage.checked_files",
     "ConflictError": "storage.errors",
     "CorruptError": "storage.errors",
-    "Dump": "storage.write",
-    "DumpIdentity": "storage.schema",
-    "Encoding": "storage.schema",
+    "Dump": "storage.writing",
+    "DumpIdentity": "storage.format",
+    "Encoding": "storage.format",
     "Entry": "storage.place",
-    "Evicted": "storage.evict",
+    "Evicted": "storage.maintenance",
     "EvictedError": "storage.errors",
-    "EvictedLayer": "storage.evict",
+    "EvictedLayer": "storage.maintenance",
     "FileGarbage": "storage.checked_files",
     "FileRepair": "storage.checked_files",
     "FormatError": "storage.errors",
-    "Garbage": "storage.garbage",
-    "LayerSpec": "storage.schema",
+    "Garbage": "storage.maintenance",
+    "LayerSpec": "storage.format",
     "LayoutError": "storage.errors",
     "NonFiniteError": "storage.errors",
     "NotFoundError": "storage.errors",
     "PairingError": "storage.errors",
     "Place": "storage.place",
-    "Problem": "storage.verify",
+    "Problem": "storage.problems",
     "RangeError": "storage.errors",
     "ReadOnlyError": "storage.errors",
-    "Redo": "storage.maintenance.repairing",
-    "Repair": "storage.maintenance.repairing",
-    "Representation": "storage.read",
-    "RowGroupReader": "storage.batches",
-    "RowGroups": "storage.layout",
+    "Redo": "storage.maintenance",
+    "Repair": "storage.maintenance",
+    "Representation": "storage.reading",
+    "RowGroupReader": "storage.reading",
+    "RowGroups": "storage.format",
     "SampleIdError": "storage.errors",
     "SchemaError": "storage.errors",
-    "SealedLayer": "storage.schema",
+    "SealedLayer": "storage.format",
     "Split": "storage.splits",
     "Store": "storage.store",
     "StoreError": "storage.errors",
@@ -166,22 +172,22 @@ _HOMES = {
     "UnfinishedError": "storage.errors",
     "UnreachableError": "storage.errors",
     "WriteError": "storage.errors",
-    "absmax": "storage.checks",
-    "check_pairing": "storage.pairing",
-    "checked_rows": "storage.checks",
-    "chunk_rows": "storage.layout",
-    "digest_of": "storage.digests",
-    "encode_name": "storage.names",
-    "open_place": "storage.opening",
+    "absmax": "storage.writing",
+    "check_pairing": "storage.reading",
+    "checked_rows": "storage.writing",
+    "chunk_rows": "storage.format",
+    "digest_of": "storage.format",
+    "encode_name": "storage.place",
+    "open_place": "storage.place",
     "open_store": "storage.opening",
     "open_summaries": "storage.opening",
-    "part_of": "storage.layout",
-    "plain": "storage.digests",
-    "plan_split": "storage.layout",
-    "repair": "storage.maintenance.repairing",
-    "rows_of_shard": "storage.layout",
-    "same_but_for_rounding": "storage.checks",
-    "shuffled_batches": "storage.batches",
+    "part_of": "storage.format",
+    "plain": "storage.format",
+    "plan_split": "storage.format",
+    "repair": "storage.maintenance",
+    "rows_of_shard": "storage.format",
+    "same_but_for_rounding": "storage.writing",
+    "shuffled_batches": "storage.reading",
 }
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from storage.commits import STORE, STORE_RECORD, make_root, strangers
 from storage.errors import FormatError, NotFoundError
-from storage.files import Files
-from storage.objects import Objects
-from storage.records import read_cached
-from storage.root import STORE, STORE_RECORD, make_root, strangers
+from storage.format import read_cached
+from storage.place import open_place
 from storage.store import Store
 from storage.summaries import Summaries
 
 if TYPE_CHECKING:
-    from storage.place import Place
+    from pathlib import Path
 
 
 def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r", check_reads: bool = True) -> Store:
@@ -57,27 +55,6 @@ def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r", check_reads: b
             remedy="Give the path of a store, or of a new directory to dump into.",
         )
     return Store(place, mode=mode, check_reads=check_reads)
-
-
-def open_place(url: str | Path) -> Place:
-    """Return the place that an URL or path names; nothing is read or made.
-
-    Raises
-    ------
-    FormatError
-        A URL of a kind that is not supported.
-    """
-    text = str(url)
-    if text.startswith("s3://"):
-        return Objects.at(text)
-    if "://" in text and not text.startswith("file://"):
-        raise FormatError(
-            where=text,
-            expected="a local path, file:// or s3://bucket/prefix",
-            found="another kind of URL",
-            remedy="Use a directory of this machine, or an object store with the S3 interface.",
-        )
-    return Files(str(Path(text.removeprefix("file://")).expanduser().resolve()))
 
 
 def open_summaries(url: str | Path, *, mode: Literal["r", "a"] = "a") -> Summaries:

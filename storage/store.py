@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from storage.digests import plain
+from storage.commits import (
+    demand_same_specs,
+    dump_keys,
+    find_manifest,
+    manifests,
+    retirements,
+    sealed_specs,
+    split_keys,
+)
 from storage.errors import LayoutError, ReadOnlyError
-from storage.evict import evict, evicted
-from storage.garbage import LEASE_S, find_garbage
-from storage.groups import flag_sealed
-from storage.layout import dump_record_key, split_record_key
-from storage.maintenance.repairing import repair
-from storage.read import Representation
-from storage.records import read_cached, settle_record
-from storage.retired import retirements
-from storage.schema import Address, DumpIdentity, Encoding, SealedLayer
-from storage.sealed import demand_same_specs, dump_keys, find, manifests, sealed_specs, split_keys
+from storage.format import (
+    Address,
+    DumpIdentity,
+    Encoding,
+    SealedLayer,
+    dump_record_key,
+    plain,
+    read_cached,
+    settle_record,
+    split_record_key,
+)
+from storage.maintenance import evict, evicted, find_garbage, repair, verify, verify_summaries
+from storage.place import LEASE_S
+from storage.reading import Representation
 from storage.splits import SPLIT, add_split, completed_split, load_split, planned_split
 from storage.summaries import SUMMARIES, Summaries
-from storage.verify import verify, verify_summaries
-from storage.write import Dump
+from storage.writing import Dump, flag_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,13 +39,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from storage.evict import Evicted, EvictedLayer, Filters
-    from storage.garbage import Garbage
-    from storage.maintenance.repairing import Repair
+    from storage.format import JSON, LayerSpec
+    from storage.maintenance import Evicted, EvictedLayer, Filters, Garbage, Repair
     from storage.place import Place
-    from storage.schema import JSON, LayerSpec
+    from storage.problems import Problem
     from storage.splits import Split
-    from storage.verify import Problem
 
 
 class Store:
@@ -92,7 +101,7 @@ class Store:
         class_names
             Name of each class.
         row_groups, seed, align_rows, max_rows
-            How it is cut: see `layout.plan_split`.
+            How it is cut: see `storage.plan_split`.
         provenance
             Where the samples come from; JSON. Kept from the first time, no part of what must agree.
 
@@ -247,7 +256,7 @@ class Store:
         AmbiguousError
             Several dumps are sealed under this name and no fingerprint was given.
         """
-        manifest = find(self._place, address, fingerprint)
+        manifest = find_manifest(self._place, address, fingerprint)
         return Representation(
             place=self._place,
             address=address,
@@ -277,7 +286,7 @@ class Store:
         """Return everything that is not as it was committed; reads all, or what is asked for.
 
         `sample` is the share of the inner chunks, and of the arrays of summaries, that are read; see
-        `storage.verify.verify`. Summaries are checked where no data set, split or model is asked for.
+        `storage.maintenance.verification.verify`. Summaries are checked where no data set, split or model is asked for.
         """
         chosen = {"dataset": dataset, "split": split, "model": model}
         found = list(verify(self._place, **chosen, sample=sample, rng=rng, on_shard=on_shard))
@@ -297,12 +306,12 @@ class Store:
         return repair(self._place, model=model, on_shard=on_shard, on_summary=on_summary)
 
     def gc(self, *, older_than_s: float = LEASE_S, now_s: float | None = None) -> Garbage:
-        """Return what was never committed and is not in use; its `remove` removes it. See `storage.garbage`."""
+        """Return what was never committed and is not in use; see `storage.maintenance.garbage`."""
         self._demand_writable("gc")
         return find_garbage(self._place, older_than_s=older_than_s, now_s=now_s)
 
     def evict(self, **filters: Unpack[Filters]) -> Evicted:
-        """Give up the values of representations, chosen as in `representations`; see `storage.evict`."""
+        """Give up the values of representations, chosen as in `representations`; see `storage.maintenance.eviction`."""
         self._demand_writable("evict")
         return evict(self._place, **filters)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from storage.checked_files import kept, versions
 from storage.checked_files.keys import DIGEST_DIGITS, parse_data_key, parse_version_key, published_folder
 from storage.checked_files.published import NOT_YET, published_key
-from storage.confirmed import asked_again
 from storage.errors import CorruptError, NotFoundError, StoreError
-from storage.verify import Problem, problem_of
+from storage.place import asked_again
+from storage.problems import Problem, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

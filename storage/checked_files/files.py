@@ -8,30 +8,25 @@ from typing import TYPE_CHECKING, Any
 from storage.checked_files import kept
 from storage.checked_files.check import findings
 from storage.checked_files.garbage import FileGarbage, find_garbage
-from storage.checked_files.keys import (
-    FILES,
-    RECORDS,
-    encoded,
-    parse_commit_key,
-)
+from storage.checked_files.keys import FILES, RECORDS, encoded, parse_commit_key
 from storage.checked_files.published import publish, read_published
 from storage.checked_files.repair import FileRepair, repair
 from storage.checked_files.versions import Versions, read_version, versions_of
 from storage.checked_files.walk import entries, walk
 from storage.errors import LayoutError, NotFoundError
-from storage.garbage import LEASE_S
+from storage.place import LEASE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from storage.checked_files.kept import CheckedFile
     from storage.place import Place
-    from storage.verify import Problem
+    from storage.problems import Problem
 
 
 @dataclass(frozen=True)
 class CheckedFiles:
-    """Files, records and publications below the root of a place; equal, hashable, picklable.
+    """LocalPlace, records and publications below the root of a place; equal, hashable, picklable.
 
     Three kinds of content have three ways to be written. A *file* is bytes, written once under a name for good, such as
     weights, a map or a part of a table. A *record* is JSON that changes: each change is a new version, and the newest

@@ -11,17 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage.checked_files.keys import (
-    commit_key,
-    data_key,
-    decoded,
-    digest_of_data,
-    encoded,
-    parse_data_key,
-)
-from storage.confirmed import asked_again, read_confirmed
+from storage.checked_files.keys import commit_key, data_key, decoded, digest_of_data, encoded, parse_data_key
 from storage.errors import CorruptError, NotFoundError, WriteError
-from storage.records import create_record, read_record
+from storage.format import create_record, read_record
+from storage.place import asked_again, read_confirmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@
     commits/records/models/net/~000007.json      a version of the record "models/net"
     commits/published/report/~000003.json        what was published in the folder "report", by digest
 
-Segments of names are encoded (`storage.names`), in which ``~`` never stands for itself: what stands behind it is ours.
+Segments of names are encoded (`storage.place.names`). There ``~`` never stands for itself, so what follows it is ours.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import re
 from dataclasses import dataclass
 
 from storage.errors import LayoutError
-from storage.layout import COMMITS
-from storage.names import decode_name, encode_name
+from storage.place import COMMITS, decode_name, encode_name
 
 FILES = f"{COMMITS}/files"
 """Below it lie the commits: for each name, which file is its own."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from storage.checked_files.kept import damaged
 from storage.checked_files.keys import digest_of_data, plain_key
 from storage.checked_files.versions import Version, Versions
-from storage.confirmed import asked_again, read_confirmed
 from storage.errors import NotFoundError, WriteError
+from storage.place import asked_again, read_confirmed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

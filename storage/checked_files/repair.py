@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.checked_files import kept
 from storage.checked_files.check import findings
-from storage.checked_files.keys import (
-    PUBLISHED,
-    commit_key,
-    decoded,
-    parse_data_key,
-)
+from storage.checked_files.keys import PUBLISHED, commit_key, decoded, parse_data_key
 from storage.checked_files.published import published_key
 from storage.checked_files.versions import Versions
 from storage.errors import NotFoundError, StoreError, SymlinkError
@@ -25,7 +20,7 @@ if TYPE_CHECKING:
     from storage.checked_files.check import Finding
     from storage.checked_files.walk import Walk
     from storage.place import Entry, Place
-    from storage.verify import Problem
+    from storage.problems import Problem
 
 
 @dataclass

@@ -5,17 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from storage.checked_files.keys import (
-    RECORDS,
-    parse_version_key,
-    published_home,
-    record_home,
-    version_key,
-)
-from storage.confirmed import asked_again
-from storage.digests import plain
+from storage.checked_files.keys import RECORDS, parse_version_key, published_home, record_home, version_key
 from storage.errors import CorruptError, NotFoundError, WriteError
-from storage.records import content_of, create_record
+from storage.format import content_of, create_record, plain
+from storage.place import asked_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from storage.checked_files.keys import PUBLISHED, RECORDS, parse_commit_key, parse_data_key
 from storage.checked_files.versions import versions_of
-from storage.layout import COMMITS
-from storage.place import PARTIAL, QUARANTINE
+from storage.place import COMMITS, PARTIAL, QUARANTINE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xxhash
 
-from storage.codecs import CODECS, chunk_codec, codec_chain
+from storage.format.codecs import CODECS, chunk_codec, codec_chain
 from tests.benchmarks.tables import best_seconds
 
 pytestmark = pytest.mark.benchmark

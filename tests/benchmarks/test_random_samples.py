@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from storage import Address, LayerSpec, open_store
-from storage.files import Files
+from storage.place.local import LocalPlace
 from tests.benchmarks.dumped_network import store_with_split
 from tests.benchmarks.tables import best_seconds
 
@@ -38,10 +38,10 @@ def test_random_samples(subject, table, repeats, tmp_path, monkeypatch, chunk_ki
     rows = np.random.default_rng(0).choice(n, size=256, replace=False)
     found = open_store(tmp_path / "store").representation(Address("benchmark", "test", "net", "layer"))
     asked = []
-    original = Files.read_ranges
+    original = LocalPlace.read_ranges
     with monkeypatch.context() as patched:
         patched.setattr(
-            Files,
+            LocalPlace,
             "read_ranges",
             lambda self, key, ranges: asked.extend(ranges) or original(self, key, ranges),
         )
@@ -81,9 +81,11 @@ def test_opening(table, repeats, tmp_path):
         dump.seal()
 
     def open_anew():
-        from storage import records, sealed, splits
+        from storage.commits import sealed_passes
+        from storage.format import records
+        from storage.splits import record
 
-        for cached in (records._read_version, sealed._read_version, splits._load_version):
+        for cached in (records._read_version, sealed_passes._read_version, record._load_version):
             cached.cache_clear()
         opened = open_store(tmp_path / "store")
         assert len(opened.representations()) == 500

@@ -13,7 +13,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from storage import Address, LayerSpec, open_store
-from storage.layout import chunk_rows
+from storage.format.row_groups import chunk_rows
 from tests.benchmarks.dumped_network import store_with_split
 from tests.benchmarks.tables import best_seconds, sync_all
 

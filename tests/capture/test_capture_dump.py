@@ -20,7 +20,7 @@ from stitchpipe.data import ImageSplit, load_digits_splits
 from stitchpipe.graph import LayerError
 from stitchpipe.models import build
 from storage import Address, ConflictError, NonFiniteError, NotFoundError, RangeError, open_store
-from storage.staged import StagedFile
+from storage.place.staging import StagedFile
 
 LAYERS = ("layer1.0", "layer2.0")
 OPTIONS = {"blocks": (1, 1), "widths": (4, 6), "in_channels": 1}

@@ -10,8 +10,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from storage import attempts
-from storage.objects import Objects
+from storage.place import retries
+from storage.place.bucket import BucketPlace
 from tests.storage.fault_proxy import FaultProxy
 
 SECRET = "wJalrXUtnFEMI-secret-of-the-tests"
@@ -70,7 +70,7 @@ def aws(object_server, monkeypatch) -> ObjectServer:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     monkeypatch.setenv("AWS_ENDPOINT_URL", object_server.endpoint)
-    monkeypatch.setattr(attempts, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(retries, "FIRST_WAIT_S", 0.02)
     return object_server
 
 
@@ -82,6 +82,6 @@ def proxy(aws, monkeypatch) -> FaultProxy:
     return aws.proxy
 
 
-def new_objects(**options: Any) -> Objects:
+def new_objects(**options: Any) -> BucketPlace:
     """A place of its own in the bucket."""
-    return Objects.at(f"s3://{BUCKET}/{uuid4().hex}/store.zarr", **options)
+    return BucketPlace.at(f"s3://{BUCKET}/{uuid4().hex}/store.zarr", **options)

@@ -8,8 +8,12 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from storage import CorruptError, Encoding, StoreError, chunks, open_store, records, sealed, splits
-from storage.shard_format import read_index
+from storage import CorruptError, Encoding, StoreError, open_store
+from storage.commits import sealed_passes
+from storage.format import records
+from storage.format.shard_bytes import read_index
+from storage.reading import shard
+from storage.splits import record
 from tests.storage.small_dump import address, begin, new_store, tree
 
 KINDS = ("shards", "markers", "manifests", "other")
@@ -64,8 +68,8 @@ def files_of(url, kind):
 
 def as_a_new_process():
     """Forget what this process read."""
-    caches = (records._read_version, sealed._read_version, splits._load_version, chunks._shard_record)
-    for cache in (*caches, chunks.RECENT_MARKERS):
+    caches = (records._read_version, sealed_passes._read_version, record._load_version, shard._shard_record)
+    for cache in (*caches, shard.RECENT_MARKERS):
         cache.cache_clear()
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage import FormatError, open_store, records
-from storage.schema import FORMAT
+from storage import FormatError, open_store
+from storage.format import records
+from storage.format.schema import FORMAT
 from tests.storage.golden import write_golden as golden
 from tests.storage.small_dump import tree
 from tests.storage.test_faults_damage import as_a_new_process

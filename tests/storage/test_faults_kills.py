@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from storage import open_store
-from storage.files import Files
+from storage.place.local import LocalPlace
 from tests.storage.small_dump import SHAPES, begin, blocks_of, new_store, tree
 
 ROW_GROUPS = 6
@@ -97,8 +97,8 @@ def test_a_store_s_own_key_is_never_written_twice(tmp_path, monkeypatch):
     first = begin(store)
     for row_group in (0, 3):
         first.write(row_group, blocks_of(first, row_group))
-    staged, stage = [], Files.stage
-    monkeypatch.setattr(Files, "stage", lambda place, key: staged.append(key) or stage(place, key))
+    staged, stage = [], LocalPlace.stage
+    monkeypatch.setattr(LocalPlace, "stage", lambda place, key: staged.append(key) or stage(place, key))
     again = begin(open_store(store.url, mode="a"))
     for row_group in again.missing_row_groups():
         again.write(row_group, blocks_of(again, row_group))

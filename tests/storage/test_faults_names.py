@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.files import Files
-from storage.layout import dump_key, shard_key
-from storage.names import decode_name, encode_name
+from storage.format.keys import dump_key, shard_key
+from storage.place.local import LocalPlace
+from storage.place.names import decode_name, encode_name
 from tests.storage.test_store_names import HOSTILE
 
 pieces = st.sampled_from(
@@ -40,7 +40,7 @@ def test_a_thousand_hostile_names_round_trip_inside_the_root(root, name):
     assert decode_name(segment) in (name, None)
     # one segment, one name: compared as a file system does that ignores case
     assert SEEN.setdefault(segment.casefold(), name) == name
-    place = Files(str(root))
+    place = LocalPlace(str(root))
     key = f"{dump_key(name, name, name, '0f' * 32)}/{shard_key(name, 1, 2)}"
     path = Path(place.path(key))
     assert path.is_relative_to(root)

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from storage import disk as flushes
 from storage import open_store
 from storage.errors import NotFoundError, StoreError
+from storage.place import durability as flushes
 from tests.storage.power_loss import Disk, PowerCut
 from tests.storage.small_dump import begin, blocks_of, finish, new_store, tree
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage import WORK, CorruptError, NotFoundError, open_summaries, summary_file
-from storage.files import Files
-from storage.summaries import Summaries
+from storage import WORK, CorruptError, NotFoundError, open_summaries
+from storage.place.local import LocalPlace
+from storage.summaries import file as summary_file
+from storage.summaries.folder import Summaries
 from tests.storage.crashing import crash_in
 from tests.storage.object_server import new_objects
 from tests.storage.power_loss import Disk, PowerCut
@@ -122,13 +123,13 @@ def test_pieces_and_ranges_are_checked_too(folder, monkeypatch):
 def test_a_length_that_is_damaged_asks_for_no_memory(folder, monkeypatch):
     path = written(folder)
     monkeypatch.setattr(summary_file, "FIRST_BYTES", 64)
-    original = Files.read_ranges
+    original = LocalPlace.read_ranges
 
     def read_ranges(place, key, ranges):
         assert all(stop - start <= 1 << 26 for start, stop in ranges)
         return original(place, key, ranges)
 
-    monkeypatch.setattr(Files, "read_ranges", read_ranges)
+    monkeypatch.setattr(LocalPlace, "read_ranges", read_ranges)
     data = bytearray(path.read_bytes())
     data[8:16] = (2**62).to_bytes(8, "little")
     path.write_bytes(data)

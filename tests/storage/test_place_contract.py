@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from storage import NotFoundError, SymlinkError, files
-from storage.files import Files
-from storage.place import PARTIAL, QUARANTINE, Entry
+from storage import NotFoundError, SymlinkError
+from storage.place import local
+from storage.place.contract import PARTIAL, QUARANTINE, Entry
+from storage.place.local import LocalPlace
 from tests.storage.object_server import new_objects
 
 
@@ -18,7 +19,7 @@ def in_a_bucket(request):
 
 
 def in_a_folder(request):
-    return Files(str(request.getfixturevalue("tmp_path").resolve() / "new" / "place"))
+    return LocalPlace(str(request.getfixturevalue("tmp_path").resolve() / "new" / "place"))
 
 
 PLACES = [in_a_bucket, in_a_folder]
@@ -221,9 +222,9 @@ def test_what_need_not_last_is_created_once_too(place):
 
 
 def test_ranges_longer_than_one_call_gives(tmp_path, monkeypatch):
-    place = Files(str(tmp_path.resolve()))
+    place = LocalPlace(str(tmp_path.resolve()))
     place.create("a", bytes(range(100)))
-    monkeypatch.setattr(files, "_PREAD_BYTES", 7)
+    monkeypatch.setattr(local, "_PREAD_BYTES", 7)
     assert place.read_ranges("a", [(3, 50), (90, 120), (5, 5)]) == [
         bytes(range(3, 50)),
         bytes(range(90, 100)),
@@ -233,7 +234,7 @@ def test_ranges_longer_than_one_call_gives(tmp_path, monkeypatch):
 
 def test_removing_the_last_file_beside_another_remover(tmp_path, monkeypatch):
     """The directory is gone before it can be flushed."""
-    place, unlink = Files(str(tmp_path.resolve())), os.unlink
+    place, unlink = LocalPlace(str(tmp_path.resolve())), os.unlink
     place.create("a/b/c", b"x")
 
     def unlinked(path):
@@ -246,7 +247,7 @@ def test_removing_the_last_file_beside_another_remover(tmp_path, monkeypatch):
 
 
 def test_a_directory_that_goes_while_a_file_is_linked_into_it_is_made_again(tmp_path, monkeypatch):
-    place, link, left = Files(str(tmp_path.resolve())), os.link, [3]
+    place, link, left = LocalPlace(str(tmp_path.resolve())), os.link, [3]
 
     def linked(source, target):
         if left[0]:
@@ -277,7 +278,7 @@ def test_files_are_those_directly_below_a_key(place):
 
 
 def test_links_are_files_whatever_they_lead_to(tmp_path):
-    place = Files(str(tmp_path.resolve()))
+    place = LocalPlace(str(tmp_path.resolve()))
     place.create("a/b", b"x")
     (tmp_path / "c").symlink_to(tmp_path / "a")
     (tmp_path / "d").symlink_to(tmp_path / "nowhere")
@@ -285,7 +286,7 @@ def test_links_are_files_whatever_they_lead_to(tmp_path):
 
 
 def test_what_is_reached_through_a_link_is_not_moved(tmp_path):
-    place = Files(str((tmp_path / "place").resolve()))
+    place = LocalPlace(str((tmp_path / "place").resolve()))
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "x").write_bytes(b"x")
     place.create("a", b"")

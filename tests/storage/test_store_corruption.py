@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from storage import CorruptError, StoreError, SymlinkError, open_store
-from storage.codecs import UndecodableError
-from storage.shard_format import ChunkTable, chunk_digest, read_table, shard_index
+from storage.format.codecs import UndecodableError
+from storage.format.shard_bytes import ChunkTable, chunk_digest, read_table, shard_index
 from tests.storage.small_dump import SHAPES, address, begin, blocks_of, dumped, finish, new_store, tree, truth
 
 

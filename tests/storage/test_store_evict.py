@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from storage import CorruptError, EvictedError, NotFoundError, ReadOnlyError, StoreError, open_store
-from storage.layout import COMMITS
+from storage.place.contract import COMMITS
 from tests.storage.crashing import crash_in
 from tests.storage.small_dump import SHAPES, address, begin, dumped, finish, tree, truth
 

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import LayerSpec, LayoutError, SampleIdError, plan_split
-from storage.layout import (
+from storage.format.keys import shard_key
+from storage.format.row_groups import (
     CHUNK_BYTES,
     chunk_rows,
     part_of,
     row_group_bounds,
     rows_of_shard,
     rows_per_group,
-    shard_key,
 )
 
 ids = st.lists(

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage import CorruptError, chunks
-from storage.files import Files
-from storage.layout import dump_key, marker_key
-from storage.recent_markers import RecentMarkers
-from storage.schema import MARKER
+from storage import CorruptError
+from storage.commits.recent_markers import RecentMarkers
+from storage.format.keys import dump_key, marker_key
+from storage.format.schema import MARKER
+from storage.place.local import LocalPlace
+from storage.reading import shard
 from tests.storage.small_dump import SHAPES, address, dumped, truth
 
 
@@ -21,14 +22,14 @@ def store(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """The keys of the markers that are read from the disk."""
-    found, read = [], Files.read
+    found, read = [], LocalPlace.read
 
     def counted(place, key):
         if "row-group-" in key:
             found.append(key.rpartition("/")[2])
         return read(place, key)
 
-    monkeypatch.setattr(Files, "read", counted)
+    monkeypatch.setattr(LocalPlace, "read", counted)
     return found
 
 
@@ -44,9 +45,9 @@ def test_a_marker_that_was_made_again_is_read_again(store, reads):
     found = {layer: store.representation(address(layer)) for layer in ("logits", "layer1.0")}
     found["logits"].read(0)
     marker = store._place, marker_of(found["logits"])
-    n_chunks, shards = chunks.RECENT_MARKERS._kept[marker]
+    n_chunks, shards = shard.RECENT_MARKERS._kept[marker]
     older = {name: {**shard, "absmax": 1e9} for name, shard in shards.items()}
-    chunks.RECENT_MARKERS._kept[marker] = n_chunks, older  # before a repair
+    shard.RECENT_MARKERS._kept[marker] = n_chunks, older  # before a repair
     start, stop = found["layer1.0"].row_groups[0]
     np.testing.assert_array_equal(found["layer1.0"].read(0), truth(store, "layer1.0")[start:stop])
     assert reads == ["row-group-00000.json"] * 2
@@ -69,7 +70,7 @@ def test_a_marker_that_is_gone_or_damaged_is_still_named(store):
 
 
 def test_the_oldest_go_first_and_the_newest_stays(tmp_path, monkeypatch):
-    place = Files(str(tmp_path.resolve()))
+    place = LocalPlace(str(tmp_path.resolve()))
     read = []
 
     def read_record(place, key, *, kind):
@@ -77,7 +78,7 @@ def test_the_oldest_go_first_and_the_newest_stays(tmp_path, monkeypatch):
         read.append(key)
         return {"shards": {"a": {"chunks": {"n_bytes": [1] * int(key)}}}}
 
-    monkeypatch.setattr("storage.recent_markers.read_record", read_record)
+    monkeypatch.setattr("storage.commits.recent_markers.read_record", read_record)
     kept = RecentMarkers(max_chunks=10)
     for key in ("4", "5", "4", "3", "4", "3"):
         assert len(kept.shards(place, key)["a"]["chunks"]["n_bytes"]) == int(key)

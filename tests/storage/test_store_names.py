@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import Address, LayerSpec, LayoutError
-from storage.names import MAX_SEGMENT, RESERVED, decode_name, encode_name
+from storage.place.names import MAX_SEGMENT, RESERVED, decode_name, encode_name
 from tests.storage.small_dump import IDS, new_store, truth
 
 HOSTILE = [

@@ -10,11 +10,12 @@ from threading import Barrier
 
 import pytest
 
-from storage import FormatError, NotFoundError, StoreError, WriteError, objects
+from storage import FormatError, NotFoundError, StoreError, WriteError
 from storage.errors import UnreachableError
-from storage.layout import dump_key, shard_key
-from storage.names import encode_name
-from storage.objects import Objects
+from storage.format.keys import dump_key, shard_key
+from storage.place import bucket
+from storage.place.bucket import BucketPlace
+from storage.place.names import encode_name
 from tests.storage.object_server import BUCKET, SECRET, new_objects
 
 DATA = bytes(range(256)) * 40
@@ -111,7 +112,7 @@ def test_forbidden_is_an_error_at_once(proxy, name):
 
 
 def test_no_bucket_is_not_no_file(aws):
-    place = Objects.at("s3://no-such-bucket/store")
+    place = BucketPlace.at("s3://no-such-bucket/store")
     for name in ("read", "create", "directories", "entries", "preflight"):
         with pytest.raises(UnreachableError, match="bucket's name"):
             REQUESTS[name](place)
@@ -222,7 +223,7 @@ NAMES = [
 
 
 def test_keys_in_the_bucket_are_ours_to_the_letter(aws, monkeypatch):
-    monkeypatch.setattr(objects, "PAGE", 3)
+    monkeypatch.setattr(bucket, "PAGE", 3)
     place = new_objects()
     keys = [f"{dump_key(name, name, name, '0f' * 32)}/{shard_key(name, 1, 2)}" for name in NAMES]
     for key in keys:
@@ -241,7 +242,7 @@ def test_keys_in_the_bucket_are_ours_to_the_letter(aws, monkeypatch):
 
 def test_a_store_may_fill_a_bucket_and_neighbours_stay_apart(aws):
     aws.s3.create_bucket(Bucket="whole")
-    whole, part, neighbour = (Objects.at(f"s3://whole{tail}") for tail in ("", "/a/b", "/a/bc"))
+    whole, part, neighbour = (BucketPlace.at(f"s3://whole{tail}") for tail in ("", "/a/b", "/a/bc"))
     part.create("x", b"1")
     neighbour.create("x", b"2")
     assert [entry.key for entry in whole.entries()] == ["a/b/x", "a/bc/x"]
@@ -251,7 +252,7 @@ def test_a_store_may_fill_a_bucket_and_neighbours_stay_apart(aws):
 
 
 def test_pages_that_fail_are_asked_for_again(proxy, monkeypatch):
-    monkeypatch.setattr(objects, "PAGE", 2)
+    monkeypatch.setattr(bucket, "PAGE", 2)
     place = new_objects()
     for turn in range(7):
         place.create(f"a/{turn}", b"")
@@ -352,12 +353,13 @@ def test_secrets_are_in_no_message_and_no_pickle(proxy):
 )  # fmt: skip
 def test_urls_that_name_no_bucket_are_refused_without_repeating_secrets(url):
     with pytest.raises(FormatError, match="s3://bucket/prefix") as caught:
-        Objects.at(url)
+        BucketPlace.at(url)
     assert "hush" not in str(caught.value)
     assert "AKID" not in str(caught.value)
 
 
 def test_one_place_has_one_url(aws):
-    assert Objects.at("s3://bucket/a/") == Objects.at("s3://bucket/a", retry_timeout_s=1.0)
-    assert Objects.at("s3://bucket/").url == Objects.at("s3://bucket").url == "s3://bucket"
-    assert len({Objects.at("s3://bucket/a"), Objects.at("s3://bucket/a/"), Objects.at("s3://bucket/b")}) == 2
+    assert BucketPlace.at("s3://bucket/a/") == BucketPlace.at("s3://bucket/a", retry_timeout_s=1.0)
+    assert BucketPlace.at("s3://bucket/").url == BucketPlace.at("s3://bucket").url == "s3://bucket"
+    urls = ["s3://bucket/a", "s3://bucket/a/", "s3://bucket/b"]
+    assert len({BucketPlace.at(url) for url in urls}) == 2

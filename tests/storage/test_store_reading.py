@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import storage
-from storage import CorruptError, Encoding, LayoutError, SampleIdError, chunks, open_store
-from storage.codecs import ChunkCodec
-from storage.files import Files
+from storage import CorruptError, Encoding, LayoutError, SampleIdError, open_store
+from storage.format.codecs import ChunkCodec
+from storage.place.local import LocalPlace
+from storage.reading import shard
 from tests.storage.small_dump import (
     IDS,
     LABELS,
@@ -133,16 +134,16 @@ def truth_of(found):
 
 def test_blocks_read_check_and_decode_each_chunk_once(chunked, monkeypatch):
     asked, decoded, checked = [], [], []
-    read, decode, digest = Files.read_ranges, ChunkCodec.decode, chunks.chunk_digest
+    read, decode, digest = LocalPlace.read_ranges, ChunkCodec.decode, shard.chunk_digest
     monkeypatch.setattr(
-        Files, "read_ranges", lambda place, key, ranges: asked.extend(ranges) or read(place, key, ranges)
+        LocalPlace, "read_ranges", lambda place, key, ranges: asked.extend(ranges) or read(place, key, ranges)
     )
     monkeypatch.setattr(
         ChunkCodec,
         "decode",
         lambda *found, check: decoded.append(found[2].shape) or decode(*found, check=check),
     )
-    monkeypatch.setattr(chunks, "chunk_digest", lambda *found: checked.append(found[1]) or digest(*found))
+    monkeypatch.setattr(shard, "chunk_digest", lambda *found: checked.append(found[1]) or digest(*found))
     blocks = chunked.blocks(1, 4)
     assert asked == []
     next(blocks)

@@ -306,10 +306,10 @@ def test_what_is_no_store_is_not_opened(tmp_path):
 
 
 def test_a_newer_format_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage.records, "FORMAT", 7)
+    monkeypatch.setattr(storage.format.records, "FORMAT", 7)
     open_store(tmp_path / "s", mode="a")
     monkeypatch.undo()
-    storage.records._read_version.cache_clear()
+    storage.format.records._read_version.cache_clear()
     with pytest.raises(FormatError, match="format 7"):
         open_store(tmp_path / "s")
 

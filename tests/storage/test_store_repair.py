@@ -14,14 +14,18 @@ from storage import (
     FormatError,
     NotFoundError,
     Store,
-    arrays,
     open_place,
     open_store,
     repair,
 )
-from storage.digests import digest_of_bytes
-from storage.records import record_bytes
-from storage.schema import FORMAT
+from storage.commits import store_record
+from storage.format.digests import digest_of_bytes
+from storage.format.records import record_bytes
+from storage.format.schema import FORMAT
+from storage.format.zarr_arrays import group_metadata
+from storage.maintenance.repairing import split
+from storage.splits import arrays
+from storage.writing import dump_arrays
 from tests.storage.crashing import crash_in
 from tests.storage.small_dump import (
     IDS,
@@ -434,8 +438,9 @@ def test_a_dump_behind_a_link_is_left_and_named(store, tmp_path):
 
 
 def test_files_that_this_version_makes_otherwise_are_sealed_again_without_computing(store, monkeypatch):
-    original = arrays.group_metadata
-    monkeypatch.setattr(arrays, "group_metadata", lambda about: original({**about, "made": "otherwise"}))
+    original = group_metadata
+    for module in (arrays, dump_arrays, split, store_record):
+        monkeypatch.setattr(module, "group_metadata", lambda about: original({**about, "made": "otherwise"}))
     for pattern in ("logits/zarr.json", "net-a*/zarr.json", "digits/test/zarr.json", "zarr.json"):
         flip(file(store, pattern), 50)
     repaired = store.repair()

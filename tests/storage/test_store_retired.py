@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from storage import NotFoundError, open_store
-from storage.retired import RetiredLayer, latest_of, retire, retired_since, retirements
-from storage.sealed import manifests
+from storage.commits.retiring import RetiredLayer, latest_of, retire, retired_since, retirements
+from storage.commits.sealed_passes import manifests
 from tests.storage.small_dump import SHAPES, address, begin, blocks_of, dumped, finish, truth
 
 

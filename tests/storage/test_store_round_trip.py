@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import storage
 from storage import AmbiguousError, Encoding, LayoutError, NotFoundError, open_store
-from storage.codecs import CODECS
-from storage.files import Files
+from storage.format.codecs import CODECS
+from storage.place.local import LocalPlace
 from tests.storage.small_dump import (
     IDS,
     LABELS,
@@ -207,9 +207,11 @@ def test_rows_are_read_by_the_chunks_that_hold_them_and_no_others(tmp_path, monk
     tables = [marker["content"]["shards"]["layer1.0"]["chunks"]["n_bytes"] for marker in markers]
     assert [len(table) for table in tables] == [12, 12]
     asked = []
-    original = Files.read_ranges
+    original = LocalPlace.read_ranges
     monkeypatch.setattr(
-        Files, "read_ranges", lambda self, key, ranges: asked.extend(ranges) or original(self, key, ranges)
+        LocalPlace,
+        "read_ranges",
+        lambda self, key, ranges: asked.extend(ranges) or original(self, key, ranges),
     )
     rows = np.array([70, 0, 3, 9, 47, 70])  # chunks 0, 2 and 11 of the first shard, 5 of the second
     np.testing.assert_array_equal(found.read_rows(rows), truth(store)[rows])

@@ -23,10 +23,10 @@ from storage import (
     SchemaError,
     open_store,
     open_summaries,
-    summary_file,
 )
-from storage.files import Files
-from storage.summaries import SUMMARIES, Summaries
+from storage.place.local import LocalPlace
+from storage.summaries import file as summary_file
+from storage.summaries.folder import SUMMARIES, Summaries
 from tests.storage.object_server import new_objects
 from tests.storage.small_dump import address, begin, dumped, finish, new_store, tree, truth
 from tests.storage.small_summary import CONTENT, arrays, same
@@ -101,10 +101,12 @@ def test_the_same_again_is_fine_and_the_first_ones_bits_stay(summaries):
 def test_the_same_again_writes_nothing_and_reads_the_header_alone(folder, monkeypatch):
     values = {"gram": np.zeros((300, 300))}
     folder.write("gram", "a", values, CONTENT)
-    asked, original = [], Files.read_ranges
-    monkeypatch.setattr(Files, "stage", None)
+    asked, original = [], LocalPlace.read_ranges
+    monkeypatch.setattr(LocalPlace, "stage", None)
     monkeypatch.setattr(
-        Files, "read_ranges", lambda place, key, ranges: asked.extend(ranges) or original(place, key, ranges)
+        LocalPlace,
+        "read_ranges",
+        lambda place, key, ranges: asked.extend(ranges) or original(place, key, ranges),
     )
     folder.write("gram", "a", values, CONTENT)
     assert asked == [(0, summary_file.FIRST_BYTES)]
@@ -184,9 +186,11 @@ def test_arrays_larger_than_a_piece_are_filled_piece_by_piece(folder, monkeypatc
     found = folder.read("moments", "a1")
     assert same(found.arrays, arrays(n=40))
     assert not found.arrays["covariance"].flags.writeable
-    asked, original = [], Files.read_ranges
+    asked, original = [], LocalPlace.read_ranges
     monkeypatch.setattr(
-        Files, "read_ranges", lambda place, key, ranges: asked.extend(ranges) or original(place, key, ranges)
+        LocalPlace,
+        "read_ranges",
+        lambda place, key, ranges: asked.extend(ranges) or original(place, key, ranges),
     )
     folder.read("moments", "a1", ["covariance"])
     assert max(stop - start for start, stop in asked[2:]) == 128
@@ -195,9 +199,11 @@ def test_arrays_larger_than_a_piece_are_filled_piece_by_piece(folder, monkeypatc
 
 def test_only_what_is_asked_for_is_read(folder, monkeypatch):
     folder.write("gram", "a", {"large": np.zeros((1000, 1000)), "small": np.ones(7)}, CONTENT)
-    asked, original = [], Files.read_ranges
+    asked, original = [], LocalPlace.read_ranges
     monkeypatch.setattr(
-        Files, "read_ranges", lambda place, key, ranges: asked.extend(ranges) or original(place, key, ranges)
+        LocalPlace,
+        "read_ranges",
+        lambda place, key, ranges: asked.extend(ranges) or original(place, key, ranges),
     )
     assert folder.read("gram", "a", ["small"]).arrays["small"].tolist() == [1.0] * 7
     assert sum(stop - start for start, stop in asked) < 100_000
@@ -337,7 +343,7 @@ class TestInAStore:
         assert store.repair().problems == ()
 
     def test_a_repair_leaves_a_newer_format_alone(self, store, monkeypatch):
-        monkeypatch.setattr("storage.records.FORMAT", 2)
+        monkeypatch.setattr("storage.format.records.FORMAT", 2)
         store.summaries.write("gram", "g", {}, {})
         monkeypatch.undo()
         with pytest.raises(Exception, match="format 2"):
@@ -377,7 +383,7 @@ class TestInAStore:
         assert store.summaries.keys("moments") == ["a1"]
 
     def test_a_store_begins_with_summaries_too(self, tmp_path):
-        place = Files(str((tmp_path / "new").resolve()))
+        place = LocalPlace(str((tmp_path / "new").resolve()))
         Summaries(place, SUMMARIES).write("moments", "a1", arrays(), CONTENT)
         finish(begin(new_store(place.url)))
         store = open_store(place.url)

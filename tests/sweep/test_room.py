@@ -60,7 +60,7 @@ def test_a_budget_refuses_a_dump_with_both_numbers(tmp_path):
 
 
 def test_a_full_disk_refuses_a_dump_before_it_begins(tmp_path, monkeypatch):
-    monkeypatch.setattr("storage.files.Files.free_bytes", lambda self: 1 << 20)
+    monkeypatch.setattr("storage.place.local.LocalPlace.free_bytes", lambda self: 1 << 20)
     with pytest.raises(ConfigError, match=r"room for 0.00.* GiB.*found 0.000977 GiB"):
         demand_room(declared(), steps.Folder(tmp_path))
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storage.errors import CorruptError
+from storage.problems import problem_of
 from storage.summaries import SUMMARIES, Summaries
-from storage.verify import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storage.maintenance.repairing.bench import Bench
+    from storage.maintenance.repairing.mending import Mending
 
 
-def repair_summaries(bench: Bench, on_summary: Callable[[str, int], None] | None) -> tuple[str, ...]:
+def repair_summaries(mending: Mending, on_summary: Callable[[str, int], None] | None) -> tuple[str, ...]:
     """Quarantine every damaged summary that is kept; return the keys they had.
 
     Raises
@@ -23,9 +23,9 @@ def repair_summaries(bench: Bench, on_summary: Callable[[str, int], None] | None
         One was written by a newer version, or cannot be read.
     """
     removed = []
-    for file, error in Summaries(bench.place, SUMMARIES).damaged(range, on_summary):
+    for file, error in Summaries(mending.place, SUMMARIES).damaged(range, on_summary):
         if not isinstance(error, CorruptError):
             raise error
-        bench.take_out(file.key, problem_of(error, label="summary"))
+        mending.take_out(file.key, problem_of(error, label="summary"))
         removed.append(file.key)
     return tuple(removed)

@@ -1,0 +1,213 @@
+"""What is committed: finding manifests on the disk and demanding that each lies where it belongs."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from storage.commits.retiring import latest_of, retired_since, retirements
+from storage.errors import AmbiguousError, ConflictError, CorruptError, EvictedError, NotFoundError
+from storage.format import MANIFEST, Manifest, dump_key, manifest_key, pass_digest, read_record
+from storage.place import COMMITS, encode_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from storage.commits.retiring import Retirement
+    from storage.format import Address, DumpIdentity, LayerSpec
+    from storage.place import Place
+
+
+def dump_keys(
+    place: Place, *, dataset: str | None = None, split: str | None = None, model: str | None = None
+) -> Iterator[str]:
+    """Yield the keys of the dumps, sealed or not, in the order of their names on the disk."""
+    for parent in split_keys(place, dataset=dataset, split=split):
+        for name in place.directories(parent):
+            stem, separator, _ = name.rpartition("~")
+            if separator and (model is None or stem == encode_name(model)):
+                yield f"{parent}/{name}"
+
+
+def may_have(dump: str, fingerprint: str | None) -> bool:
+    """Return whether a dump, by its key, may be one whose fingerprint begins with these digits, or any for None."""
+    return dump.rpartition("~")[2].startswith((fingerprint or "")[:12])
+
+
+def split_keys(place: Place, *, dataset: str | None = None, split: str | None = None) -> Iterator[str]:
+    """Yield the keys of the splits' groups."""
+    for first in place.directories() if dataset is None else [encode_name(dataset)]:
+        for second in place.directories(first) if split is None else [encode_name(split)]:
+            yield f"{first}/{second}"
+
+
+def manifests(place: Place, dump: str) -> list[Manifest]:
+    """Return the manifests of one dump, one per pass that was sealed, without the layers that were retired since.
+
+    Raises
+    ------
+    CorruptError
+        A manifest is damaged, or belongs elsewhere.
+    """
+    history = retirements(place, dump)
+    found = []
+    for manifest in all_manifests(place, dump):
+        live = {
+            name: layer
+            for name, layer in manifest.layers.items()
+            if manifest.generation >= retired_since(history, name)
+        }
+        if live:
+            found.append(replace(manifest, layers=live))
+    return found
+
+
+def all_manifests(place: Place, dump: str) -> Iterator[Manifest]:
+    """Yield every manifest of one dump whole, also where its layers were retired.
+
+    Raises
+    ------
+    CorruptError
+        A manifest is damaged, or belongs elsewhere.
+    """
+    for name in place.directories(f"{dump}/{COMMITS}"):
+        manifest = manifest_of(place, dump, name)
+        if manifest is not None:
+            yield manifest
+
+
+def out_of_sight(place: Place, dump: str) -> Iterator[tuple[Manifest, str, Retirement]]:
+    """Yield what was retired and not dumped again: the manifest that had sealed it, the layer, the retirement.
+
+    Raises
+    ------
+    CorruptError
+        A manifest or retirement is damaged.
+    """
+    history = retirements(place, dump)
+    if not history:
+        return
+    live = {name for manifest in manifests(place, dump) for name in manifest.layers}
+    for manifest in all_manifests(place, dump):
+        for name in manifest.layers:
+            last = latest_of(history, name)
+            if last is not None and name not in live and last.layers[name].pass_name == manifest.pass_name:
+                yield manifest, name, last
+
+
+def manifest_of(place: Place, dump: str, pass_name: str) -> Manifest | None:
+    """Return the manifest of one pass whole, or None where it was not sealed; errors as `all_manifests`."""
+    key = manifest_key(dump, pass_name)
+    version = place.version(key)
+    return None if version is None else _read_version(place, dump, pass_name, key, version)
+
+
+def sealed_specs(place: Place, dump: str) -> dict[str, LayerSpec]:
+    """Return shape and dtype of every layer of a dump that is sealed."""
+    return {name: spec for manifest in manifests(place, dump) for name, spec in manifest.specs.items()}
+
+
+def demand_same_specs(
+    dump: DumpIdentity, wanted: Mapping[str, LayerSpec], sealed: Mapping[str, LayerSpec]
+) -> None:
+    """Refuse layers that are sealed in another form.
+
+    Raises
+    ------
+    ConflictError
+        The shape or dtype of a sealed layer differs.
+    """
+    for name, spec in wanted.items():
+        if name in sealed and sealed[name] != spec:
+            raise ConflictError(
+                where=dump.label(name),
+                expected=f"samples of shape {sealed[name].shape} as {sealed[name].dtype}, as sealed",
+                found=f"{spec.shape} as {spec.dtype}",
+                remedy="Record what differs (dtype, capture) in the identity, so that it becomes another dump.",
+            )
+
+
+def find_manifest(place: Place, address: Address, fingerprint: str | None) -> Manifest:
+    """Return the manifest that sealed a representation; `fingerprint` may be its first digits.
+
+    Raises
+    ------
+    NotFoundError
+        There is none, or it is not sealed yet; the message names the nearest layer or model.
+    AmbiguousError
+        Several dumps are sealed under this name and no fingerprint tells them apart.
+    """
+    keys = list(dump_keys(place, dataset=address.dataset, split=address.split, model=address.model))
+    sealed = [manifest for key in keys for manifest in manifests(place, key)]
+    chosen = [m for m in sealed if m.fingerprint.startswith(fingerprint or "")]
+    holding = {m.fingerprint: m for m in chosen if address.layer in m.layers}
+    if not holding:
+        raise _retired(place, address, fingerprint, keys) or _absent(
+            place, address, fingerprint, sealed, begun=len(keys)
+        )
+    if len(holding) > 1:
+        raise AmbiguousError(where=str(address), fingerprints=sorted(holding))
+    return next(iter(holding.values()))
+
+
+def _retired(
+    place: Place, address: Address, fingerprint: str | None, dumps: list[str]
+) -> NotFoundError | None:
+    """Return the error for a representation that was there and is out of sight, or None where it never was."""
+    past = [
+        latest_of(retirements(place, dump), address.layer) for dump in dumps if may_have(dump, fingerprint)
+    ]
+    last = max((one for one in past if one is not None), key=lambda one: one.at_s, default=None)
+    if last is None:
+        return None
+    where, expected = place.url, f"the values of {address}"
+    if last.reason == "evicted":
+        found = f"that it was evicted on {last.day}"
+        return EvictedError(where=where, expected=expected, found=found, remedy="Dump it again.")
+    found = f"that a repair on {last.day} took it out of sight: row groups are damaged"
+    remedy = "Dump it again: only these row groups are computed."
+    return NotFoundError(where=where, expected=expected, found=found, remedy=remedy)
+
+
+def _absent(
+    place: Place, address: Address, fingerprint: str | None, sealed: list[Manifest], *, begun: int
+) -> NotFoundError:
+    """Return the error for a representation that cannot be opened, with what is nearest to it."""
+    dumps = dump_keys(place, dataset=address.dataset, split=address.split)
+    models = sorted({m.model for key in dumps for m in manifests(place, key)})
+    layers = sorted({layer for m in sealed for layer in m.layers})
+    if sealed and address.layer in layers:
+        found = "other fingerprints: " + ", ".join(sorted({m.fingerprint for m in sealed}))
+        remedy = "Pass one of these."
+    elif sealed:
+        near = difflib.get_close_matches(address.layer, layers, cutoff=0.0)
+        found, remedy = f"{len(layers)} other layers of this model", f"Nearest: {', '.join(near)}."
+    elif begun:
+        found, remedy = "a dump that is not finished", "Run the dump again: it resumes."
+    else:
+        near = difflib.get_close_matches(address.model, models, cutoff=0.0)
+        found = f"{len(models)} other models on this split"
+        remedy = f"Nearest: {', '.join(near)}." if near else "Dump it first."
+    asked = "" if fingerprint is None else f" with the fingerprint {fingerprint}"
+    return NotFoundError(
+        where=place.url, expected=f"a sealed representation {address}{asked}", found=found, remedy=remedy
+    )
+
+
+@lru_cache(maxsize=512)
+def _read_version(place: Place, dump: str, name: str, key: str, version: tuple[int | str, ...]) -> Manifest:
+    """Read one version of a manifest; the version is only the cache's key."""
+    del version
+    manifest = Manifest.from_json(read_record(place, key, kind=MANIFEST))
+    home = dump_key(manifest.dataset, manifest.split, manifest.model, manifest.fingerprint)
+    if (home, manifest.pass_name, pass_digest(manifest.specs, manifest.generation)) != (dump, name, name):
+        raise CorruptError(
+            representation=dump,
+            row_group=None,
+            file=place.path(key),
+            expected="the manifest of this dump and pass",
+            found=f"the one of {home}",
+        )
+    return manifest

@@ -1,0 +1,50 @@
+"""Where in a store what lies: the keys that follow from names."""
+
+from __future__ import annotations
+
+from storage.place import COMMITS, encode_name
+
+DUMP_RECORD = f"{COMMITS}/dump.json"
+"""Where in its group the record lies of which dump it is."""
+
+MANIFEST_NAME = "manifest.json"
+
+
+def shard_key(layer: str, row_group: int, ndim: int) -> str:
+    """Return the key of the shard of one row group below a dump: flat names, one directory per array."""
+    return f"{encode_name(layer)}/activations/c.{row_group}" + ".0" * (ndim - 1)
+
+
+def split_key(dataset: str, split: str) -> str:
+    """Return the key of a split's group."""
+    return f"{encode_name(dataset)}/{encode_name(split)}"
+
+
+def dump_key(dataset: str, split: str, model: str, fingerprint: str) -> str:
+    """Return the key of a dump's group: the model's name and the first 12 digits of the fingerprint."""
+    return f"{split_key(dataset, split)}/{encode_name(model)}~{fingerprint[:12]}"
+
+
+def split_record_key(split: str) -> str:
+    """Return the key of the record that commits the split whose group is `split`."""
+    return f"{split}/{COMMITS}/split.json"
+
+
+def dump_record_key(dump: str) -> str:
+    """Return the key of the record of which dump the group `dump` is."""
+    return f"{dump}/{DUMP_RECORD}"
+
+
+def pass_key(dump: str, pass_name: str) -> str:
+    """Return the key below which the records of one pass of a dump lie."""
+    return f"{dump}/{COMMITS}/{pass_name}"
+
+
+def marker_key(dump: str, pass_name: str, row_group: int) -> str:
+    """Return the key of the marker of a row group in one pass of a dump."""
+    return f"{pass_key(dump, pass_name)}/row-group-{row_group:05d}.json"
+
+
+def manifest_key(dump: str, pass_name: str) -> str:
+    """Return the key of the manifest that seals one pass of a dump."""
+    return f"{pass_key(dump, pass_name)}/{MANIFEST_NAME}"

@@ -1,0 +1,34 @@
+"""The place that a path or URL names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage.errors import FormatError
+from storage.place.bucket import BucketPlace
+from storage.place.local import LocalPlace
+
+if TYPE_CHECKING:
+    from storage.place.contract import Place
+
+
+def open_place(url: str | Path) -> Place:
+    """Return the place that an URL or path names; nothing is read or made.
+
+    Raises
+    ------
+    FormatError
+        A URL of a kind that is not supported.
+    """
+    text = str(url)
+    if text.startswith("s3://"):
+        return BucketPlace.at(text)
+    if "://" in text and not text.startswith("file://"):
+        raise FormatError(
+            where=text,
+            expected="a local path, file:// or s3://bucket/prefix",
+            found="another kind of URL",
+            remedy="Use a directory of this machine, or an object store with the S3 interface.",
+        )
+    return LocalPlace(str(Path(text.removeprefix("file://")).expanduser().resolve()))
