@@ -6,14 +6,14 @@ A new kind is a section here, with its line in `Data`, and a module called as th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from stitchpipe.config.paths import located
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Beside, Section
-from stitchpipe.config.values import Count, Flag, Seed, Size
+from stitchpipe.config.values import Count, Flag, Options, Seed, Size
 
 Float: TypeAlias = Annotated[float, Field(strict=True)]
 SplitName: TypeAlias = Literal["train", "test"]
@@ -89,7 +89,7 @@ class LibraryData(ColouredData):
     """A data set that a package offers by a name."""
 
     dataset: str = Field(min_length=1, description="Name of the data set.")
-    options: dict[str, Any] = Field(
+    options: Options = Field(
         default_factory=dict, description="Further arguments of the data set, the same for both splits."
     )
 
@@ -105,7 +105,7 @@ class TorchvisionData(LibraryData):
     kind: Literal["torchvision"] = Field(description="A class of torchvision.datasets.")
     dataset: str = Field(min_length=1, examples=["CIFAR10"], description="Name of the class.")
     root: Path | None = Field(default=None, description="Folder where its files lie.")
-    splits: dict[SplitName, dict[str, Any]] = Field(
+    splits: dict[SplitName, Options] = Field(
         default_factory=dict,
         description="Arguments that select each split; default: found from the signature of the class.",
     )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from stitchpipe.config.places import Place
     from stitchpipe.config.section import Section
 
+MOST_LISTED: Final = 20
+"""Mistakes that one message shows."""
 LONGEST_SHOWN: Final = 100
 """Characters of a refused value that a message repeats."""
 
@@ -71,8 +73,14 @@ def explained(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
         where=where,
         expected="a valid sweep",
         found=f"{len(mistakes)} mistakes",
-        remedy="Correct each:" + "".join(f"\n- {mistake}" for mistake in mistakes),
+        remedy="Correct each:" + "".join(f"\n- {line}" for line in _listed(mistakes)),
     )
+
+
+def _listed(mistakes: Sequence[_Mistake]) -> list[str]:
+    """Return what the list of a message shows: in a file of a thousand models one slip may be made a thousand times."""
+    lines = [str(mistake) for mistake in mistakes[:MOST_LISTED]]
+    return lines + [f"… and {len(mistakes) - MOST_LISTED} more"] * (len(mistakes) > MOST_LISTED)
 
 
 @dataclass

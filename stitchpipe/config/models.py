@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, Tag
 from stitchpipe.config.controls import Control
 from stitchpipe.config.paths import located, located_name
 from stitchpipe.config.section import Section
-from stitchpipe.config.values import Epochs, LearningRate, Many, On, Seed, Share
+from stitchpipe.config.values import Epochs, LearningRate, Many, On, Options, Seed, Share
 
 
 class Training(Section):
@@ -51,7 +51,7 @@ class NetworkModel(NamedModel):
         description="cifar_resnet; a torchvision classification network such as resnet18; timm/NAME; hf/TYPE, "
         "hf/FOLDER or hf/ORGANISATION/NAME; or an entry point of the group stitchpipe.models.",
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the architecture.")
+    options: Options = Field(default_factory=dict, description="Arguments of the architecture.")
 
     def starting_at(self, folder: Path) -> Self:
         """Return the model with its relative paths resolved: folders of Hugging Face (``hf/./…``)."""

@@ -1,6 +1,7 @@
 """The stitches of a sweep, told apart by how their maps are found.
 
-A new method is a section here, with its line in `Stitch`, and what `stitchpipe.sweep.jobs` expands it to.
+A new method is a section here, with its line in `Stitch`, and what it is expanded to where stitches are listed one by
+one.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from math import isfinite
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -29,6 +30,34 @@ LARGEST_FLOAT: Final = 1e37
 LearningRate: TypeAlias = Annotated[float, Field(strict=True, gt=0, le=LARGEST_FLOAT)]
 Amount: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=LARGEST_FLOAT)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1)]
+
+
+def _written_as_they_are(options: dict[str, Any]) -> dict[str, Any]:
+    """Return free options if they come out of a record as they went in.
+
+    Raises
+    ------
+    RefusalError
+        A value is a date or no finite number, which JSON does not have.
+    """
+    found: list[tuple[str, Any]] = list(options.items())
+    while found:
+        key, value = found.pop()
+        if isinstance(value, dict):
+            found += [(f"{key}.{inner}", item) for inner, item in value.items()]
+        elif isinstance(value, list):
+            found += [(key, item) for item in value]
+        elif not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
+            raise RefusalError(
+                expected="text, finite numbers, true, false, and lists and tables of them",
+                found=f"{key} = {value}",
+                remedy="Write it as text, if that is what is meant.",
+            )
+    return options
+
+
+Options: TypeAlias = Annotated[dict[str, Any], AfterValidator(_written_as_they_are)]
+"""Arguments that are handed on to a library."""
 
 
 def _folder_name(name: str) -> str:

@@ -93,6 +93,27 @@ def test_a_file_that_is_no_sweep_is_one_clear_message(tmp_path, raw, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_long_list_of_mistakes_is_cut():
+    models = "".join(MODEL.replace('"A"', f'"{n}"').replace("epochs = 1", "epochs = 0") for n in range(50))
+    lines = str(refused(MINIMAL + models)).splitlines()
+    assert len(lines) == 22
+    assert "50 mistakes" in lines[0]
+    assert lines[-1] == "- … and 30 more"
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ("{ a = 2020-01-01 }", "a = 2020-01-01"),
+        ("{ a = { b = [1, inf] } }", "a.b = inf"),
+        ("{ a = nan }", "a = nan"),
+    ],
+)
+def test_options_that_no_record_gives_back_are_refused(options, found):
+    error = refused(MINIMAL.replace(ORIGIN, f"options = {options}\n{ORIGIN}"))
+    assert (error.where, error.found) == ("sweep.toml, models[0].options", found)
+
+
 def test_a_folder_is_no_sweep(tmp_path):
     with pytest.raises(config.ConfigError, match="Is a directory"):
         config.load(tmp_path)
