@@ -12,7 +12,7 @@ from stitchpipe.engine.planning.plan import Cost, Plan, PlanError, make_plan
 from stitchpipe.engine.planning.rates import Rates, measured_rates
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
 from stitchpipe.engine.reading import NotKeptError
-from stitchpipe.engine.samples.images import ImagesJob, Named, indices_of_images
+from stitchpipe.engine.samples.image_comparison import ImagesJob, Named, indices_of_images
 
 __all__ = [
     "BACKEND_BYTES",

@@ -57,7 +57,7 @@ def resize_maps(grid: Grid, to: Grid) -> Maps:
 @lru_cache(maxsize=64)
 def _of_tokens(grid: Grid, to: Grid) -> Float64:
     """Return U ``[positions', positions]`` where either side has tokens."""
-    before, after = (one[0] if len(one) == 3 else 0 for one in (grid, to))
+    before, after = (side[0] if len(side) == 3 else 0 for side in (grid, to))
     patches = np.kron(interpolation(grid[-2], to[-2]), interpolation(grid[-1], to[-1]))
     matrix = np.zeros((after + len(patches), before + patches.shape[1]))
     matrix[after:, before:] = patches
@@ -71,13 +71,13 @@ def _of_tokens(grid: Grid, to: Grid) -> Float64:
 
 def adjoint_maps(grid: Grid, to: Grid) -> Maps:
     """Return Uᵀ of the resize U from `to` to `grid`: it brings rows on `grid` down to `to`."""
-    return tuple(one.T for one in resize_maps(to, grid))
+    return tuple(matrix.T for matrix in resize_maps(to, grid))
 
 
 @lru_cache(maxsize=1024)
 def gram_root_maps(grid: Grid, to: Grid) -> Maps:
     """Return (UᵀU)^½ of the resize U from `grid` to `to`, symmetric: ‖(UᵀU)^½ s‖ = ‖U s‖ without leaving `grid`."""
-    return tuple(_gram_root(one) for one in resize_maps(grid, to))
+    return tuple(_gram_root(matrix) for matrix in resize_maps(grid, to))
 
 
 def _gram_root(matrix: Float64) -> Float64:
@@ -87,7 +87,7 @@ def _gram_root(matrix: Float64) -> Float64:
 
 def position_weights(grid: Grid, to: Grid) -> Float64:
     """Return Uᵀ1 ``[positions]``: how much each position of `grid` counts in a sum over the resized ones."""
-    first, *second = (one.sum(axis=0) for one in resize_maps(grid, to))
+    first, *second = (matrix.sum(axis=0) for matrix in resize_maps(grid, to))
     return np.asarray(np.outer(first, second[0]).ravel() if second else first)
 
 

@@ -18,8 +18,8 @@ from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.algebra.minibatch import MinibatchHSIC
 from stitchpipe.engine import keys
 from stitchpipe.engine.moments import leaf_tasks
-from stitchpipe.engine.samples.batch_sums import has_batches, keep_batches
-from stitchpipe.engine.samples.images import batch_bounds, is_pooled, keep_pooled
+from stitchpipe.engine.samples.kept_images import is_pooled, keep_pooled
+from stitchpipe.engine.samples.minibatches import batch_bounds, has_batches, keep_batches
 from stitchpipe.rows import to_rows
 from storage import WORK
 

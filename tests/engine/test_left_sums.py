@@ -10,8 +10,8 @@ import pytest
 from stitchpipe.engine import ImagesJob, NotKeptError, Workplace
 from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments import leaf_tasks
-from stitchpipe.engine.samples import images
-from stitchpipe.engine.samples.batch_sums import has_batches, keep_batches, read_batches
+from stitchpipe.engine.samples import minibatches
+from stitchpipe.engine.samples.minibatches import has_batches, keep_batches, read_batches
 from storage import WORK, open_summaries
 
 
@@ -68,12 +68,12 @@ def test_a_leaf_formed_by_hand_is_that_of_the_store(synthetic, summaries, tmp_pa
 def test_sums_over_batches_that_are_there_are_not_formed_again(synthetic, summaries):
     stored, left = (images_job(synthetic, summaries, store) for store in (synthetic.store, None))
     with pytest.raises(NotKeptError):
-        images.minibatches(left, "pooled", 0)
-    expected = images.minibatches(stored, "pooled", 0)
+        minibatches.minibatches(left, "pooled", 0)
+    expected = minibatches.minibatches(stored, "pooled", 0)
     key = left.work_key("pooled", "batches", 0)
     assert not has_batches(summaries, key)
     keep_batches(summaries, key, expected)
-    found = images.minibatches(left, "pooled", 0)
+    found = minibatches.minibatches(left, "pooled", 0)
     for field in dataclasses.fields(expected):
         assert np.array_equal(getattr(found, field.name), getattr(expected, field.name)), field.name
     assert left.work_key("pooled", "batches", 1) != key

@@ -17,13 +17,9 @@ from distributed import KilledWorker, as_completed
 from stitchpipe.engine import keys
 from stitchpipe.engine.cluster.cluster import ExecutionError
 from stitchpipe.engine.moments import leaf_tasks
-from stitchpipe.engine.samples.images import (
-    BLOCK_LAYERS,
-    compare_images,
-    keep_images,
-    minibatch_outcomes,
-    minibatches,
-)
+from stitchpipe.engine.samples.compare_images import BLOCK_LAYERS, compare_images
+from stitchpipe.engine.samples.kept_images import keep_images
+from stitchpipe.engine.samples.minibatches import minibatch_numbers, minibatches
 from storage import WORK
 
 if TYPE_CHECKING:
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.planning.pass_layout import Chunk
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.tiles import Pair
-    from stitchpipe.engine.samples.images import ImagesJob, Named
+    from stitchpipe.engine.samples.image_comparison import ImagesJob, Named
     from stitchpipe.rows import View
 
 Report: TypeAlias = Callable[[int, int], None]
@@ -132,7 +128,7 @@ def execute_images(
         report(done, len(waiting))
     found = {named: number for block in blocks for named, number in block.result().items()}
     for view, parts in batches.items():
-        found |= minibatch_outcomes(job, view, [part.result() for part in parts])
+        found |= minibatch_numbers(job, view, [part.result() for part in parts])
     # Blocks beside the diagonal hold both directions of a pair, under other permutations: one of them counts.
     once = {named: number for named, number in found.items() if named[1][0] <= named[1][1]}
     return once | {(view, (t, s), name): number.swapped() for (view, (s, t), name), number in once.items()}

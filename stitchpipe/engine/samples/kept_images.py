@@ -1,0 +1,106 @@
+"""What is kept of a layer's images: read once, enough for every index over them, and outliving the activations."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from stitchpipe.algebra.grams import SampleGram
+from stitchpipe.algebra.kernels import linear_kernel, rbf_kernel
+from stitchpipe.algebra.neighbours import NeighbourSets
+from stitchpipe.algebra.rdm import ranked_dissimilarities
+from stitchpipe.algebra.scores import PrincipalScores
+from stitchpipe.engine.planning.shapes import STORAGE_EPS
+from stitchpipe.engine.samples.image_comparison import LINEAR
+from stitchpipe.rows import to_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+    from stitchpipe.engine.samples.image_comparison import ImagesJob
+    from stitchpipe.rows import View
+
+POOLED, GRAM = "images", "gram"
+"""The kinds of summaries that are kept: pooled images ``[m, p]``, and sample Grams ``[m, m]`` of flattened ones."""
+FEATURES = 4096
+"""Flattened features that become rows at a time."""
+
+KERNELS: Mapping[str, Callable[[SampleGram], Any]] = {
+    "cka": linear_kernel,
+    "cka_biased": lambda gram: linear_kernel(gram, debiased=False),
+    "cka_rbf": rbf_kernel,
+    "rsa": ranked_dissimilarities,
+    "mutual_knn": NeighbourSets.of,
+}
+"""Each layer's side of the indices over samples."""
+
+
+def keep_images(job: ImagesJob, index: int, view: View) -> None:
+    """Keep what the indices over samples need of a layer; what is there already is not read again.
+
+    Pooled images are kept as they are, flattened ones as their Gram. Neither needs the activations any more.
+
+    Raises
+    ------
+    storage.StoreError
+        The representation is missing or damaged.
+    """
+    kind = POOLED if view == "pooled" else GRAM
+    if job.summaries.has(kind, job.key(index, view)):
+        return
+    with threadpool_limits(limits=1):
+        stored = job.reader(index).read_rows(np.arange(job.n_images))
+        if view == "pooled":
+            keep_pooled(job, index, to_rows(stored, view))
+            return
+        gram = _gram(stored.reshape(len(stored), -1))
+        arrays = {name: np.asarray(value) for name, value in asdict(gram).items()}
+        job.summaries.write(kind, job.key(index, view), arrays, _about(job, index, view))
+
+
+def keep_pooled(job: ImagesJob, index: int, rows: npt.NDArray[np.float64]) -> None:
+    """Keep the pooled images ``[n_images, p]`` of a layer."""
+    job.summaries.write(POOLED, job.key(index, "pooled"), {"rows": rows}, _about(job, index, "pooled"))
+
+
+def is_pooled(job: ImagesJob, index: int) -> bool:
+    """Return whether a layer's pooled images are kept."""
+    return job.summaries.has(POOLED, job.key(index, "pooled"))
+
+
+def _about(job: ImagesJob, index: int, view: View) -> dict[str, str]:
+    layer = job.layers[index]
+    return {"model": layer.model, "layer": layer.layer, "view": view, "fingerprint": layer.fingerprints[-1]}
+
+
+def _gram(flat: npt.NDArray[Any]) -> SampleGram:
+    """Return the Gram of flattened images, formed over blocks of features."""
+    total: SampleGram | None = None
+    for start in range(0, flat.shape[1], FEATURES):
+        block = SampleGram.from_block(flat[:, start : start + FEATURES].astype(np.float64))
+        total = block if total is None else total.merge(block)
+    if total is None:
+        raise ValueError("a layer without features")
+    return total
+
+
+def side_of(job: ImagesJob, view: View, index: int, name: str) -> Any:
+    """Return a layer's side of an index, from what is kept of it. Raises UndefinedIndexError."""
+    arrays = job.summaries.read(POOLED if view == "pooled" else GRAM, job.key(index, view)).arrays
+    if view != "pooled":
+        return KERNELS[LINEAR.get(name, name)](_kept_gram(arrays))
+    if name in LINEAR:
+        eps = STORAGE_EPS[job.layers[index].itemsize]
+        return PrincipalScores.from_rows(arrays["rows"], storage_eps=eps)
+    return KERNELS[name](SampleGram.from_block(arrays["rows"]))
+
+
+def _kept_gram(arrays: Mapping[str, npt.NDArray[Any]]) -> SampleGram:
+    kept = {field.name: arrays[field.name] for field in fields(SampleGram)}
+    attributes: dict[str, Any] = {name: value if value.ndim else value.item() for name, value in kept.items()}
+    return SampleGram(**attributes)
