@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -26,7 +25,7 @@ class Interrupted(KeyboardInterrupt):
         What the process should exit with: 130 after Ctrl-C, 143 after SIGTERM.
     """
 
-    def __init__(self, out: Path, signum: signal.Signals) -> None:
+    def __init__(self, out: str, signum: signal.Signals) -> None:
         self.out, self.signum, self.exit_code = out, signum, 128 + signum
         super().__init__(
             f"Interrupted. What was finished is kept in {out}; the same command continues where it stopped."
@@ -67,7 +66,7 @@ class Interruption:
 
 
 @contextmanager
-def interruptible(out: Path) -> Iterator[Interruption]:
+def interruptible(out: str) -> Iterator[Interruption]:
     """Turn Ctrl-C and SIGTERM inside the block into `Interrupted`. Outside the main thread signals are left alone.
 
     The exception that a signal handler raises is not enough. During a flow Prefect puts handlers of its own in place,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from flows.unit import Unit
-from flows.work import open_run
-from stitchpipe import sweep as pipeline
+from stitchpipe import steps as pipeline
+from stitchpipe.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,8 @@ class Plan:
 
     Attributes
     ----------
+    inspections
+        One for each network. They depend on nothing; dumps wait for them.
     trainings
         One for each network. They depend on nothing.
     dumps
@@ -36,6 +38,7 @@ class Plan:
         Depends on everything.
     """
 
+    inspections: tuple[Unit, ...]
     trainings: tuple[Unit, ...]
     dumps: tuple[Unit, ...]
     control_dumps: tuple[Unit, ...]
@@ -47,9 +50,10 @@ class Plan:
     @classmethod
     def of(cls, sweep: str, out: str, *, scheduler: str | None = None, part: str = "1/1") -> Self:
         """Return the units of a run. Every glob of the sweep is resolved here; what cannot be done is refused."""
-        units = pipeline.units(*open_run(sweep, out))
+        units = pipeline.units(Run.open(sweep, out))
         dumps = [Unit("dump", sweep, out, names, part) for names in units.dumps]
         return cls(
+            inspections=tuple(Unit("inspect", sweep, out, (model,)) for model in units.models),
             trainings=tuple(Unit("train", sweep, out, (model,)) for model in units.models),
             dumps=tuple(dump for dump in dumps if dump.subject[0] in units.models),
             control_dumps=tuple(dump for dump in dumps if dump.subject[0] not in units.models),

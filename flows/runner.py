@@ -10,7 +10,6 @@ from flows.server import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from flows.progress import Progress
 
@@ -19,7 +18,7 @@ __all__ = ["Interrupted", "run"]
 
 def run(
     sweep: str,
-    out: Path,
+    out: str,
     *,
     steps: Sequence[str],
     scheduler: str | None,
@@ -37,9 +36,9 @@ def run(
     sweep
         Path of a sweep file, or the name of a sweep that ships with the package.
     out
-        Directory of the store, the results and the report.
+        Folder or URL of the run.
     steps
-        Which of ``train, dump, compare, stitch, report`` to run.
+        Which of ``inspect, train, dump, compare, stitch, report`` to run.
     scheduler
         Address of a Dask scheduler, or None for a local cluster.
     progress
@@ -65,9 +64,9 @@ def run(
         from flows.timing import note_times, step_times  # noqa: PLC0415
         from flows.work import pool_of  # noqa: PLC0415
 
-        with active(pool_of(sweep, str(out), progress=progress)) as pool:
+        with active(pool_of(sweep, out, progress=progress)) as pool:
             interruption.tell(lambda: pool.stop(PoolClosedError("the run was asked to stop")))
-            for unit in Plan.of(sweep, str(out), scheduler=scheduler, part=part).at_once(steps):
+            for unit in Plan.of(sweep, out, scheduler=scheduler, part=part).at_once(steps):
                 pool.submit(unit)
             progress("start Prefect", 0, 1)
             # Prefect reads its settings when it is imported: they exist only now.
@@ -76,7 +75,7 @@ def run(
             if server is not None:
                 server.wait_until_healthy()
             progress("start Prefect", 1, 1)
-            records = flow(sweep, str(out), scheduler=scheduler, steps=list(steps), part=part)
+            records = flow(sweep, out, scheduler=scheduler, steps=list(steps), part=part)
             total_s = time.monotonic() - begun_s
             note_times(out, step_times(pool.finished), total_s=total_s, processes=pool.processes)
             return records

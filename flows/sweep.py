@@ -19,7 +19,7 @@ from flows.plan import Plan
 from flows.pool import active, active_pool
 from flows.tasks import begin
 from flows.work import pool_of
-from stitchpipe import sweep as pipeline
+from stitchpipe import steps as pipeline
 from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def sweep(
     stitch_deployment: str | None = None,
     part: str = "1/1",
 ) -> list[dict[str, object]]:
-    """Train, dump, compare, stitch and report, each unit skipped where the store already holds it.
+    """Inspect, train, dump, compare, stitch and report, each unit skipped where the store already holds it.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def sweep(
     scheduler
         Address of a Dask scheduler (``tcp://…``); default: a local cluster for as long as a step needs it.
     steps
-        Which of ``train, dump, compare, stitch, report`` to run; default: all. The order is always that one.
+        Which of ``inspect, train, dump, compare, stitch, report`` to run; default: all. The order is always that one.
     stitch_deployment
         Name of the deployment that stitches (``stitch/gpu``), for a GPU in another work pool; default: here.
     part
@@ -88,7 +88,8 @@ def sweep(
     with _workers(sweep, out) as pool:
         # prefect.yaml renders an unset environment variable as an empty string.
         plan = Plan.of(sweep, out, scheduler=scheduler or None, part=part)
-        records = gathered(pool, _activations(plan, wanted))
+        inspected = [begin(unit) for unit in plan.inspections] if "inspect" in wanted else []
+        records = gathered(pool, [*inspected, *_activations(plan, wanted, inspected)])
         if "compare" in wanted:
             records += gathered(pool, [begin(unit) for unit in plan.comparison])
         if "stitch" in wanted:
@@ -134,13 +135,18 @@ def _workers(sweep: str, out: str) -> Iterator[WorkerPool]:
             yield pool
 
 
-def _activations(plan: Plan, steps: Sequence[str]) -> list[PrefectFuture[Record]]:
-    """Train and dump: a network's dump begins when its own training has ended, whatever the others do."""
+def _activations(
+    plan: Plan, steps: Sequence[str], inspected: Sequence[PrefectFuture[Record]]
+) -> list[PrefectFuture[Record]]:
+    """Train and dump: a network's dump begins when its own training has ended, whatever the others do.
+
+    Dumps wait for the inspections too, so that no worker process has to find out layers that another is about to.
+    """
     trained = {unit.subject[0]: begin(unit) for unit in plan.trainings} if "train" in steps else {}
     if "dump" not in steps:
         return list(trained.values())
     dumped = [
-        begin(unit, after=[trained[unit.subject[0]]] if unit.subject[0] in trained else ())
+        begin(unit, after=[*inspected, *([trained[unit.subject[0]]] if unit.subject[0] in trained else [])])
         for unit in plan.dumps
     ]
     controls = [begin(unit, after=dumped) for unit in plan.control_dumps]

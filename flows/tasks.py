@@ -45,7 +45,7 @@ TASKS = {
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    for step in ("train", "dump", "compare", "fit maps", "stitch", "report")
+    for step in ("inspect", "train", "dump", "compare", "fit maps", "stitch", "report")
 }
 
 

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.sweep.folder import read_record, write_record
+from stitchpipe.run.place import TIMES, RunPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from flows.pool import FinishedUnit
 
@@ -54,10 +53,10 @@ def step_times(finished: Iterable[FinishedUnit]) -> list[StepTime]:
     ]
 
 
-def note_times(out: Path, times: Iterable[StepTime], *, total_s: float, processes: int) -> None:
+def note_times(out: str, times: Iterable[StepTime], *, total_s: float, processes: int) -> None:
     """Add the times of one command to the run's record; the oldest are forgotten."""
-    path = out / "times.json"
-    commands: list[Any] = (read_record(path) or {}).get("commands", [])
+    files = RunPlace.at(out).files
+    commands: list[Any] = (files.record(TIMES) or {}).get("commands", [])
     this_one = {
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "total_s": round(total_s, 2),
@@ -70,4 +69,4 @@ def note_times(out: Path, times: Iterable[StepTime], *, total_s: float, processe
             for time in times
         ],
     }
-    write_record(path, {"commands": [*commands, this_one][-_REMEMBERED:]})
+    files.put_record(TIMES, {"commands": [*commands, this_one][-_REMEMBERED:]})

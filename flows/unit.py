@@ -16,7 +16,7 @@ class Unit:
     Attributes
     ----------
     step
-        What is done: ``train``, ``dump``, ``compare``, ``fit maps``, ``stitch`` or ``report``.
+        What is done: ``inspect``, ``train``, ``dump``, ``compare``, ``fit maps``, ``stitch`` or ``report``.
     sweep, out
         The run: path or name of its sweep file, and its directory.
     subject

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from dask.system import CPU_COUNT
@@ -11,9 +10,8 @@ from distributed.system import MEMORY_LIMIT
 
 from flows.pool import WorkerPool
 from flows.progress import silent
-from stitchpipe import sweep as pipeline
-from stitchpipe.config import Sweep
-from stitchpipe.sweep.networks import device_of
+from stitchpipe import steps
+from stitchpipe.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,68 +22,62 @@ if TYPE_CHECKING:
 #: How a unit tells how far it is: called with what is done and what there is to do.
 Report: TypeAlias = "Callable[[int, int], None]"
 
-#: A run, opened: what every step of the pipeline takes first.
-OpenedRun: TypeAlias = tuple[Sweep, pipeline.Folder]
 
-
-def perform(unit: Unit, report: Report) -> Record:
+def perform(unit: Unit, report: Report) -> Record:  # noqa: PLR0911  (one for each step)
     """Do one unit of work in this process and return its record."""
     run = _kept_open(unit.sweep, unit.out)
     match unit.step, unit.subject:
+        case "inspect", (model,):
+            return steps.inspect(run, model, report=report)
         case "train", (model,):
-            return pipeline.train(*run, model, report=report)
+            return steps.train(run, model, report=report)
         case "dump", (model, split):
-            part = pipeline.parse_part(unit.option or "1/1")
-            return pipeline.dump(*run, model, split, part=part, report=report)
+            part = steps.parse_part(unit.option or "1/1")
+            return steps.dump(run, model, split, part=part, report=report)
         case "compare", ():
-            with pipeline.cluster_of(run[0], unit.option) as cluster:
-                return pipeline.compare(*run, cluster=cluster, report=report)
+            with steps.cluster_of(run, unit.option) as cluster:
+                return steps.compare(run, cluster=cluster, report=report)
         case "fit maps", ():
-            with pipeline.cluster_of(run[0], unit.option) as cluster:
-                return pipeline.fit_maps(*run, cluster=cluster, report=report)
+            with steps.cluster_of(run, unit.option) as cluster:
+                return steps.fit_maps(run, cluster=cluster, report=report)
         case "stitch", (model, layer):
-            return pipeline.stitch(*run, model, layer, report=report)
+            return steps.stitch(run, model, layer, report=report)
         case "report", ():
-            return pipeline.report(*run)
+            return steps.report(run)
         case _:
             raise ValueError(f"no unit of work: {unit}")
 
 
-def open_run(sweep: str, out: str) -> OpenedRun:
-    """Open a run by the path or name of its sweep and its directory."""
-    return pipeline.load(sweep), pipeline.Folder(Path(out))
+#: In a worker process, which lives no longer than the run: it is opened once, whatever is done with it.
+_kept_open = lru_cache(maxsize=1)(Run.open)
 
 
-#: In a worker process, which lives no longer than the run: the file is read once.
-_kept_open = lru_cache(maxsize=1)(open_run)
-
-
-def processes_of(run: OpenedRun) -> int:
+def processes_of(run: Run) -> int:
     """Return how many worker processes a run may use: what its sweep says, or as many as fit the machine.
 
     As many as there are cores for the torch threads of each, as long as there is memory for each. On a GPU one,
     because two processes would share its memory without knowing of each other.
     """
-    sweep, _ = run
-    if sweep.run.processes:
-        return sweep.run.processes
-    if device_of(sweep).type == "cuda":
+    declared = run.sweep.run
+    if declared.processes:
+        return declared.processes
+    if run.device.type == "cuda":
         return 1
-    by_cores, by_memory = CPU_COUNT // sweep.run.torch_threads, MEMORY_LIMIT // sweep.run.memory_limit_bytes
+    by_cores, by_memory = CPU_COUNT // declared.torch_threads, MEMORY_LIMIT // declared.memory_limit_bytes
     return max(1, min(by_cores, by_memory))
 
 
-def environment_of(run: OpenedRun) -> dict[str, str]:
+def environment_of(run: Run) -> dict[str, str]:
     """Return what the environment of a run's worker processes adds: the number of threads of each.
 
     Linear algebra gets as many threads as torch, whatever the machine has and however many processes there are: the
     last digits of sums depend on it.
     """
-    threads = str(run[0].run.torch_threads)
+    threads = str(run.sweep.run.torch_threads)
     return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
 
 
 def pool_of(sweep: str, out: str, *, progress: Progress = silent) -> WorkerPool:
     """Return a pool of worker processes for the units of a run, as its sweep wants it."""
-    run = open_run(sweep, out)
+    run = Run.open(sweep, out)
     return WorkerPool(processes_of(run), environment=environment_of(run), progress=progress)

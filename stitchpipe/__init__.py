@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from stitchpipe.in_memory import compare
     from stitchpipe.in_memory.estimator import DirectMatching
     from stitchpipe.ingest import ingest_batches, ingest_files
-    from stitchpipe.workspace import Workspace
-    from stitchpipe.workspace import open_workspace as open  # noqa: A004 - sp.open(DIR)
+    from stitchpipe.run.workspace import Workspace
+    from stitchpipe.run.workspace import open_workspace as open  # noqa: A004 - sp.open(DIR)
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,11 +36,11 @@ __all__ = [
 
 _HOMES = {
     "DirectMatching": ("stitchpipe.in_memory.estimator", "DirectMatching"),
-    "Workspace": ("stitchpipe.workspace", "Workspace"),
+    "Workspace": ("stitchpipe.run.workspace", "Workspace"),
     "compare": ("stitchpipe.in_memory", "compare"),
     "ingest_batches": ("stitchpipe.ingest", "ingest_batches"),
     "ingest_files": ("stitchpipe.ingest", "ingest_files"),
-    "open": ("stitchpipe.workspace", "open_workspace"),
+    "open": ("stitchpipe.run.workspace", "open_workspace"),
 }
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.tiny_sweep import Run
+    from tests.tiny_sweep import Tiny
 
 # One thread for each library: the machines that run the tests have two cores, and a test process on each.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -52,12 +52,12 @@ def alone(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny(of_this_run) -> Run:
+def tiny(of_this_run) -> Tiny:
     """Return the finished run of the tiny sweep: made by the first process that asks, read by all."""
-    from tests.tiny_sweep import Run
+    from tests.tiny_sweep import Tiny
 
     with alone(of_this_run / "tiny.lock"):
-        return Run.at(of_this_run / "tiny")
+        return Tiny.at(of_this_run / "tiny")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

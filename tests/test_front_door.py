@@ -11,7 +11,7 @@ import xarray as xr
 import stitchpipe as sp
 from stitchpipe.graph import LayerError
 from stitchpipe.models import build
-from stitchpipe.workspace import WorkspaceError
+from stitchpipe.run.workspace import WorkspaceError
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_mistakes_are_one_message(networks, batches):
 
 
 def test_a_workspace_answers(tiny):
-    run = sp.open(tiny.folder.root)
+    run = sp.open(tiny.root)
     assert run.models() == ["A", "org/B"]
     assert [layer for layer in run.layers("A") if layer != "logits"] == ["layer1.0", "layer2.0", "layer3.0"]
     found = run.activations("org/B", "layer2.0")
@@ -72,7 +72,7 @@ def test_a_workspace_answers(tiny):
 
 
 def test_a_workspace_says_what_is_missing(tiny, tmp_path):
-    run = sp.open(tiny.folder.root)
+    run = sp.open(tiny.root)
     with pytest.raises(WorkspaceError, match="There is: A, org/B"):
         run.layers("C")
     with pytest.raises(WorkspaceError, match=r"A/layer1\.0 on test"):

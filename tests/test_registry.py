@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stitchpipe import config, registry, stitching
 from stitchpipe.measures import UnknownNameError
-from stitchpipe.sweep.ends import index_key
+from stitchpipe.run.run_keys import index_key
 
 SWEEP = """
 name = "tiny"

@@ -9,7 +9,9 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stitchpipe import sweep as steps
+from stitchpipe import steps
+from stitchpipe.config import load
+from stitchpipe.run import Run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,38 +62,44 @@ steps = 12
 
 
 @dataclass(frozen=True)
-class Run:
+class Tiny:
     """A finished run of the tiny sweep."""
 
     sweep: Sweep
-    folder: steps.Folder
+    root: Path
     path: Path
 
     @classmethod
-    def at(cls, root: Path) -> Run:
+    def at(cls, home: Path) -> Tiny:
         """Return the run that lies in a folder; make it where there is none."""
-        path, finished = root / "tiny.toml", root / "finished"
+        path, finished = home / "tiny.toml", home / "finished"
         if not finished.exists():
-            root.mkdir(exist_ok=True)
+            home.mkdir(exist_ok=True)
             path.write_text(TINY, "utf-8")
-            run_steps(steps.load(path), steps.Folder(root / "run"))
+            run_steps(Run.open(path, home / "run"))
             finished.touch()
-        return cls(steps.load(path), steps.Folder(root / "run"), path)
+        return cls(load(path), home / "run", path)
 
-    def copy(self, to: Path) -> steps.Folder:
-        """Return a copy of the run's folder, for tests that damage it."""
-        shutil.copytree(self.folder.root, to)
-        return steps.Folder(to)
+    @property
+    def run(self) -> Run:
+        """The run, opened anew."""
+        return Run.open(self.sweep, self.root)
+
+    def copy(self, to: Path) -> Run:
+        """Return a copy of the run, for tests that damage it."""
+        shutil.copytree(self.root, to)
+        return Run.open(self.sweep, to)
 
 
-def run_steps(sweep: Sweep, folder: steps.Folder) -> None:
-    units = steps.units(sweep, folder)
+def run_steps(run: Run) -> None:
+    units = steps.units(run)
     for model in units.models:
-        steps.train(sweep, folder, model)
+        steps.inspect(run, model)
+        steps.train(run, model)
     for model, split in units.dumps:
-        steps.dump(sweep, folder, model, split)
-    steps.compare(sweep, folder)
-    steps.fit_maps(sweep, folder)
+        steps.dump(run, model, split)
+    steps.compare(run)
+    steps.fit_maps(run)
     for model, layer in units.targets:
-        steps.stitch(sweep, folder, model, layer)
-    steps.report(sweep, folder)
+        steps.stitch(run, model, layer)
+    steps.report(run)

@@ -15,7 +15,7 @@ from stitchpipe.ingest.samples import RANGE, positions_in, samples, vector_name
 from stitchpipe.ingest.scan import BLOCK_BYTES, scan
 from stitchpipe.ingest.spool import Spool
 from stitchpipe.ingest.table import Table, from_batches, from_files
-from stitchpipe.location import named_store
+from stitchpipe.run.place import named_store
 from storage import LayerSpec, NotFoundError, open_store, plan_split, rows_of_shard
 
 if TYPE_CHECKING:

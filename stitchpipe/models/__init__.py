@@ -4,7 +4,13 @@ from stitchpipe.models.architectures import architectures, build, published, tak
 from stitchpipe.models.errors import ArchitectureError, OtherWeightsError, WeightsError
 from stitchpipe.models.origins import checkpoint, declared_network, told_origin
 from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
-from stitchpipe.models.weights import demand_weights, load_weights, save_weights, weights_digest
+from stitchpipe.models.weights import (
+    demand_weights,
+    load_weights,
+    load_weights_bytes,
+    weights_bytes,
+    weights_digest,
+)
 
 __all__ = [
     "ArchitectureError",
@@ -19,10 +25,11 @@ __all__ = [
     "declared_network",
     "demand_weights",
     "load_weights",
+    "load_weights_bytes",
     "published",
-    "save_weights",
     "takes_classes",
     "told_origin",
     "train_classifier",
+    "weights_bytes",
     "weights_digest",
 ]

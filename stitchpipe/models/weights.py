@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from stitchpipe.errors import named_line
 from stitchpipe.models.errors import OtherWeightsError, WeightsError
-from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +55,27 @@ def load_weights(network: nn.Module, path: Path, *, expected: str | None = None)
     -----
     Holding weights against a digest takes a copy of the own ones, and SHA-256 over all (about a second for 1 GB).
     """
+    _fill(network, _read(path), where=str(path), expected=expected)
+
+
+def load_weights_bytes(network: nn.Module, data: bytes, *, where: str) -> None:
+    """Load what `weights_bytes` gave into `network`; `where` names it in messages. Errors as `load_weights`."""
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(
+            where=where,
+            expected="weights as safetensors",
+            found=named_line(error),
+            remedy="Train them again.",
+        ) from None
+    _fill(network, tensors, where=where)
+
+
+def _fill(network: nn.Module, loaded: Any, *, where: str, expected: str | None = None) -> None:
+    """Give a network the tensors in what was loaded, all of them or none; of the expected digest, if any."""
     own = network.state_dict()
-    state = _unprefixed(_unwrapped(_read(path)), own)
+    state = _unprefixed(_unwrapped(loaded), own)
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in own]
     misfits = [
@@ -75,7 +94,7 @@ def load_weights(network: nn.Module, path: Path, *, expected: str | None = None)
             if names
         ]
         raise WeightsError(
-            where=str(path),
+            where=where,
             expected=f"the {len(own)} tensors of {type(network).__name__} as declared",
             found="; ".join(parts),
             remedy="Declare the architecture and options that the checkpoint was made with.",
@@ -84,7 +103,7 @@ def load_weights(network: nn.Module, path: Path, *, expected: str | None = None)
     network.load_state_dict(state, strict=False)
     if expected is not None and before is not None:
         try:
-            demand_weights(network, expected, str(path))
+            demand_weights(network, expected, where)
         except OtherWeightsError:
             network.load_state_dict(before)
             raise
@@ -110,16 +129,13 @@ def demand_weights(network: nn.Module, expected: str, where: str) -> None:
         raise OtherWeightsError(where, recorded=expected, read=found)
 
 
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's tensors as safetensors; the file appears whole or not at all.
-
-    Tensors that share memory are written once each.
-    """
+def weights_bytes(network: nn.Module) -> bytes:
+    """Return a network's tensors as safetensors; tensors that share memory are written once each."""
     tensors = {
         key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, tensor in network.state_dict().items()
     }
-    write_whole(path, save(tensors))
+    return save(tensors)
 
 
 def weights_digest(network: nn.Module) -> str:

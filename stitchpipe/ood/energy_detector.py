@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from sklearn.metrics import average_precision_score, roc_curve
 
 from stitchpipe.errors import named_line
@@ -18,11 +18,9 @@ from stitchpipe.ood.detectors import auroc
 from stitchpipe.ood.energy_network import RepresentationClassifier
 from stitchpipe.ood.energy_training import DetectorTraining
 from stitchpipe.ood.errors import DetectorFileError, OodError
-from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -103,8 +101,8 @@ class EnergyDetector:
             )
         return np.concatenate(parts)
 
-    def save(self, path: Path) -> None:
-        """Write the detector as safetensors, whole or not at all."""
+    def to_bytes(self) -> bytes:
+        """Return the detector as safetensors."""
         notes = {
             "shape": self.network.shape,
             "grid": self.network.grid,
@@ -113,18 +111,15 @@ class EnergyDetector:
             "training": asdict(self.training),
         }
         tensors = {name: one.detach().cpu().contiguous() for name, one in self.network.state_dict().items()}
-        write_whole(
-            path,
-            save({**tensors, "native": torch.from_numpy(self.native)}, metadata={NOTES: json.dumps(notes)}),
-        )
+        return save({**tensors, "native": torch.from_numpy(self.native)}, metadata={NOTES: json.dumps(notes)})
 
     @classmethod
-    def load(cls, path: Path) -> EnergyDetector:
-        """Read a detector that `save` wrote; `DetectorFileError` if it is damaged."""
+    def of_bytes(cls, data: bytes, *, where: str) -> EnergyDetector:
+        """Return the detector in what `to_bytes` gave; `DetectorFileError` if it is none."""
         try:
-            with safe_open(path, framework="pt") as file:
-                notes = json.loads(file.metadata()[NOTES])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            length = int.from_bytes(data[:8], "little")  # of the header, which is JSON
+            notes = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][NOTES])
+            tensors = load(data)
             native = tensors.pop("native").numpy()
             shape, grid = (tuple(notes[name]) for name in ("shape", "grid"))
             with torch.random.fork_rng(devices=[]):
@@ -133,7 +128,7 @@ class EnergyDetector:
             sanity, training = float(notes["sanity_auroc"]), DetectorTraining(**notes["training"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise DetectorFileError(
-                where=str(path),
+                where=where,
                 expected="a trained detector",
                 found=named_line(error),
                 remedy="Delete the file and run the sweep again: it is trained anew from the store.",

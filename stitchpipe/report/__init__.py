@@ -1,5 +1,5 @@
 """The page people look at: one self-contained HTML file, and its figures as images."""
 
-from stitchpipe.report.write import ReportError, ReportFiles, write_report
+from stitchpipe.report.write import rendered
 
-__all__ = ["ReportError", "ReportFiles", "write_report"]
+__all__ = ["rendered"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -21,7 +22,6 @@ from stitchpipe.studies.task_loss import beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy.typing as npt
     import pandas as pd
@@ -65,10 +65,12 @@ def figures(compared: Comparison, stitched: pd.DataFrame, layer_order: LayerOrde
     return found
 
 
-def save(draw: Draw, path: Path) -> None:
-    """Draw a figure and write it as PNG at 150 dots per inch."""
+def as_png(draw: Draw) -> bytes:
+    """Draw a figure; return it as PNG at 150 dots per inch."""
+    image = BytesIO()
     with rc_context(_STYLE):
-        FigureCanvasAgg(draw()).print_png(path)
+        FigureCanvasAgg(draw()).print_png(image)
+    return image.getvalue()
 
 
 def _plain(name: str) -> str:

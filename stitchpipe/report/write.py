@@ -1,10 +1,9 @@
-"""From results to files: the page, whole or not at all, and the figures beside it."""
+"""From results to the files of a report: the page, and the figures beside it."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from stitchpipe.errors import ExplainedError
-from stitchpipe.report.figures import FLOOR, figures, save
+from stitchpipe.report.figures import FLOOR, as_png, figures
 from stitchpipe.report.glossary import glossary
 from stitchpipe.report.matrices import comparison
 from stitchpipe.report.payload import embedded, payload
@@ -21,11 +19,9 @@ from stitchpipe.report.provenance import sections
 from stitchpipe.report.tables import table_of
 from stitchpipe.studies.measures import MEASURES
 from stitchpipe.studies.stitches import STITCH, LayerOrder, stitches
-from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
@@ -33,33 +29,18 @@ if TYPE_CHECKING:
     from stitchpipe.studies.finding import Finding
 
 
-class ReportError(ExplainedError, ValueError):
-    """The report cannot be written."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReportFiles:
-    """Where the page and its figures lie."""
-
-    page: Path
-    figures: tuple[Path, ...]
-
-
-def write_report(
-    out_dir: Path,
+def rendered(
     results: pd.DataFrame,
     findings: Sequence[Finding],
     *,
     layer_order: LayerOrder,
     provenance: Mapping[str, Any],
     title: str,
-) -> ReportFiles:
-    """Write ``index.html`` and ``figures/*.png`` into `out_dir`.
+) -> dict[str, bytes]:
+    """Return the report's files by name: ``index.html`` and ``figures/*.png``.
 
     Parameters
     ----------
-    out_dir
-        Made if it is not there. Figures of an earlier report that this one does not have are removed.
     results
         The catalogue's long form, of one run.
     findings
@@ -73,13 +54,11 @@ def write_report(
 
     Returns
     -------
-    ReportFiles
+    dict
         The page needs nothing beside it: no network, no other file.
 
     Raises
     ------
-    ReportError
-        `out_dir` cannot be written.
     stitchpipe.studies.StudyError
         Two numbers for the same thing, or a layer missing from `layer_order`.
 
@@ -90,17 +69,11 @@ def write_report(
     """
     compared, stitched = comparison(results, layer_order), stitches(results, layer_order)
     page = _page(compared, stitched, findings, layer_order, provenance, title)
-    try:
-        images = _images(out_dir / "figures", compared, stitched, layer_order)
-        write_whole(out_dir / "index.html", page.encode())
-    except OSError as error:
-        raise ReportError(
-            where=str(out_dir),
-            expected="a folder that can be written",
-            found=error.strerror or type(error).__name__,
-            remedy="Make room or grant access and write the report again; the results are kept.",
-        ) from None
-    return ReportFiles(out_dir / "index.html", images)
+    drawn = figures(compared, stitched, layer_order)
+    return {
+        "index.html": page.encode(),
+        **{f"figures/{name}.png": as_png(draw) for name, draw in drawn.items()},
+    }
 
 
 def _unmeasured(stitched: pd.DataFrame) -> list[str]:
@@ -183,17 +156,3 @@ def _policy(*scripts: str) -> str:
 
 def _shipped(name: str) -> str:
     return resources.files("stitchpipe.report").joinpath("templates", name).read_text("utf-8")
-
-
-def _images(
-    folder: Path, compared: Comparison, stitched: pd.DataFrame, layer_order: LayerOrder
-) -> tuple[Path, ...]:
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, draw in figures(compared, stitched, layer_order).items():
-        path = folder / f"{name}.png"
-        save(draw, path)
-        written.append(path)
-    for stale in set(folder.glob("*.png")) - set(written):
-        stale.unlink()
-    return tuple(written)

@@ -1,7 +1,7 @@
 """What a run has found: the columns of a result, the catalogue, questions to it, and fitted maps."""
 
 from stitchpipe.results.catalogue import COMPARED, SCHEMA, Catalogue, CatalogueError
-from stitchpipe.results.maps import MapFileError, read_map, write_map
+from stitchpipe.results.maps import MapFileError, MapToKeep, made_of, map_bytes, map_of
 from stitchpipe.results.query import QueryError
 from stitchpipe.results.schema import COLUMNS, Column, Making, Result, ResultError, Side, Subject
 
@@ -14,11 +14,13 @@ __all__ = [
     "Column",
     "Making",
     "MapFileError",
+    "MapToKeep",
     "QueryError",
     "Result",
     "ResultError",
     "Side",
     "Subject",
-    "read_map",
-    "write_map",
+    "made_of",
+    "map_bytes",
+    "map_of",
 ]

@@ -14,15 +14,14 @@ import pyarrow.parquet as pq
 from stitchpipe.errors import ExplainedError, first_line
 from stitchpipe.results.query import QueryError, answer
 from stitchpipe.results.schema import COLUMNS, LATER
-from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
     from stitchpipe.results.schema import Kind, Result
+    from storage import CheckedFile, CheckedFiles
 
 
 class CatalogueError(ExplainedError, ValueError):
@@ -37,33 +36,34 @@ SCHEMA = pa.schema(
 """The columns of a part."""
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
-_SUFFIX = ".parquet"
+_FOLDER, _SUFFIX = "results/", ".parquet"
 COMPARED = "compare-"
 """How the keys of a comparison's parts begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Results in a folder, one Parquet part per content key.
+    """Results beside a store, one Parquet part per content key.
 
-    A part appears whole or not at all, and is what `has` answers for: work whose key is there is done. Two
-    writers of one key write the same numbers, so the last one wins harmlessly.
+    A part appears whole or not at all, and is what `has` answers for: work whose key is there is done. Its digest
+    stands in its name, and it is held against it whenever it is read. Of two writers of one key the first wins; they
+    wrote the same numbers.
 
     Attributes
     ----------
-    directory
-        The folder; made by the first `write`.
+    files
+        Of the run; parts are those in its folder ``results``.
     """
 
-    directory: Path
+    files: CheckedFiles
 
     def has(self, key: str) -> bool:
         """Return whether the results of `key` are there. Raises CatalogueError if it is no key."""
-        return self._part(key).is_file()
+        return self.files.find(self._name(key)) is not None
 
     def keys(self) -> list[str]:
-        """Return the keys that are there, sorted."""
-        return [path.name.removesuffix(_SUFFIX) for path in self._parts(None)]
+        """Return the keys that are there, sorted. One listing."""
+        return [part.name.removeprefix(_FOLDER) for part in self._parts(None)]
 
     def held(self) -> dict[str, set[str]]:
         """Return which indices are there of each pair, by the pair's `Result.key`.
@@ -71,18 +71,18 @@ class Catalogue:
         Raises
         ------
         CatalogueError
-            A part is damaged.
+            A part is of another version.
 
         Notes
         -----
-        Reads two columns of every part of a comparison.
+        Reads every part of a comparison, because each is held against its digest.
         """
-        found: dict[str, set[str]] = {}
-        for path in self._compared():
-            columns = _read(path, ["key", "index"]).to_pydict()
+        held: dict[str, set[str]] = {}
+        for part in self._compared():
+            columns = self._table_of(part, ["key", "index"]).to_pydict()
             for key, index in zip(columns["key"], columns["index"], strict=True):
-                found.setdefault(key, set()).add(index)
-        return found
+                held.setdefault(key, set()).add(index)
+        return held
 
     def compared(self, wanted: Mapping[str, Collection[str]]) -> pd.DataFrame:
         """Return the results of pairs, by their `Result.key`, for the indices asked of each; each number once.
@@ -91,8 +91,8 @@ class Catalogue:
         """
         tables = []
         keys = pa.array(list(wanted), pa.string())
-        for path in self._compared():
-            table = _read(path)
+        for part in self._compared():
+            table = self._table_of(part)
             tables.append(table.filter(pc.is_in(table["key"], keys)))
         frame: pd.DataFrame = pa.concat_tables(
             [SCHEMA.empty_table(), *tables], promote_options="default"
@@ -100,8 +100,8 @@ class Catalogue:
         asked = [index in wanted[key] for key, index in zip(frame["key"], frame["index"], strict=True)]
         return frame[asked].drop_duplicates(["key", "index"], ignore_index=True)
 
-    def write(self, key: str, results: Sequence[Result]) -> Path:
-        """Write the results of one unit of work under its content key; return the part's path.
+    def write(self, key: str, results: Sequence[Result]) -> CheckedFile:
+        """Write the results of one unit of work under its content key; return the part.
 
         Parameters
         ----------
@@ -113,25 +113,12 @@ class Catalogue:
         Raises
         ------
         CatalogueError
-            `key` is no key, or the folder cannot be written.
-
-        Notes
-        -----
-        Temporary file, fsync, rename, fsync of the folder: a reader never sees half a part, and what a
-        returned call has written survives a loss of power.
+            `key` is no key.
+        storage.WriteError, storage.UnreachableError
+            The place refused; finished parts are kept.
         """
-        path = self._part(key)
         table = pa.Table.from_pylist([asdict(result) for result in results], schema=SCHEMA)
-        try:
-            write_whole(path, _encoded(table))
-        except OSError as error:
-            raise CatalogueError(
-                where=str(path),
-                expected="a folder that can be written",
-                found=error.strerror or type(error).__name__,
-                remedy="Make room or grant access, then run again: finished parts are kept.",
-            ) from None
-        return path
+        return self.files.write(self._name(key), _SUFFIX, _encoded(table))
 
     def read(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
         """Return results as a data frame, parts in the order of `keys` (default: all, sorted by key).
@@ -141,7 +128,9 @@ class Catalogue:
         Raises
         ------
         CatalogueError
-            A part of `keys` is not there, or a part is damaged; names the file.
+            A part of `keys` is not there, or one of another version.
+        storage.CorruptError
+            A part is damaged; names the file.
         """
         frame: pd.DataFrame = self._table(keys).to_pandas()
         return frame
@@ -160,8 +149,8 @@ class Catalogue:
         ------
         QueryError
             It is not one such statement, it is wrong, or there are no results yet.
-        CatalogueError
-            A part is missing or damaged.
+        CatalogueError, storage.CorruptError
+            A part is missing, of another version, or damaged.
 
         Notes
         -----
@@ -169,35 +158,61 @@ class Catalogue:
         """
         if keys is None and not self.keys():
             raise QueryError(
-                where=str(self.directory),
+                where=self.files.place.path(_FOLDER.rstrip("/")),
                 expected="results (*.parquet)",
-                found="none" if self.directory.is_dir() else "no such folder",
+                found="none",
                 remedy="Run a sweep into this folder first, for example `stitchpipe quickstart`.",
             )
         return answer(sql, self._table(keys))
 
-    def _part(self, key: str) -> Path:
+    def _name(self, key: str) -> str:
         if not _KEY.fullmatch(key):
             raise CatalogueError(
-                where=str(self.directory),
+                where=self.files.place.path(_FOLDER.rstrip("/")),
                 expected="a key of letters, digits, '.', '_' and '-'",
                 found=repr(key),
                 remedy="Use the hexadecimal digest of what the numbers depend on.",
             )
-        return self.directory / f"{key}{_SUFFIX}"
+        return f"{_FOLDER}{key}"
 
-    def _compared(self) -> list[Path]:
+    def _compared(self) -> list[CheckedFile]:
         """Return the parts that comparisons wrote, sorted."""
-        return [path for path in self._parts(None) if path.name.startswith(COMPARED)]
+        return [part for part in self._parts(None) if part.name.startswith(f"{_FOLDER}{COMPARED}")]
 
-    def _parts(self, keys: Iterable[str] | None) -> list[Path]:
-        if keys is not None:
-            return [self._part(key) for key in dict.fromkeys(keys)]
-        return sorted(path for path in self.directory.glob(f"*{_SUFFIX}") if not path.name.startswith("."))
+    def _parts(self, keys: Iterable[str] | None) -> list[CheckedFile]:
+        """Return the parts of some keys, in their order, or all there are, sorted."""
+        there = {part.name: part for part in self.files.listing(_FOLDER.rstrip("/"))}
+        if keys is None:
+            return list(there.values())
+        names = [self._name(key) for key in dict.fromkeys(keys)]
+        for name in names:
+            if name not in there:
+                raise CatalogueError(
+                    where=self.files.place.path(name),
+                    expected="a part of the results",
+                    found="no such file",
+                    remedy="Run the sweep again: only its numbers are recomputed.",
+                )
+        return [there[name] for name in names]
 
     def _table(self, keys: Iterable[str] | None) -> pa.Table:
-        parts = [_read(path) for path in self._parts(keys)]
+        parts = [self._table_of(part) for part in self._parts(keys)]
         return pa.concat_tables([SCHEMA.empty_table(), *parts], promote_options="default")
+
+    def _table_of(self, part: CheckedFile, columns: list[str] | None = None) -> pa.Table:
+        """Return one part or some columns of it, its bytes held against its digest."""
+        data, path = self.files.read(part), self.files.place.path(part.key)
+        try:
+            held = pq.ParquetFile(pa.BufferReader(data))
+            _check_columns(path, held.schema_arrow)
+            return held.read(columns)
+        except (OSError, pa.ArrowException) as error:
+            raise CatalogueError(
+                where=path,
+                expected="a part of the results",
+                found=first_line(error),
+                remedy="Remove the file and run the sweep again: only its numbers are recomputed.",
+            ) from None
 
 
 def _encoded(table: pa.Table) -> bytes:
@@ -206,23 +221,7 @@ def _encoded(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read one part or some columns of it, page checksums verified."""
-    try:
-        part = pq.ParquetFile(path, page_checksum_verification=True)
-        _check_columns(path, part.schema_arrow)
-        return part.read(columns)
-    except (OSError, pa.ArrowException) as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else first_line(error)
-        raise CatalogueError(
-            where=str(path),
-            expected="a whole part of the results",
-            found=found,
-            remedy="Delete the file if it is there and run the sweep again: only its numbers are recomputed.",
-        ) from None
-
-
-def _check_columns(path: Path, held: pa.Schema) -> None:
+def _check_columns(path: str, held: pa.Schema) -> None:
     """Refuse a part that lacks a column, but for those that were added later, or has another type in one."""
     wrong = [
         f"'{field.name}' {f'of type {held.field(field.name).type}' if field.name in held.names else 'missing'}"
@@ -233,8 +232,8 @@ def _check_columns(path: Path, held: pa.Schema) -> None:
     ]
     if wrong:
         raise CatalogueError(
-            where=str(path),
+            where=path,
             expected="a part of the results with the columns of this version",
             found=", ".join(wrong[:3]),
-            remedy="Delete the file and run the sweep again: only its numbers are recomputed.",
+            remedy="Remove the file and run the sweep again: only its numbers are recomputed.",
         )

@@ -1,45 +1,86 @@
-"""Fitted maps on disk: one safetensors file a map, written whole or not at all."""
+"""Fitted maps as bytes: safetensors, with what else is known of a map in the header."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from stitchpipe.algebra.maps import AffineMap
 from stitchpipe.errors import ExplainedError, named_line
-from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
+
+    from storage import CheckedFiles
+
+_NOTES: Final = "map"
+"""The one key of a file's metadata: several are written in no fixed order, and equal maps are equal files."""
 
 
 class MapFileError(ExplainedError, ValueError):
-    """A map cannot be read: says which file, what was expected, what was found and what to do."""
+    """A map cannot be read: says which, what was expected, what was found and what to do."""
 
 
-def write_map(path: Path, fitted: AffineMap) -> None:
-    """Write ``W [q, p]``, ``b [q]``, rank and condition number; an existing file is replaced atomically."""
-    notes = {"rank": str(fitted.rank), "condition": repr(float(fitted.condition))}
-    write_whole(path, save({"W": fitted.W, "b": fitted.b}, metadata=notes))
+@dataclass(frozen=True)
+class MapToKeep:
+    """Where a map is to be kept, once it is fitted; picklable, so that a worker process can keep it.
+
+    Attributes
+    ----------
+    name
+        Among the files.
+    made
+        What the map is of: its ends, its method, its key. It stands in the file's header.
+    """
+
+    files: CheckedFiles
+    name: str
+    made: Mapping[str, Any]
+
+    def keep(self, fitted: AffineMap) -> None:
+        """Write the map under its name; `storage.WriteError` where the place refuses."""
+        self.files.write(self.name, ".safetensors", map_bytes(fitted, self.made))
 
 
-def read_map(path: Path) -> AffineMap:
-    """Read a map that `write_map` wrote; `MapFileError` if it is missing or damaged."""
+def map_bytes(fitted: AffineMap, made: Mapping[str, Any]) -> bytes:
+    """Return ``W [q, p]``, ``b [q]``, rank, condition number, and what the map is of, as safetensors."""
+    notes = {"rank": int(fitted.rank), "condition": float(fitted.condition), "made": dict(made)}
+    return save({"W": fitted.W, "b": fitted.b}, metadata={_NOTES: json.dumps(notes, sort_keys=True)})
+
+
+def map_of(data: bytes, *, where: str) -> AffineMap:
+    """Return the map in what `map_bytes` gave; `MapFileError` if it is none."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            notes = file.metadata()
-            return AffineMap(
-                W=file.get_tensor("W"),
-                b=file.get_tensor("b"),
-                rank=int(notes["rank"]),
-                condition=float(notes["condition"]),
-            )
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise MapFileError(
-            where=str(path),
-            expected="a fitted map",
-            found=named_line(error),
-            remedy="Delete the file and run the sweep again: it is fitted anew from the store.",
-        ) from None
+        notes, arrays = _notes(data), load(data)
+        return AffineMap(
+            W=arrays["W"], b=arrays["b"], rank=int(notes["rank"]), condition=float(notes["condition"])
+        )
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise _no_map(where, error) from None
+
+
+def made_of(data: bytes, *, where: str) -> dict[str, Any]:
+    """Return what a map is of: its ends, its method, its key; `MapFileError` if it is none."""
+    try:
+        return dict(_notes(data)["made"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no_map(where, error) from None
+
+
+def _notes(data: bytes) -> dict[str, Any]:
+    """Return the metadata of safetensors: a header of JSON behind its length in eight bytes."""
+    length = int.from_bytes(data[:8], "little")
+    return dict(json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_NOTES]))
+
+
+def _no_map(where: str, error: Exception) -> MapFileError:
+    return MapFileError(
+        where=where,
+        expected="a fitted map",
+        found=named_line(error),
+        remedy="Remove the file and run the sweep again: it is fitted anew from the store.",
+    )

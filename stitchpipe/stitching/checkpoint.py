@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from stitchpipe.stitching.batches import BatchPosition
-from stitchpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from torch import Tensor
+
+
+class KeptState(Protocol):
+    """Where the bytes of a state are kept while a training lasts: on a disk or in a bucket, as the caller has it."""
+
+    def save(self, data: bytes) -> None:
+        """Keep a state, whole or not at all; those before it are given up."""
+
+    def load(self) -> bytes | None:
+        """Return the newest state that is sound, or None."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,25 +45,25 @@ class Checkpoint:
     losses: tuple[float, ...]
     position: BatchPosition
 
-    def write(self, path: Path) -> None:
-        """Write the state whole or not at all; an older one is replaced."""
+    def save(self, kept: KeptState) -> None:
+        """Keep the state; an older one is given up."""
         notes = {"losses": json.dumps(self.losses), "position": json.dumps(asdict(self.position))}
-        write_whole(
-            path, save({name: one.contiguous() for name, one in self.tensors.items()}, metadata=notes)
-        )
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
+        kept.save(save(tensors, metadata=notes))
 
     @classmethod
-    def read(cls, path: Path | None) -> Checkpoint | None:
-        """Return the state that was written last; None where there is none, or a damaged one."""
-        if path is None or not path.exists():
+    def restored(cls, kept: KeptState | None) -> Checkpoint | None:
+        """Return the state that was kept last; None where there is none, or none that can be used."""
+        data = None if kept is None else kept.load()
+        if data is None:
             return None
         try:
-            with safe_open(path, framework="pt") as file:
-                notes: Mapping[str, Any] = file.metadata()
-                return cls(
-                    {name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118 - not a mapping
-                    tuple(json.loads(notes["losses"])),
-                    BatchPosition(**json.loads(notes["position"])),
-                )
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            length = int.from_bytes(data[:8], "little")  # of the header, which is JSON
+            notes: Mapping[str, Any] = json.loads(data[8 : 8 + length])["__metadata__"]
+            return cls(
+                load(data),
+                tuple(json.loads(notes["losses"])),
+                BatchPosition(**json.loads(notes["position"])),
+            )
+        except (SafetensorError, KeyError, TypeError, ValueError):
             return None

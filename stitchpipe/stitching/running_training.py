@@ -19,11 +19,11 @@ from stitchpipe.stitching.source_cache import size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
     from stitchpipe.stitching.budget import TrainingBudget
+    from stitchpipe.stitching.checkpoint import KeptState
     from stitchpipe.stitching.layer import StitchingLayer
     from stitchpipe.stitching.source_cache import Grids, SourceCache
     from stitchpipe.stitching.target import StitchingTarget
@@ -46,14 +46,14 @@ class StitchTraining:
         the augmented ones. Epochs take them in turn.
     budget
         What may be spent.
-    checkpoint
-        Where the state is kept while it trains; it is found there again, and removed by whoever keeps the result.
+    state
+        Where the state is kept while it trains; it is found there again, and forgotten by whoever keeps the result.
     """
 
     layer: StitchingLayer
     sources: Sequence[Representation]
     budget: TrainingBudget
-    checkpoint: Path | None = None
+    state: KeptState | None = None
 
     @property
     def resized_as_read(self) -> Grids | None:
@@ -119,7 +119,7 @@ class RunningTraining:
 
     def _restored(self) -> BatchPosition:
         """Take up the state on disk; return where to go on."""
-        state = Checkpoint.read(self._training.checkpoint)
+        state = Checkpoint.restored(self._training.state)
         if state is None:
             return BatchPosition.start(self.budget.seed)
         self._losses = list(state.losses)
@@ -140,14 +140,14 @@ class RunningTraining:
 
     def save(self) -> None:
         """Keep the state on disk, where there is one to keep."""
-        path = self._training.checkpoint
-        if path is None or not self._losses or not self._is_whole or self._diverged is not None:
+        kept = self._training.state
+        if kept is None or not self._losses or not self._is_whole or self._diverged is not None:
             return
         tensors: dict[str, Tensor] = {}
         for number, parameter in enumerate(self.layer.parameters()):
             tensors[f"{number}.value"] = parameter.detach()
             tensors |= {f"{number}.{name}": self._optimiser.state[parameter][name] for name in _MOMENTS}
-        Checkpoint(tensors, tuple(self._losses), self._position).write(path)
+        Checkpoint(tensors, tuple(self._losses), self._position).save(kept)
         self._saved_at = time.monotonic()
 
     @property

@@ -177,7 +177,7 @@ def groups(trainings: Sequence[StitchTraining], at_once: int) -> Iterator[list[i
     """Yield which trainings can go together, by position: those of one kind of step, as far along, in their order."""
     kinds: dict[tuple[object, ...], list[int]] = {}
     for number, training in enumerate(trainings):
-        state = Checkpoint.read(training.checkpoint) if at_once > 1 else None
+        state = Checkpoint.restored(training.state) if at_once > 1 else None
         kind = replace(training.budget, seed=0, steps=1, learning_rate=1.0, weight_decay=0.0)
         kinds.setdefault((kind, len(state.losses) if state else 0), []).append(number)
     for numbers in kinds.values():

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import stitchpipe as sp
+from stitchpipe.cli.tables import details
 from stitchpipe.config import parse
-from stitchpipe.listing import details
-from stitchpipe.workspace import WorkspaceError
+from stitchpipe.run.workspace import WorkspaceError
 from tests.cli.command import complaint, in_a_process, modules_loaded_by, refused, stitchpipe
 from tests.tiny_sweep import TINY
 
@@ -39,7 +39,7 @@ def test_importing_the_package_is_light():
 
 
 def test_a_process_says_the_same_and_returns_its_code(tiny):
-    for arguments, code in ((("ls", tiny.folder.root), 0), (("show", tiny.folder.root, "A/layer9"), 2)):
+    for arguments, code in ((("ls", tiny.root), 0), (("show", tiny.root, "A/layer9"), 2)):
         ended = in_a_process(*arguments)
         assert ended == stitchpipe(*arguments)
         assert ended.returncode == code
@@ -47,24 +47,24 @@ def test_a_process_says_the_same_and_returns_its_code(tiny):
 
 
 def test_ls_and_show_tell_what_is_there(tiny):
-    listed = stitchpipe("ls", tiny.folder.root).stdout
+    listed = stitchpipe("ls", tiny.root).stdout
     assert "layer1.0" in listed
     assert "org/B" in listed
-    shown = stitchpipe("show", tiny.folder.root, "org/B/layer1.0").stdout
+    shown = stitchpipe("show", tiny.root, "org/B/layer1.0").stdout
     assert "fingerprint" in shown
     assert "torch" in shown
-    assert "layer9" in refused("show", tiny.folder.root, "A/layer9")
+    assert "layer9" in refused("show", tiny.root, "A/layer9")
     with pytest.raises(WorkspaceError, match="a model of this store.*found.*rse"):
-        details(sp.open(tiny.folder.root), "rse")
+        details(sp.open(tiny.root), "rse")
 
 
 def test_query_answers(tiny):
     sql = "SELECT index, count(*) AS n FROM results WHERE method IS NULL GROUP BY index ORDER BY index"
-    lines = stitchpipe("query", tiny.folder.root, sql).stdout.splitlines()
+    lines = stitchpipe("query", tiny.root, sql).stdout.splitlines()
     assert lines[0] == "index\tn"
     assert "cka\t36" in lines
-    assert "SELECT" in refused("query", tiny.folder.root, "DROP TABLE results")
-    assert "colum" in refused("query", tiny.folder.root, "SELECT nothing FROM results")
+    assert "SELECT" in refused("query", tiny.root, "DROP TABLE results")
+    assert "colum" in refused("query", tiny.root, "SELECT nothing FROM results")
 
 
 def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):
@@ -96,7 +96,7 @@ def test_a_mistake_in_a_sweep_is_one_message(tmp_path, change, hint):
 
 
 def test_a_checkpoint_of_another_architecture_is_one_message(tiny, tmp_path):
-    weights = next((tiny.folder.root / "models").rglob("*.safetensors"))
+    weights = next((tiny.root / "models").rglob("*.safetensors"))
     path = tmp_path / "sweep.toml"
     text = TINY.replace("train = { epochs = 2, seed = 0 }", f'weights = "{weights}"', 1)
     path.write_text(text.replace("widths = [4, 6, 8]", "widths = [4, 6, 9]", 1))
@@ -110,20 +110,20 @@ def test_a_folder_without_a_run_is_one_message(tmp_path, command):
 
 
 def test_an_unreadable_store_is_one_message(tiny, tmp_path):
-    folder = tiny.copy(tmp_path / "run")
-    record = next(Path(folder.store).rglob("manifest.json"))
+    run = tiny.copy(tmp_path / "run")
+    record = next(Path(run.store_url).rglob("manifest.json"))
     record.write_text(record.read_text().replace("layer", "laier", 1))
-    assert "manifest.json" in refused("ls", folder.root)
+    assert "manifest.json" in refused("ls", run.place.url)
 
 
 @pytest.mark.slow
 def test_a_damaged_shard_ends_a_comparison_with_one_message(tiny, tmp_path):
-    folder = tiny.copy(tmp_path / "run")
-    shard = next(path for path in Path(folder.store).rglob("c.0*") if "activations" in str(path))
+    run = tiny.copy(tmp_path / "run")
+    shard = next(path for path in Path(run.store_url).rglob("c.0*") if "activations" in str(path))
     shard.write_bytes(shard.read_bytes()[:-7])
-    for part in (folder.root / "results").glob("compare-*.parquet"):
+    for part in (tmp_path / "run" / "results").glob("compare-*.parquet"):
         part.unlink()
-    assert shard.name in complaint(in_a_process("compare", tiny.path, "--out", folder.root))
+    assert shard.name in complaint(in_a_process("compare", tiny.path, "--out", run.place.url))
 
 
 def test_out_must_be_a_folder(tiny, tmp_path):

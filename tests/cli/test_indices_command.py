@@ -8,9 +8,9 @@ import json
 import pytest
 from rich.console import Console
 
-from stitchpipe import cli
 from stitchpipe.algebra import INDICES, index_named
-from stitchpipe.index_listing import as_json, described, details, listing
+from stitchpipe.cli import app, question_commands
+from stitchpipe.cli.index_tables import as_json, described, details, listing
 from stitchpipe.measures import UnknownNameError
 from tests.cli.command import refused
 
@@ -106,12 +106,12 @@ def test_json_holds_the_registry():
 
 
 def test_the_command(capsys):
-    cli.indices((), json=False)
+    question_commands.indices((), json=False)
     assert "procrustes_angle" in capsys.readouterr().out
-    cli.indices(("svcca(0.9)",), json=True)
+    question_commands.indices(("svcca(0.9)",), json=True)
     (record,) = json.loads(capsys.readouterr().out)
     assert record["parameter"]["value"] == 0.9
-    cli.app.help_print(["indices"])
+    app.help_print(["indices"])
     text = capsys.readouterr().out
     for part in ("unchanged by", "gulp(0.1)", "Which to begin with", "--json"):
         assert part in text

@@ -54,7 +54,8 @@ def test_two_files_become_a_comparison(tmp_path):
 
 def test_ingesting_needs_no_torch():
     assert (
-        modules_loaded_by("import stitchpipe.ingest, stitchpipe.terminal", "torch", "dask", "prefect") == []
+        modules_loaded_by("import stitchpipe.ingest, stitchpipe.cli.terminal", "torch", "dask", "prefect")
+        == []
     )
 
 

@@ -11,10 +11,10 @@ from rich.console import Console
 from torch import nn
 
 from stitchpipe import cli
+from stitchpipe.cli.layer_tables import Listing, as_json, described, listing, only_cuts
 from stitchpipe.config import ConfigError
 from stitchpipe.graph import layers
-from stitchpipe.layer_listing import Listing, as_json, described, listing, only_cuts
-from stitchpipe.models import WeightsError, build, save_weights
+from stitchpipe.models import WeightsError, build, weights_bytes
 from tests.cli.command import refused, stitchpipe
 
 SMALL = ("blocks=[1, 1]", "widths=[4, 6]", "num_classes=3")
@@ -101,7 +101,8 @@ def test_mistakes_say_what_to_write(model, given, hint):
 
 
 def test_a_checkpoint_is_held_against_the_architecture(tmp_path):
-    save_weights(build("cifar_resnet", {"blocks": [1], "widths": [4]}, seed=0), tmp_path / "a.safetensors")
+    network = build("cifar_resnet", {"blocks": [1], "widths": [4]}, seed=0)
+    (tmp_path / "a.safetensors").write_bytes(weights_bytes(network))
     described(
         "cifar_resnet", options=["blocks=[1]", "widths=[4]"], size="8", weights=tmp_path / "a.safetensors"
     )

@@ -13,8 +13,9 @@ from distributed import LocalCluster
 
 from stitchpipe.algebra import cca, cka, direct_matching, procrustes
 from stitchpipe.engine.cluster import Cluster, SchedulerError, execute
-from stitchpipe.results import MapFileError, read_map
+from stitchpipe.results import MapFileError, MapToKeep, made_of, map_of
 from stitchpipe.rows import result_grid, to_rows
+from storage import CheckedFiles, open_place
 from tests.engine.conftest import SHAPES, all_pairs, build
 
 NAMES = list(SHAPES)
@@ -127,34 +128,34 @@ def test_another_cut_into_row_groups_gives_the_same_numbers(client, records, tmp
 
 
 def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
-    paths = {
-        family: str(tmp_path / "maps" / name)
-        for family, name in (("affine", "a.safetensors"), ("ridge(0.5)", "b.safetensors"))
+    files = CheckedFiles(open_place(tmp_path))
+    destinations = {
+        family: MapToKeep(files, f"maps/{name}", {"family": family})
+        for family, name in (("affine", "a"), ("ridge(0.5)", "b"))
     }
-    wanted = {("positions", (0, 1)): paths}
+    wanted = {("positions", (0, 1)): destinations}
     pairs = frozenset({(0, 1)})
     both = synthetic.plan(
         {"positions": pairs, "pooled": pairs}
     )  # another view has another map of the same pair
     compared(client, synthetic, both, indices=(), maps=wanted)
-    fitted = read_map(tmp_path / "maps" / "a.safetensors")
+    first, second = files.listing("maps")
+    fitted = map_of(files.read(first), where="a")
     grid = result_grid("positions", SHAPES["coarse"])
     rows = [to_rows(synthetic.blocks["train", name], "positions", grid) for name in ("wide", "coarse")]
     expected = direct_matching(*rows, storage_eps=2**-23)
     np.testing.assert_allclose(fitted.W, expected.W, rtol=1e-8, atol=1e-10)
     assert (fitted.rank, fitted.condition) == (expected.rank, pytest.approx(expected.condition))
-    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a.safetensors", "b.safetensors"]
+    assert (first.name, second.name) == ("maps/a", "maps/b")
+    assert made_of(files.read(second), where="b") == {"family": "ridge(0.5)"}
     penalised = direct_matching(*rows, family="ridge", parameter=0.5, storage_eps=2**-23)
-    np.testing.assert_allclose(
-        read_map(tmp_path / "maps" / "b.safetensors").W, penalised.W, rtol=1e-8, atol=1e-10
-    )
+    np.testing.assert_allclose(map_of(files.read(second), where="b").W, penalised.W, rtol=1e-8, atol=1e-10)
 
 
-def test_a_damaged_map_is_one_message(tmp_path):
-    path = tmp_path / "a.safetensors"
-    path.write_bytes(b"no map")
+@pytest.mark.parametrize("read", [map_of, made_of])
+def test_what_is_no_map_is_one_message(read):
     with pytest.raises(MapFileError, match="run the sweep again"):
-        read_map(path)
+        read(b"no map", where="a")
 
 
 def test_a_running_cluster_can_be_named(client, records, synthetic):

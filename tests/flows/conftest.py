@@ -34,8 +34,8 @@ def server(installation):
 @pytest.fixture
 def pretend(monkeypatch):
     """Runs that consist of pretended units; whoever makes a pool for them gets one without processes."""
-    monkeypatch.setattr("stitchpipe.sweep.load", pretended.load)
-    monkeypatch.setattr("stitchpipe.sweep.units", pretended.units)
+    monkeypatch.setattr("stitchpipe.run.Run.open", pretended.open_run)
+    monkeypatch.setattr("stitchpipe.steps.units", pretended.units, raising=False)
     pool = pretended.PretendPool()
     with active(pool):
         yield pool

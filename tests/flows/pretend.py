@@ -21,7 +21,7 @@ from stitchpipe.errors import ExplainedError
 WORK = "tests.flows.pretend:perform"
 TARGETS = (("a", "layer1.0"), ("a", "layer1.1"), ("a", "layer2.0"), ("a", "layer2.1"))
 SECONDS = "PRETEND_SECONDS"
-BRIEF = ("dump", "compare", "fit maps", "report")
+BRIEF = ("inspect", "dump", "compare", "fit maps", "report")
 
 
 class PretendError(ExplainedError):
@@ -102,7 +102,7 @@ class PretendPool:
         pass
 
 
-def units(sweep, folder=None):
+def units(run):
     return SimpleNamespace(
         models=("a", "b"),
         dumps=(("a", "train"), ("a", "test"), ("b", "train"), ("b", "test"), ("codes", "test")),
@@ -111,7 +111,7 @@ def units(sweep, folder=None):
     )
 
 
-def load(sweep):
+def open_run(sweep, out):
     if sweep == "missing.toml":
         raise PretendError
     return SimpleNamespace(name=sweep)
@@ -127,16 +127,17 @@ def is_alive(pid):
 
 if __name__ == "__main__":
     import flows.work
-    from stitchpipe import sweep as pipeline
+    from stitchpipe import steps
+    from stitchpipe.run import Run
 
     os.environ[SECONDS] = sys.argv[2]
-    pipeline.load, pipeline.units = load, units
+    Run.open, steps.units = open_run, units
     flows.work.pool_of = lambda sweep, out, *, progress: WorkerPool(2, work=WORK, progress=progress)
     try:
         run(
             "pretend",
-            Path(sys.argv[1]),
-            steps=("train", "dump", "compare", "stitch", "report"),
+            sys.argv[1],
+            steps=("inspect", "train", "dump", "compare", "stitch", "report"),
             scheduler=None,
             progress=lambda unit, done, total: print(f"{unit}: {done}/{total}", flush=True),
         )

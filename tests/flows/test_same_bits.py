@@ -5,8 +5,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from flows.plan import Plan
-from flows.work import open_run, pool_of
-from stitchpipe import sweep as steps
+from flows.work import pool_of
+from stitchpipe import steps
+from stitchpipe.run import Run
 
 SWEEP = """
 name = "two at a time"
@@ -61,14 +62,14 @@ def name(path, root):
 
 
 def one_after_the_other(path, out):
-    sweep, folder = open_run(str(path), str(out))
+    run = Run.open(path, out)
     for model in ("A", "B"):
-        steps.train(sweep, folder, model)
+        steps.train(run, model)
     for model in ("A", "B"):
         for split in ("train", "test"):
-            steps.dump(sweep, folder, model, split)
+            steps.dump(run, model, split)
     for layer in ("layer1.0", "layer2.0"):
-        steps.stitch(sweep, folder, "A", layer)
+        steps.stitch(run, "A", layer)
 
 
 def two_at_a_time(path, out):

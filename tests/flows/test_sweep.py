@@ -6,9 +6,10 @@ import pytest
 
 from flows import artifact
 from flows.sweep import FlowError, chosen, stitch, sweep
-from stitchpipe.sweep import STEPS
+from stitchpipe.steps import STEPS
 from tests.flows.pretend import TARGETS, PretendError
 
+INSPECTIONS = ["inspect a", "inspect b"]
 TRAININGS = ["train a", "train b"]
 DUMPS = ["dump a train", "dump a test", "dump b train", "dump b test"]
 STITCHES = [f"stitch {model} {layer}" for model, layer in TARGETS]
@@ -17,15 +18,23 @@ STITCHES = [f"stitch {model} {layer}" for model, layer in TARGETS]
 def test_units_run_in_the_pipelines_order(server, pretend, tmp_path):
     records = sweep("s", str(tmp_path))
     names = pretend.names
-    assert set(names[:6]) == {*TRAININGS, *DUMPS}
+    assert names[:2] == INSPECTIONS
+    assert set(names[2:8]) == {*TRAININGS, *DUMPS}
     for model in "ab":
         assert names.index(f"train {model}") < min(
             names.index(f"dump {model} {split}") for split in ("train", "test")
         )
-    assert names[6:9] == ["dump codes test", "compare", "fit maps"]
-    assert names[9:-1] == STITCHES
+    assert names[8:11] == ["dump codes test", "compare", "fit maps"]
+    assert names[11:-1] == STITCHES
     assert names[-1] == "report"
-    assert [record["unit"] for record in records] == [*TRAININGS, *DUMPS, *names[6:9], *STITCHES, "report"]
+    assert [record["unit"] for record in records] == [
+        *INSPECTIONS,
+        *TRAININGS,
+        *DUMPS,
+        *names[8:11],
+        *STITCHES,
+        "report",
+    ]
 
 
 def test_only_the_chosen_steps_run(server, pretend, tmp_path):

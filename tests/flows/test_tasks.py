@@ -40,6 +40,7 @@ def test_only_stitches_are_tagged_for_a_gpu():
 def test_every_unit_of_a_plan_has_a_task(pretend, tmp_path):
     plan = Plan.of("s", str(tmp_path))
     units = [
+        *plan.inspections,
         *plan.trainings,
         *plan.dumps,
         *plan.control_dumps,

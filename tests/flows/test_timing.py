@@ -5,7 +5,7 @@ import pytest
 from flows.pool import FinishedUnit
 from flows.timing import StepTime, note_times, step_times
 from flows.unit import Unit
-from stitchpipe.sweep.folder import read_record
+from stitchpipe.run import RunPlace
 
 
 def finished(step, begun_s, ended_s):
@@ -22,8 +22,8 @@ def test_a_step_lasts_from_its_first_unit_to_the_end_of_its_last():
 def test_the_record_keeps_the_last_commands(tmp_path, monkeypatch):
     monkeypatch.setattr("flows.timing._REMEMBERED", 2)
     for total_s in (1.0, 2.0, 3.126):
-        note_times(tmp_path, [StepTime("train", 2, 0.126, 1.5)], total_s=total_s, processes=2)
-    commands = read_record(tmp_path / "times.json")["commands"]
+        note_times(str(tmp_path), [StepTime("train", 2, 0.126, 1.5)], total_s=total_s, processes=2)
+    commands = RunPlace.at(tmp_path).files.record("times")["commands"]
     assert [command["total_s"] for command in commands] == [2.0, 3.13]
     assert commands[-1]["steps"] == [{"step": "train", "units": 2, "wall_s": 0.13, "busy_s": 1.5}]
     assert commands[-1]["processes"] == 2

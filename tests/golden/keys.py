@@ -6,11 +6,8 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from stitchpipe.config import load
-from stitchpipe.sweep import dumping, ends, training
-from stitchpipe.sweep.jobs import LayerName, jobs
-from stitchpipe.sweep.networks import layer_table
-from stitchpipe.sweep.out_of_distribution import Distribution
+from stitchpipe.run import LayerName, Run, run_keys
+from stitchpipe.run.activations import End, dump_declaration
 
 HERE = Path(__file__).parent
 DECLARED = HERE / "sweeps" / "kept.toml"
@@ -27,49 +24,45 @@ train = { epochs = 2, seed = 7 }
 
 def keys(folder: Path) -> dict[str, str]:
     """Return every key by what it is of."""
-    sweep = load(DECLARED)
+    run = Run.open(DECLARED, folder / "kept")
     path = folder / "trained.toml"
     path.write_text(TRAINED, "utf-8")
-    trained = load(path)
-    table = layer_table(sweep)
-    known = {
-        LayerName(model, info.name): stand_in(model, info) for model, infos in table.items() for info in infos
-    }
+    trained = Run.open(path, folder / "trained")
+    known = {name: stand_in(name, run.layers.info(name)) for name in run.layers.names()}
     found = {
-        f"dump declaration: {model.name} {split}": dumping.dump_declaration(sweep, model, split)
-        for model in sweep.models
+        f"dump declaration: {model.name} {split}": dump_declaration(run.sweep, model, split)
+        for model in run.sweep.models
         for split in ("train", "test", "train+1")
     }
-    found["training: T"] = training.declaration(trained, trained.models[0])
-    for compared in sweep.compare:
-        for (source, target), key in ends.pair_keys(sweep, known, compared).items():
+    found["training: T"] = trained.networks.declaration(trained.sweep.network("T"))
+    for compared in run.sweep.compare:
+        for (source, target), key in run_keys.pair_keys(run, known, compared).items():
             found[f"pair: {compared.view} {source} {target}"] = key
-    for job in jobs(sweep, table):
-        label = f"{job.method} {job.source} {job.target} {job.init} {job.budget}"
-        found[f"stitch: {label}"] = ends.stitch_key(sweep, job, known)
-        if job.map is not None:
-            found[f"map: {job.map} {job.source} {job.target}"] = ends.map_key(
-                sweep, known[job.source], known[job.target], job.map
+    for planned in run.stitches:
+        label = f"{planned.method} {planned.source} {planned.target} {planned.init} {planned.budget}"
+        found[f"stitch: {label}"] = run_keys.stitch_key(run, planned, known)
+        if planned.map is not None:
+            found[f"map: {planned.map} {planned.source} {planned.target}"] = run_keys.map_key(
+                run, known[planned.source], known[planned.target], planned.map
             )
     target = LayerName("A", "layer1.0")
-    watched = SimpleNamespace(_target=known[target], _sweep=sweep)
-    found[f"detector: {target}"] = Distribution._key(watched)
+    found[f"detector: {target}"] = run_keys.detector_key(run, known[target])
     return found
 
 
-def stand_in(model: str, info) -> ends.End:
+def stand_in(name: LayerName, info) -> End:
     """Return a layer on both splits, with digests that follow from its name."""
     sides = [
         SimpleNamespace(
-            digest=f"sha256:{model}:{info.name}:{split}",
-            fingerprint=f"fingerprint:{model}:{split}",
+            digest=f"sha256:{name.model}:{name.layer}:{split}",
+            fingerprint=f"fingerprint:{name.model}:{split}",
             sample_digest=f"samples:{split}",
             shape=(100, *info.shape),
             identity={},
         )
         for split in ("train", "test")
     ]
-    return ends.End(LayerName(model, info.name), *sides)
+    return End(name, *sides)
 
 
 def recorded() -> dict[str, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.datasets import load_digits
 
 import stitchpipe as sp
-from stitchpipe import sweep as steps
+from stitchpipe.run import Run
 from tests.tiny_sweep import run_steps
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def run_sweep(name: str, folder: Path) -> pd.DataFrame:
         _ingest(folder, root)
     if name == "tokens":
         _oblong(folder)
-    run_steps(steps.load(path), steps.Folder(root))
+    run_steps(Run.open(path, root))
     return settled(sp.open(root).results())
 
 

@@ -8,12 +8,13 @@ import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stitchpipe import registry
-from stitchpipe.report import ReportError, write_report
+from stitchpipe.report import rendered
 from stitchpipe.report.glossary import glossary
 from stitchpipe.report.matrices import boundaries, comparison
 from stitchpipe.report.payload import embedded, number, payload
@@ -58,11 +59,14 @@ class Page(HTMLParser):
         return json.loads(next(text for attributes, text in self.scripts if attributes.get("id") == "data"))
 
 
-def written(folder, results, order, *, title="a run", provenance=synthetic.PROVENANCE):
-    files = write_report(
-        folder, results, findings(results, order), layer_order=order, provenance=provenance, title=title
-    )
-    return files, Page(files.page.read_text("utf-8"))
+def written(results, order, *, title="a run", provenance=synthetic.PROVENANCE):
+    files = rendered(results, findings(results, order), layer_order=order, provenance=provenance, title=title)
+    return files, Page(files["index.html"].decode())
+
+
+def figures(files):
+    """Return the images of a report by what they show."""
+    return {Path(name).stem: image for name, image in files.items() if name.startswith("figures/")}
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +75,8 @@ def results():
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory, results):
-    return written(tmp_path_factory.mktemp("report"), results, SMALL)
+def report(results):
+    return written(results, SMALL)
 
 
 def test_nothing_outside_the_page_is_referred_to(report):
@@ -82,7 +86,7 @@ def test_nothing_outside_the_page_is_referred_to(report):
             reference = attributes.get(name) or ""
             assert reference.startswith("#") or reference in {"", "data:,"}, (tag, name, reference)
         assert not any(name.startswith("on") for name in attributes), (tag, attributes)
-    style = re.search(r"<style>(.*?)</style>", report[0].page.read_text("utf-8"), re.DOTALL)
+    style = re.search(r"<style>(.*?)</style>", report[0]["index.html"].decode(), re.DOTALL)
     assert "url(" not in style[1]
     assert "@import" not in style[1]
 
@@ -153,31 +157,24 @@ def test_the_page_is_accessible(report):
 
 def test_the_figures_are_images_named_for_what_they_show(report):
     files, _ = report
-    names = {path.stem for path in files.figures}
-    assert {"cka-pooled", "dm_r2-positions", "direct-and-task-loss-matching", "late-to-early"} <= names
-    assert "cka-positions" not in names
-    for path in files.figures:
-        assert path.read_bytes().startswith(b"\x89PNG")
-        assert path.stat().st_size > 4000
-    assert {path.name for path in files.page.parent.iterdir()} == {"index.html", "figures"}
+    images = figures(files)
+    assert {"cka-pooled", "dm_r2-positions", "direct-and-task-loss-matching", "late-to-early"} <= set(images)
+    assert "cka-positions" not in images
+    for image in images.values():
+        assert image.startswith(b"\x89PNG")
+        assert len(image) > 4000
+    assert set(files) == {"index.html", *(f"figures/{name}.png" for name in images)}
 
 
-def test_the_same_results_give_the_same_bytes_and_stale_figures_go(tmp_path, report, results):
-    stale = tmp_path / "figures" / "gone-index.png"
-    stale.parent.mkdir()
-    stale.write_bytes(b"old")
-    files, _ = written(tmp_path, results, SMALL)
-    assert not stale.exists()
-    assert files.page.read_bytes() == report[0].page.read_bytes()
-    for mine, theirs in zip(files.figures, report[0].figures, strict=True):
-        assert mine.read_bytes() == theirs.read_bytes()
+def test_the_same_results_give_the_same_bytes(report, results):
+    files, _ = written(results, SMALL)
+    assert files == report[0]
 
 
-def test_hostile_names_are_text_everywhere(tmp_path):
+def test_hostile_names_are_text_everywhere():
     order = {"</script><script>alert(2)</script>": (HOSTILE, "$x_{2}$"), "B": (HOSTILE, "$x_{2}$")}
     results = hostile(order)
     files, page = written(
-        tmp_path,
         results,
         order,
         title=HOSTILE,
@@ -189,8 +186,8 @@ def test_hostile_names_are_text_everywhere(tmp_path):
     text = "".join(page.words)
     assert HOSTILE in text
     assert "{{ 7 * 7 }}" in text
-    assert HOSTILE not in files.page.read_text("utf-8")
-    assert len(files.figures) > 5
+    assert HOSTILE not in files["index.html"].decode()
+    assert len(figures(files)) > 5
 
 
 def hostile(order):
@@ -239,19 +236,19 @@ def test_matrices_follow_the_networks_not_the_file(results):
         np.testing.assert_array_equal(matrix.values, other.values)
 
 
-def test_a_run_without_stitches_and_a_run_without_anything(tmp_path):
+def test_a_run_without_stitches_and_a_run_without_anything():
     results = synthetic.results(order=SMALL, views=("pooled",), stitches=False)
-    _, page = written(tmp_path / "compared", results, SMALL)
+    _, page = written(results, SMALL)
     ids = {attributes.get("id") for _, attributes in page.elements}
     assert "plot-matrix" in ids
     assert "plot-dm" not in ids
-    files, page = written(tmp_path / "nothing", results.iloc[:0], SMALL, provenance={})
-    assert files.figures == ()
+    files, page = written(results.iloc[:0], SMALL, provenance={})
+    assert figures(files) == {}
     assert "There are no results yet" in " ".join(page.words)
 
 
 @pytest.mark.parametrize("change", [{"method": "dm_ridge(0.1)"}, {"value": np.nan}])
-def test_stitches_without_a_point_to_draw_are_reported(tmp_path, change):
+def test_stitches_without_a_point_to_draw_are_reported(change):
     """Other families of maps alone, or a target network that is never right."""
     results = synthetic.results(order=SMALL, views=("pooled",))
     results = results[results["method"].isna() | (results["method"] == "dm")]
@@ -259,28 +256,19 @@ def test_stitches_without_a_point_to_draw_are_reported(tmp_path, change):
         results.loc[results["index"] == "stitch_relative_accuracy", "value"] = np.nan
     else:
         results.loc[results["method"].notna(), "method"] = change["method"]
-    files, _ = written(tmp_path, results, SMALL)
-    assert files.figures
+    files, _ = written(results, SMALL)
+    assert figures(files)
 
 
-def test_an_unknown_layer_is_refused(tmp_path, results):
+def test_an_unknown_layer_is_refused(results):
     with pytest.raises(StudyError, match=r"layer3\.2"):
-        write_report(
-            tmp_path,
+        rendered(
             results,
             [],
             layer_order={"A": SMALL["A"][:2], "B": SMALL["B"]},
             provenance={},
             title="t",
         )
-    assert not any(tmp_path.iterdir())
-
-
-def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path, results):
-    (tmp_path / "file").write_text("")
-    few = results[results["index"] == "cka"]
-    with pytest.raises(ReportError, match="written"):
-        write_report(tmp_path / "file" / "report", few, [], layer_order=SMALL, provenance={}, title="t")
 
 
 def test_embedded_json_cannot_end_its_element():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from stitchpipe.run.place import TrainingState
 from stitchpipe.stitching import (
     StitchingLayer,
     StitchingTarget,
@@ -25,10 +26,15 @@ from stitchpipe.stitching import (
 from stitchpipe.stitching.batches import BatchPosition, endless_batches
 from stitchpipe.stitching.checkpoint import Checkpoint
 from stitchpipe.stitching.source_cache import SourceCache, size_bytes
-from storage import PairingError
+from storage import CheckedFiles, PairingError, open_place
 from tests.stitching.small_stitches import TARGET, Tail, images, labels, stored
 
 BUDGET = TrainingBudget(steps=11, batch_size=16, learning_rate=1e-2, weight_decay=1e-3, seed=4)
+
+
+def kept(folder, key="one"):
+    """Return where the state of a training is kept."""
+    return TrainingState(CheckedFiles(open_place(folder)), key)
 
 
 def fresh(source, path=None, budget=BUDGET, sources=None):
@@ -62,7 +68,7 @@ def stop_after(step):
 def test_stopped_and_resumed_is_never_stopped(source, tmp_path, monkeypatch, step, held):
     if not held:
         monkeypatch.setattr(source_cache, "HELD_BYTES", 0)
-    path = tmp_path / "state.safetensors"
+    path = kept(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         outcome(fresh(source, path), on_step=stop_after(step))
     seen = []
@@ -73,7 +79,7 @@ def test_stopped_and_resumed_is_never_stopped(source, tmp_path, monkeypatch, ste
 
 def test_an_interruption_within_a_step_keeps_the_step_before(source, tmp_path, monkeypatch):
     """Ctrl-C may fall between the two tensors that a step changes."""
-    path, steps = tmp_path / "state.safetensors", []
+    path, steps = kept(tmp_path), []
     original = torch.optim.Adam.step
 
     def interrupted(self, *arguments):
@@ -88,7 +94,7 @@ def test_an_interruption_within_a_step_keeps_the_step_before(source, tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         outcome(fresh(source, path))
     monkeypatch.setattr(torch.optim.Adam, "step", original)
-    assert len(Checkpoint.read(path).losses) == 5
+    assert len(Checkpoint.restored(path).losses) == 5
     assert_same_bits(outcome(fresh(source, path)), outcome(fresh(source)))
 
 
@@ -99,15 +105,15 @@ def _train_slowly(source, path):
 
 
 def test_killed_and_resumed_is_never_killed(source, tmp_path):
-    path = tmp_path / "state.safetensors"
+    path = kept(tmp_path)
     child = multiprocessing.get_context("spawn").Process(target=_train_slowly, args=(source, path))
     child.start()
-    while (state := Checkpoint.read(path)) is None or len(state.losses) < 3:
+    while (state := Checkpoint.restored(path)) is None or len(state.losses) < 3:
         assert child.is_alive()
         time.sleep(0.02)
     os.kill(child.pid, signal.SIGKILL)
     child.join()
-    assert 3 <= len(Checkpoint.read(path).losses) < BUDGET.steps
+    assert 3 <= len(Checkpoint.restored(path).losses) < BUDGET.steps
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -118,12 +124,12 @@ def test_killed_and_resumed_is_never_killed(source, tmp_path):
 
 def test_trainings_side_by_side_are_resumed_each_where_it_was(source, tmp_path):
     def both():
-        return [fresh(source, tmp_path / "one"), fresh(source, tmp_path / "two")]
+        return [fresh(source, kept(tmp_path, name)) for name in ("one", "two")]
 
     target = StitchingTarget(Tail(), labels())
     with pytest.raises(KeyboardInterrupt):
         train(both(), target, at_once=2, on_step=stop_after(7))  # the first is a step ahead
-    states = [Checkpoint.read(tmp_path / name) for name in ("one", "two")]
+    states = [Checkpoint.restored(kept(tmp_path, name)) for name in ("one", "two")]
     assert [len(state.losses) for state in states] == [4, 3]
     resumed, whole = both(), [fresh(source), fresh(source)]
     curves = train(resumed, target, at_once=2)
@@ -134,10 +140,20 @@ def test_trainings_side_by_side_are_resumed_each_where_it_was(source, tmp_path):
         torch.testing.assert_close(one.layer.weight, other.layer.weight, rtol=1e-5, atol=1e-6)
 
 
+def test_a_state_whose_bytes_are_damaged_is_passed_over_for_none(source, tmp_path):
+    path = kept(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        outcome(fresh(source, path), on_step=stop_after(4))
+    (state,) = tmp_path.rglob("*.safetensors")
+    state.write_bytes(state.read_bytes()[:-1] + b"?")
+    assert path.load() is None
+    assert_same_bits(outcome(fresh(source, path)), outcome(fresh(source)))
+
+
 @pytest.mark.parametrize("damage", [b"", b"nonsense" * 40])
 def test_a_damaged_state_is_begun_anew(source, tmp_path, damage):
-    path = tmp_path / "state.safetensors"
-    path.write_bytes(damage)
+    path = kept(tmp_path)
+    path.save(damage)
     assert_same_bits(outcome(fresh(source, path)), outcome(fresh(source)))
 
 
@@ -168,7 +184,7 @@ def test_augmented_passes_are_resumed_too(tmp_path):
     passes = [
         stored(tmp_path / f"{number}.zarr", images(seed=number), labels=labels()) for number in range(2)
     ]
-    path = tmp_path / "state.safetensors"
+    path = kept(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         outcome(fresh(None, path, sources=passes), on_step=stop_after(6))
     assert_same_bits(outcome(fresh(None, path, sources=passes)), outcome(fresh(None, sources=passes)))

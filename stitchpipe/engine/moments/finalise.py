@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
@@ -20,7 +19,6 @@ from stitchpipe.engine.planning.shapes import STORAGE_EPS
 from stitchpipe.engine.planning.tiles import native_grid
 from stitchpipe.measures import Number
 from stitchpipe.registry import index_measure
-from stitchpipe.results import write_map
 from stitchpipe.rows import View, width_of
 
 if TYPE_CHECKING:
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.moments.leaf import ChunkMoments
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.results import MapToKeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +44,14 @@ class Request:
     indices
         Names by view: those that are computed from moments.
     maps
-        Where fitted maps of a pair are to be written, by family (`stitchpipe.algebra.map_families.family_named`), by
+        Where fitted maps of a pair are to be kept, by family (`stitchpipe.algebra.map_families.family_named`), by
         the view they are fitted under.
     intervals
         Whether each number gets an interval.
     """
 
     indices: Mapping[View, tuple[str, ...]]
-    maps: Mapping[tuple[View, Pair], Mapping[str, str]]
+    maps: Mapping[tuple[View, Pair], Mapping[str, MapToKeep]]
     intervals: bool
 
 
@@ -110,8 +109,8 @@ def finalise(
         for pair in chunk.pairs:
             fit = None if fitted is None else fitted.pair(pair)
             analysis = Analysis(scored.pair(pair), fit, _eps(plan, pair))
-            for family, path in request.maps.get((view, pair), {}).items():
-                write_map(Path(path), analysis.fitted(*family_named(family)))
+            for family, destination in request.maps.get((view, pair), {}).items():
+                destination.keep(analysis.fitted(*family_named(family)))
             evaluate(values, pair, analysis, request.indices[view])
             # Maps are scored again without each leaf; whatever else was computed goes.
             analyses[pair] = (

@@ -1,0 +1,75 @@
+"""The command that takes activations in from files."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  (cyclopts reads the annotations)
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from stitchpipe.cli.app import app, say
+
+
+@app.command
+def ingest(  # noqa: PLR0913 - one option per thing to say
+    folder: Annotated[
+        str, Parameter(help="A run's folder (made if it is not there), or a store's path or URL.")
+    ],
+    /,
+    *files: Annotated[Path, Parameter(help="*.npy, *.npz, *.safetensors, *.parquet: the same rows in each.")],
+    dataset: Annotated[str, Parameter(help="Name of the data set in the store.")],
+    split: Annotated[str, Parameter(help="Name of the split: test, train, …")],
+    model: Annotated[str, Parameter(help="Name of the model whose layers these are.")],
+    layer: Annotated[
+        str | None, Parameter(help="Name of the layer, where the files hold a single array.")
+    ] = None,
+    only: Annotated[
+        tuple[str, ...], Parameter(help="Globs over names of arrays: which are layers.", negative="")
+    ] = (),
+    ids: Annotated[
+        str | None,
+        Parameter(
+            help="Array, column or text file with the sample ids, or `range`; default: the array `ids`."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None, Parameter(help="Array, column or text file with the labels; default: `labels`, if any.")
+    ] = None,
+    dtype: Annotated[Literal["float16", "float32"] | None, Parameter(help="How values are stored.")] = None,
+    channels_last: Annotated[bool, Parameter(help="Images are (n, H, W, C).", negative="")] = False,
+    row_groups: Annotated[int, Parameter(help="Of a split that is new.")] = 20,
+) -> None:
+    """Put activations that you already have into a store: sealed, checked, and comparable like dumped ones.
+
+    For example, activations of a language model, one array per layer, (samples, tokens, features):
+
+    `np.savez("acts.npz", layer0=X0, layer1=X1, ids=sample_ids)`
+
+    `stitchpipe ingest runs/mine acts.npz --dataset text --split test --model gpt`
+
+    Rows of two models are paired by sample id, in whatever order they come. The same content again changes
+    nothing; interrupted, the same command goes on. NaN and infinity are refused before anything is written.
+    """
+    from stitchpipe.cli.terminal import Progress
+    from stitchpipe.ingest import ingest_files
+
+    with Progress() as progress:
+        done = ingest_files(
+            folder,
+            files,
+            dataset=dataset,
+            split=split,
+            model=model,
+            layer=layer,
+            only=only,
+            ids=ids,
+            labels=labels,
+            dtype=dtype,
+            channels_last=channels_last,
+            row_groups=row_groups,
+            report=progress,
+        )
+    say(
+        f"{len(done.layers)} layer{'s' * (len(done.layers) != 1)} of {done.n_samples} samples in {done.store} "
+        f"({done.row_groups_written} of {done.row_groups} row groups written now)"
+    )

@@ -1,0 +1,126 @@
+"""A sweep with its defaults filled in, and what running it would come to, for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from stitchpipe.algebra.backends import open_backend
+from stitchpipe.config import declared_toml
+from stitchpipe.engine import measured_rates
+from stitchpipe.run.names import TEST, TRAIN
+from stitchpipe.sizes import size_of
+from stitchpipe.steps.forecast import EngineWork, Forecast, forecast
+from storage import open_place
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from stitchpipe.config import Sweep
+    from stitchpipe.run import Run
+
+
+def describe(run: Run) -> RenderableType:
+    """Return a run's declaration, defaults filled in, and its forecast.
+
+    Raises the errors of `forecast`, and ConfigError where there is no room for the dumps.
+    """
+    ahead, sweep = forecast(run), run.sweep
+    run.activations.demand_room()
+    is_live = run.activations.all_views_at_once
+    view = Table(title="What it would do", title_justify="left", show_header=False)
+    rows: list[tuple[str, str]] = [
+        ("images", ", ".join(f"{count} {name}" for name, count in ahead.images.items())),
+        ("layers", ", ".join(f"{count} of {model}" for model, count in ahead.layers.items())),
+        *_hook_rows(ahead),
+        ("row groups", ", ".join(f"{count} of {name}" for name, count in ahead.row_groups.items())),
+        *(_live_rows(ahead) if is_live else _dump_rows(ahead)),
+    ]
+    for title, work in (("compare", ahead.comparison), ("fit maps", ahead.fitting)):
+        if work is not None:
+            rows += _engine_rows(sweep, title, work, reads=not is_live)
+    rows.append(
+        ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
+    )
+    rows.append(
+        ("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images.get(TRAIN, 0)} images")
+    )
+    rows += _detector_rows(sweep, ahead)
+    rows.append(("scored on", f"{ahead.images[TEST]} images"))
+    rows.append(("run", run.place.url))
+    rows.append(("store", _where_store_lies(run)))
+    for name, text in rows:
+        view.add_row(name, Text(text))
+    # Never wrapped: a line cut in two is no TOML any more.
+    return Group(Text(declared_toml(sweep), no_wrap=True, overflow="ignore"), view)
+
+
+def _hook_rows(ahead: Forecast) -> list[tuple[str, str]]:
+    """Return which models torch.fx cannot trace, and why."""
+    return [
+        ("" if number else "run with hooks", f"{model}: {reason}")
+        for number, (model, reason) in enumerate(ahead.by_hooks.items())
+    ]
+
+
+def _detector_rows(sweep: Sweep, ahead: Forecast) -> list[tuple[str, str]]:
+    declared = sweep.ood.detector
+    if declared is None or not ahead.detectors:
+        return []
+    images = min(declared.images, ahead.images.get(TRAIN, 0))
+    epochs = f"{declared.epochs} + {declared.finetune_epochs} epochs"
+    return [("detectors", f"{ahead.detectors}, one for each target layer: {epochs} on {images} images")]
+
+
+def _dump_rows(ahead: Forecast) -> list[tuple[str, str]]:
+    return [
+        ("activations to write", f"{size_of(ahead.activation_bytes)} before compression"),
+        ("dump", f"at most {size_of(ahead.dump_peak_bytes)} held beside the network's own forward pass"),
+    ]
+
+
+def _live_rows(ahead: Forecast) -> list[tuple[str, str]]:
+    """Return what is done instead of a dump where activations are not kept."""
+    passes = 0 if ahead.comparison is None else ahead.comparison.passes
+    often = {1: "once", 2: "twice"}.get(passes, f"{passes} times")
+    images = " and ".join(f"{count} {name}" for name, count in ahead.run_over.items())
+    return [
+        (
+            "activations to write",
+            f"none: {size_of(ahead.activation_bytes)} before compression are not kept (dump.keep = false)",
+        ),
+        ("comparing runs", f"the networks {often} over {images or 'no'} images"),
+        ("", f"at most {size_of(ahead.dump_peak_bytes)} held beside all networks and their forward passes"),
+    ]
+
+
+def _where_store_lies(run: Run) -> str:
+    """Return where the store lies, and how much room is left there."""
+    place = open_place(run.store_url)
+    free = place.free_bytes()
+    return place.url if free is None else f"{place.url} ({size_of(free)} free)"
+
+
+def _engine_rows(sweep: Sweep, title: str, work: EngineWork, *, reads: bool) -> list[tuple[str, str]]:
+    """Return what one run of the engine costs, and the least time that this machine's rates allow."""
+    declared, cost = sweep.run, work.cost
+    rates = measured_rates(declared.products, open_backend(declared.backend, declared.device))
+    seconds = {
+        "products": cost.flops / rates.flops_per_s,
+        "finalisation": cost.finalisation_flops / rates.finalisation_flops_per_s,
+    }
+    read = "nothing"
+    if reads:
+        read, seconds["reading"] = size_of(cost.bytes_read), cost.bytes_read / rates.read_bytes_per_s
+    bound = ", ".join(f"{name} {took / declared.workers:.3g} s" for name, took in seconds.items())
+    maps = f", {work.maps} maps of stitches among them" if work.maps else ""
+    passes = f"{work.passes} pass{'es' * (work.passes > 1)} over the layers"
+    return [
+        (title, f"{cost.pairs} directed pairs, under {' and '.join(work.views)}{maps}, in {passes}"),
+        ("", f"{read} read, {cost.flops:.3g} flops of products, {cost.finalisation_flops:.2g} after"),
+        ("", f"at most {size_of(work.peak_bytes)} held by each of {declared.workers} workers"),
+        ("", f"no faster on this machine than {bound}"),
+    ]

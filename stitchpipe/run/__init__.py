@@ -1,0 +1,46 @@
+"""An opened run: a sweep in its place, with everything that steps need of it.
+
+Importing this room is cheap: what needs torch is imported when it is first used, so that `ls`, `query` and `verify` do
+without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stitchpipe.run.names import SPLITS, TEST, TRAIN, LayerName, Pair
+    from stitchpipe.run.place import PlaceError, RunPlace, named_store
+    from stitchpipe.run.run import Run
+    from stitchpipe.run.stitches import PlannedStitch
+    from stitchpipe.run.workspace import Workspace, WorkspaceError, open_workspace
+
+__all__ = [
+    "SPLITS",
+    "TEST",
+    "TRAIN",
+    "LayerName",
+    "Pair",
+    "PlaceError",
+    "PlannedStitch",
+    "Run",
+    "RunPlace",
+    "Workspace",
+    "WorkspaceError",
+    "named_store",
+    "open_workspace",
+]
+
+_HOMES = {
+    "names": ("SPLITS", "TEST", "TRAIN", "LayerName", "Pair"),
+    "place": ("PlaceError", "RunPlace", "named_store"),
+    "run": ("Run",),
+    "stitches": ("PlannedStitch",),
+    "workspace": ("Workspace", "WorkspaceError", "open_workspace"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'stitchpipe.run' has no attribute {name!r}")
+    return getattr(import_module(f"stitchpipe.run.{_HOME_OF[name]}"), name)

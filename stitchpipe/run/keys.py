@@ -1,0 +1,188 @@
+"""What every stored piece of work depends on, as a short digest: the whole of what decides whether it is made again.
+
+Each function is pure and takes what the work depends on field by field, so that renaming a class or a setting of ours
+changes no key. Where the same inputs would give other numbers after a change of the code, the version constant of that
+work is raised here. What decides over *activations* is not here but in their identity: `stitchpipe.capture` has it,
+because a store is read without any sweep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stitchpipe.rows import Grid
+
+ALGEBRA_VERSION: Final = 2
+"""Raised when the same representations would give other indices or maps."""
+STITCH_VERSION: Final = 3
+"""Raised when the same stitch would give other numbers."""
+DETECTOR_VERSION: Final = 1
+"""Raised when the same declaration would give another detector."""
+GENERATOR_VERSION: Final = 1
+"""Raised when generated images change."""
+INSPECTION_VERSION: Final = 1
+"""Raised when the same network would be found to have other layers or cuts."""
+
+MAP_PREFIX, STITCH_PREFIX, DETECTOR_PREFIX = "dm-", "stitch-", "detector-"
+
+
+class Content(Protocol):
+    """What a key must know of a layer on one split."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of its content."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the identity of its dump."""
+
+    @property
+    def sample_digest(self) -> str:
+        """Digest of the sample ids in stored order."""
+
+
+class Side(NamedTuple):
+    """A layer on both splits, as one side of a pair."""
+
+    name: str
+    train: Content
+    test: Content
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """Of the content on the two splits."""
+        return self.train.digest, self.test.digest
+
+
+class Products(NamedTuple):
+    """How blocks of rows are multiplied: last digits depend on it."""
+
+    precision: str
+    backend: str
+
+
+def digest_of(*parts: Any) -> str:
+    """Return the first 16 hex digits of SHA-256 over the parts' canonical JSON; all that is not JSON is refused."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_refuse)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _refuse(part: object) -> Any:
+    raise TypeError(f"a key of {type(part).__name__}: pass its fields")
+
+
+def pair_key(
+    source: Side, target: Side, *, view: str, products: Products, certainty: Mapping[str, Any]
+) -> str:
+    """Return the key of a pair's numbers under a view: everything that they depend on but the index.
+
+    A pair's key knows of no other layer: a new model adds pairs, and leaves those that are there.
+    """
+    samples = source.train.sample_digest, source.test.sample_digest
+    sides = ((side.name, side.digests) for side in (source, target))
+    return digest_of(*sides, *samples, view, *products, certainty, ALGEBRA_VERSION)
+
+
+def prediction_key(source: tuple[str, Content], target: tuple[str, Content], *, view: str, index: str) -> str:
+    """Return the key of what two models' predictions have in common, given each one's name and logits."""
+    sides = ((model, logits.digest, logits.sample_digest) for model, logits in (source, target))
+    return digest_of(*sides, view, index, ALGEBRA_VERSION)
+
+
+def map_key(
+    source: Side, target: Side, *, view: str, grids: tuple[Grid, Grid], family: str, products: Products
+) -> str:
+    """Return the key of a least-squares map of a pair, fitted on the training split."""
+    return MAP_PREFIX + digest_of(
+        source.train.digest,
+        target.train.digest,
+        source.train.sample_digest,
+        (view, *grids, family),
+        *products,
+        ALGEBRA_VERSION,
+    )
+
+
+def stitch_key(
+    declared: Mapping[str, Any],
+    source: Side,
+    target: Side,
+    *,
+    judged_by: Mapping[str, Any],
+    products: Products | None,
+    objective_version: int = 0,
+) -> str:
+    """Return the key of everything that is kept of one stitch.
+
+    Parameters
+    ----------
+    declared
+        What the stitch is: its ends, its map, where a training begins and its budget.
+    judged_by
+        What the table [ood] stands for.
+    products
+        Of the map that it is or begins with; None where it needs none.
+    objective_version
+        Of what a training minimises; 0 is that of the first definition, and of a stitch without training.
+
+    Notes
+    -----
+    The target's fingerprint covers its weights, and so its tail.
+    """
+    return STITCH_PREFIX + digest_of(
+        declared,
+        source.digests,
+        target.digests,
+        target.test.fingerprint,
+        judged_by,
+        products,
+        STITCH_VERSION,
+        *([objective_version] if objective_version else []),
+    )
+
+
+def detector_key(target: Side, *, grid: Grid, declared: Mapping[str, Any]) -> str:
+    """Return the key of a detector that is trained for a target layer."""
+    contents = [(content.digest, content.fingerprint) for content in (target.train, target.test)]
+    return DETECTOR_PREFIX + digest_of(contents, grid, declared, DETECTOR_VERSION)
+
+
+def training_key(declared: Mapping[str, Any], *, images: Sequence[str]) -> str:
+    """Return the key of a model's weights: what the sweep says of them, and the digests of both splits' images."""
+    return digest_of(declared, *images)
+
+
+def dump_key(
+    declared: Mapping[str, Any],
+    *,
+    dump: Mapping[str, Any],
+    data: Mapping[str, Any],
+    augment: Mapping[str, Any] | None,
+    origin: str | None,
+) -> str:
+    """Return the key of what a sweep says about a dump.
+
+    Parameters
+    ----------
+    augment
+        How images are augmented; None where they are not.
+    origin
+        The key of the dump that a control is made from, on the same split; None where there is none.
+    """
+    return digest_of(declared, dump, data, augment, origin)
+
+
+def inspection_key(declared: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Return the key of what a network was found to consist of: what is built, and for which images."""
+    return digest_of(declared, data, INSPECTION_VERSION)
+
+
+def part_key(numbers: Sequence[tuple[str | None, str]]) -> str:
+    """Return the key of a part of the results, by the key and the index of each of its numbers."""
+    return digest_of([list(number) for number in numbers])

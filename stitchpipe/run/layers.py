@@ -1,0 +1,132 @@
+"""The layers of every model of a sweep, from the records that `inspect` leaves: no network is built for them again.
+
+A network is inspected where no record of it is there, as for `stitchpipe plan` before anything was run; what was found
+is then remembered for as long as the run is open.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from stitchpipe.config import ControlModel, IngestedModel, RandomCodes
+from stitchpipe.graph import Inspection, InspectionError, LayerInfo, inspect, select
+from stitchpipe.run import keys
+from stitchpipe.run.declared import data_fields, network_fields
+from stitchpipe.run.names import TEST, LayerName
+from stitchpipe.run.place import inspection_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stitchpipe.config import Control, Model, NetworkModel, Sweep
+    from stitchpipe.run.data import RunData
+    from stitchpipe.run.ingested import Ingested
+    from stitchpipe.run.networks import Networks
+    from stitchpipe.run.place import RunPlace
+
+CODES = "codes"
+"""The layer of random codes."""
+
+LayerTable = dict[str, tuple[LayerInfo, ...]]
+"""Model → the layers that the sweep's globs select, in the network's order."""
+
+
+class Layers:
+    """The layers of a sweep's models."""
+
+    def __init__(
+        self, sweep: Sweep, place: RunPlace, data: RunData, networks: Networks, ingested: Ingested
+    ) -> None:
+        self._sweep, self._place, self._data = sweep, place, data
+        self._networks, self._ingested = networks, ingested
+        self._inspected: dict[str, Inspection] = {}
+        self._selected: LayerTable = {}
+
+    @cached_property
+    def table(self) -> LayerTable:
+        """For every model, the layers that the sweep's globs select, in the network's order; errors as `of`."""
+        return {declared.name: self.of(declared.name) for declared in self._sweep.models}
+
+    def of(self, model: str) -> tuple[LayerInfo, ...]:
+        """Return the layers of one model that the sweep's globs select, in the network's order.
+
+        Those of ingested models are those of the store, in the natural order of their names; a control that permutes
+        samples has those of the model whose they are. No other model is looked at.
+
+        Raises
+        ------
+        ConfigError, stitchpipe.graph.LayerError
+            The architecture is unknown, a glob matches no layer, or nothing was ingested.
+        """
+        if model not in self._selected:
+            self._selected[model] = self._select(self._sweep.model(model))
+        return self._selected[model]
+
+    def _select(self, declared: Model) -> tuple[LayerInfo, ...]:
+        if isinstance(declared, ControlModel):
+            return _chosen(self._control_layers(declared.control), declared.layers or ("*",))
+        if isinstance(declared, IngestedModel):
+            known = self._ingested_layers(declared)
+        else:
+            known = self.inspection(declared).layers
+        return _chosen(known, self._sweep.layer_globs(declared))
+
+    def names(self) -> list[LayerName]:
+        """Return every layer of the table, model by model, in the networks' order."""
+        return [LayerName(model, info.name) for model, infos in self.table.items() for info in infos]
+
+    def info(self, name: LayerName) -> LayerInfo:
+        """Return what is known of a layer of the table."""
+        return next(info for info in self.of(name.model) if info.name == name.layer)
+
+    def inspection(self, declared: NetworkModel) -> Inspection:
+        """Return what a network consists of: from its record, or found now where there is none of this declaration."""
+        name = declared.name
+        if name not in self._inspected:
+            self._inspected[name] = self._recorded(declared) or inspect(
+                self._networks.built(declared), self._data.splits[TEST].batch([0])
+            )
+        return self._inspected[name]
+
+    def keep(self, declared: NetworkModel) -> Inspection:
+        """Return what a network consists of, and leave it on record for whoever opens the run next."""
+        inspection = self.inspection(declared)
+        content = {"declaration": self._key(declared), "inspection": inspection.to_dict()}
+        self._place.files.put_record(inspection_record(declared.name), content)
+        return inspection
+
+    def _recorded(self, declared: NetworkModel) -> Inspection | None:
+        """Return what is on record of a network, if it was inspected as it is declared now."""
+        record = self._place.files.record(inspection_record(declared.name))
+        if record is None or record["declaration"] != self._key(declared):
+            return None
+        try:
+            return Inspection.from_dict(record["inspection"])
+        except InspectionError:  # of another version
+            return None
+
+    def _key(self, declared: NetworkModel) -> str:
+        return keys.inspection_key(network_fields(declared), data_fields(self._sweep.data))
+
+    def _ingested_layers(self, declared: IngestedModel) -> tuple[LayerInfo, ...]:
+        """Return the layers that were ingested for a model, as ``layer2`` before ``layer10``; none is a cut."""
+        shapes = self._ingested.shapes(declared)
+        return tuple(LayerInfo(name, shapes[name], is_cut=False) for name in sorted(shapes, key=_natural))
+
+    def _control_layers(self, declared: Control) -> tuple[LayerInfo, ...]:
+        """Return the layers of a control: those of the model that it permutes, or one of codes; none is a cut."""
+        if isinstance(declared, RandomCodes):
+            return (LayerInfo(CODES, declared.shape, is_cut=False),)
+        return tuple(LayerInfo(info.name, info.shape, False, info.tokens) for info in self.of(declared.of))
+
+
+def _chosen(known: Sequence[LayerInfo], globs: Sequence[str]) -> tuple[LayerInfo, ...]:
+    chosen = set(select(known, globs))
+    return tuple(info for info in known if info.name in chosen)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts names as people do: numbers by value."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]

@@ -1,0 +1,259 @@
+"""Where a run lies, in a folder or a bucket: its store, and beside it every file that it keeps, under one contract.
+
+=====================  ====================================================================================
+``store.zarr/``        activations, splits, summaries; or elsewhere, and the record ``store`` says where
+``models/MODEL/…``     weights that were trained here; records of what was inspected, trained and dumped
+``maps/``              fitted maps
+``curves/``            losses of trainings, with their budgets
+``training/``          states of trainings that are going on
+``detectors/``         trained out-of-distribution detectors
+``results/``           numbers, a Parquet part for each unit of work
+``report/``            the page, published under names for people
+``sweep.toml``         the declaration as it was dumped last, published too
+=====================  ====================================================================================
+
+Everything but the store goes through `storage.CheckedFiles`: written whole, named by its digest, checked whenever it is
+read, and seen by `stitchpipe verify`, `repair` and `gc`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stitchpipe.errors import ExplainedError
+from stitchpipe.results import Catalogue
+from storage import CheckedFiles, CorruptError, NotFoundError, Store, open_place, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STORE, SUMMARIES = "store.zarr", "summaries"
+"""Folders of a run that are not files of its own: they keep their own books."""
+DECLARATION = "sweep.toml"
+TIMES = "times"
+"""The record of how long the steps of each command took."""
+REPORT, FINDINGS = "report", "findings.json"
+
+
+class PlaceError(ExplainedError, ValueError):
+    """There is no run, or no telling where its store lies: another place than recorded, or no folder."""
+
+
+@dataclass(frozen=True)
+class RunPlace:
+    """The root of a run. Nothing is created before something is written.
+
+    Attributes
+    ----------
+    url
+        A folder's absolute path, or ``s3://bucket/prefix``.
+    """
+
+    url: str
+
+    @classmethod
+    def at(cls, place: str | Path) -> RunPlace:
+        """Return the run's place at a path or URL.
+
+        Raises
+        ------
+        PlaceError
+            It is a file.
+        """
+        text = str(place)
+        if "://" in text:
+            return cls(text.rstrip("/"))
+        path = Path(text).expanduser().absolute()
+        if path.exists() and not path.is_dir():
+            raise PlaceError(
+                where="--out", expected="a folder", found=f"the file {path}", remedy="Name another place."
+            )
+        return cls(str(path))
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it lies on this machine's file system."""
+        return "://" not in self.url
+
+    @cached_property
+    def files(self) -> CheckedFiles:
+        """Every file of the run beside its store."""
+        return CheckedFiles(open_place(self.url), others=(STORE, SUMMARIES))
+
+    @cached_property
+    def results(self) -> Catalogue:
+        """The numbers."""
+        return Catalogue(self.files)
+
+    def demand_current(self) -> None:
+        """Refuse the folder of a run that an earlier version left, whose files carry no digests.
+
+        Raises
+        ------
+        PlaceError
+            Says what to do; nothing of it is read.
+        """
+        older = [entry.key for entry in self.files.place.files("results") if "~" not in entry.key]
+        if any(key.endswith(".parquet") for key in older):
+            raise PlaceError(
+                where=self.url,
+                expected="a run whose files carry their digests in their names",
+                found=f"one of an earlier version, with {older[0]}",
+                remedy="Choose another --out folder. Its store can be used again: [store] url in the sweep's file.",
+            )
+
+    @property
+    def store_url(self) -> str:
+        """Path or URL of the activation store: in the run's place, unless the run recorded another."""
+        record = self.files.record("store")
+        return f"{self.url}/{STORE}" if record is None else str(record["url"])
+
+    def settle_store(self, url: str) -> None:
+        """Record that the run's store lies at `url`.
+
+        Raises
+        ------
+        PlaceError
+            The run has a store already, elsewhere.
+        """
+        known = self.store_url
+        if known == url:
+            return
+        usual = f"{self.url}/{STORE}"
+        if known != usual or self.has_store:
+            raise PlaceError(
+                where=self.url,
+                expected=f"the run's store at {known}",
+                found=f"a sweep that puts it at {url}",
+                remedy="Choose another --out folder for another store.",
+            )
+        self.files.put_record("store", {"url": url})
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store where the run has it; nothing of it is read."""
+        return bool(open_place(self.store_url).directories()) or self._store_record_is_there()
+
+    def _store_record_is_there(self) -> bool:
+        return open_place(self.store_url).size("zarr.json") is not None
+
+    def open_store(self) -> Store:
+        """Open the run's store for reading; `storage.NotFoundError` where there is none."""
+        return open_store(self.store_url)
+
+    def declare(self, toml: str) -> None:
+        """Keep the sweep as it is declared, which a repair dumps again by."""
+        self.files.publish("", {DECLARATION: toml.encode()})
+
+    def declaration(self) -> str | None:
+        """Return the sweep that was dumped last, as TOML, or None."""
+        if self.files.place.size(DECLARATION) is None:
+            return None
+        return self.files.read_published("", DECLARATION).decode()
+
+    def publish_report(self, page: Mapping[str, bytes], findings: Mapping[str, Any]) -> None:
+        """Put the report's files and the record of its findings into the folder ``report``."""
+        record = json.dumps(findings, indent=1, sort_keys=True).encode()
+        self.files.publish(REPORT, {**page, FINDINGS: record})
+
+    def findings(self) -> dict[str, Any] | None:
+        """Return the record of the findings that the report shows, or None where there is none."""
+        try:
+            return dict(json.loads(self.files.read_published(REPORT, FINDINGS)))
+        except NotFoundError:
+            return None
+
+
+def weights_name(model: str, key: str) -> str:
+    """Return the name of the weights that were trained under `key`."""
+    return f"models/{model}/weights-{key}"
+
+
+def model_record(model: str) -> str:
+    """Return the name of a model's record: what was declared, which weights that gave."""
+    return f"models/{model}/model"
+
+
+def inspection_record(model: str) -> str:
+    """Return the name of the record of what a network consists of."""
+    return f"models/{model}/inspection"
+
+
+def dump_record(model: str, split: str) -> str:
+    """Return the name of a dump's record: what was declared, which fingerprint that gave."""
+    return f"models/{model}/dump-{split}"
+
+
+def live_record(model: str, split: str) -> str:
+    """Return the name of the record of activations that were not kept: what was declared, and what made them."""
+    return f"models/{model}/live-{split}"
+
+
+def map_name(key: str) -> str:
+    """Return the name of a fitted map."""
+    return f"maps/{key}"
+
+
+def curve_name(key: str) -> str:
+    """Return the name of a training's losses."""
+    return f"curves/{key}"
+
+
+def detector_name(key: str) -> str:
+    """Return the name of a trained detector."""
+    return f"detectors/{key}"
+
+
+def named_store(place: str | Path) -> str:
+    """Return the path or URL of the store that people mean: a run's place stands for its store.
+
+    Raises
+    ------
+    PlaceError
+        `place` is a file.
+    """
+    text = str(place).rstrip("/") or "/"
+    if text.endswith(".zarr") or open_place(text).size("zarr.json") is not None:
+        return text
+    return RunPlace.at(text).store_url
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where the state of a training is kept while it lasts: the newest is what a killed one goes on from.
+
+    Each state is a file of its own, because nothing is ever overwritten; the one before it is removed behind it.
+    """
+
+    files: CheckedFiles
+    key: str
+
+    @property
+    def _folder(self) -> str:
+        return f"training/{self.key}"
+
+    def save(self, data: bytes) -> None:
+        """Keep a state, and give up those before it."""
+        older = self.files.listing(self._folder)
+        number = 1 + max((int(state.name.rpartition("/")[2]) for state in older), default=0)
+        self.files.write(f"{self._folder}/{number:06d}", ".safetensors", data)
+        for state in older:
+            self.files.remove(state.name)
+
+    def load(self) -> bytes | None:
+        """Return the newest state that is sound, or None: a training that cannot go on begins anew."""
+        for state in reversed(self.files.listing(self._folder)):
+            try:
+                return self.files.read(state)
+            except (CorruptError, NotFoundError):
+                continue
+        return None
+
+    def forget(self) -> None:
+        """Remove every state: the training is over."""
+        for state in self.files.listing(self._folder):
+            self.files.remove(state.name)

@@ -1,0 +1,104 @@
+"""The keys of a run's work: `stitchpipe.run.keys` applied to what its sweep declares and its layers hold."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
+
+from stitchpipe.registry import provider
+from stitchpipe.run import keys
+from stitchpipe.run.names import TEST, TRAIN
+from stitchpipe.stitching import OBJECTIVES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stitchpipe.config import Compare, Data
+    from stitchpipe.rows import View
+    from stitchpipe.run.activations.contents import Contents, End, Ends
+    from stitchpipe.run.names import Pair
+    from stitchpipe.run.opened import OpenedSweep
+    from stitchpipe.run.stitches import PlannedStitch
+
+STITCH_VIEW: Final[View] = "positions"
+"""A 1×1 convolution acts on every position: its least-squares map is fitted on positions."""
+
+FOREIGN_ROLES: Final = {"auxiliary": TRAIN, "sanity": TEST}
+"""What foreign images are for, and which split of a data set serves."""
+
+
+def pair_keys(run: OpenedSweep, ends: Ends, table: Compare) -> dict[Pair, str]:
+    """Return the key of the numbers of every pair of some layers under a table's view."""
+    certainty = run.sweep.certainty
+    settings = {"intervals": certainty.intervals, "permutations": certainty.permutations}
+    return {
+        (source, target): keys.pair_key(
+            ends[source].side, ends[target].side, view=table.view, products=run.products, certainty=settings
+        )
+        for source, target in product(ends, ends)
+    }
+
+
+def index_key(pair_key: str, index: str) -> str:
+    """Return the key of one index of a pair: the pair's own, but where a package adds the index, that package counts.
+
+    A new version of the package computes its own index again and nothing else.
+    """
+    added_by = provider(index)
+    return pair_key if added_by is None else keys.digest_of(pair_key, added_by)
+
+
+def prediction_keys(logits: Mapping[str, Contents], *, view: str, index: str) -> dict[tuple[str, str], str]:
+    """Return the key of each pair of models by their logits."""
+    return {
+        (source, target): keys.prediction_key(
+            (source, logits[source]), (target, logits[target]), view=view, index=index
+        )
+        for source, target in product(logits, logits)
+    }
+
+
+def map_key(run: OpenedSweep, source: End[Contents], target: End[Contents], family: str) -> str:
+    """Return the key of a least-squares map of a pair, fitted on the training split."""
+    return keys.map_key(
+        source.side,
+        target.side,
+        view=STITCH_VIEW,
+        grids=(source.grid, target.grid),
+        family=family,
+        products=run.products,
+    )
+
+
+def stitch_key(run: OpenedSweep, planned: PlannedStitch, ends: Ends) -> str:
+    """Return the key of everything that is kept of a stitch."""
+    budget = planned.budget
+    return keys.stitch_key(
+        planned.identity(),
+        ends[planned.source].side,
+        ends[planned.target].side,
+        judged_by=judged_by(run),
+        products=None if planned.map is None else run.products,
+        objective_version=0 if budget is None else OBJECTIVES.named(budget.objective).version,
+    )
+
+
+def detector_key(run: OpenedSweep, target: End[Contents]) -> str:
+    """Return the key of the detector that is trained for a target layer."""
+    return keys.detector_key(target.side, grid=target.grid, declared=judged_by(run)["detector"])
+
+
+def judged_by(run: OpenedSweep) -> dict[str, Any]:
+    """Return what the table [ood] stands for: data sets by their content, not by their place."""
+    declared, detector = run.sweep.ood.model_dump(mode="json"), run.sweep.ood.detector
+    if detector is not None:
+        for role, split in FOREIGN_ROLES.items():
+            declared["detector"][role] = _content(run, role, getattr(detector, role), split)
+    return declared
+
+
+def _content(run: OpenedSweep, role: str, declared: str | Data, split: str) -> list[Any]:
+    if isinstance(declared, str):
+        return [declared, keys.GENERATOR_VERSION]
+    images = run.data.foreign(role, declared, split)
+    return [images.digest, dict(images.preprocessing)]

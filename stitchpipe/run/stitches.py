@@ -1,0 +1,236 @@
+"""The stitches that a sweep declares, one by one: globs and pairings expanded, impossible ones refused."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from stitchpipe.config import ConfigError, DirectStitch, IngestedModel, NetworkModel, TrainedStitch
+from stitchpipe.errors import nearest
+from stitchpipe.graph import LOGITS
+from stitchpipe.rows import width_of
+from stitchpipe.run.declared import permuted_model
+from stitchpipe.run.names import TRAIN, LayerName
+from stitchpipe.stitching import OBJECTIVES, TrainingBudget
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stitchpipe.config import Stitch, Sweep
+    from stitchpipe.graph import LayerInfo
+    from stitchpipe.run.data import RunData
+    from stitchpipe.run.layers import LayerTable
+
+AFFINE: Final = "affine"
+"""The family of direct matching proper."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStitch:
+    """One stitch to make.
+
+    Attributes
+    ----------
+    map
+        Family of the least-squares map that it is, or begins with; None where it needs none.
+    init, budget
+        Of a training; None for direct matching.
+    """
+
+    source: LayerName
+    target: LayerName
+    map: str | None = None
+    init: str | None = None
+    budget: TrainingBudget | None = None
+
+    @property
+    def method(self) -> str:
+        """Return ``tlm``, ``dm``, or ``dm_ridge(0.1)`` and the like of other maps than affine ones."""
+        if self.budget is not None:
+            return "tlm"
+        return "dm" if self.map == AFFINE else f"dm_{self.map}"
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return what the stitch is, as its key has it."""
+        return {
+            "source": {"model": self.source.model, "layer": self.source.layer},
+            "target": {"model": self.target.model, "layer": self.target.layer},
+            "map": self.map,
+            "init": self.init,
+            "budget": None if self.budget is None else asdict(self.budget),
+        }
+
+    def reads(self) -> list[LayerName]:
+        """Return whose activations on the training images the stitch reads."""
+        names = [self.source]
+        needs = OBJECTIVES.named(self.budget.objective).needs if self.budget is not None else frozenset()
+        if "native" in needs:
+            names.append(self.target)
+        if "native_logits" in needs:
+            names.append(LayerName(self.target.model, LOGITS))
+        return names
+
+
+def planned_stitches(sweep: Sweep, table: LayerTable) -> tuple[PlannedStitch, ...]:
+    """Return the declared stitches, each once, in the order of the file.
+
+    Raises
+    ------
+    ConfigError
+        A glob matches no layer, a target cannot be cut, or identity is asked of unequal widths.
+    """
+    planned: dict[PlannedStitch, None] = {}
+    for number, declared in enumerate(sweep.stitch):
+        where = f"stitch[{number}]"
+        sources = _matching(table, declared.sources, f"{where}.sources")
+        targets = _matching(table, declared.targets, f"{where}.targets")
+        pairs = [(s, t) for t in targets for s in sources if _paired(declared, s, t)]
+        if not pairs:
+            raise ConfigError(
+                where=where,
+                expected=f"at least one pair of layers with pairs = '{declared.pairs}'",
+                found=f"none among {len(sources)} sources and {len(targets)} targets",
+                remedy="Widen the globs, or set pairs = 'all'.",
+            )
+        for source, target in pairs:
+            _demand_network(sweep, target, where)
+            if isinstance(declared, TrainedStitch) and declared.augmented:
+                _demand_images(sweep, source, where)
+            for stitch in _expanded(declared, source, target):
+                _check(stitch, table, where)
+                planned[stitch] = None
+    return tuple(planned)
+
+
+def training_splits(data: RunData, planned: PlannedStitch) -> tuple[str, ...]:
+    """Return the splits that a training goes through, epoch by epoch."""
+    if planned.budget is None or not planned.budget.augmented:
+        return (TRAIN,)
+    return data.augmented_splits()
+
+
+def ends_of(stitches: Sequence[PlannedStitch]) -> list[LayerName]:
+    """Return the layers that stitches begin or end at, each once, sorted."""
+    return sorted({name for stitch in stitches for name in (stitch.source, stitch.target)})
+
+
+def _demand_network(sweep: Sweep, target: LayerName, where: str) -> None:
+    if not isinstance(sweep.model(target.model), NetworkModel):
+        networks = [model.name for model in sweep.networks]
+        raise ConfigError(
+            where=f"{where}.targets",
+            expected="layers of models with a network: what follows the stitch is run",
+            found=f"{target}, of which there are only activations",
+            remedy=f"Stitch it as a source; targets can be of {', '.join(networks) or 'no model of this sweep'}.",
+        )
+
+
+def _demand_images(sweep: Sweep, source: LayerName, where: str) -> None:
+    """Refuse augmented passes of activations that no network of the sweep makes."""
+    origin = permuted_model(sweep.model(source.model)) or source.model
+    if isinstance(sweep.model(origin), IngestedModel):
+        raise ConfigError(
+            where=f"{where}.augmented",
+            expected="sources that are dumped, on augmented passes over the training images too",
+            found=f"{source}, whose activations were ingested",
+            remedy="Declare its stitches without `augmented`.",
+        )
+
+
+def _matching(table: LayerTable, patterns: Sequence[str], where: str) -> list[LayerName]:
+    names = [LayerName(model, info.name) for model, infos in table.items() for info in infos]
+    chosen: dict[LayerName, None] = {}
+    for pattern in patterns:
+        model_glob, _, layer_glob = pattern.rpartition("/")
+        model_glob = model_glob.strip("\"'")
+        hits = [
+            name
+            for name in names
+            if fnmatch.fnmatchcase(name.model, model_glob) and fnmatch.fnmatchcase(name.layer, layer_glob)
+        ]
+        if not hits:
+            shown = next(
+                (model for model in table if fnmatch.fnmatchcase(model, model_glob)), next(iter(table))
+            )
+            meant = nearest(pattern, list(map(str, names)))
+            raise ConfigError(
+                where=where,
+                expected="a glob over MODEL/LAYER that matches a dumped layer",
+                found=f"'{pattern}'",
+                remedy=f"{meant} Models are {', '.join(table)}; layers of {shown} are "
+                f"{', '.join(info.name for info in table[shown])}.".lstrip(),
+            )
+        chosen |= dict.fromkeys(hits)
+    return list(chosen)
+
+
+def _paired(declared: Stitch, source: LayerName, target: LayerName) -> bool:
+    match declared.pairs:
+        case "self":
+            return source == target
+        case "corresponding":
+            return source.layer == target.layer and source.model != target.model
+        case _:
+            return True
+
+
+def _expanded(declared: Stitch, source: LayerName, target: LayerName) -> list[PlannedStitch]:
+    if isinstance(declared, DirectStitch):
+        return [PlannedStitch(source, target, family) for family in declared.maps]
+    budgets = [
+        TrainingBudget(
+            steps=declared.steps,
+            batch_size=declared.batch_size,
+            learning_rate=declared.learning_rate,
+            weight_decay=declared.weight_decay,
+            seed=seed,
+            objective=objective,
+            autocast=declared.autocast,
+            compiled=declared.compiled,
+            augmented=declared.augmented,
+        )
+        for objective in declared.objectives
+        for seed in declared.seeds
+    ]
+    return [
+        PlannedStitch(source, target, AFFINE if init == "dm" else None, init, budget)
+        for init in declared.init
+        for budget in budgets
+    ]
+
+
+def _check(stitch: PlannedStitch, table: LayerTable, where: str) -> None:
+    source, target = _info(table, stitch.source), _info(table, stitch.target)
+    if not target.is_cut:
+        known = [info.name for info in table[stitch.target.model]]
+        position = known.index(stitch.target.layer)
+        cuts = sorted(
+            (info.name for info in table[stitch.target.model] if info.is_cut),
+            key=lambda name: abs(known.index(name) - position),
+        )
+        raise ConfigError(
+            where=where,
+            expected="targets where a single value crosses, so that the rest of the network can run alone",
+            found=f"{stitch.target}, which a residual crosses",
+            remedy=f"Of the dumped layers these can be targets, nearest first: {', '.join(cuts[:6]) or 'none'}.",
+        )
+    p, q = width_of(source.shape, "positions"), width_of(target.shape, "positions")
+    if stitch.init == "identity" and p != q:
+        raise ConfigError(
+            where=where,
+            expected="init 'identity' between layers of equal width",
+            found=f"{stitch.source} of width {p} into {stitch.target} of width {q}",
+            remedy="Take init 'random' or 'dm' there, or narrow the globs.",
+        )
+    if bool(source.grid) != bool(target.grid):
+        raise ConfigError(
+            where=where,
+            expected="source and target that both have positions (images, tokens), or two vectors",
+            found=f"{stitch.source} of shape {source.shape} into {stitch.target} of shape {target.shape}",
+            remedy="Narrow the globs to layers of one kind.",
+        )
+
+
+def _info(table: LayerTable, name: LayerName) -> LayerInfo:
+    return next(info for info in table[name.model] if info.name == name.layer)

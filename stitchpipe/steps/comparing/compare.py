@@ -1,0 +1,165 @@
+"""The fourth step: all pairs of layers of all models under all views, and the maps that the stitches need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stitchpipe.config import ConfigError
+from stitchpipe.results import COMPARED, MapToKeep
+from stitchpipe.run import keys
+from stitchpipe.run.place import map_name
+from stitchpipe.run.run_keys import STITCH_VIEW, index_key, map_key, pair_keys
+from stitchpipe.steps.comparing.engine_run import EngineRun, carry_out
+from stitchpipe.steps.comparing.live_networks import LiveNetworks
+from stitchpipe.steps.comparing.predictions import AGREEMENT, compare_predictions
+from stitchpipe.steps.comparing.wanted import Wanted
+from stitchpipe.steps.progress import Report, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from stitchpipe.config import Compare, Sweep
+    from stitchpipe.engine.cluster import Cluster
+    from stitchpipe.results import Result
+    from stitchpipe.rows import View
+    from stitchpipe.run import Pair, Run
+    from stitchpipe.run.activations import Ends
+
+
+def compare(
+    run: Run,
+    view: str | None = None,
+    *,
+    cluster: Cluster | None = None,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Compute the declared indices of all pairs; what is among the results is not computed again.
+
+    Parameters
+    ----------
+    view
+        One of the declared views; default: all of them, from one reading of the layers. Where activations are not
+        kept it is always all, from one run of the networks.
+    cluster
+        Where the work is done; default: local processes for this call alone, if there is anything to do.
+
+    Returns
+    -------
+    dict
+        Counts of pairs, how many were computed, and numbers written.
+
+    Raises
+    ------
+    ConfigError, storage.StoreError, engine.PlanError, engine.ExecutionError
+        Nothing is dumped yet, a shard is damaged, the work does not fit, or the cluster is lost.
+    """
+    tables = _tables(run.sweep, view)
+    if run.activations.all_views_at_once:
+        tables = list(run.sweep.compare)
+    networks = LiveNetworks.open(run)
+    ends = run.activations.ends(run.layers.names())
+    pairs = {table.view: pair_keys(run, ends, table) for table in tables}
+    held = run.results.held()
+    wanted = _wanted(run, tables, ends, pairs, held)
+    written = sum(_commit(run, compare_predictions(run, table, held)) for table in tables)
+    for results in carry_out(EngineRun(run, ends, wanted, networks), cluster, report):
+        written += _commit(run, results)
+    return {
+        "views": [table.view for table in tables],
+        "pairs": sum(map(len, pairs.values())),
+        "computed": sum(map(len, wanted.pairs.values())),
+        "numbers": written,
+    }
+
+
+def fit_maps(run: Run, *, cluster: Cluster | None = None, report: Report = silent) -> dict[str, Any]:
+    """Fit the least-squares maps that the stitches need and that are not there yet; return their count.
+
+    `cluster` is that of `compare`.
+    """
+    if not run.sweep.stitch:
+        report(1, 1)
+        return {"maps": 0}
+    ends = run.activations.ends(run.layers.names())
+    maps = _missing_maps(run, ends)
+    for _ in carry_out(EngineRun(run, ends, Wanted(maps=maps)), cluster, report):
+        pass
+    return {"maps": sum(map(len, maps.values()))}
+
+
+def _wanted(
+    run: Run,
+    tables: Sequence[Compare],
+    ends: Ends,
+    pairs: Mapping[View, Mapping[Pair, str]],
+    held: Mapping[str, Collection[str]],
+) -> Wanted:
+    """Return what the engine is to give: indices that a pair lacks, and maps where their view is compared anyway."""
+    missing = {
+        table.view: {
+            pair: tuple(
+                index
+                for index in table.indices
+                if index != AGREEMENT and index not in held.get(index_key(key, index), ())
+            )
+            for pair, key in pairs[table.view].items()
+        }
+        for table in tables
+    }
+    return Wanted(
+        pairs={
+            view: frozenset(pair for pair, left in of_view.items() if left)
+            for view, of_view in missing.items()
+        },
+        indices={
+            table.view: tuple(
+                index
+                for index in table.indices
+                if any(index in left for left in missing[table.view].values())
+            )
+            for table in tables
+        },
+        maps=_missing_maps(run, ends) if STITCH_VIEW in pairs else {},
+        keys=pairs,
+    )
+
+
+def _commit(run: Run, results: Sequence[Result]) -> int:
+    """Write a part of the results under a digest of what it holds; return how many there are."""
+    if results:
+        part = keys.part_key([(result.key, result.index) for result in results])
+        run.results.write(COMPARED + part, results)
+    return len(results)
+
+
+def _tables(sweep: Sweep, view: str | None) -> list[Compare]:
+    tables = [table for table in sweep.compare if view in (None, table.view)]
+    if view is not None and not tables:
+        raise ConfigError(
+            where=f"sweep '{sweep.name}'",
+            expected=f"a declared view ({', '.join(table.view for table in sweep.compare) or 'none'})",
+            found=f"'{view}'",
+            remedy="Add a [[compare]] table for it.",
+        )
+    return tables
+
+
+def _missing_maps(run: Run, ends: Ends) -> dict[Pair, dict[str, MapToKeep]]:
+    """Return where the maps that the stitches need are to be kept, by pair and family, for those not there yet."""
+    files = run.place.files
+    needed: dict[Pair, dict[str, MapToKeep]] = {}
+    there = {file.name for file in files.listing("maps")}
+    for planned in run.stitches:
+        if planned.map is not None:
+            key = map_key(run, ends[planned.source], ends[planned.target], planned.map)
+            if map_name(key) not in there:
+                made = {
+                    "source": str(planned.source),
+                    "target": str(planned.target),
+                    "method": "dm",
+                    "family": planned.map,
+                    "key": key,
+                }
+                of_pair = needed.setdefault((planned.source, planned.target), {})
+                of_pair[planned.map] = MapToKeep(files, map_name(key), made)
+    return needed

@@ -1,0 +1,93 @@
+"""How far models agree in what they predict: from the logits that every dump stores beside its layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stitchpipe.algebra.agreement import PredictionSums
+from stitchpipe.algebra.errors import UndefinedIndexError
+from stitchpipe.config import ConfigError, NetworkModel
+from stitchpipe.graph import LOGITS
+from stitchpipe.measures import Number
+from stitchpipe.results import Result, Side, Subject
+from stitchpipe.rows import grid_label
+from stitchpipe.run import run_keys
+from stitchpipe.run.activations import StoredActivations
+from stitchpipe.run.names import TEST, LayerName
+from storage import NotFoundError, Representation
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import numpy.typing as npt
+
+    from stitchpipe.config import Compare
+    from stitchpipe.run import Run
+
+AGREEMENT = "agreement"
+"""The index of pairs of models."""
+
+
+def prediction_keys(run: Run, table: Compare) -> dict[tuple[str, str], str]:
+    """Return the key of each pair of models that have logits; none where a table does not ask for agreement."""
+    if AGREEMENT not in table.indices:
+        return {}
+    return run_keys.prediction_keys(_logits(run), view=table.view, index=AGREEMENT)
+
+
+def compare_predictions(run: Run, table: Compare, held: Mapping[str, Collection[str]]) -> list[Result]:
+    """Return the agreement of all pairs of models that is not among what is `held` already.
+
+    Models that were ingested without logits have no part in it.
+
+    Raises
+    ------
+    storage.StoreError
+        Logits are damaged.
+    """
+    keys = {pair: key for pair, key in prediction_keys(run, table).items() if key not in held}
+    if not keys:
+        return []
+    logits = _logits(run)
+    values = {model: stored.read_rows(np.arange(stored.shape[0])) for model, stored in logits.items()}
+    sides = {
+        model: Side(model, LOGITS, values[model].shape[1], stored.digest) for model, stored in logits.items()
+    }
+    results = []
+    for (source, target), key in keys.items():
+        subject = Subject(
+            source=sides[source],
+            target=sides[target],
+            view=table.view,
+            grid=grid_label(()),
+            split=TEST,
+            n_samples=len(values[source]),
+            n_rows=len(values[source]),
+            key=key,
+        )
+        results.append(Result.of(AGREEMENT, _agreement(values[source], values[target]), subject))
+    return results
+
+
+def _agreement(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> Number:
+    try:
+        return Number(PredictionSums.from_block(x, y).agreement)
+    except UndefinedIndexError as undefined:
+        return Number.missing(undefined.status, undefined.reason)
+
+
+def _logits(run: Run) -> dict[str, Representation]:
+    """Return the stored logits of every model that has them, on the test split."""
+    activations = run.activations
+    if not isinstance(activations, StoredActivations):
+        return {}
+    logits = {}
+    for model in run.sweep.models:
+        try:
+            logits[model.name] = activations.layer(LayerName(model.name, LOGITS), TEST)
+        except (ConfigError, NotFoundError):
+            if isinstance(model, NetworkModel):
+                raise
+    return logits

@@ -1,0 +1,325 @@
+"""Keeping a run well: checking it, repairing it and dumping again what was damaged, making room.
+
+Every command takes the place of a run, whose store and files beside it are both looked at, or a store alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from stitchpipe.errors import nearest
+from stitchpipe.run.place import RunPlace, named_store
+from stitchpipe.run.workspace import WorkspaceError
+from storage import FileRepair, Repair, Store, StoreError, open_place
+
+if TYPE_CHECKING:
+    from storage import CheckedFiles, EvictedLayer, FileGarbage, Garbage, Problem, Redo, SealedLayer
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with (name, done, total)."""
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found; `shards`, `summaries`, `files` and `n_bytes` are what it went through."""
+
+    problems: tuple[Problem, ...]
+    representations: int
+    shards: int
+    summaries: int
+    files: int
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What a repair did: to the store, where there is one, and to the files beside it, where a run is there."""
+
+    store: Repair | None
+    files: FileRepair | None
+
+    @property
+    def redo(self) -> tuple[Redo, ...]:
+        """Layers that must be dumped again."""
+        return () if self.store is None else tuple(self.store.redo)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that was wrong."""
+        return [problem for part in self._parts for problem in part.problems]
+
+    @property
+    def left(self) -> list[Problem]:
+        """What only people can decide."""
+        return [problem for part in self._parts for problem in part.left]
+
+    @property
+    def n_quarantined(self) -> int:
+        """How many files were taken out."""
+        return sum(len(part.quarantined) for part in self._parts)
+
+    @property
+    def n_restored(self) -> int:
+        """How many files were made again."""
+        return sum(len(part.restored) for part in self._parts)
+
+    @property
+    def summaries(self) -> list[str]:
+        """Keys of damaged summaries that were removed."""
+        return [] if self.store is None else list(self.store.summaries)
+
+    @property
+    def _parts(self) -> list[Repair | FileRepair]:
+        return [part for part in (self.store, self.files) if part is not None]
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What can be removed: of the store, and of the files beside it."""
+
+    store: Garbage | None
+    files: FileGarbage | None
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all but the quarantine."""
+        return sum(part.n_bytes for part in (self.store, self.files) if part is not None)
+
+    def remove(self, *, quarantined: bool) -> int:
+        """Remove it; return the bytes that were removed."""
+        return sum(
+            part.remove(quarantined=quarantined) for part in (self.store, self.files) if part is not None
+        )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What people mean by a place: a run, with its store and its files; or a store alone.
+
+    Its records are not read, so that what is damaged can be looked at and repaired.
+    """
+
+    place: str
+
+    @cached_property
+    def _names_a_store(self) -> bool:
+        return named_store(self.place) == self.place.rstrip("/")
+
+    @cached_property
+    def files(self) -> CheckedFiles | None:
+        """The run's files; None of a store alone."""
+        return None if self._names_a_store else RunPlace.at(self.place).files
+
+    @cached_property
+    def store_url(self) -> str:
+        """Where the store lies."""
+        return named_store(self.place)
+
+    @cached_property
+    def has_store(self) -> bool:
+        """Whether there is a store."""
+        return open_place(self.store_url).size("zarr.json") is not None or bool(
+            open_place(self.store_url).directories()
+        )
+
+    def store(self, *, mode: Literal["r", "a"] = "r") -> Store:
+        """Return the store, none of whose records are read.
+
+        Raises
+        ------
+        WorkspaceError
+            There is none.
+        """
+        if not self.has_store:
+            is_folder = "://" in self.place or Path(self.place).is_dir()
+            raise WorkspaceError(
+                where=self.place,
+                expected="the folder of a run, or a store",
+                found="no store" if is_folder else "no such folder",
+                remedy="Give the --out folder of a run, the path of a store, or its s3:// URL.",
+            )
+        return Store(open_place(self.store_url), mode=mode)
+
+
+def verify(place: str, *, model: str | None, sample: str, progress: Progress) -> Verdict:
+    """Check a store against its records, or a share of its chunks, and every file of the run beside it.
+
+    Parameters
+    ----------
+    model
+        Look at this model's dumps alone.
+
+    Raises
+    ------
+    WorkspaceError
+        No store, no such model, or `sample` is no share.
+    """
+    kept, share = Kept(place), share_of(sample)
+    store = kept.store()
+    sealed = _sealed(store)
+    if model is not None and sealed:
+        _demand_known(place, "a model of this store", model, {layer.address.model for layer in sealed})
+    total = sum(layer.n_bytes for layer in sealed if model in (None, layer.address.model))
+    count = _Count("verify", total + (0 if model else _summary_bytes(store)), progress)
+    problems = store.verify(model=model, sample=share, on_shard=count.shard, on_summary=count.summary)
+    if kept.files is not None and model is None:
+        problems = [*problems, *kept.files.verify(on_file=count.file)]
+    count.finish()
+    return Verdict(
+        tuple(problems), len(count.labels), count.shards, count.summaries, count.files, count.n_bytes
+    )
+
+
+def repair(place: str, *, progress: Progress) -> Mended:
+    """Quarantine what is damaged and make again what can be; see `storage.repair` and `storage.CheckedFiles.repair`."""
+    kept = Kept(place)
+    store = kept.store(mode="a")
+    total = sum(layer.n_bytes for layer in _sealed(store)) + _summary_bytes(store)
+    count = _Count("check", total, progress)
+    of_files = None if kept.files is None else kept.files.repair(on_file=count.file)
+    of_store = store.repair(on_shard=count.shard, on_summary=count.summary)
+    count.finish()
+    return Mended(of_store, of_files)
+
+
+def garbage(place: str, *, older_than: str) -> Leftovers:
+    """Return what can be removed; see `storage.Store.gc` and `storage.CheckedFiles.gc`."""
+    kept, age_s = Kept(place), seconds_of(older_than)
+    of_files = None if kept.files is None else kept.files.gc(older_than_s=age_s)
+    return Leftovers(kept.store(mode="a").gc(older_than_s=age_s), of_files)
+
+
+def to_evict(place: str, address: str, *, split: str | None) -> list[SealedLayer]:
+    """Return the sealed representations that ``MODEL`` or ``MODEL/LAYER`` stands for.
+
+    Raises
+    ------
+    WorkspaceError
+        There is none; names the nearest.
+    """
+    sealed = Kept(place).store().representations()
+    models = {candidate.address.model for candidate in sealed}
+    model, _, layer = ("", "", "") if address in models else address.rpartition("/")
+    if not model:
+        model, layer = address, ""
+    _demand_known(place, "a model with activations in this store", model, models)
+    mine = [candidate for candidate in sealed if candidate.address.model == model]
+    if layer:
+        _demand_known(place, f"a layer of {model}", layer, {candidate.address.layer for candidate in mine})
+    if split is not None:
+        _demand_known(place, f"a split of {model}", split, {candidate.address.split for candidate in mine})
+    return [
+        candidate
+        for candidate in mine
+        if layer in ("", candidate.address.layer) and split in (None, candidate.address.split)
+    ]
+
+
+def evict(place: str, chosen: list[SealedLayer]) -> list[EvictedLayer]:
+    """Give up the values of representations; results, maps and manifests stay."""
+    store = Kept(place).store(mode="a")
+    evicted: list[EvictedLayer] = []
+    for layer in chosen:
+        at = layer.address
+        gone = store.evict(
+            dataset=at.dataset, split=at.split, model=at.model, layer=at.layer, fingerprint=layer.fingerprint
+        )
+        evicted += gone.layers
+    return evicted
+
+
+def share_of(text: str) -> float:
+    """Return a share from 0 to 1 that is written as 10% or 0.1."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise WorkspaceError(
+            where="--sample", expected="a share such as 10% or 0.1", found=f"'{text}'", remedy="Write it so."
+        )
+    return share
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of an age such as 90s, 30m, 12h, 1d or 2w."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if match is None:
+        raise WorkspaceError(
+            where="--older-than",
+            expected="an age such as 90s, 30m, 12h, 1d or 2w",
+            found=f"'{text}'",
+            remedy="Write a number and a unit.",
+        )
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+@dataclass
+class _Count:
+    """Adds up what a check went through, and passes it on as bytes out of `total`."""
+
+    name: str
+    total: int
+    progress: Progress
+    labels: set[str] = field(default_factory=set)
+    shards: int = 0
+    summaries: int = 0
+    files: int = 0
+    n_bytes: int = 0
+
+    def shard(self, label: str, n_bytes: int) -> None:
+        """Count one shard of a representation."""
+        self.labels.add(label)
+        self.shards += 1
+        self._add(n_bytes)
+
+    def summary(self, file: str, n_bytes: int) -> None:  # noqa: ARG002  (as `storage.verify` calls it)
+        """Count one summary."""
+        self.summaries += 1
+        self._add(n_bytes)
+
+    def file(self, key: str, n_bytes: int) -> None:  # noqa: ARG002  (as `CheckedFiles.verify` calls it)
+        """Count one file of the run."""
+        self.files += 1
+        self._add(n_bytes)
+
+    def _add(self, n_bytes: int) -> None:
+        """Add bytes and say how far it is."""
+        self.n_bytes += n_bytes
+        self.progress(self.name, max(0, min(self.n_bytes, self.total - 1)), max(1, self.total))
+
+    def finish(self) -> None:
+        """Say that it is complete."""
+        self.progress(self.name, max(1, self.total), max(1, self.total))
+
+
+def _sealed(store: Store) -> list[SealedLayer]:
+    """Return the sealed representations, or none where a damaged record hides them."""
+    try:
+        return store.representations()
+    except StoreError:
+        return []
+
+
+def _summary_bytes(store: Store) -> int:
+    """Return the bytes of the store's summaries, also of those that are not checked."""
+    return sum(entry.n_bytes for entry in store.summaries.entries())
+
+
+def _demand_known(place: str, expected: str, name: str, known: set[str]) -> None:
+    """Refuse a name that is not there, with those nearest to it."""
+    if name not in known:
+        shown = ", ".join(sorted(known)[:12]) or "nothing"
+        raise WorkspaceError(
+            where=place,
+            expected=expected,
+            found=f"'{name}'",
+            remedy=f"{nearest(name, known, most=3)} There is: {shown}.".lstrip(),
+        )

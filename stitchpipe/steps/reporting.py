@@ -1,0 +1,140 @@
+"""The last step: findings and the page, from the results that the sweep stands for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from stitchpipe.config import ConfigError, ControlModel, NetworkModel
+from stitchpipe.graph import LOGITS
+from stitchpipe.report import rendered
+from stitchpipe.run.declared import permuted_model
+from stitchpipe.run.names import TEST, LayerName
+from stitchpipe.run.place import model_record
+from stitchpipe.run.run_keys import index_key, pair_keys, stitch_key
+from stitchpipe.run.stitches import ends_of
+from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
+from stitchpipe.studies import findings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stitchpipe.config import Model
+    from stitchpipe.run import Run
+    from stitchpipe.run.activations import Ends
+    from stitchpipe.studies import Finding
+
+
+def report(run: Run) -> dict[str, Any]:
+    """Publish ``report/index.html``, its figures and ``report/findings.json``; return the findings' record.
+
+    Only results that this sweep stands for are shown: those of other weights or settings may lie in the same place.
+
+    Raises
+    ------
+    ConfigError
+        Nothing was dumped, compared or stitched yet.
+    storage.StoreError
+        A part of the results is damaged, or the report cannot be written.
+    """
+    names = run.layers.names()
+    ends = run.activations.ends({*names, *ends_of(run.stitches)})
+    pairs = _pairs(run, {name: ends[name] for name in names})
+    compared = run.results.compared(pairs)
+    there = set(run.results.keys())
+    stitches = [stitch_key(run, planned, ends) for planned in run.stitches]
+    stitched = run.results.read([key for key in stitches if key in there])
+    results = pd.concat([compared, stitched], ignore_index=True)
+    if results.empty:
+        raise ConfigError(
+            where=run.place.url,
+            expected="results of this sweep",
+            found="none",
+            remedy="Run `stitchpipe compare` or `stitchpipe stitch` with it first.",
+        )
+    predicted = [LOGITS] if any(AGREEMENT in table.indices for table in run.sweep.compare) else []
+    order = {model: [info.name for info in infos] + predicted for model, infos in run.layers.table.items()}
+    answers = _findings(run, results)
+    page = rendered(results, answers, layer_order=order, provenance=_provenance(run), title=run.sweep.name)
+    record = {
+        "sweep": run.sweep.name,
+        "pairs_missing": len(pairs) - (0 if compared.empty else compared["key"].nunique()),
+        "stitches_missing": sum(key not in there for key in stitches),
+        "numbers": len(results),
+        "findings": [{"title": finding.question, **finding.record()} for finding in answers],
+    }
+    run.place.publish_report(page, record)
+    return record
+
+
+def _pairs(run: Run, ends: Ends) -> dict[str, set[str]]:
+    """Return which indices this sweep asks for of each pair, by the pair's key."""
+    pairs: defaultdict[str, set[str]] = defaultdict(set)
+    for table in run.sweep.compare:
+        for key in pair_keys(run, ends, table).values():
+            for index in table.indices:
+                pairs[index_key(key, index)].add(index)
+        for key in prediction_keys(run, table).values():
+            pairs[key] = {AGREEMENT}
+    return pairs
+
+
+def _findings(run: Run, results: pd.DataFrame) -> list[Finding]:
+    """Return what is found about layers. What networks predict is none, and would move the depths of those that are."""
+    return findings(
+        results[(results["source_layer"] != LOGITS) & (results["target_layer"] != LOGITS)],
+        {model: [info.name for info in infos] for model, infos in run.layers.table.items()},
+        controls=[model.name for model in run.sweep.models if isinstance(model, ControlModel)],
+    )
+
+
+def _architecture(declared: Model, identity: Mapping[str, Any]) -> str:
+    if isinstance(declared, ControlModel):
+        origin = permuted_model(declared)
+        kind = declared.control.kind.replace("_", " ")
+        return f"none: {kind}" + (f" of {origin}" if origin is not None else "")
+    return str(identity.get("architecture", "not known: ingested"))
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    """Return what the run was made of, by subject."""
+    sweep, models, made_with = run.sweep, dict[str, dict[str, Any]](), dict[str, Any]()
+    for declared in sweep.models:
+        record = run.place.files.record(model_record(declared.name)) or {}
+        first = run.layers.table[declared.name][0].name
+        shown = LOGITS if isinstance(declared, NetworkModel) else first
+        content = run.activations.layer(LayerName(declared.name, shown), TEST)
+        made_with = dict(content.provenance)
+        accuracy = record.get("test_accuracy")
+        models[declared.name] = {
+            "architecture": _architecture(declared, content.identity),
+            "test accuracy": "not measured" if accuracy is None else accuracy,
+            "weights": str(content.identity.get("weights") or "not known")[:16],
+            "dump": content.fingerprint[:12],
+        }
+    settings = sweep.model_dump(mode="json", include={"data", "dump", "ood"}, exclude_none=True)
+    return {
+        "models": models,
+        "data": _data(run),
+        "settings": {
+            f"{section} {key}": value for section, part in settings.items() for key, value in part.items()
+        },
+        "made with": made_with,
+    }
+
+
+def _data(run: Run) -> dict[str, dict[str, Any]]:
+    """Return what is known of the splits."""
+    store = run.store
+    splits = {name: store.split(run.sweep.data.label, name) for name in run.ingested.splits(store)}
+    return {
+        name: {
+            "samples": split.n_samples,
+            "row groups": len(split.row_groups),
+            "samples digest": split.sample_digest[:16],
+            "data digest": str(split.provenance.get("data_digest", ""))[:16],
+        }
+        for name, split in splits.items()
+    }

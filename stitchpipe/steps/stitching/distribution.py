@@ -1,0 +1,220 @@
+"""How far stitches into one target leave its distribution: references are fitted once, stitches watched passing by."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from stitchpipe.ood import (
+    DetectorBudget,
+    DetectorDivergedError,
+    EnergyDetector,
+    FirstSamples,
+    PositionSampling,
+    Scores,
+    TargetReference,
+    classifier_of,
+    energies,
+    energy_statistic,
+    train_detector,
+)
+from stitchpipe.ood.detectors import auroc
+from stitchpipe.ood.energy_detector import NAMES
+from stitchpipe.run.place import detector_name
+from stitchpipe.run.run_keys import detector_key
+from stitchpipe.steps.stitching.foreign_images import foreign_images
+from stitchpipe.stitching import labels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import numpy.typing as npt
+    from torch import Tensor, nn
+
+    from stitchpipe.config import Detector, Sweep
+    from stitchpipe.measures import Number
+    from stitchpipe.ood.energy_network import RepresentationClassifier
+    from stitchpipe.results import Result
+    from stitchpipe.rows import Float64
+    from stitchpipe.run import LayerName, Run
+    from stitchpipe.run.activations import StoredEnd
+    from storage import Representation
+
+logger = logging.getLogger(__name__)
+
+ENERGY = "ood_energy"
+
+
+def ood_statistics(sweep: Sweep) -> tuple[str, ...]:
+    """Return the names of the statistics that a sweep's stitches get, in the order of their results."""
+    return (*Scores.names(), ENERGY, *(NAMES if sweep.ood.detector is not None else ()))
+
+
+class Distribution:
+    """A target layer's own distribution.
+
+    Parameters
+    ----------
+    target
+        On both splits, in the store.
+    network
+        The target network, whose representations of foreign images a detector learns from.
+    native_logits
+        ``[n, classes]`` of the target network on the test split, in stored order.
+    device
+        Where detectors are trained and run.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        target: StoredEnd,
+        network: nn.Module,
+        native_logits: npt.NDArray[np.floating],
+        device: torch.device,
+    ) -> None:
+        self._run, self._target, self._head = run, target, network
+        self._logits, self._device = native_logits, device
+        self._detector: EnergyDetector | Number | None = None
+
+    @cached_property
+    def reference(self) -> TargetReference:
+        """Return the training-free statistics of the target layer, fitted once."""
+        declared = self._run.sweep.ood
+        sampling = PositionSampling(declared.positions, declared.position_rows, declared.seed)
+        return TargetReference.fit(
+            self._target.train, self._target.test, neighbours=declared.neighbours, sampling=sampling
+        )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that `prepare` tells of: those of the detector's training, 0 without one."""
+        declared = self._run.sweep.ood.detector
+        return 0 if declared is None else _budget(declared).all_epochs
+
+    def prepare(self, on_epoch: Callable[[int], None]) -> None:
+        """Find the detector that was trained before, or train it and keep it; nothing where none is declared.
+
+        A training that leaves the finite numbers is not kept: its statistics have the status ``diverged``.
+        """
+        declared = self._run.sweep.ood.detector
+        if declared is None or self._detector is not None:
+            return
+        files, name = self._run.place.files, detector_name(detector_key(self._run, self._target))
+        known = files.find(name)
+        if known is not None:
+            detector = EnergyDetector.of_bytes(files.read(known), where=name)
+            detector.network.to(self._device)
+            self._detector = detector
+        else:
+            try:
+                detector = self._trained(declared, on_epoch)
+                files.write(name, ".safetensors", detector.to_bytes())
+                self._detector = detector
+            except DetectorDivergedError as error:
+                self._detector = error.number
+        on_epoch(self.epochs)
+
+    def watch(self) -> Watch:
+        """Return what looks at one stitch into the target."""
+        self.prepare(lambda _: None)
+        return Watch(self.reference, self._detector, self._logits)
+
+    def warn(self, source: LayerName, results: Iterable[Result]) -> bool:
+        """Return whether the detector is one-sided wrong about a stitch, and log it."""
+        is_warned = any(result.warned for result in results)
+        if is_warned:
+            logger.warning(
+                "%s -> %s: the detector passed its sanity check, yet takes stitched representations for more native "
+                "than native ones",
+                source,
+                self._target.name,
+            )
+        return is_warned
+
+    def _trained(self, declared: Detector, on_epoch: Callable[[int], None]) -> EnergyDetector:
+        native = FirstSamples(self._target.train, declared.images)
+        labels = labels_of(self._target.train)[: native.n_samples]
+        auxiliary = foreign_images(self._run, "auxiliary")
+        batches = auxiliary.endless(2 * declared.batch_size, declared.seed)
+        network = classifier_of(native, self._target.grid, self._logits.shape[1], seed=declared.seed).to(
+            self._device
+        )
+        training = train_detector(
+            network,
+            native,
+            labels,
+            auxiliary.representations(self._head, self._target.name.layer, self._device, batches),
+            _budget(declared),
+            on_epoch=on_epoch,
+        )
+        known = _finite(np.concatenate([energies(network, block) for block in _blocks(self._target.test)]))
+        return EnergyDetector(network, known, self._sanity(network, known), training)
+
+    def _sanity(self, network: RepresentationClassifier, known: Float64) -> float:
+        images = foreign_images(self._run, "sanity")
+        blocks = images.representations(self._head, self._target.name.layer, self._device, images.in_order())
+        return auroc(known, _finite(np.concatenate([energies(network, block) for block in blocks])))
+
+
+class Watch:
+    """Looks at the blocks of one stitched representation as they pass by, each once; keeps none of them."""
+
+    def __init__(
+        self,
+        reference: TargetReference,
+        detector: EnergyDetector | Number | None,
+        native_logits: npt.NDArray[np.floating],
+    ) -> None:
+        self._reference, self._observer = reference, reference.observer()
+        self._detector, self._energies = detector, [np.empty(0)]
+        self._logits = native_logits
+
+    def seen(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield the blocks of a stitched representation as they come, in the order of the test samples."""
+        for block in blocks:
+            self._observer.add(block.float().cpu().numpy())
+            if isinstance(self._detector, EnergyDetector):
+                self._energies.append(energies(self._detector.network, block))
+            yield block
+
+    def statistics(self, logits: npt.NDArray[np.floating]) -> dict[str, Number]:
+        """Return every statistic of what was seen, given the stitched network's logits ``[n, classes]`` on it."""
+        found = self._reference.score(self._observer.observation()).named()
+        found[ENERGY] = energy_statistic(self._logits, logits)
+        if isinstance(self._detector, EnergyDetector):
+            found |= self._detector.statistics(np.concatenate(self._energies))
+        elif self._detector is not None:
+            found |= dict.fromkeys(NAMES, self._detector)
+        return found
+
+
+def _budget(declared: Detector) -> DetectorBudget:
+    return DetectorBudget(
+        epochs=declared.epochs,
+        finetune_epochs=declared.finetune_epochs,
+        learning_rate=declared.learning_rate,
+        finetune_learning_rate=declared.finetune_learning_rate,
+        batch_size=declared.batch_size,
+        seed=declared.seed,
+    )
+
+
+def _blocks(stored: Representation) -> Iterator[Tensor]:
+    for row_group in range(len(stored.row_groups)):
+        yield torch.from_numpy(stored.read(row_group).astype(np.float32, copy=False))
+
+
+def _finite(found: Float64) -> Float64:
+    if not np.isfinite(found).all():
+        raise DetectorDivergedError(
+            where="the finished detector",
+            expected="finite energies of native and of other data's representations",
+            found="others",
+            remedy="Lower ood.detector.learning_rate or finetune_learning_rate.",
+        )
+    return found

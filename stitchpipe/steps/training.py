@@ -1,0 +1,89 @@
+"""The second step: every network gets its weights: trained on the spot, from a file, published, or random."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stitchpipe.config import ConfigError, TrainedModel
+from stitchpipe.models import accuracy, told_origin, train_classifier, weights_bytes, weights_digest
+from stitchpipe.run.names import TEST, TRAIN
+from stitchpipe.run.place import model_record, weights_name
+from stitchpipe.steps.progress import Report, silent
+
+if TYPE_CHECKING:
+    from stitchpipe.config import NetworkModel
+    from stitchpipe.run import Run
+
+
+def train(run: Run, model: str, *, report: Report = silent) -> dict[str, Any]:
+    """Make sure that `model` has weights; return its record.
+
+    Weights trained before under the same declaration and data are kept: nothing is trained twice. `report` counts
+    epochs.
+
+    Raises
+    ------
+    ConfigError
+        The trained network stays below the accuracy that the sweep asks for.
+    stitchpipe.models.WeightsError
+        A checkpoint is missing, unreadable, unsafe, or of another architecture; published weights cannot be had.
+    """
+    declared = run.sweep.network(model)
+    if not isinstance(declared, TrainedModel):
+        return _as_they_are(run, declared)
+    key = run.networks.declaration(declared)
+    known = run.place.files.record(model_record(model))
+    is_there = run.place.files.find(weights_name(model, key)) is not None
+    if known is not None and known["declaration"] == key and is_there:
+        report(declared.train.epochs, declared.train.epochs)
+        return dict(known)
+    return _trained(run, declared, key, report)
+
+
+def _as_they_are(run: Run, declared: NetworkModel) -> dict[str, Any]:
+    """Load weights that are there, and put on record which they are: later steps hold what they load against it."""
+    network = run.networks.unchecked(declared)
+    record = {
+        "declaration": run.networks.declaration(declared),
+        "weights": told_origin(declared),
+        "weights_digest": weights_digest(network),
+        "test_accuracy": None,
+    }
+    run.place.files.put_record(model_record(declared.name), record)
+    return record
+
+
+def _trained(run: Run, declared: TrainedModel, key: str, report: Report) -> dict[str, Any]:
+    """Train a network, keep its weights and then its record."""
+    recipe, splits = declared.train, run.data.splits
+    run.fix_threads()
+    network = run.networks.built(declared).to(run.device)
+    trained = train_classifier(
+        network,
+        splits[TRAIN],
+        epochs=recipe.epochs,
+        seed=recipe.seed,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        on_epoch=lambda epoch: report(epoch, recipe.epochs),
+    )
+    network.cpu()
+    reached = accuracy(network, splits[TEST])
+    if reached < recipe.min_accuracy:
+        raise ConfigError(
+            where=f"model '{declared.name}'",
+            expected=f"a test accuracy of at least {recipe.min_accuracy}",
+            found=f"{reached:.4f} after {recipe.epochs} epochs",
+            remedy="Train longer, take another seed, or lower train.min_accuracy.",
+        )
+    name = weights_name(declared.name, key)
+    run.place.files.write(name, ".safetensors", weights_bytes(network))
+    record = {
+        "declaration": key,
+        "weights": name,
+        "weights_digest": weights_digest(network),
+        "test_accuracy": reached,
+        "final_loss": trained.final_loss,
+    }
+    run.place.files.put_record(model_record(declared.name), record)
+    return record
