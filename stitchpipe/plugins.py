@@ -191,7 +191,7 @@ class Registry(Generic[Entry]):
 
     def _refused(self, name: str, expected: str, found: str, remedy: str) -> ExplainedError:
         return self.plugins.error(
-            where=f"entry point '{name}' of the group {self.plugins.group}",
+            where=f"entry point '{name}' of the group {self.plugins.group} ({self.plugins.provider(name)})",
             expected=expected,
             found=found,
             remedy=f"{remedy} in the package.",

@@ -1,51 +1,112 @@
 """Every measure that there is, gathered from where it is declared beside its formula.
 
-The names that a sweep may ask for, ``--help``, the listing of indices, the glossary of a report and the titles of
-figures are all derived from here, so that a measure is added where its formula is and nowhere else.
+The names that a sweep may ask for, ``--help``, the listing of indices, the glossary of a report, the titles of figures
+and what the engine forms for an index are all derived from here, so that a measure is added where its formula is and
+nowhere else. An installed package adds an index of its own through an entry point::
+
+    [project.entry-points."stitchpipe.indices"]
+    trace_ratio = "my_package.trace_ratio:TRACE_RATIO"
+
+where ``TRACE_RATIO`` is a `stitchpipe.algebra.Index` of the same name; it is imported when its name is asked for.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from stitchpipe.algebra.indices import INDICES
-from stitchpipe.algebra.map_families import FAMILIES
-from stitchpipe.algebra.naming import index_named
+from stitchpipe import algebra
+from stitchpipe.algebra import INDICES, AlgebraError, Index
+from stitchpipe.algebra.maps import FAMILIES
+from stitchpipe.errors import named_line
 from stitchpipe.measures import UnknownNameError, read_name, spelt
-from stitchpipe.plugins import Plugins
+from stitchpipe.plugins import PluginError, Plugins, Registry
+from stitchpipe.stitching.fidelity import CLASS_ACCURACY, FIDELITY
+from stitchpipe.stitching.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from stitchpipe.measures import Measure
 
+_INSTALLED = Plugins("stitchpipe.indices", "index")
+_INDICES = Registry(INDICES.values(), _INSTALLED, Index)
 
-INSTALLED = Plugins("stitchpipe.indices", "index")
-"""Indices that installed packages add."""
+OF_STITCHES: Mapping[str, Measure] = {
+    measure.name: measure for measure in (*(one.measure for one in FIDELITY.values()), CLASS_ACCURACY)
+}
+"""What stitched networks are judged by."""
+
+OWN_OBJECTIVES: Mapping[str, str] = {name: objective.meaning for name, objective in OBJECTIVES.own.items()}
+"""What stitches can be trained for without a package that adds to it: a sentence each."""
 
 
-def indices() -> Mapping[str, Measure]:
-    """Return what there is to know of every index, by name, with the default of its parameter."""
-    return INDICES
+def index_names() -> tuple[str, ...]:
+    """Return the name of every index, ours in the order in which they are listed, then those that packages add.
+
+    Raises
+    ------
+    PluginError
+        A package took a name of ours.
+    """
+    return (*INDICES, *_added())
 
 
-def index_measure(name: str) -> Measure:
-    """Return what there is to know of an index, under the one spelling of its name.
+def index_named(name: str) -> Index:
+    """Return an index with its formulas: ``"cka"``, ``"gulp"`` (its default λ) or ``"gulp(0.1)"``.
+
+    Its own name is the shortest spelling, so that one number has one name.
 
     Raises
     ------
     UnknownNameError
         No such index (the nearest names are given), a parameter where there is none, or one out of range.
+    PluginError
+        A package took a name of ours, or the package that adds this one cannot be imported or gives something else.
     """
-    return index_named(name)
+    base, added = name.strip().partition("(")[0], _added()
+    if base in INDICES:
+        return algebra.index_named(name)
+    known = {index.name: index.measure.parameter for index in INDICES.values()} | dict.fromkeys(added)
+    index = None
+    if base in added:
+        index = _reporting(_INDICES.named(base), added[base])
+        known[base] = index.measure.parameter
+    base, value = read_name(name, known, what="index", see="See `stitchpipe indices`.")
+    index = INDICES[base] if index is None else index
+    return index if value is None else index.with_parameter(value)
+
+
+def indices() -> tuple[dict[str, Measure], list[PluginError]]:
+    """Return what there is to know of every index, by name, and why others that packages add cannot be used.
+
+    Raises PluginError where a package took a name of ours.
+    """
+    measures, refusals = {}, []
+    for name in index_names():
+        try:
+            measures[name] = index_measure(name)
+        except PluginError as refusal:
+            refusals.append(refusal)
+    return measures, refusals
+
+
+def index_measure(name: str) -> Measure:
+    """Return what there is to know of an index, under the one spelling of its name; raises as `index_named`."""
+    return index_named(name).measure
 
 
 def find_measure(name: str) -> Measure | None:
-    """Return what there is to know of a measure, or None where the name is unknown: in results of other versions."""
+    """Return what there is to know of a measure, or None where nobody knows it.
+
+    Results may hold numbers of other versions, and of packages that are not installed or not intact any more.
+    """
+    if name in OF_STITCHES:
+        return OF_STITCHES[name]
     try:
         return index_measure(name)
-    except UnknownNameError:
+    except (UnknownNameError, PluginError):
         return None
 
 
@@ -54,14 +115,7 @@ def provider(name: str) -> str | None:
 
     Its numbers depend on it, as those of ours depend on the version of our algebra.
     """
-    base = name.partition("(")[0]
-    return None if base in INDICES else _provider(base)
-
-
-@cache
-def _provider(base: str) -> str | None:
-    """Return who adds an index; looked up once, because every key of every pair asks."""
-    return INSTALLED.provider(base)
+    return _added().get(name.partition("(")[0])
 
 
 def map_family(name: str) -> str:
@@ -75,6 +129,66 @@ def map_family(name: str) -> str:
     known = {family.name: family.parameter for family in FAMILIES.values()}
     base, value = read_name(name, known, what="family of maps", see="Choose one of these.")
     parameter = known[base]
-    return (
-        base if value is None or parameter is None or value == parameter.value else f"{base}({spelt(value)})"
+    is_default = parameter is None or value in (None, parameter.value)
+    return base if value is None or is_default else f"{base}({spelt(value)})"
+
+
+def about_objectives() -> str:
+    """Return what our own objectives of stitches ask for, a sentence each."""
+    return " ".join(f"{name}: {meaning}" for name, meaning in OWN_OBJECTIVES.items())
+
+
+def objective_name(name: str) -> str:
+    """Return the name of an objective of stitches, ours or one that a package adds.
+
+    Raises
+    ------
+    UnknownNameError
+        No such objective; the nearest one is given.
+    ExplainedError
+        The package that adds it cannot be used.
+    """
+    known = dict.fromkeys(OBJECTIVES.names())
+    base, _ = read_name(name, known, what="objective", see="Choose one of these.")
+    return OBJECTIVES.named(base).name
+
+
+@cache
+def _added() -> Mapping[str, str]:
+    """Return which package adds which index, by the index's name; looked for once, because every name asks.
+
+    Raises PluginError where a package took a name of ours.
+    """
+    names = [name for name in _INDICES.names() if name not in INDICES]
+    return {name: _INSTALLED.provider(name) or name for name in names}
+
+
+def _reporting(index: Index, package: str) -> Index:
+    """Return an index that a package adds, whose functions name the package where they fail."""
+    where = f"the index '{index.name}' of {package}"
+    return replace(
+        index,
+        of_moments=index.of_moments and _Reported(index.of_moments, where),
+        of_gram=index.of_gram and _Reported(index.of_gram, where),
     )
+
+
+@dataclass(frozen=True)
+class _Reported:
+    """A function of a package; what it raises by mistake becomes one line that says whose it is."""
+
+    function: Callable[..., Any]
+    where: str
+
+    def __call__(self, *given: Any) -> Any:
+        try:
+            return self.function(*given)
+        except AlgebraError:
+            raise
+        except Exception as failure:
+            raise AlgebraError(
+                where=self.where,
+                expected="a number, or an UndefinedIndexError where there is none",
+                found=named_line(failure),
+                remedy="Correct or reinstall the package, or leave this index out.",
+            ) from failure

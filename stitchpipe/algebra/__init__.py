@@ -5,42 +5,38 @@ return a float. Behind them every index is a pure function of mergeable moments 
 is too large for memory is summarised block by block and gives the same number.
 """
 
-from stitchpipe.algebra.analysis import Analysis, evaluate
-from stitchpipe.algebra.cca import (
-    CanonicalCorrelations,
-    canonical_correlations,
-    cca,
-    cca_sq,
-    pwcca,
-    ridge_cca,
-    svcca,
-)
-from stitchpipe.algebra.cka import cka, cka_from_moments
-from stitchpipe.algebra.description import IndexValue
-from stitchpipe.algebra.errors import (
-    AlgebraError,
-    MomentsError,
-    RowsError,
-    UndefinedIndexError,
-)
-from stitchpipe.algebra.gulp import gulp
-from stitchpipe.algebra.indices import INDICES
-from stitchpipe.algebra.inputs import as_rows, stored_spacing
-from stitchpipe.algebra.least_squares import fit_direct_matching, fit_low_rank, fit_ridge
-from stitchpipe.algebra.map_families import FAMILIES, fit_map
-from stitchpipe.algebra.maps import AffineMap, Residual
-from stitchpipe.algebra.matching import direct_matching
-from stitchpipe.algebra.naming import index_named
-from stitchpipe.algebra.orthogonal import fit_orthogonal
-from stitchpipe.algebra.procrustes import (
-    nbs,
+from stitchpipe.algebra.analysis import Analysis
+from stitchpipe.algebra.canonical import CanonicalCorrelations, canonical_correlations
+from stitchpipe.algebra.errors import AlgebraError, MomentsError, RowsError, UndefinedIndexError
+from stitchpipe.algebra.index import Index, IndexValue
+from stitchpipe.algebra.indices import INDICES, evaluate, index_named
+from stitchpipe.algebra.indices.cca import cca, cca_sq
+from stitchpipe.algebra.indices.cka import cka, cka_from_moments
+from stitchpipe.algebra.indices.gulp import gulp
+from stitchpipe.algebra.indices.nbs import nbs
+from stitchpipe.algebra.indices.procrustes import (
     procrustes,
     procrustes_angle,
     procrustes_angle_from_moments,
     procrustes_from_moments,
 )
-from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps
-from stitchpipe.algebra.summaries import (
+from stitchpipe.algebra.indices.pwcca import pwcca
+from stitchpipe.algebra.indices.ridge_cca import ridge_cca
+from stitchpipe.algebra.indices.svcca import svcca
+from stitchpipe.algebra.inputs import as_rows, stored_spacing
+from stitchpipe.algebra.maps import (
+    FAMILIES,
+    AffineMap,
+    JointFactor,
+    Residual,
+    direct_matching,
+    fit_direct_matching,
+    fit_low_rank,
+    fit_map,
+    fit_orthogonal,
+    fit_ridge,
+)
+from stitchpipe.algebra.moments import (
     CrossMoments,
     Moments,
     NormProducts,
@@ -48,7 +44,7 @@ from stitchpipe.algebra.summaries import (
     augment,
     pair_from_augmented,
 )
-from stitchpipe.algebra.triangular import JointFactor
+from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps
 
 __all__ = [
     "EPS64",
@@ -59,6 +55,7 @@ __all__ = [
     "Analysis",
     "CanonicalCorrelations",
     "CrossMoments",
+    "Index",
     "IndexValue",
     "JointFactor",
     "Moments",

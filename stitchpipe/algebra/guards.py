@@ -10,7 +10,7 @@ from stitchpipe.algebra.inputs import Array, namespace
 from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps, by_side
 
 if TYPE_CHECKING:
-    from stitchpipe.algebra.summaries import Moments, PairMoments
+    from stitchpipe.algebra.moments import Moments, PairMoments
 
 
 def variation(rows: Moments, *, index: str, side: str) -> float:

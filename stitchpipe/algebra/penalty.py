@@ -16,7 +16,7 @@ from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps
 from stitchpipe.measures import Parameter
 
 if TYPE_CHECKING:
-    from stitchpipe.algebra.summaries import Moments, PairMoments
+    from stitchpipe.algebra.moments import Moments, PairMoments
 
 RIDGE = 1e-2
 """The λ of figure 1 of Boix-Adserà et al. (2022): directions with less than 1 % of the variance are muted."""

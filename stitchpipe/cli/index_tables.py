@@ -37,12 +37,15 @@ What one means: stitchpipe indices NAME. For programs: stitchpipe indices --json
 
 
 def described(names: Sequence[str]) -> tuple[Measure, ...]:
-    """Return the named indices, all of them where none is named. Raises UnknownNameError."""
-    return tuple(map(registry.index_measure, names)) or tuple(registry.indices().values())
+    """Return the named indices, all that can be used where none is named. Raises UnknownNameError, PluginError."""
+    return tuple(map(registry.index_measure, names)) or tuple(registry.indices()[0].values())
 
 
 def listing(indices: Sequence[Measure]) -> RenderableType:
-    """Return a table of a few lines per index, and what its signs mean; it fits into 80 columns."""
+    """Return a table of a few lines per index, and what its signs mean; it fits into 80 columns.
+
+    Packages whose indices cannot be used stand below, each with the reason.
+    """
     view = Table(box=SIMPLE_HEAD, pad_edge=False, expand=False)
     view.add_column("name\nrange", no_wrap=True)
     view.add_column("properties\nunchanged by", no_wrap=True)
@@ -54,7 +57,8 @@ def listing(indices: Sequence[Measure]) -> RenderableType:
             f"{_properties(index)}\n{_letters(index.source_invariances)} | {_letters(index.target_invariances)}",
             Text.assemble(index.title, f"\n{index.computed_from}; {index.cost}\n", (index.literature, "dim")),
         )
-    return Group(view, Text(_LEGEND))
+    refused = [Text(str(refusal), style="yellow") for refusal in registry.indices()[1]]
+    return Group(view, *refused, Text(_LEGEND))
 
 
 def details(index: Measure) -> RenderableType:

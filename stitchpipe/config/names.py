@@ -1,4 +1,4 @@
-"""The names of indices and of families of maps in a sweep file: the registry's, each under its one spelling."""
+"""The names of indices, maps and objectives in a sweep file: the registry's, each under its one spelling."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from pydantic import AfterValidator, WithJsonSchema
 
 from stitchpipe import registry
-from stitchpipe.algebra.map_families import FAMILIES
+from stitchpipe.algebra import FAMILIES, INDICES
 from stitchpipe.config.refusal import RefusalError
+from stitchpipe.errors import ExplainedError
 from stitchpipe.measures import UnknownNameError
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ def _named(spelling: Callable[[str], str]) -> AfterValidator:
     def validate(name: str) -> str:
         try:
             return spelling(name)
-        except UnknownNameError as unknown:
+        except ExplainedError as refusal:
+            # Of a name that is none the place in the file says enough; of a package that fails, its own.
+            at_fault = "" if isinstance(refusal, UnknownNameError) else f", by {refusal.where}"
             raise RefusalError(
-                expected=unknown.expected, found=unknown.found, remedy=unknown.remedy
+                expected=refusal.expected, found=refusal.found + at_fault, remedy=refusal.remedy
             ) from None
 
     return AfterValidator(validate)
@@ -37,6 +40,9 @@ def _completed(known: Iterable[str]) -> WithJsonSchema:
 
 
 IndexName: TypeAlias = Annotated[
-    str, _named(lambda name: registry.index_measure(name).name), _completed(registry.indices())
+    str, _named(lambda name: registry.index_measure(name).name), _completed(INDICES)
 ]
 MapName: TypeAlias = Annotated[str, _named(registry.map_family), _completed(FAMILIES)]
+ObjectiveName: TypeAlias = Annotated[
+    str, _named(registry.objective_name), _completed(registry.OWN_OBJECTIVES)
+]

@@ -10,13 +10,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from stitchpipe.config.names import MapName
+from stitchpipe import registry
+from stitchpipe.config.names import MapName, ObjectiveName
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Section
 from stitchpipe.config.values import Amount, Count, Flag, LearningRate, Many, Seed
 
 Init: TypeAlias = Literal["random", "identity", "dm"]
-Objective: TypeAlias = Literal["hard_labels", "soft_labels", "direct_matching", "fula", "penultimate"]
 
 
 def _address(pattern: str) -> str:
@@ -65,12 +65,10 @@ class TrainedStitch(StitchSet):
     init: tuple[Init, ...] = Field(
         default=("random",), min_length=1, description="Where training starts: dm is the least-squares map."
     )
-    objectives: tuple[Objective, ...] = Field(
+    objectives: tuple[ObjectiveName, ...] = Field(
         default=("hard_labels",),
         min_length=1,
-        description="What is minimised. hard_labels: cross-entropy; soft_labels: KL from the target's answers; "
-        "direct_matching: squared error, by descent; fula: relative distance in all cuts behind; penultimate: squared "
-        "error before the last linear layer.",
+        description=f"What is minimised. {registry.about_objectives()}",
     )
     augmented: Flag = Field(
         default=False, description="Train on the augmented splits of [dump.augment], one an epoch."

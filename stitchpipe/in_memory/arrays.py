@@ -9,13 +9,13 @@ import pandas as pd
 from stitchpipe.algebra import AlgebraError, RowsError
 from stitchpipe.in_memory.pairs import COLUMNS, Pair, both_directions
 from stitchpipe.in_memory.summaries import ArraySummaries
-from stitchpipe.registry import index_measure
+from stitchpipe.registry import index_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stitchpipe.algebra import Index
     from stitchpipe.in_memory.samples import Samples
-    from stitchpipe.measures import Measure
     from stitchpipe.rows import View
 
 DEFAULT_INDICES: Final = ("cka", "procrustes", "dm_r2")
@@ -84,14 +84,14 @@ def compare_arrays(
     return pd.DataFrame.from_records(records, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def _chosen(name: str) -> Measure:
+def _chosen(name: str) -> Index:
     """Return the index of that name, refusing those that are not computed from moments of rows."""
-    index = index_measure(name)
-    if index.computed_from != "moments":
+    index = index_named(name)
+    if index.measure.computed_from != "moments":
         raise AlgebraError(
             where=f"index {index.name}",
             expected="an index of moments of rows",
-            found=f"one of {index.computed_from}",
+            found=f"one of {index.measure.computed_from}",
             remedy="Leave it out here.",
         )
     return index

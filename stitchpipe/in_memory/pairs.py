@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from stitchpipe.algebra import Analysis, IndexValue, UndefinedIndexError
+from stitchpipe.algebra import Analysis
+from stitchpipe.measures import Number
 from stitchpipe.rows import grid_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stitchpipe.algebra import PairMoments
+    from stitchpipe.algebra import Index, PairMoments
     from stitchpipe.in_memory.summaries import ArraySummaries
-    from stitchpipe.measures import Measure
-
-_Outcome: TypeAlias = tuple[IndexValue | None, str, str | None]
 
 COLUMNS: Final = {
     "source": "string",
@@ -45,7 +43,7 @@ class Pair:
     fitted_on: ArraySummaries
     source: str
     target: str
-    indices: tuple[Measure, ...]
+    indices: tuple[Index, ...]
 
     @property
     def in_sample(self) -> bool:
@@ -60,11 +58,11 @@ class Pair:
         """Form the products of this direction."""
         pair = self.scored.pair(self.source, self.target)
         train = None
-        if any(index.held_out for index in self.indices):
+        if any(index.measure.held_out for index in self.indices):
             train = pair if self.in_sample else self.fitted_on.pair(self.source, self.target)
         return Analysis(pair, train, (self.scored.spacing[self.source], self.scored.spacing[self.target]))
 
-    def records(self, outcomes: Mapping[str, _Outcome], moments: PairMoments) -> list[dict[str, object]]:
+    def records(self, numbers: Mapping[str, Number], moments: PairMoments) -> list[dict[str, object]]:
         """Return one record per index, with the columns `COLUMNS`."""
         fit = "in_sample" if self.in_sample else "held_out"
         return [
@@ -72,21 +70,21 @@ class Pair:
                 "source": self.source,
                 "target": self.target,
                 "index": index.name,
-                "value": value.value if value else None,
-                "status": status,
-                "reason": reason,
+                "value": number.value,
+                "status": number.status,
+                "reason": number.reason,
                 "view": self.scored.view,
                 "grid": grid_label(self.scored.grid(self.target)),
-                "fit": fit if index.held_out else None,
+                "fit": fit if index.measure.held_out else None,
                 "n_samples": len(self.scored.samples[self.source]),
                 "n_rows": moments.n,
                 "p": moments.mean_x.shape[0],
                 "q": moments.mean_y.shape[0],
-                "rank": value.rank if value else None,
-                "condition": value.condition if value else None,
+                "rank": number.extras.get("rank"),
+                "condition": number.extras.get("condition"),
             }
             for index in self.indices
-            for value, status, reason in (outcomes[index.name],)
+            for number in (numbers[index.name],)
         ]
 
 
@@ -94,27 +92,24 @@ def both_directions(pair: Pair) -> dict[tuple[str, str], list[dict[str, object]]
     """Return the records of a pair and of its reverse, which on the same grid needs no product of its own."""
     n_samples = len(pair.scored.samples[pair.source])
 
-    def outcomes(analysis: Analysis) -> dict[str, _Outcome]:
-        return {index.name: _outcome(index, analysis, n_samples) for index in pair.indices}
+    def numbers(analysis: Analysis) -> dict[str, Number]:
+        return {index.name: _number(index, analysis, n_samples) for index in pair.indices}
 
     forth = pair.analysis()
-    records = {(pair.source, pair.target): pair.records(outcomes(forth), forth.pair)}
+    records = {(pair.source, pair.target): pair.records(numbers(forth), forth.pair)}
     if pair.source != pair.target:
         shared = pair.scored.grid(pair.source) == pair.scored.grid(pair.target)
         back = forth.swap() if shared else pair.swap().analysis()
-        records[pair.target, pair.source] = pair.swap().records(outcomes(back), back.pair)
+        records[pair.target, pair.source] = pair.swap().records(numbers(back), back.pair)
     return records
 
 
-def _outcome(index: Measure, analysis: Analysis, n_samples: int) -> _Outcome:
-    """Return the value of an index, its status, and the reason where there is no value."""
+def _number(index: Index, analysis: Analysis, n_samples: int) -> Number:
+    """Return the value of an index, or the reason why there is none."""
     rows = analysis.pair.n // n_samples
-    if index.independent_rows and rows > 1:
+    if index.measure.independent_rows and rows > 1:
         reason = (
             f"the estimator takes rows for independent, here {rows} come from one sample: pool or flatten"
         )
-        return None, "dependent_rows", reason
-    try:
-        return analysis.value(index.name), "ok", None
-    except UndefinedIndexError as undefined:
-        return None, undefined.status, undefined.reason
+        return Number.missing("dependent_rows", reason)
+    return index.number(analysis)

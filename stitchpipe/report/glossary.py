@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isfinite, pi
 from typing import TYPE_CHECKING
 
-from stitchpipe.registry import find_measure, indices
+from stitchpipe.registry import find_measure, index_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,8 +73,10 @@ _WORDS = (
 
 def glossary(names: Iterable[str]) -> tuple[Entry, ...]:
     """Return the words of the page, then the named indices that the registry knows, in its order."""
-    order = list(indices())
-    known = {found.name: found for name in names if (found := find_measure(name))}
+    order = list(index_names())
+    known = {
+        measure.name: measure for measure in map(find_measure, names) if measure and measure.base in order
+    }
     listed = sorted(known.values(), key=lambda index: (order.index(index.base), index.name))
     return (*_WORDS, *map(_entry, listed))
 

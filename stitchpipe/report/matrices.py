@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.registry import find_measure, indices
+from stitchpipe.registry import find_measure, index_names
 from stitchpipe.studies.stitches import LayerOrder, matrices, place
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def boundaries(axis: Sequence[Layer]) -> list[int]:
 
 def _registered(matrix: Matrix) -> int:
     """Order matrices as the registry has the indices; unknown ones come last."""
-    names = list(indices())
+    names = list(index_names())
     base = matrix.index.partition("(")[0]
     return names.index(base) if base in names else len(names)
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from stitchpipe import algebra
 
-OF_MOMENTS = tuple(name for name, index in algebra.INDICES.items() if index.computed_from == "moments")
+OF_MOMENTS = tuple(
+    name for name, index in algebra.INDICES.items() if index.measure.computed_from == "moments"
+)
 CHOSEN = (
     "svcca(0.9)",
     "ridge_cca(0.1)",

@@ -15,13 +15,12 @@ import numpy as np
 
 from stitchpipe import algebra
 from stitchpipe.algebra import Moments, augment, evaluate, pair_from_augmented
-from stitchpipe.algebra.grams import SampleGram
-from stitchpipe.algebra.jackknife import jackknife, leave_one_out
-from stitchpipe.algebra.kernels import linear_kernel, rbf_kernel
-from stitchpipe.algebra.neighbours import NeighbourSets, mutual_neighbours
-from stitchpipe.algebra.permutation_test import TESTABLE, permutation_test
-from stitchpipe.algebra.rdm import ranked_dissimilarities
-from stitchpipe.algebra.sample_matrix import alignment
+from stitchpipe.algebra.certainty import jackknife, leave_one_out
+from stitchpipe.algebra.indices.cka import linear_kernel
+from stitchpipe.algebra.indices.cka_rbf import rbf_kernel
+from stitchpipe.algebra.indices.rsa import ranked_dissimilarities
+from stitchpipe.algebra.samples import NeighbourSets, SampleGram, alignment, mutual_neighbours
+from tests.algebra.null_of_a_pair import TESTABLE, permutation_test
 
 INDICES = ("cka", "cka_biased", "cca", "cca_sq", "procrustes", "dm_r2")
 SAMPLE_INDICES = ("cka", "cka_rbf", "rsa", "mutual_knn")

@@ -9,8 +9,8 @@ import scipy.special
 import torch
 from sklearn.metrics import accuracy_score
 
-from stitchpipe.algebra.agreement import PredictionSums, agreement, js_divergence
 from stitchpipe.algebra.errors import MomentsError, RowsError, UndefinedIndexError
+from stitchpipe.algebra.indices.agreement import PredictionSums, agreement, js_divergence
 from tests import oracles_samples
 
 rng = np.random.default_rng(0)

@@ -47,10 +47,10 @@ def test_all_indices_of_a_pair_share_their_decompositions(counted):
         "cka_biased",
         "rv",
     ):
-        analysis.value(name)
+        algebra.evaluate(name, analysis)
     assert counted == {"eigh": 2, "svd": 1, "svdvals": 1}  # either side, all of CCA, all of Procrustes
-    analysis.value("dm_r2")
-    analysis.value("dm_struct")
+    algebra.evaluate("dm_r2", analysis)
+    algebra.evaluate("dm_struct", analysis)
     assert counted == {"eigh": 3, "svd": 1, "svdvals": 1}  # the source of the training rows
     for name in (
         "gulp",
@@ -60,7 +60,7 @@ def test_all_indices_of_a_pair_share_their_decompositions(counted):
         "dm_low_rank_r2",
         "dm_low_rank_struct",
     ):
-        analysis.value(name)
+        algebra.evaluate(name, analysis)
     assert counted == {"eigh": 3, "svd": 2, "svdvals": 2}  # the low-rank map; ridge CCA
 
 
@@ -68,8 +68,8 @@ def test_the_other_direction_takes_the_decompositions_of_this_one(counted):
     forth = Analysis(fresh(TEST), fresh(TRAIN))
     back = forth.swap()
     for name in ("pwcca", "svcca", "procrustes", "gulp", "ridge_cca"):
-        back.value(name)
-        forth.value(name)
+        algebra.evaluate(name, back)
+        algebra.evaluate(name, forth)
     assert counted == {
         "eigh": 2,
         "svd": 2,
@@ -82,9 +82,9 @@ def test_the_other_direction_names_its_own_sides():
     forth = Analysis(PairMoments.from_rows(X[:100], constant))
     for name in ("cca", "procrustes", "gulp"):
         with pytest.raises(algebra.UndefinedIndexError, match=f"{name}: expected a target that varies"):
-            forth.value(name)
+            algebra.evaluate(name, forth)
         with pytest.raises(algebra.UndefinedIndexError, match=f"{name}: expected a source that varies"):
-            forth.swap().value(name)
+            algebra.evaluate(name, forth.swap())
 
 
 def test_pairs_of_one_layer_share_its_spectrum(counted):
@@ -93,7 +93,7 @@ def test_pairs_of_one_layer_share_its_spectrum(counted):
     for i, x in enumerate(layers):
         for j, y in enumerate(layers):
             xy = algebra.CrossMoments.from_block(rows[i], rows[j]).comoment
-            Analysis(PairMoments(x, y, xy)).value("cca")
+            algebra.evaluate("cca", Analysis(PairMoments(x, y, xy)))
     assert counted["eigh"] == 3
 
 
@@ -101,18 +101,23 @@ def test_pairs_of_one_layer_share_its_spectrum(counted):
 def test_a_value_is_what_it_is_alone(name):
     together = Analysis(TEST, TRAIN)
     for other in ALL:
-        together.value(other)
-    assert together.value(name) == algebra.evaluate(name, fresh(TEST), train=fresh(TRAIN))
-    assert algebra.evaluate(name, together) == together.value(name)
+        algebra.evaluate(other, together)
+    assert algebra.evaluate(name, together) == algebra.evaluate(name, fresh(TEST), train=fresh(TRAIN))
+    assert algebra.evaluate(name, together) == algebra.evaluate(name, together)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_other_direction(name):
     back = Analysis(TEST, TRAIN, (2.0**-30, 2.0**-40)).swap()
-    expected = Analysis(
-        PairMoments.from_rows(Y[100:], X[100:]), PairMoments.from_rows(Y[:100], X[:100]), (2.0**-40, 2.0**-30)
-    ).value(name)
-    found = back.value(name)
+    expected = algebra.evaluate(
+        name,
+        Analysis(
+            PairMoments.from_rows(Y[100:], X[100:]),
+            PairMoments.from_rows(Y[:100], X[:100]),
+            (2.0**-40, 2.0**-30),
+        ),
+    )
+    found = algebra.evaluate(name, back)
     assert found.value == pytest.approx(expected.value, rel=1e-10)
     assert found.rank == expected.rank
     assert (found.condition or 0.0) == pytest.approx(expected.condition or 0.0, rel=1e-10)
@@ -121,14 +126,14 @@ def test_the_other_direction(name):
 @pytest.mark.parametrize(
     ("name", "summary"),
     [
-        (name, index.computed_from)
+        (name, index.measure.computed_from)
         for name, index in algebra.INDICES.items()
-        if index.computed_from != "moments"
+        if index.measure.computed_from != "moments"
     ],
 )
 def test_what_is_not_computed_from_moments_is_refused_by_the_name_of_what_it_needs(name, summary):
     with pytest.raises(algebra.AlgebraError, match=summary) as caught:
-        Analysis(TEST, TRAIN).value(name)
+        algebra.evaluate(name, Analysis(TEST, TRAIN))
     assert caught.value.where == name
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.algebra.calibration import calibrate
+from stitchpipe.algebra.certainty import calibrate
 from stitchpipe.algebra.errors import RowsError
 from tests import oracles_samples
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stitchpipe.algebra.errors import MomentsError, RowsError, UndefinedIndexError
-from stitchpipe.algebra.grams import SampleGram
+from stitchpipe.algebra.samples import SampleGram
 from tests import oracles, oracles_samples
 from tests.algebra.cases import EPS, conditioned
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stitchpipe.algebra import Moments
+from stitchpipe.algebra.certainty import jackknife, leave_one_out
 from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
-from stitchpipe.algebra.jackknife import jackknife, leave_one_out
 from tests import oracles_samples
 from tests.algebra.coverage import GROUPS, group_sizes
 

@@ -6,9 +6,9 @@ from sklearn.metrics.pairwise import rbf_kernel as scikit_rbf
 
 from stitchpipe import algebra
 from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
-from stitchpipe.algebra.grams import SampleGram
-from stitchpipe.algebra.kernels import cka_rbf, linear_kernel, median_distance, rbf_kernel
-from stitchpipe.algebra.sample_matrix import alignment, alignments, u_centred
+from stitchpipe.algebra.indices.cka import linear_kernel
+from stitchpipe.algebra.indices.cka_rbf import cka_rbf, median_distance, rbf_kernel
+from stitchpipe.algebra.samples import SampleGram, alignment, alignments, u_centred
 from tests import oracles, oracles_samples
 from tests.algebra.cases import related
 
@@ -102,7 +102,7 @@ def test_matrices_of_different_kinds_or_samples_are_refused():
 
 
 def test_median_distance_of_many_samples_is_of_evenly_spaced_ones(monkeypatch):
-    monkeypatch.setattr("stitchpipe.algebra.kernels.MOST_IMAGES", 10)
+    monkeypatch.setattr("stitchpipe.algebra.indices.cka_rbf.MOST_IMAGES", 10)
     X = PAIRS["narrow"][0]
     spaced = oracles_samples.distances(X[::4])
     expected = np.median(spaced[np.tril_indices(10, -1)])

@@ -55,9 +55,9 @@ def test_map_and_held_out_scores_are_the_oracles(name, pair):
         np.testing.assert_allclose(fitted.b, b, rtol=0, atol=TIGHT * np.abs(b).max())
     analysis = algebra.Analysis(test, train)
     r2, struct = oracles.dm_r2(W, b, X[TEST], Y[TEST]), oracles.dm_struct(W, b, X[TEST], Y[TEST])
-    assert analysis.value(index_of(name, "r2")).value == pytest.approx(r2, rel=TIGHT)
-    assert analysis.value(index_of(name, "struct")).value == pytest.approx(struct, rel=TIGHT)
-    assert analysis.value(index_of(name, "r2")).rank == fitted.rank
+    assert algebra.evaluate(index_of(name, "r2"), analysis).value == pytest.approx(r2, rel=TIGHT)
+    assert algebra.evaluate(index_of(name, "struct"), analysis).value == pytest.approx(struct, rel=TIGHT)
+    assert algebra.evaluate(index_of(name, "r2"), analysis).rank == fitted.rank
 
 
 @pytest.mark.parametrize("pair", PAIRS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stitchpipe import algebra
 from stitchpipe.algebra.errors import MomentsError, RowsError, UndefinedIndexError
-from stitchpipe.algebra.minibatch import MinibatchHSIC, cka_minibatch
+from stitchpipe.algebra.indices.cka_minibatch import MinibatchHSIC, cka_minibatch
 from tests import oracles, oracles_samples
 from tests.algebra.cases import related
 

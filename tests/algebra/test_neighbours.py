@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
-from stitchpipe.algebra.grams import SampleGram
-from stitchpipe.algebra.neighbours import NeighbourSets, mutual_knn, mutual_neighbours
+from stitchpipe.algebra.indices.mutual_knn import mutual_knn
+from stitchpipe.algebra.samples import NeighbourSets, SampleGram, mutual_neighbours
 from tests import oracles_samples
 from tests.algebra.cases import related
 
@@ -91,7 +91,7 @@ def test_tables_are_their_pairs_whatever_fits_side_by_side(monkeypatch):
     layers = [X, Y, X[:, :3] ** 2]
     sets = [neighbours(rows) for rows in layers]
     for most in (2**29, 8 * 50 * 50):
-        monkeypatch.setattr("stitchpipe.algebra.sample_matrix._BESIDE_BYTES", most)
+        monkeypatch.setattr("stitchpipe.algebra.samples.sample_matrix._BESIDE_BYTES", most)
         table = mutual_neighbours(sets, sets)
         for i in range(3):
             for j in range(3):

@@ -5,18 +5,24 @@ import pytest
 import torch
 
 from stitchpipe import algebra
+from stitchpipe.algebra.certainty import (
+    LINEAR_INDICES,
+    draw_permutations,
+    linear_null_cost,
+    linear_nulls,
+    neighbour_null,
+    permutation_null,
+)
 from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
-from stitchpipe.algebra.grams import SampleGram
-from stitchpipe.algebra.kernels import cka_rbf, linear_kernel, rbf_kernel
-from stitchpipe.algebra.linear_null import LINEAR_INDICES, linear_null_cost, linear_nulls
-from stitchpipe.algebra.neighbours import NeighbourSets, mutual_knn
-from stitchpipe.algebra.null import draw_permutations, neighbour_null, permutation_null
-from stitchpipe.algebra.permutation_test import TESTABLE, permutation_test
-from stitchpipe.algebra.rdm import ranked_dissimilarities, rsa
-from stitchpipe.algebra.scores import PrincipalScores
+from stitchpipe.algebra.indices.cka import linear_kernel
+from stitchpipe.algebra.indices.cka_rbf import cka_rbf, rbf_kernel
+from stitchpipe.algebra.indices.mutual_knn import mutual_knn
+from stitchpipe.algebra.indices.rsa import ranked_dissimilarities, rsa
+from stitchpipe.algebra.samples import NeighbourSets, PrincipalScores, SampleGram
 from stitchpipe.measures import UnknownNameError
 from tests import oracles, oracles_samples
 from tests.algebra.cases import EPS
+from tests.algebra.null_of_a_pair import TESTABLE, permutation_test
 
 N = 36
 
@@ -148,8 +154,8 @@ def test_targets_that_do_not_fit_side_by_side_are_worked_in_groups(monkeypatch):
     grams = [SampleGram.from_block(rows) for rows in SOURCES]
     matrices, sets = [linear_kernel(gram) for gram in grams], [NeighbourSets.of(gram) for gram in grams]
     whole = permutation_null(matrices, matrices, ORDERS), neighbour_null(sets, sets, ORDERS)
-    monkeypatch.setattr("stitchpipe.algebra.sample_matrix._BESIDE_BYTES", 8 * N * N)
-    monkeypatch.setattr("stitchpipe.algebra.sample_matrix._CHUNK", 100)
+    monkeypatch.setattr("stitchpipe.algebra.samples.sample_matrix._BESIDE_BYTES", 8 * N * N)
+    monkeypatch.setattr("stitchpipe.algebra.samples.sample_matrix._CHUNK", 100)
     parts = permutation_null(matrices, matrices, ORDERS), neighbour_null(sets, sets, ORDERS)
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one.null, other.null, rtol=0, atol=20 * EPS)

@@ -134,8 +134,12 @@ def test_nbs_and_rv_are_other_names():
     X, Y = related()
     pair = PairMoments.from_rows(X, Y)
     analysis = algebra.Analysis(pair)
-    assert analysis.value("rv") == analysis.value("cka_biased")
-    assert analysis.value("nbs").value == pytest.approx(1 - analysis.value("procrustes").value / 2, rel=1e-15)
-    assert np.cos(analysis.value("procrustes_angle").value) == pytest.approx(analysis.value("nbs").value)
-    assert algebra.INDICES["rv"].equals == "cka_biased"
-    assert algebra.INDICES["nbs"].equals == "1 − procrustes/2"
+    assert algebra.evaluate("rv", analysis) == algebra.evaluate("cka_biased", analysis)
+    assert algebra.evaluate("nbs", analysis).value == pytest.approx(
+        1 - algebra.evaluate("procrustes", analysis).value / 2, rel=1e-15
+    )
+    assert np.cos(algebra.evaluate("procrustes_angle", analysis).value) == pytest.approx(
+        algebra.evaluate("nbs", analysis).value
+    )
+    assert algebra.INDICES["rv"].measure.equals == "cka_biased"
+    assert algebra.INDICES["nbs"].measure.equals == "1 − procrustes/2"

@@ -8,8 +8,8 @@ from scipy.spatial.distance import pdist
 from scipy.stats import rankdata, spearmanr
 
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.grams import SampleGram
-from stitchpipe.algebra.rdm import mid_ranks, ranked_dissimilarities, rsa
+from stitchpipe.algebra.indices.rsa import mid_ranks, ranked_dissimilarities, rsa
+from stitchpipe.algebra.samples import SampleGram
 from tests import oracles_samples
 from tests.algebra.cases import related
 

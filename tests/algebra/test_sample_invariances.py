@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.algebra.agreement import agreement, js_divergence
-from stitchpipe.algebra.kernels import cka_rbf
-from stitchpipe.algebra.minibatch import cka_minibatch
-from stitchpipe.algebra.neighbours import mutual_knn
-from stitchpipe.algebra.rdm import rsa
+from stitchpipe.algebra.indices.agreement import agreement, js_divergence
+from stitchpipe.algebra.indices.cka_minibatch import cka_minibatch
+from stitchpipe.algebra.indices.cka_rbf import cka_rbf
+from stitchpipe.algebra.indices.mutual_knn import mutual_knn
+from stitchpipe.algebra.indices.rsa import rsa
 from tests.algebra.cases import EPS, related
 from tests.algebra.test_invariances import CONDITION, TRANSFORMATIONS, transform
 

@@ -169,8 +169,8 @@ def test_direct_matching_against_oracle_numpy_and_scikit_learn(pair):
     assert fitted.struct_error(X[test], Y[test]) == pytest.approx(error, rel=TIGHT)
     assert fitted.struct_error_from_moments(moments) == pytest.approx(error, rel=TIGHT)
     analysis = algebra.Analysis(moments, train=algebra.PairMoments.from_rows(X[train], Y[train]))
-    assert analysis.value("dm_r2").value == fitted.r2_from_moments(moments)
-    assert analysis.value("dm_struct").value == fitted.struct_error_from_moments(moments)
+    assert algebra.evaluate("dm_r2", analysis).value == fitted.r2_from_moments(moments)
+    assert algebra.evaluate("dm_struct", analysis).value == fitted.struct_error_from_moments(moments)
     assert fitted.rank == X.shape[1]
     assert fitted.condition == pytest.approx(np.linalg.cond(X[train] - X[train].mean(axis=0)), rel=TIGHT)
 
@@ -178,7 +178,7 @@ def test_direct_matching_against_oracle_numpy_and_scikit_learn(pair):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_representation_with_itself(name):
     X = conditioned(100, 8, 10.0, 50)
-    same = 1.0 if algebra.INDICES[name].larger_is_more_similar else 0.0
+    same = 1.0 if algebra.INDICES[name].measure.larger_is_more_similar else 0.0
     tolerance = 1e-7 if name == "procrustes_angle" else 1e-13  # arccos near 1 gives √(2·eps·p)
     assert FUNCTIONS[name](X, X) == pytest.approx(same, abs=tolerance)
 

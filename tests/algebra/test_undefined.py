@@ -13,7 +13,7 @@ from stitchpipe.algebra import AlgebraError, PairMoments, RowsError, UndefinedIn
 from tests import oracles
 from tests.algebra.cases import ALL, conditioned, related
 
-IN_SAMPLE = [name for name in ALL if not algebra.index_named(name).held_out]
+IN_SAMPLE = [name for name in ALL if not algebra.index_named(name).measure.held_out]
 
 
 def value(name, X, Y):
@@ -134,7 +134,7 @@ def test_anything_finite_gives_a_number_in_range_or_a_refusal(n, p, q, seed, lev
     rng = np.random.default_rng(seed)
     X, Y = rng.integers(0, levels, (n, p)) * scale, rng.integers(0, levels, (n, q)) / scale
     for name in ALL:
-        index = algebra.index_named(name)
+        index = algebra.index_named(name).measure
         found, status = value_or_status(name, X, Y)
         if found is None:
             assert status in {"constant", "too_few_rows", "degenerate"}

@@ -8,10 +8,11 @@ import json
 import pytest
 from rich.console import Console
 
-from stitchpipe.algebra import INDICES, index_named
+from stitchpipe.algebra import INDICES
 from stitchpipe.cli import app, question_commands
 from stitchpipe.cli.index_tables import as_json, described, details, listing
 from stitchpipe.measures import UnknownNameError
+from stitchpipe.registry import index_measure
 from tests.cli.command import refused
 
 
@@ -34,7 +35,7 @@ def test_the_table_names_every_index_and_fits_into_80_columns():
     words = text.split()
     for name, index in INDICES.items():
         assert name in words
-        assert index.literature.split()[0] in text
+        assert index.measure.literature.split()[0] in text
 
 
 @pytest.mark.parametrize(
@@ -78,8 +79,8 @@ def test_names_give_the_whole_of_it():
         "Boix-Adserà et al. 2022",
     ):
         assert part in text
-    assert "same as cka_biased" in " ".join(printed(details(index_named("rv")), 300).split())
-    assert "family low_rank" in printed(details(index_named("dm_low_rank_r2")), 300)
+    assert "same as cka_biased" in " ".join(printed(details(index_measure("rv")), 300).split())
+    assert "family low_rank" in printed(details(index_measure("dm_low_rank_r2")), 300)
     with pytest.raises(UnknownNameError, match="Did you mean 'gulp"):
         described(["gullp"])
 
@@ -98,10 +99,10 @@ def test_json_holds_the_registry():
             "cost",
             "literature",
         ):
-            assert record[key] == getattr(index, key)
+            assert record[key] == getattr(index.measure, key)
         for side in ("source", "target"):
-            assert set(record[f"{side}_invariances"]) == getattr(index, f"{side}_invariances")
-        assert (record["parameter"] is None) == (index.parameter is None)
+            assert set(record[f"{side}_invariances"]) == getattr(index.measure, f"{side}_invariances")
+        assert (record["parameter"] is None) == (index.measure.parameter is None)
     assert next(record for record in records if record["name"] == "dm_r2")["range"] == [None, 1.0]
 
 

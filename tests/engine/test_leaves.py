@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
+from stitchpipe.algebra import evaluate
 from stitchpipe.algebra.analysis import Analysis
-from stitchpipe.algebra.jackknife import jackknife
-from stitchpipe.algebra.summaries import PairMoments
+from stitchpipe.algebra.certainty import jackknife
+from stitchpipe.algebra.moments import PairMoments
 from stitchpipe.engine import Request
 from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments import leaf_tasks
@@ -115,7 +116,7 @@ def by_hand(synthetic, pair, left_out=None):
             )
         )
     analysis = Analysis(moments[1], moments[0], (2**-23, 2**-23))
-    return {name: analysis.value(name).value for name in INDICES}
+    return {name: evaluate(name, analysis).value for name in INDICES}
 
 
 def test_intervals_are_those_of_leaving_out_each_leafs_rows(tmp_path):

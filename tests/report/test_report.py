@@ -319,8 +319,8 @@ def test_provenance_of_any_shape():
 
 
 def test_the_glossary_explains_every_index_of_the_registry():
-    entries = {entry.code: entry for entry in glossary(registry.indices())}
-    for name in registry.indices():
+    entries = {entry.code: entry for entry in glossary(registry.index_names())}
+    for name in registry.index_names():
         assert entries[name].meaning
         assert entries[name].facts
     assert "cka" not in {entry.code for entry in glossary(["cca"])}

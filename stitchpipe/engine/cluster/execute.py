@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from distributed import Client, Future
 
-    from stitchpipe.algebra.minibatch import MinibatchHSIC
+    from stitchpipe.algebra.indices.cka_minibatch import MinibatchHSIC
     from stitchpipe.engine.moments.finalise import Request
     from stitchpipe.engine.moments.leaf_tasks import Workplace
     from stitchpipe.engine.numbers import PairNumber

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.analysis import Analysis
-from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.map_families import family_named
+from stitchpipe.algebra.maps import family_named
 from stitchpipe.engine.moments.evaluate import PairIndex, Values, evaluate
 from stitchpipe.engine.moments.intervals import intervals_of
 from stitchpipe.engine.moments.leaf import merged
@@ -18,7 +17,7 @@ from stitchpipe.engine.numbers import PairNumber
 from stitchpipe.engine.planning.shapes import STORAGE_EPS
 from stitchpipe.engine.planning.tiles import native_grid
 from stitchpipe.measures import Number
-from stitchpipe.registry import index_measure
+from stitchpipe.registry import index_measure, index_named
 from stitchpipe.rows import View, width_of
 
 if TYPE_CHECKING:
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from stitchpipe.algebra.description import IndexValue
-    from stitchpipe.algebra.jackknife import Interval
+    from stitchpipe.algebra.certainty import Interval
     from stitchpipe.engine.moments.leaf import ChunkMoments
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.tiles import Pair
@@ -44,7 +42,7 @@ class Request:
     indices
         Names by view: those that are computed from moments.
     maps
-        Where fitted maps of a pair are to be kept, by family (`stitchpipe.algebra.map_families.family_named`), by
+        Where fitted maps of a pair are to be kept, by family (`stitchpipe.algebra.maps.family_named`), by
         the view they are fitted under.
     intervals
         Whether each number gets an interval.
@@ -104,6 +102,7 @@ def finalise(
         fitted = None if fitted_on is None else cut(merged(fitted_on.leaves), fitted_on)
         total = merged(scored_on.leaves)
         scored = cut(total, scored_on)
+        indices = [index_named(name) for name in request.indices[view]]
         values: Values = {}
         analyses: dict[Pair, Analysis] = {}
         for pair in chunk.pairs:
@@ -111,7 +110,7 @@ def finalise(
             analysis = Analysis(scored.pair(pair), fit, _eps(plan, pair))
             for family, destination in request.maps.get((view, pair), {}).items():
                 destination.keep(analysis.fitted(*family_named(family)))
-            evaluate(values, pair, analysis, request.indices[view])
+            evaluate(values, pair, analysis, indices)
             # Maps are scored again without each leaf; whatever else was computed goes.
             analyses[pair] = (
                 analysis.rescored(analysis.pair) if request.intervals else Analysis(analysis.pair)
@@ -119,10 +118,10 @@ def finalise(
         intervals: Mapping[PairIndex, Interval | None] = {}
         if request.intervals and len(scored_on.leaves) > 1:
             left_out = (cut(total.without(leaf()), scored_on) for leaf in scored_on.leaves)
-            intervals = intervals_of(analyses, values, request.indices[view], left_out, scored_on.samples)
+            intervals = intervals_of(analyses, values, indices, left_out, scored_on.samples)
     return [
-        _pair_number(plan, view, named, _number(value, intervals.get(named)), analyses[named[0]].pair.n)
-        for named, value in values.items()
+        _pair_number(plan, view, named, _with_limits(number, intervals.get(named)), analyses[named[0]].pair.n)
+        for named, number in values.items()
     ]
 
 
@@ -131,14 +130,11 @@ def without_grid(plan: Plan, request: Request) -> list[PairNumber]:
     refused = []
     for view, pair in plan.incomparable:
         shapes = [plan.layers[index].shape for index in pair]
-        undefined = UndefinedIndexError(
-            status="no_common_grid",
-            where=f"view '{view}'",
-            expected="two layers that both have positions (images, tokens), or two vectors",
-            found=f"samples of shapes {shapes[0]} and {shapes[1]}",
-            remedy="Compare them under the view 'pooled'.",
+        number = Number.missing(
+            "no_common_grid",
+            "expected two layers that both have positions (images, tokens), or two vectors, "
+            f"found samples of shapes {shapes[0]} and {shapes[1]}",
         )
-        number = _number(undefined, None)
         refused += [_pair_number(plan, view, (pair, name), number, 0) for name in request.indices[view]]
     return refused
 
@@ -166,8 +162,5 @@ def _pair_number(plan: Plan, view: View, named: PairIndex, number: Number, rows:
     )
 
 
-def _number(value: IndexValue | UndefinedIndexError, interval: Interval | None) -> Number:
-    if isinstance(value, UndefinedIndexError):
-        return Number.missing(value.status, value.reason)
-    number = Number(value.value).beside(rank=value.rank, condition=value.condition)
+def _with_limits(number: Number, interval: Interval | None) -> Number:
     return number if interval is None else number.beside(low=float(interval.low), high=float(interval.high))

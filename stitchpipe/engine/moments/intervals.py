@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.description import IndexValue
+from stitchpipe.algebra.certainty import Interval, jackknife
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.jackknife import Interval, jackknife
 from stitchpipe.engine.moments.evaluate import PairIndex, Values, evaluate
-from stitchpipe.registry import index_measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra import Analysis, Index
     from stitchpipe.engine.moments.pair_moments import ChunkPairs
     from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.measures import IntervalRule
 
 
 def intervals_of(
     analyses: Mapping[Pair, Analysis],
     values: Values,
-    names: Sequence[str],
+    indices: Sequence[Index],
     left_out: Iterable[ChunkPairs],
     samples: Sequence[int],
 ) -> dict[PairIndex, Interval | None]:
@@ -40,29 +39,29 @@ def intervals_of(
     samples
         How many samples each leaf holds.
     """
-    without: dict[PairIndex, list[IndexValue | UndefinedIndexError]] = {named: [] for named in values}
+    without: dict[PairIndex, list[float | None]] = {named: [] for named in values}
     for rest in left_out:
         of_rest: Values = {}
         for pair, analysis in analyses.items():
-            evaluate(of_rest, pair, analysis.rescored(rest.pair(pair)), names)
-        for named, value in of_rest.items():
-            without[named].append(value)
+            evaluate(of_rest, pair, analysis.rescored(rest.pair(pair)), indices)
+        for named, number in of_rest.items():
+            without[named].append(number.value)
+    rules = {index.name: index.measure.interval for index in indices}
     return {
-        named: _interval(named[1], value, without[named], samples)
-        for named, value in values.items()
-        if isinstance(value, IndexValue)
+        named: _interval(rules[named[1]], number.value, without[named], samples)
+        for named, number in values.items()
+        if number.value is not None
     }
 
 
 def _interval(
-    name: str, value: IndexValue, without: Sequence[IndexValue | UndefinedIndexError], samples: Sequence[int]
+    rule: IntervalRule | None, value: float, without: Sequence[float | None], samples: Sequence[int]
 ) -> Interval | None:
     """Return a number's interval; None where it has none, or no value without one of the groups."""
-    defined = [rest.value for rest in without if isinstance(rest, IndexValue)]
-    rule = index_measure(name).interval
+    defined = [rest for rest in without if rest is not None]
     if rule is None or len(defined) < len(without):
         return None
     try:
-        return jackknife(value.value, defined, samples, about=rule)
+        return jackknife(value, defined, samples, about=rule)
     except UndefinedIndexError:
         return None

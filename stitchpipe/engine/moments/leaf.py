@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stitchpipe.algebra.errors import MomentsError
-from stitchpipe.algebra.summaries import CrossMoments, Moments
+from stitchpipe.algebra.moments import CrossMoments, Moments
 from stitchpipe.engine.planning.tiles import Own, side_slice
 from stitchpipe.rows import rows_per_sample
 

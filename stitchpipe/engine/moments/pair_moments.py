@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.algebra.summaries import Moments, PairMoments, pair_from_augmented
+from stitchpipe.algebra.moments import Moments, PairMoments, pair_from_augmented
 from stitchpipe.engine.planning.tiles import side_slice
 
 if TYPE_CHECKING:

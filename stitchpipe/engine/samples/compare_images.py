@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
+from stitchpipe.algebra.certainty import PermutationNull, draw_permutations, linear_nulls
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.linear_null import linear_nulls
-from stitchpipe.algebra.null import PermutationNull, draw_permutations, neighbour_null, permutation_null
-from stitchpipe.engine.samples.image_comparison import LINEAR
+from stitchpipe.engine.samples.image_comparison import by_scores
 from stitchpipe.engine.samples.kept_images import side_of
 from stitchpipe.measures import Number
+from stitchpipe.registry import index_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
+    from stitchpipe.algebra import Index
     from stitchpipe.engine.numbers import PairNumber
     from stitchpipe.engine.samples.image_comparison import ImagesJob, Named
     from stitchpipe.rows import View
@@ -36,10 +37,11 @@ def compare_images(
     Time O(K·n²) a pair for kernels, O(K·n·p·q) for linear indices of pooled images; memory 8·n² bytes a layer for
     each kernel in turn, `BLOCK_LAYERS` on either side.
     """
-    names = [name for name in job.indices[view] if name != "cka_minibatch"]
+    indices = [index_named(name) for name in job.indices[view]]
     # Linear indices of pooled images share one set of principal scores; every other index has sides of its own.
-    together = [name for name in names if name in LINEAR] if view == "pooled" else []
-    groups = [together, *([name] for name in names if name not in together)]
+    together = [index for index in indices if by_scores(view, index)]
+    alone = [index for index in indices if index.of_gram is not None and index not in together]
+    groups = [together, *([index] for index in alone)]
     with threadpool_limits(limits=1):
         orders = draw_permutations(job.n_images, max(1, job.permutations))
         numbers: dict[Named, PairNumber] = {}
@@ -51,42 +53,43 @@ def compare_images(
 def _compare_group(
     job: ImagesJob,
     view: View,
-    names: Sequence[str],
+    indices: Sequence[Index],
     sides: tuple[Sequence[int], Sequence[int]],
     orders: npt.NDArray[Any],
 ) -> dict[Named, PairNumber]:
     """Return the indices that are computed from one kind of summary."""
     prepared: dict[int, Any] = {}
     missing: dict[int, UndefinedIndexError] = {}
-    for index in dict.fromkeys((*sides[0], *sides[1])):
+    for layer in dict.fromkeys((*sides[0], *sides[1])):
         try:
-            prepared[index] = side_of(job, view, index, names[0])
+            prepared[layer] = side_of(job, view, layer, indices[0])
         except UndefinedIndexError as undefined:
-            missing[index] = undefined
+            missing[layer] = undefined
     numbers: dict[Named, PairNumber] = {}
     for pair in ((source, target) for source in sides[0] for target in sides[1]):
         if at_fault := [layer for layer in pair if layer in missing]:
             refusal = missing[at_fault[0]]
             numbers |= {
-                (view, pair, name): job.number(view, pair, name, _refused(refusal, name)) for name in names
+                (view, pair, index.name): job.number(view, pair, index.name, _refused(refusal, index.name))
+                for index in indices
             }
-    x, y = ([index for index in side if index in prepared] for side in sides)
+    x, y = ([layer for layer in side if layer in prepared] for side in sides)
     if x and y:
-        nulls = _nulls(names, view, [prepared[i] for i in x], [prepared[i] for i in y], orders)
+        nulls = _nulls(view, indices, ([prepared[i] for i in x], [prepared[i] for i in y]), orders)
         for name, null in nulls.items():
             numbers |= _numbers(job, view, name, (x, y), null)
     return numbers
 
 
 def _nulls(
-    names: Sequence[str], view: View, sources: Sequence[Any], targets: Sequence[Any], orders: npt.NDArray[Any]
+    view: View, indices: Sequence[Index], sides: tuple[list[Any], list[Any]], orders: npt.NDArray[Any]
 ) -> Mapping[str, PermutationNull]:
-    """Return the observed values of a block and their null."""
-    if view == "pooled" and names[0] in LINEAR:
-        computed = linear_nulls(sources, targets, orders, indices=tuple({LINEAR[name] for name in names}))
-        return {name: computed[LINEAR[name]] for name in names}
-    by = neighbour_null if names[0] == "mutual_knn" else permutation_null
-    return {names[0]: by(sources, targets, orders)}
+    """Return the observed values of a block and their null, by index."""
+    if not by_scores(view, indices[0]):
+        return {indices[0].name: indices[0].permuted(*sides, orders)}
+    shared = {index.name: index.linear_null for index in indices if index.linear_null is not None}
+    computed = linear_nulls(*sides, orders, indices=tuple(dict.fromkeys(shared.values())))
+    return {name: computed[linear] for name, linear in shared.items()}
 
 
 def _numbers(

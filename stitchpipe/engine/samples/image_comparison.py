@@ -8,26 +8,24 @@ with several rows per image have no such index and no null.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from stitchpipe.algebra.grams import MOST_IMAGES
+from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.keys import images_key, images_work_key
 from stitchpipe.engine.numbers import PairNumber
 from stitchpipe.engine.reading import open_layer
-from stitchpipe.registry import index_measure
+from stitchpipe.registry import index_measure, index_named
 from stitchpipe.rows import View, width_of
 from storage import Address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stitchpipe.algebra import Index
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
     from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.measures import Number
     from storage import Representation, Store, Summaries
-
-LINEAR: Final = {"cka": "cka", "cka_biased": "cka_biased", "rv": "cka_biased", "cca_sq": "cca_sq"}
-"""Indices of moments with a permutation null, and what it is computed as."""
 
 
 def indices_of_images(
@@ -43,8 +41,16 @@ def indices_of_images(
         name
         for name in names
         if index_measure(name).computed_from in ("samples", "minibatches")
-        or (wide and name in LINEAR and name != "cca_sq")
+        or (wide and index_named(name).of_gram is not None)
     )
+
+
+def by_scores(view: View, index: Index) -> bool:
+    """Return whether the null of an index comes from principal scores, as those of all linear indices at once do.
+
+    Flattened layers are kept as Grams: what has a form in these, as linear CKA has, is computed by it there.
+    """
+    return index.linear_null is not None and (view == "pooled" or index.of_gram is None)
 
 
 Named: TypeAlias = "tuple[View, Pair, str]"

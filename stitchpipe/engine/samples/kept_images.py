@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from stitchpipe.algebra.grams import SampleGram
-from stitchpipe.algebra.kernels import linear_kernel, rbf_kernel
-from stitchpipe.algebra.neighbours import NeighbourSets
-from stitchpipe.algebra.rdm import ranked_dissimilarities
-from stitchpipe.algebra.scores import PrincipalScores
+from stitchpipe.algebra.samples import PrincipalScores, SampleGram
 from stitchpipe.engine.planning.shapes import STORAGE_EPS
-from stitchpipe.engine.samples.image_comparison import LINEAR
+from stitchpipe.engine.samples.image_comparison import by_scores
 from stitchpipe.rows import to_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
+    from stitchpipe.algebra import Index
     from stitchpipe.engine.samples.image_comparison import ImagesJob
     from stitchpipe.rows import View
 
@@ -29,15 +26,6 @@ POOLED, GRAM = "images", "gram"
 """The kinds of summaries that are kept: pooled images ``[m, p]``, and sample Grams ``[m, m]`` of flattened ones."""
 FEATURES = 4096
 """Flattened features that become rows at a time."""
-
-KERNELS: Mapping[str, Callable[[SampleGram], Any]] = {
-    "cka": linear_kernel,
-    "cka_biased": lambda gram: linear_kernel(gram, debiased=False),
-    "cka_rbf": rbf_kernel,
-    "rsa": ranked_dissimilarities,
-    "mutual_knn": NeighbourSets.of,
-}
-"""Each layer's side of the indices over samples."""
 
 
 def keep_images(job: ImagesJob, index: int, view: View) -> None:
@@ -89,15 +77,17 @@ def _gram(flat: npt.NDArray[Any]) -> SampleGram:
     return total
 
 
-def side_of(job: ImagesJob, view: View, index: int, name: str) -> Any:
+def side_of(job: ImagesJob, view: View, layer: int, index: Index) -> Any:
     """Return a layer's side of an index, from what is kept of it. Raises UndefinedIndexError."""
-    arrays = job.summaries.read(POOLED if view == "pooled" else GRAM, job.key(index, view)).arrays
-    if view != "pooled":
-        return KERNELS[LINEAR.get(name, name)](_kept_gram(arrays))
-    if name in LINEAR:
-        eps = STORAGE_EPS[job.layers[index].itemsize]
-        return PrincipalScores.from_rows(arrays["rows"], storage_eps=eps)
-    return KERNELS[name](SampleGram.from_block(arrays["rows"]))
+    arrays = job.summaries.read(POOLED if view == "pooled" else GRAM, job.key(layer, view)).arrays
+    eps = STORAGE_EPS[job.layers[layer].itemsize]
+    if by_scores(view, index):
+        if view == "pooled":
+            return PrincipalScores.from_rows(arrays["rows"], storage_eps=eps)
+        return PrincipalScores.from_gram(_kept_gram(arrays), storage_eps=eps)
+    if index.of_gram is None:
+        raise ValueError(f"{index.name} is not computed from images")
+    return index.of_gram(SampleGram.from_block(arrays["rows"]) if view == "pooled" else _kept_gram(arrays))
 
 
 def _kept_gram(arrays: Mapping[str, npt.NDArray[Any]]) -> SampleGram:

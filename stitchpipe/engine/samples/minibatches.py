@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.algebra.minibatch import BATCH_ROWS, MinibatchHSIC
+from stitchpipe.algebra.indices.cka_minibatch import BATCH_ROWS, MinibatchHSIC
 from stitchpipe.measures import Number
 from stitchpipe.rows import to_rows
 from storage import WORK

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stitchpipe.algebra.grams import MOST_IMAGES
+from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.config import ConfigError
 from stitchpipe.engine import LayerShape, indices_of_images
 from stitchpipe.registry import index_measure

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from stitchpipe.algebra.grams import MOST_IMAGES
+from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine import (
     Evaluation,
     ImagesJob,

@@ -15,7 +15,7 @@ import numpy as np
 
 from stitchpipe import capture
 from stitchpipe.algebra.backends import numpy_backend
-from stitchpipe.algebra.minibatch import MinibatchHSIC
+from stitchpipe.algebra.indices.cka_minibatch import MinibatchHSIC
 from stitchpipe.engine import keys
 from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.engine.samples.kept_images import is_pooled, keep_pooled

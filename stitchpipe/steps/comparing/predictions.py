@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.algebra.agreement import PredictionSums
 from stitchpipe.algebra.errors import UndefinedIndexError
+from stitchpipe.algebra.indices.agreement import PredictionSums
 from stitchpipe.config import ConfigError, NetworkModel
 from stitchpipe.graph import LOGITS
 from stitchpipe.measures import Number

@@ -1,0 +1,174 @@
+"""Fitted affine maps between representations, and how well they do on other rows or moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
+from stitchpipe.algebra.guards import variation
+from stitchpipe.algebra.inputs import Array, as_rows, namespace, paired_rows
+from stitchpipe.algebra.moments import Moments, PairMoments
+from stitchpipe.algebra.spectrum import EPS64
+
+_FAR_ABOVE = 1e6
+"""How far above its rounding floor a residual is taken as it comes; see DESIGN.md, "Residuals from a factor"."""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A sum of squared residuals, and the rounding ``floor`` below which its digits mean nothing."""
+
+    sum_of_squares: float
+    floor: float
+
+
+@dataclass(frozen=True, eq=False)
+class AffineMap:
+    """ŷ = W x + b.
+
+    Attributes
+    ----------
+    W
+        ``[q, p]``.
+    b
+        ``[q]``.
+    rank
+        How many directions of the source the fit used.
+    condition
+        σ_max/σ_min of the source over those directions; 1.0 where there are none.
+    """
+
+    W: Array
+    b: Array
+    rank: int
+    condition: float
+
+    @property
+    def p(self) -> int:
+        """Width of the source."""
+        return int(self.W.shape[1])
+
+    @property
+    def q(self) -> int:
+        """Width of the target."""
+        return int(self.W.shape[0])
+
+    def predict(self, X: Array) -> Array:
+        """Return ``X Wᵀ + b``, ``[n, q]`` float64. Raises RowsError, MomentsError (other width)."""
+        X = as_rows(X, "X")
+        self._check_widths(X.shape[1], self.q)
+        return X @ self.W.T + self.b[None, :]
+
+    def r2(self, X: Array, Y: Array) -> float:
+        """Return R² = 1 − ‖Ŷ − Y‖²_F / ‖Y − Ȳ‖²_F, variance-weighted over outputs, about the mean of this Y.
+
+        At most 1, and below 0 where the map does worse than that mean.
+
+        Raises
+        ------
+        RowsError, MomentsError
+            Unusable arrays, other widths.
+        UndefinedIndexError
+            ``constant`` or ``too_few_rows``: Y does not vary.
+        """
+        X, Y = paired_rows(X, Y)
+        self._check_widths(X.shape[1], Y.shape[1])
+        total = variation(Moments.from_block(Y), index="dm_r2", side="target") ** 2
+        return 1.0 - _squares(self.predict(X) - Y) / total
+
+    def struct_error(self, X: Array, Y: Array) -> float:
+        """Return ‖Ŷ − Y‖²_F / ‖Y‖²_F, uncentred, as Balogh and Jelasity (2025) report it; ≥ 0.
+
+        Not comparable between targets: a target with a large mean has a small error. Raises as `r2`, with
+        ``constant`` only where Y is zero.
+        """
+        X, Y = paired_rows(X, Y)
+        self._check_widths(X.shape[1], Y.shape[1])
+        return _squares(self.predict(X) - Y) / _nonzero(_squares(Y))
+
+    def residual_from_moments(self, pair: PairMoments) -> Residual:
+        """Return Σ‖W x + b − y‖² over the rows that `pair` summarises; never negative.
+
+        With e = W·mean_x + b − mean_y it is tr(W·XX·Wᵀ) − 2·tr(W·XY) + tr(YY) + n‖e‖². The first three terms
+        may cancel: each is known to about eps times Σ_k(Σ_j|W_kj|·‖x̃_j‖ + ‖ỹ_k‖)², the ``floor``. Unless their
+        sum is far above it, they are formed as a sum of squares instead (`_squares_from_factor`), which has no
+        more digits but keeps its sign. Time O(p²·q), there O((p + q)³).
+        """
+        self._check_widths(pair.mean_x.shape[0], pair.mean_y.shape[0])
+        xp = namespace(self.W, pair.xy)
+        size_x, size_y = _column_norms(pair.xx), _column_norms(pair.yy)
+        floor = EPS64 * _squares(xp.abs(self.W) @ size_x + size_y)
+        spread = float(xp.sum((self.W @ pair.xx) * self.W)) - 2.0 * float(xp.sum(self.W * pair.xy.T))
+        spread += pair.y.total
+        if spread <= _FAR_ABOVE * floor:
+            spread = self._squares_from_factor(pair)
+        offset = self.W @ pair.mean_x + self.b - pair.mean_y
+        return Residual(spread + pair.n * _squares(offset), floor)
+
+    def _squares_from_factor(self, pair: PairMoments) -> float:
+        """Return ‖R [W, −I]ᵀ‖²_F with J = RᵀR the joint comoments of [x, y].
+
+        R is formed from the eigenvectors of J scaled to a unit diagonal, so that columns of very different
+        size keep their digits. Not by Cholesky: J of related layers is singular. Time O((p + q)³).
+        """
+        xp = namespace(self.W, pair.xy)
+        joint = xp.concat([xp.concat([pair.xx, pair.xy], axis=1), xp.concat([pair.xy.T, pair.yy], axis=1)])
+        size = _column_norms(joint)
+        unit = xp.where(size > 0.0, size, xp.ones_like(size))
+        values, vectors = xp.linalg.eigh(joint / unit[:, None] / unit[None, :])
+        difference = xp.concat([self.W, -xp.eye(self.q, dtype=xp.float64, device=self.W.device)], axis=1)
+        factor = vectors * xp.sqrt(xp.clip(values, 0.0, None))[None, :]
+        return _squares((difference * unit[None, :]) @ factor)
+
+    def r2_from_moments(self, pair: PairMoments, residual: Residual | None = None) -> float:
+        """Return R² on the rows that `pair` summarises, as `r2`; needs no second pass over them.
+
+        Pass the `residual` (`residual_from_moments`) where it is at hand.
+        """
+        total = variation(pair.y, index="dm_r2", side="target") ** 2
+        residual = self.residual_from_moments(pair) if residual is None else residual
+        return 1.0 - residual.sum_of_squares / total
+
+    def struct_error_from_moments(self, pair: PairMoments, residual: Residual | None = None) -> float:
+        """Return the structural error on the rows that `pair` summarises, as `struct_error`."""
+        squares = _nonzero(pair.y.total + pair.n * _squares(pair.mean_y))
+        residual = self.residual_from_moments(pair) if residual is None else residual
+        return residual.sum_of_squares / squares
+
+    def _check_widths(self, p: int, q: int) -> None:
+        if (p, q) != (self.p, self.q):
+            raise MomentsError(
+                where="affine map",
+                expected=f"a source of width {self.p} and a target of width {self.q}",
+                found=f"widths {p} and {q}",
+                remedy="Apply the map to the layers and the view it was fitted on.",
+            )
+
+
+def centred_map(pair: PairMoments, W: Array, rank: int, condition: float) -> AffineMap:
+    """Return the map with these weights that takes the mean of the source to the mean of the target."""
+    return AffineMap(W, pair.mean_y - W @ pair.mean_x, rank, condition)
+
+
+def _column_norms(comoment: Array) -> Array:
+    """Return the norm of every centred column, from their sums of products."""
+    xp = namespace(comoment)
+    return xp.sqrt(xp.clip(xp.linalg.diagonal(comoment), 0.0, None))
+
+
+def _squares(array: Array) -> float:
+    xp = namespace(array)
+    return float(xp.sum(array * array))
+
+
+def _nonzero(squares: float) -> float:
+    if not sqrt(squares):
+        raise UndefinedIndexError(
+            status="constant",
+            where="dm_struct",
+            expected="a target that is not zero everywhere",
+            found="only zeros",
+            remedy="Leave this layer out, or look for dead units.",
+        )
+    return squares

@@ -1,0 +1,82 @@
+"""Direct matching of rows: the map of a family, from arrays."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from stitchpipe.algebra.errors import RowsError
+from stitchpipe.algebra.inputs import Array, paired_rows, stored_spacing
+from stitchpipe.algebra.maps.affine_map import AffineMap
+from stitchpipe.algebra.maps.families import fit_map
+from stitchpipe.algebra.maps.triangular import JointFactor
+from stitchpipe.algebra.moments import PairMoments, narrow
+from stitchpipe.algebra.spectrum import EPS64
+
+
+def direct_matching(
+    X: Array,
+    Y: Array,
+    *,
+    family: str = "affine",
+    parameter: float | None = None,
+    solver: Literal["moments", "tsqr"] = "moments",
+    storage_eps: float | None = None,
+) -> AffineMap:
+    """Fit a map from ``X [n, p]`` to ``Y [n, q]``: by default that of least squares, `fit_direct_matching`.
+
+    Rows wider than n are first expressed in n coordinates, which leaves the minimum-norm solution as it is.
+    Score the map on rows it has not seen (`AffineMap.r2`, `AffineMap.struct_error`).
+
+    Parameters
+    ----------
+    X, Y
+        Row i of X belongs with row i of Y.
+    family, parameter
+        Which maps are admitted, and λ or the rank, see `fit_map`.
+    solver
+        ``moments``: eigenvectors of float64 moments, with an error of eps·cond². ``tsqr``: a triangular factor,
+        with an error of eps·cond where the map explains the target; affine maps of float64 rows only, about twice the
+        time. Blocks that do not fit into memory go through `JointFactor`.
+    storage_eps
+        Spacing at 1 of the dtype the rows were kept in; by default, of the dtype they have.
+
+    Raises
+    ------
+    RowsError
+        Unusable arrays, or rows of less than float64 for ``tsqr``.
+    MomentsError
+        Their squares overflow.
+    UnknownNameError
+        No such family.
+
+    Notes
+    -----
+    Time O(n·p·min(n, p) + n·p·q), memory O(n·(p + q) + p·q).
+    """
+    eps = (stored_spacing(X), stored_spacing(Y)) if storage_eps is None else (storage_eps, storage_eps)
+    if solver == "tsqr":
+        return _by_factor(X, Y, family, eps[0])
+    X, Y = paired_rows(X, Y)
+    narrow_x, narrow_y = narrow(X), narrow(Y)
+    pair = PairMoments.from_rows(
+        X if narrow_x is None else narrow_x.coordinates,
+        Y if narrow_y is None else narrow_y.coordinates,
+    )
+    fitted = fit_map(family, pair, parameter=parameter, storage_eps=eps)
+    W, mean_x, mean_y = fitted.W, pair.mean_x, pair.mean_y
+    if narrow_x is not None:
+        W, mean_x = W @ narrow_x.basis.T, narrow_x.mean
+    if narrow_y is not None:
+        W, mean_y = narrow_y.basis @ W, narrow_y.mean
+    return AffineMap(W, mean_y - W @ mean_x, fitted.rank, fitted.condition)
+
+
+def _by_factor(X: Array, Y: Array, family: str, storage_eps: float) -> AffineMap:
+    if family != "affine" or max(stored_spacing(X), stored_spacing(Y)) > EPS64:
+        raise RowsError(
+            where="solver 'tsqr'",
+            expected="an affine map of float64 rows",
+            found=f"family {family!r}, rows of spacing {max(stored_spacing(X), stored_spacing(Y)):.1e}",
+            remedy="Use solver='moments': rounding at storage costs more than it does.",
+        )
+    return JointFactor.from_block(X, Y).fit(storage_eps=storage_eps)

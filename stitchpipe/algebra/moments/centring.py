@@ -1,0 +1,17 @@
+"""Column means, and rows without them."""
+
+from __future__ import annotations
+
+from stitchpipe.algebra.inputs import Array, namespace
+
+
+def centre(rows: Array) -> tuple[Array, Array]:
+    """Return the column means and the rows minus them.
+
+    The mean is taken twice, the second time of the residuals: exact for constant columns, and free of the
+    rounding that a large mean leaves in a single pass.
+    """
+    xp = namespace(rows)
+    mean = xp.mean(rows, axis=0)
+    mean = mean + xp.mean(rows - mean[None, :], axis=0)
+    return mean, rows - mean[None, :]
