@@ -31,7 +31,7 @@ class Ended:
     stderr: str
 
 
-def stitchpipe(*arguments: object) -> Ended:
+def stitchpipe(*arguments: object, columns: int = 80) -> Ended:
     """Run one command in this process, off a terminal."""
     out, err = io.StringIO(), io.StringIO()
     with (
@@ -41,7 +41,7 @@ def stitchpipe(*arguments: object) -> Ended:
         redirect_stderr(err),
     ):
         patched.setattr(sys, "argv", ["stitchpipe", *map(str, arguments)])
-        patched.setenv("COLUMNS", "80")  # and not as wide as the terminal that the tests run in
+        patched.setenv("COLUMNS", str(columns))  # and not as wide as the terminal that the tests run in
         warnings.filterwarnings("ignore", message="Cyclopts application invoked without tokens")
         with pytest.raises(SystemExit) as ended:
             cli.main()

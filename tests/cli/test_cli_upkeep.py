@@ -152,8 +152,7 @@ def test_help_teaches():
         assert word in " ".join(stitchpipe(command, "--help").stdout.split())
 
 
-def test_summaries_are_counted_mended_and_collected(tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "400")  # paths are not cut, however long
+def test_summaries_are_counted_mended_and_collected(tmp_path):
     store = dumped(tmp_path / "s")
     store.summaries.write("moments", "sound", arrays(), CONTENT)
     store.summaries.write("moments", "bad", arrays(), CONTENT)
@@ -161,7 +160,7 @@ def test_summaries_are_counted_mended_and_collected(tmp_path, monkeypatch):
     assert ", 2 summaries, " in stitchpipe("verify", store.url).stdout
     path = Path(store.url, "commits", "summaries", "moments", "bad.summary")
     path.write_bytes(path.read_bytes()[:-1])
-    done = stitchpipe("verify", store.url)
+    done = stitchpipe("verify", store.url, columns=400)  # paths are not cut, however long
     assert done.returncode == 1
     assert "1 problems (12 shards, 2 summaries" in done.stdout
     assert "moments/bad." in done.stdout
@@ -170,7 +169,7 @@ def test_summaries_are_counted_mended_and_collected(tmp_path, monkeypatch):
     assert "1 damaged summaries removed" in done.stdout
     assert not path.exists()
     assert ", 1 summaries, " in stitchpipe("verify", store.url).stdout
-    done = stitchpipe("gc", store.url, "--older-than", "0s", "--yes")
+    done = stitchpipe("gc", store.url, "--older-than", "0s", "--yes", columns=400)
     assert "commits/summaries/" in done.stdout
     assert " removed" in done.stdout
     assert (store.summaries.keys(WORK), store.summaries.keys("moments")) == ([], ["sound"])
