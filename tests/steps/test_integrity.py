@@ -165,11 +165,9 @@ def test_weights_replaced_under_the_same_name_are_refused_by_later_steps(copied,
     run = opened(copied)
     for part in run.place.files.listing("results"):
         run.place.files.remove(part.name)
+    unit = {"dump": "test", "stitch": "layer1.0"}[step]
     with pytest.raises(OtherWeightsError, match="model 'A', weights from"):
-        if step == "dump":
-            steps.dump(run, "A", "test")
-        else:
-            steps.stitch(run, "A", "layer1.0")
+        getattr(steps, step)(run, "A", unit)
 
 
 def test_a_whole_run_with_other_weights_dumps_and_compares_anew(copied, replaced):
