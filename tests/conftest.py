@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from distributed import Client
+
+    from stitchpipe.engine.cluster import Cluster
     from tests.tiny_sweep import Tiny
 
 # One thread for each library: the machines that run the tests have two cores, and a test process on each.
@@ -52,12 +56,38 @@ def alone(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny(of_this_run) -> Tiny:
+def cluster() -> Iterator[Cluster]:
+    """Two Dask workers for all comparisons of this process: they take seconds to start, a small comparison does not."""
+    from stitchpipe.engine.cluster import Cluster
+
+    class Shared(Cluster):
+        def _started(self) -> Client:
+            # While it runs Dask silences its logger's handlers: among them those that pytest captures all logs with.
+            levels = {handler: handler.level for handler in logging.getLogger("distributed").handlers}
+            client = super()._started()
+            for handler, level in levels.items():
+                handler.setLevel(level)
+            return client
+
+    with Shared(workers=2, memory_limit_bytes=2**30) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def tiny(of_this_run, cluster) -> Tiny:
     """Return the finished run of the tiny sweep: made by the first process that asks, read by all."""
     from tests.tiny_sweep import Tiny
 
     with alone(of_this_run / "tiny.lock"):
-        return Tiny.at(of_this_run / "tiny")
+        return Tiny.at(of_this_run / "tiny", cluster)
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Leave a report's figures empty, for tests that look at none of them: a third of a second each."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("stitchpipe.report.write.as_png", lambda _draw: b"\x89PNG")
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

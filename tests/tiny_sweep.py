@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stitchpipe.config import Sweep
+    from stitchpipe.engine.cluster import Cluster
 
 TINY = """
 name = "tiny"
@@ -70,13 +71,13 @@ class Tiny:
     path: Path
 
     @classmethod
-    def at(cls, home: Path) -> Tiny:
+    def at(cls, home: Path, cluster: Cluster) -> Tiny:
         """Return the run that lies in a folder; make it where there is none."""
         path, finished = home / "tiny.toml", home / "finished"
         if not finished.exists():
             home.mkdir(exist_ok=True)
             path.write_text(TINY, "utf-8")
-            run_steps(Run.open(path, home / "run"))
+            run_steps(Run.open(path, home / "run"), cluster)
             finished.touch()
         return cls(load(path), home / "run", path)
 
@@ -91,15 +92,16 @@ class Tiny:
         return Run.open(self.sweep, to)
 
 
-def run_steps(run: Run) -> None:
+def run_steps(run: Run, cluster: Cluster | None = None) -> None:
+    """Run all steps of a sweep, one unit after the other."""
     units = steps.units(run)
     for model in units.models:
         steps.inspect(run, model)
         steps.train(run, model)
     for model, split in units.dumps:
         steps.dump(run, model, split)
-    steps.compare(run)
-    steps.fit_maps(run)
+    steps.compare(run, cluster=cluster)
+    steps.fit_maps(run, cluster=cluster)
     for model, layer in units.targets:
         steps.stitch(run, model, layer)
     steps.report(run)

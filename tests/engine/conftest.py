@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stitchpipe.engine import WORKER_BYTES, LayerShape, Request, SplitShape, Workplace, make_plan
-from stitchpipe.engine.cluster import Cluster, Job
+from stitchpipe.engine.cluster import Job
 from storage import Address, Encoding, LayerSpec, Store, open_store, open_summaries
 
 INDICES = ("cka_biased", "cca", "procrustes", "dm_r2", "dm_struct")
@@ -133,12 +133,6 @@ def build(root: Path, *, row_groups: int = 10, samples: tuple[int, int] = (90, 6
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory) -> Synthetic:
     return build(tmp_path_factory.mktemp("engine") / "store.zarr")
-
-
-@pytest.fixture(scope="session")
-def cluster():
-    with Cluster(workers=2, memory_limit_bytes=2**30) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ import stitchpipe as sp
 from stitchpipe.run import Run
 from tests.tiny_sweep import run_steps
 
+if TYPE_CHECKING:
+    from stitchpipe.engine.cluster import Cluster
+
 HERE = Path(__file__).parent
 SWEEPS = ("kept", "unkept", "ingested", "tokens")
 MADE_HERE = ("source_digest", "target_digest", "key")
@@ -20,7 +24,7 @@ TRAINED = ("stitch_", "ood_")
 """How the names of those measures begin that come after a training, or after neighbours and ties."""
 
 
-def run_sweep(name: str, folder: Path) -> pd.DataFrame:
+def run_sweep(name: str, folder: Path, cluster: Cluster | None = None) -> pd.DataFrame:
     """Run one of the sweeps in an empty folder; return its rows in a settled order, digests cut short."""
     path = folder / f"{name}.toml"
     path.write_text((HERE / "sweeps" / path.name).read_text("utf-8"), "utf-8")
@@ -29,7 +33,7 @@ def run_sweep(name: str, folder: Path) -> pd.DataFrame:
         _ingest(folder, root)
     if name == "tokens":
         _oblong(folder)
-    run_steps(Run.open(path, root))
+    run_steps(Run.open(path, root), cluster)
     return settled(sp.open(root).results())
 
 

@@ -17,16 +17,18 @@ from tests.golden import keys, rows
 
 EXACT = bool(os.environ.get("STITCHPIPE_GOLDEN_EXACT"))
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_keys_are_those_recorded(tmp_path):
     assert keys.keys(tmp_path) == keys.recorded()
 
 
 @pytest.mark.parametrize("name", rows.SWEEPS)
-def test_rows_are_those_recorded(name, tmp_path):
+def test_rows_are_those_recorded(name, tmp_path, cluster):
     if name == "tokens":
         pytest.importorskip("timm")
-    expected, made = rows.recorded(name), rows.run_sweep(name, tmp_path)
+    expected, made = rows.recorded(name), rows.run_sweep(name, tmp_path, cluster)
     made = made[[column for column in expected.columns if column in made.columns]]
     assert list(made.columns) == list(expected.columns)
     if name != "ingested" and not EXACT:

@@ -36,7 +36,7 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def pages(tmp_path_factory, undrawn):
     """Write a page with the quickstart's names, and one with a hostile layer, each alone in its folder."""
     folder = tmp_path_factory.mktemp("pages")
     layers = (HOSTILE, *synthetic.LAYERS[1:])

@@ -36,6 +36,8 @@ indices = ["cka", "procrustes", "dm_r2"]
 workers = 1
 """
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def rows(split, model):
     rng = np.random.default_rng([len(split), len(model)])
@@ -65,14 +67,14 @@ def opened(text, place, where="alone"):
     return Run.open(parse(text, where=where, folder=Path(place.url).parent), place)
 
 
-def finish(run):
+def finish(run, cluster):
     """Compare and report."""
     for view in steps.units(run).views:
-        steps.compare(run, view)
+        steps.compare(run, view, cluster=cluster)
     return steps.report(run)
 
 
-def test_ingested_models_are_compared_and_reported(tmp_path):
+def test_ingested_models_are_compared_and_reported(tmp_path, cluster):
     run = opened(ALONE, ingest(tmp_path))
     units = steps.units(run)
     assert (units.models, units.dumps, units.targets) == ((), (), ())
@@ -81,7 +83,7 @@ def test_ingested_models_are_compared_and_reported(tmp_path):
     assert forecast(run).images == N
     assert forecast(run).activation_bytes == 0
     describe(run)
-    record = finish(run)
+    record = finish(run, cluster)
     assert record["numbers"] == 3 * 3 * 3
     found = run.results.read()
     assert list(dict.fromkeys(found["source_layer"])) == ["layer2", "layer10", "b"]
@@ -94,16 +96,16 @@ def test_ingested_models_are_compared_and_reported(tmp_path):
     assert steps.compare(run, "pooled")["computed"] == 0
 
 
-def test_without_a_training_split_only_what_needs_no_fit_is_compared(tmp_path):
+def test_without_a_training_split_only_what_needs_no_fit_is_compared(tmp_path, cluster):
     place = ingest(tmp_path, splits=("test",))
     with pytest.raises(ConfigError, match="only 'test', with dm_r2 asked for"):
         steps.units(opened(ALONE, place))
     fitting = opened(ALONE.replace(', "dm_r2"', ""), place)
-    assert finish(fitting)["numbers"] == 3 * 3 * 2
+    assert finish(fitting, cluster)["numbers"] == 3 * 3 * 2
     describe(fitting)
 
 
-def test_a_name_that_stands_for_two_contents_must_be_told_apart(tmp_path):
+def test_a_name_that_stands_for_two_contents_must_be_told_apart(tmp_path, cluster):
     place = ingest(tmp_path)
     sealed = place.open_store().representations(model="one", split="test")
     (first,) = {layer.fingerprint for layer in sealed}
@@ -121,7 +123,7 @@ def test_a_name_that_stands_for_two_contents_must_be_told_apart(tmp_path):
     values = set()
     for fingerprint in (first, again.fingerprint):
         named = text.replace('name = "one"', f'name = "one"\nfingerprints = ["{fingerprint[:9]}"]')
-        finish(opened(named, place))
+        finish(opened(named, place), cluster)
         found = place.results.read()
         values |= set(found[(found.source_layer == "layer2") & (found.target_layer == "b")]["value"])
     assert len(values) == 4
@@ -152,7 +154,7 @@ def test_what_a_sweep_cannot_do_with_activations_alone_is_refused(tmp_path, chan
     assert hint in str(caught.value)
 
 
-def test_ingested_activations_are_stitched_into_a_network(tiny, tmp_path):
+def test_ingested_activations_are_stitched_into_a_network(tiny, tmp_path, cluster):
     place = tiny.copy(tmp_path / "run").place
     for split in ("train", "test"):
         values = sp.open(place.url).activations("org/B", "layer2.0", split=split)
@@ -163,9 +165,9 @@ def test_ingested_activations_are_stitched_into_a_network(tiny, tmp_path):
     text += '[[stitch]]\nmethod = "dm"\nsources = ["C/*", "org/B/layer2.0"]\ntargets = ["A/layer1.0"]\n'
     run = opened(text, place, "with")
     assert steps.units(run).models == ("A", "org/B")
-    steps.fit_maps(run)
+    steps.fit_maps(run, cluster=cluster)
     steps.stitch(run, "A", "layer1.0")
-    finish(run)
+    finish(run, cluster)
     found = run.results.read()
     reached = found[
         (found["index"] == "stitch_accuracy") & (found.method == "dm") & (found.target_layer == "layer1.0")

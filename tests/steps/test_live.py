@@ -15,7 +15,6 @@ from stitchpipe.capture import NetworkCapture
 from stitchpipe.cli.plan_tables import describe
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.engine import WORKER_BYTES
-from stitchpipe.engine.cluster import Cluster
 from stitchpipe.engine.moments import leaf_tasks
 from stitchpipe.run import LayerName, Run, RunPlace
 from stitchpipe.steps.comparing import engine_run
@@ -28,6 +27,8 @@ UNKEPT = COMPARED.replace("[dump]", "[dump]\nkeep = false")
 ORDER = ["view", "index", "source_model", "source_layer", "target_model", "target_layer"]
 OF_THE_STORE = ["key", "source_digest", "target_digest"]
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def unkept(tmp_path, text=UNKEPT):
     return parse(text, where="unkept", folder=tmp_path)
@@ -36,12 +37,6 @@ def unkept(tmp_path, text=UNKEPT):
 def opened(tmp_path, text=UNKEPT, place=None):
     """Return a run that keeps no activations, in a place of its own or in a given one."""
     return Run.open(unkept(tmp_path, text), tmp_path / "run" if place is None else place)
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with Cluster(workers=2, memory_limit_bytes=2**30) as opened:
-        yield opened
 
 
 @pytest.fixture

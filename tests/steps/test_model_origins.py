@@ -76,7 +76,7 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_a_sweep_over_networks_that_trace_and_that_do_not(folder):
+def test_a_sweep_over_networks_that_trace_and_that_do_not(folder, cluster):
     run = Run.open(parse(SWEEP, where="sweep", folder=folder), folder / "run")
     steps.check(run, steps.STEPS)
     units, table = steps.units(run), run.layers.table
@@ -121,8 +121,8 @@ def test_a_sweep_over_networks_that_trace_and_that_do_not(folder):
     values = store.representation(stored.address).read_rows(slice(0, 5))
     assert values.shape == expected.shape == (5, 16, 4, 4)
     np.testing.assert_allclose(values, expected, rtol=1e-2, atol=1e-2)
-    steps.compare(run)
-    steps.fit_maps(run)
+    steps.compare(run, cluster=cluster)
+    steps.fit_maps(run, cluster=cluster)
     for model, layer in units.targets:
         steps.stitch(run, model, layer)
     found = run.results.query(

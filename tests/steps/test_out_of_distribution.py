@@ -53,6 +53,8 @@ images = 48
 """
 TARGET = ("A", "layer1.0")
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def read(text, folder):
     return parse(text, where="test", folder=folder)

@@ -18,6 +18,8 @@ from tests.tiny_sweep import TINY
 
 LAYERS = ["layer1.0", "layer2.0", "layer3.0"]
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def rows_of(run, model, layer, split, view, grid=None):
     block = sp.open(run.root).activations(model, layer, split=split).values
@@ -155,7 +157,7 @@ def test_a_second_run_does_nothing_and_changes_nothing(tiny, results):
     assert before == {path: path.stat().st_mtime_ns for path in tiny.root.rglob("*.parquet")}
 
 
-def test_what_is_lost_is_made_again_and_nothing_else(tiny, results, tmp_path):
+def test_what_is_lost_is_made_again_and_nothing_else(tiny, results, tmp_path, cluster):
     run = tiny.copy(tmp_path / "run")
     files = run.place.files
     parts = files.listing("results")
@@ -164,7 +166,7 @@ def test_what_is_lost_is_made_again_and_nothing_else(tiny, results, tmp_path):
     kept = parts[1:-1]
     written = {part.key: (tmp_path / "run" / part.key).stat().st_mtime_ns for part in kept}
     for view in steps.units(run).views:
-        steps.compare(run, view)
+        steps.compare(run, view, cluster=cluster)
     for target in steps.units(run).targets:
         steps.stitch(run, *target)
     assert written == {part.key: (tmp_path / "run" / part.key).stat().st_mtime_ns for part in kept}

@@ -72,10 +72,10 @@ permutations = 0
 
 
 @pytest.fixture(scope="module")
-def kinds(tmp_path_factory):
+def kinds(tmp_path_factory, cluster, undrawn):
     folder = tmp_path_factory.mktemp("kinds")
     run = Run.open(parse(TEXT, where="kinds", folder=folder), folder / "run")
-    run_steps(run)
+    run_steps(run, cluster)
     return SimpleNamespace(run=run, results=sp.open(run.place.url).results())
 
 

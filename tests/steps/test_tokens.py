@@ -70,7 +70,7 @@ GRIDS = {"R": (4, 6), "V": (1, 4, 6)}
 
 
 @pytest.fixture(scope="module")
-def oblong(tmp_path_factory):
+def oblong(tmp_path_factory, cluster, undrawn):
     folder = tmp_path_factory.mktemp("tokens")
     digits = load_digits()
     images = np.pad(digits.images.astype("float32")[:500] / 16, ((0, 0), (0, 0), (2, 2)))
@@ -78,7 +78,7 @@ def oblong(tmp_path_factory):
         np.savez(folder / f"{split}.npz", images=images[chosen, None], labels=digits.target[:500][chosen],
                  ids=np.array([f"{split}-{place:03d}" for place in range(len(images[chosen]))]))  # fmt: skip
     run = Run.open(parse(TEXT, where="tokens", folder=folder), folder / "run")
-    run_steps(run)
+    run_steps(run, cluster)
     store = run.store
 
     def samples(model, layer, split):

@@ -38,6 +38,8 @@ indices = ["cka", "dm_r2"]
     + MODEL.format(name="B")
 )
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -56,7 +58,7 @@ def opened(text, folder):
     return Run.open(parse(text, where="sweep", folder=folder), folder / "run")
 
 
-def test_images_without_labels_are_dumped_and_compared(folder):
+def test_images_without_labels_are_dumped_and_compared(folder, cluster):
     run = opened(SWEEP, folder)
     steps.check(run, steps.STEPS)
     units = steps.units(run)
@@ -65,7 +67,7 @@ def test_images_without_labels_are_dumped_and_compared(folder):
     for model, split in units.dumps:
         steps.dump(run, model, split)
     for view in units.views:
-        steps.compare(run, view)
+        steps.compare(run, view, cluster=cluster)
     steps.report(run)
     results = sp.open(run.place.url).results()
     assert len(results) == 6 * 6 * 2
