@@ -14,6 +14,7 @@ from stitchpipe.models import OtherWeightsError, build, weights_bytes
 from stitchpipe.run import PlaceError, Run, Workspace
 from stitchpipe.steps import maintenance
 from storage import CorruptError
+from tests.storage.object_server import aws, new_objects, object_server  # noqa: F401  (fixtures)
 from tests.tiny_sweep import run_steps
 
 LOADED = """
@@ -205,3 +206,20 @@ def test_the_folder_of_an_earlier_version_is_refused(tmp_path):
     for use in (Workspace, lambda root: Run.open(parse(LOADED, where="x", folder=tmp_path), root)):
         with pytest.raises(PlaceError, match="earlier version.*Choose another --out"):
             use(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_whole_run_lies_in_a_bucket(loaded, aws):  # noqa: F811
+    url = f"{new_objects().url}/run"
+    run = Run.open(parse(LOADED, where="loaded", folder=loaded), url)
+    run_steps(run)
+    assert problems(url) == ()
+    columns = ["index", "source_layer", "target_layer", "method", "init", "value"]
+    order = columns[:-1]
+    remote, local = (
+        results.read()[columns].sort_values(order, ignore_index=True)
+        for results in (run.results, opened(loaded).results)
+    )
+    assert remote.equals(local)
+    assert Workspace(url).models() == ["A"]
+    steps.stitch(Run.open(run.sweep, url), "A", "layer1.0")
