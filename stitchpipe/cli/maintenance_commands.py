@@ -135,13 +135,13 @@ def evict(
     Shows what would go, and how much; removes with --yes. `stitchpipe dump` brings it back: the same network
     computes the evicted layers again.
     """
-    from stitchpipe.steps import maintenance
+    from stitchpipe.steps import evicting
 
-    chosen = maintenance.to_evict(place, address, split=split)
+    chosen = evicting.to_evict(place, address, split=split)
     for one in chosen:
         say(f"{one.address.label(one.fingerprint)}: {size_of(one.n_bytes)}")
     total = size_of(sum(one.n_bytes for one in chosen))
     if yes:
-        say(f"{total}: {len(maintenance.evict(place, chosen))} representations evicted")
+        say(f"{total}: {len(evicting.evict(place, chosen))} representations evicted")
     else:
         say(f"{total}; nothing was removed: that takes --yes")

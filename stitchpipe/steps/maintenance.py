@@ -18,7 +18,7 @@ from stitchpipe.run.workspace import WorkspaceError
 from storage import FileRepair, Repair, Store, StoreError, open_place
 
 if TYPE_CHECKING:
-    from storage import CheckedFiles, EvictedLayer, FileGarbage, Garbage, Problem, Redo, SealedLayer
+    from storage import CheckedFiles, FileGarbage, Garbage, Problem, Redo, SealedLayer
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with (name, done, total)."""
@@ -165,7 +165,7 @@ def verify(place: str, *, model: str | None, sample: str, progress: Progress) ->
     store = kept.store()
     sealed = _sealed(store)
     if model is not None and sealed:
-        _demand_known(place, "a model of this store", model, {layer.address.model for layer in sealed})
+        demand_known(place, "a model of this store", model, {layer.address.model for layer in sealed})
     total = sum(layer.n_bytes for layer in sealed if model in (None, layer.address.model))
     count = _Count("verify", total + (0 if model else _summary_bytes(store)), progress)
     problems = store.verify(model=model, sample=share, on_shard=count.shard, on_summary=count.summary)
@@ -194,45 +194,6 @@ def garbage(place: str, *, older_than: str) -> Leftovers:
     kept, age_s = Kept(place), seconds_of(older_than)
     of_files = None if kept.files is None else kept.files.gc(older_than_s=age_s)
     return Leftovers(kept.store(mode="a").gc(older_than_s=age_s), of_files)
-
-
-def to_evict(place: str, address: str, *, split: str | None) -> list[SealedLayer]:
-    """Return the sealed representations that ``MODEL`` or ``MODEL/LAYER`` stands for.
-
-    Raises
-    ------
-    WorkspaceError
-        There is none; names the nearest.
-    """
-    sealed = Kept(place).store().representations()
-    models = {candidate.address.model for candidate in sealed}
-    model, _, layer = ("", "", "") if address in models else address.rpartition("/")
-    if not model:
-        model, layer = address, ""
-    _demand_known(place, "a model with activations in this store", model, models)
-    mine = [candidate for candidate in sealed if candidate.address.model == model]
-    if layer:
-        _demand_known(place, f"a layer of {model}", layer, {candidate.address.layer for candidate in mine})
-    if split is not None:
-        _demand_known(place, f"a split of {model}", split, {candidate.address.split for candidate in mine})
-    return [
-        candidate
-        for candidate in mine
-        if layer in ("", candidate.address.layer) and split in (None, candidate.address.split)
-    ]
-
-
-def evict(place: str, chosen: list[SealedLayer]) -> list[EvictedLayer]:
-    """Give up the values of representations; results, maps and manifests stay."""
-    store = Kept(place).store(mode="a")
-    evicted: list[EvictedLayer] = []
-    for layer in chosen:
-        at = layer.address
-        gone = store.evict(
-            dataset=at.dataset, split=at.split, model=at.model, layer=at.layer, fingerprint=layer.fingerprint
-        )
-        evicted += gone.layers
-    return evicted
 
 
 def share_of(text: str) -> float:
@@ -313,7 +274,7 @@ def _summary_bytes(store: Store) -> int:
     return sum(entry.n_bytes for entry in store.summaries.entries())
 
 
-def _demand_known(place: str, expected: str, name: str, known: set[str]) -> None:
+def demand_known(place: str, expected: str, name: str, known: set[str]) -> None:
     """Refuse a name that is not there, with those nearest to it."""
     if name not in known:
         shown = ", ".join(sorted(known)[:12]) or "nothing"
