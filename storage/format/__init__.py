@@ -4,7 +4,7 @@ This room alone imports zarr. Its functions take and give bytes and values; only
 """
 
 from storage.format.codecs import CODECS, UndecodableError
-from storage.format.digests import digest_of, digest_of_bytes, digest_of_ids, plain
+from storage.format.digests import canonical, digest_of, digest_of_bytes, digest_of_ids, plain
 from storage.format.keys import (
     DUMP_RECORD,
     MANIFEST_NAME,
@@ -94,6 +94,7 @@ __all__ = [
     "UndecodableError",
     "activations_metadata",
     "attributes_of",
+    "canonical",
     "chunk_digest",
     "chunk_rows",
     "commits_array",

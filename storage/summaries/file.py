@@ -10,7 +10,7 @@ import xxhash
 
 from storage.errors import ArrayNotFoundError, ConflictError
 from storage.place import encode_name
-from storage.summaries.format import Header, bytes_of, damaged, padding, record_stop
+from storage.summaries.format import Header, bytes_of, damaged, digest_of_values, header_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from storage.place import Place
     from storage.summaries.format import ArrayEntry
 
-SUFFIX = ".summary"
+SUFFIX = ".safetensors"
 
 FIRST_BYTES = 1 << 16
 """What is read first: the header, and with it the arrays of a small summary, in one request."""
@@ -31,7 +31,7 @@ PIECE_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class SummaryFile:
-    """The file under `key`, ``…/<kind>/<key>.summary``."""
+    """The file under `key`, ``…/<kind>/<key>.safetensors``."""
 
     place: Place
     key: str
@@ -51,10 +51,8 @@ class SummaryFile:
         """
         with self.place.stage(self.key) as staged:
             staged.write(header.head)
-            for values in stored.values():
-                staged.write(bytes_of(values))
-                if behind := padding(values.nbytes):
-                    staged.write(bytes(behind))
+            for entry in header.order:
+                staged.write(bytes_of(stored[entry.name]))
             return staged.commit(durable=durable)
 
     def demand_same(self, wanted: Header, *, whole: bool) -> None:
@@ -91,7 +89,7 @@ class SummaryFile:
         return self._opened()[0]
 
     def read(self, names: Sequence[str] | None) -> tuple[Mapping[str, Any], dict[str, npt.NDArray[Any]]]:
-        """Return content and arrays; see `storage.summaries.folder.Summaries.read`."""
+        """Return content and arrays; see `storage.Summaries.read`."""
         header, block = self._opened()
         entries = {entry.name: entry for entry in header.arrays}
         wanted = list(entries) if names is None else list(names)
@@ -103,8 +101,12 @@ class SummaryFile:
                 found=f"those of {', '.join(entries) or 'no name'}",
                 remedy="Ask for one of these.",
             )
-        spans = header.spans()
-        return header.content, {name: self._array(entries[name], spans[name], block) for name in wanted}
+        small = [name for name in wanted if entries[name].n_bytes <= PIECE_BYTES]
+        data = self._ranges([header.spans[name] for name in small], block)
+        arrays = {name: self._viewed(entries[name], found) for name, found in zip(small, data, strict=True)}
+        for name in set(wanted) - set(small):
+            arrays[name] = self._filled(entries[name], header.spans[name])
+        return header.content, {name: arrays[name] for name in wanted}
 
     def verify(self, choose: Callable[[int], Sequence[int]]) -> int:
         """Hold the file's size, its header and some of its arrays against their digests; return the bytes of the file.
@@ -116,15 +118,14 @@ class SummaryFile:
         NotFoundError, CorruptError
             As `header`; or an array is damaged, or the file has another size.
         """
-        header, block = self._opened()
+        header, _ = self._opened()
         size = self.place.size(self.key)
         if size != header.n_bytes:
             raise damaged(self.path, f"{header.n_bytes} bytes", f"{size or 0} bytes")
-        spans = header.spans()
         for number in choose(len(header.arrays)):
             entry = header.arrays[number]
             digest = xxhash.xxh3_128()
-            for data in self._pieces(entry, spans[entry.name], block):
+            for data in self._pieces(header.spans[entry.name]):
                 digest.update(data)
             self._demand_digest(entry, digest.hexdigest())
         return header.n_bytes
@@ -132,24 +133,40 @@ class SummaryFile:
     def _opened(self) -> tuple[Header, bytes]:
         """Return the header, and the bytes that were read with it."""
         (block,) = self.place.read_ranges(self.key, [(0, FIRST_BYTES)])
-        stop = record_stop(block)
-        if stop is not None and stop + padding(stop) > len(block) == FIRST_BYTES:
-            block += self.place.read_ranges(self.key, [(FIRST_BYTES, stop + padding(stop))])[0]
+        stop = header_stop(block)
+        if stop is not None and stop > len(block) == FIRST_BYTES:
+            block += self.place.read_ranges(self.key, [(FIRST_BYTES, stop)])[0]
         header = Header.from_bytes(block, self.path)
         if not self.key.endswith(f"{encode_name(header.kind)}/{encode_name(header.key)}{SUFFIX}"):
             raise damaged(self.path, "the summary of this name", f"that of {header.kind}/{header.key}")
         return header, block
 
-    def _array(self, entry: ArrayEntry, span: tuple[int, int], block: bytes) -> npt.NDArray[Any]:
-        """Return one array, read-only; `block` is the beginning of the file."""
-        pieces = self._pieces(entry, span, block)
-        if entry.n_bytes <= PIECE_BYTES:
-            data = next(pieces, memoryview(b""))
-            self._demand_digest(entry, xxhash.xxh3_128(data).hexdigest())
-            return np.frombuffer(data, np.uint8).view(entry.dtype).reshape(entry.shape)
+    def _ranges(self, spans: Sequence[tuple[int, int]], block: bytes) -> list[memoryview]:
+        """Return the bytes of spans, out of the beginning of the file where it holds them; the rest in one request."""
+        missing = [span for span in spans if span[1] > len(block)]
+        fetched = iter(self.place.read_ranges(self.key, missing) if missing else ())
+        return [
+            memoryview(block)[start:stop] if stop <= len(block) else memoryview(next(fetched))
+            for start, stop in spans
+        ]
+
+    def _pieces(self, span: tuple[int, int]) -> Iterator[memoryview]:
+        """Yield the bytes of a span, piece by piece."""
+        start, stop = span
+        for begin in range(start, stop, PIECE_BYTES):
+            piece = (begin, min(begin + PIECE_BYTES, stop))
+            yield memoryview(self.place.read_ranges(self.key, [piece])[0])
+
+    def _viewed(self, entry: ArrayEntry, data: memoryview) -> npt.NDArray[Any]:
+        """Return an array that lies in the bytes that were read, read-only."""
+        self._demand_digest(entry, digest_of_values(data))
+        return np.frombuffer(data, np.uint8).view(entry.dtype).reshape(entry.shape)
+
+    def _filled(self, entry: ArrayEntry, span: tuple[int, int]) -> npt.NDArray[Any]:
+        """Return a large array, filled piece by piece, read-only: it is never held twice."""
         values = np.empty(entry.shape, entry.dtype)
         flat, at, digest = values.reshape(-1).view(np.uint8), 0, xxhash.xxh3_128()
-        for data in pieces:
+        for data in self._pieces(span):
             flat[at : at + len(data)] = np.frombuffer(data, np.uint8)
             digest.update(data)
             at += len(data)
@@ -157,26 +174,7 @@ class SummaryFile:
         values.flags.writeable = False
         return values
 
-    def _pieces(self, entry: ArrayEntry, span: tuple[int, int], block: bytes) -> Iterator[memoryview]:
-        """Yield the bytes of an array, found to end in zeros where they are padded."""
-        stop = span[0] + entry.n_bytes
-        for start in range(span[0], stop, PIECE_BYTES):
-            last = start + PIECE_BYTES >= stop
-            end = span[1] if last else start + PIECE_BYTES
-            data = memoryview(block)[start:end] if end <= len(block) else self._range(start, end)
-            values = data[: stop - start]
-            if len(data) != end - start or any(data[len(values) :]):
-                found = f"an end after {start + len(data)}" if len(data) != end - start else "other bytes"
-                raise damaged(
-                    self.path, f"zeros behind the array {entry.name!r}, up to byte {span[1]}", found
-                )
-            yield values
-
-    def _range(self, start: int, stop: int) -> memoryview:
-        """Return a range of the file's bytes."""
-        return memoryview(self.place.read_ranges(self.key, [(start, stop)])[0])
-
-    def _demand_digest(self, entry: ArrayEntry, found: str) -> None:
-        """Refuse values that are not those that were written."""
-        if found != entry.digest:
-            raise damaged(self.path, f"the array {entry.name!r} with the digest {entry.digest}", found)
+    def _demand_digest(self, entry: ArrayEntry, digest: str) -> None:
+        """Refuse values that are not those that were written; bytes that are missing are found so too."""
+        if digest != entry.digest:
+            raise damaged(self.path, f"the array {entry.name!r} with the digest {entry.digest}", digest)

@@ -50,7 +50,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Summaries:
-    """A folder of summaries, ``<kind>/<key>.summary``; equal, hashable, picklable.
+    """A folder of summaries, ``<kind>/<key>.safetensors``; equal, hashable, picklable.
 
     Any number of processes may write and read it at once: a file is seen whole or not at all, and of two writers of
     one key the first wins.
@@ -93,7 +93,7 @@ class Summaries:
         kind, key
             Any text; together they name the summary. The key should be a digest of all that its values follow from.
         arrays
-            Name → values: booleans, integers, real or complex numbers.
+            Name → values: booleans, integers or real numbers.
         content
             What else is known of it; JSON.
         durable

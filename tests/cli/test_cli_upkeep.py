@@ -158,7 +158,7 @@ def test_summaries_are_counted_mended_and_collected(tmp_path):
     store.summaries.write("moments", "bad", arrays(), CONTENT)
     store.summaries.write(WORK, "begun", arrays(), CONTENT)
     assert ", 2 summaries, " in stitchpipe("verify", store.url).stdout
-    path = Path(store.url, "commits", "summaries", "moments", "bad.summary")
+    path = Path(store.url, "commits", "summaries", "moments", "bad.safetensors")
     path.write_bytes(path.read_bytes()[:-1])
     done = stitchpipe("verify", store.url, columns=400)  # paths are not cut, however long
     assert done.returncode == 1

@@ -66,7 +66,7 @@ def test_a_flipped_bit_anywhere_is_found(folder):
         data = bytearray(whole)
         data[at] ^= 1 << generator.randrange(8)
         path.write_bytes(data)
-        with pytest.raises(CorruptError, match="a1.summary"):
+        with pytest.raises(CorruptError, match="a1.safetensors"):
             folder.read("moments", "a1")
     for at in range(0, len(whole), 50):
         data = bytearray(whole)
@@ -131,7 +131,7 @@ def test_a_length_that_is_damaged_asks_for_no_memory(folder, monkeypatch):
 
     monkeypatch.setattr(LocalPlace, "read_ranges", read_ranges)
     data = bytearray(path.read_bytes())
-    data[8:16] = (2**62).to_bytes(8, "little")
+    data[:8] = (2**62).to_bytes(8, "little")
     path.write_bytes(data)
     demand_damaged(folder)
 
@@ -140,7 +140,7 @@ def test_the_summary_of_another_key_is_refused(folder):
     path = written(folder)
     folder.write("moments", "b", arrays(), CONTENT)
     folder.write("gram", "a1", arrays(), CONTENT)
-    for other in (path.with_name("b.summary"), path.parent.with_name("gram") / "a1.summary"):
+    for other in (path.with_name("b.safetensors"), path.parent.with_name("gram") / "a1.safetensors"):
         path.write_bytes(other.read_bytes())
         demand_damaged(folder)
 
@@ -181,7 +181,7 @@ def test_a_write_that_is_killed_anywhere_leaves_all_or_nothing(tmp_path, monkeyp
         assert same(folder.read(kind, "a1").arrays, arrays())
         if finished:
             break
-    assert point > 10
+    assert point >= 10
     assert seen == {False, True}
 
 
@@ -314,7 +314,7 @@ class TestInABucket:
         folder.write("moments", "a1", arrays(), CONTENT)
         folder.write(WORK, "a1", arrays(), CONTENT)
         proxy.inject("alter", times=np.inf, when=lambda request: request.method == "GET")
-        with pytest.raises(CorruptError, match=f"{folder.url}/moments/a1.summary"):
+        with pytest.raises(CorruptError, match=f"{folder.url}/moments/a1.safetensors"):
             folder.read("moments", "a1")
         assert folder.read_or_none(WORK, "a1") is None
 
