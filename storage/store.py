@@ -139,12 +139,12 @@ class Store:
 
     def splits(self) -> list[tuple[str, str]]:
         """Return ``(data set, split)`` of every split, sorted."""
-        found = []
+        names = []
         for key in split_keys(self._place):
             content = read_cached(self._place, split_record_key(key), kind=SPLIT)
             if content is not None:
-                found.append((str(content["dataset"]), str(content["split"])))
-        return sorted(found)
+                names.append((str(content["dataset"]), str(content["split"])))
+        return sorted(names)
 
     def begin_dump(
         self,
@@ -230,7 +230,7 @@ class Store:
         fingerprint: str | None = None,
     ) -> list[SealedLayer]:
         """Return what can be opened, sorted by address; `fingerprint` may be its first digits."""
-        found = {
+        sealed = {
             SealedLayer(
                 address=Address(manifest.dataset, manifest.split, manifest.model, name),
                 fingerprint=manifest.fingerprint,
@@ -244,7 +244,7 @@ class Store:
             for name, record in manifest.layers.items()
             if layer in (None, name)
         }
-        return sorted(found)
+        return sorted(sealed)
 
     def representation(self, address: Address, *, fingerprint: str | None = None) -> Representation:
         """Open a sealed representation; reads manifests, no activations.
@@ -264,7 +264,7 @@ class Store:
             identity=manifest.identity,
             provenances=manifest.provenance
             if self._check_reads
-            else tuple({**one, "reads": "not checked"} for one in manifest.provenance),
+            else tuple({**provenance, "reads": "not checked"} for provenance in manifest.provenance),
             sample_digest=manifest.sample_digest,
             row_groups=manifest.row_groups,
             record=manifest.layers[address.layer],
@@ -289,10 +289,10 @@ class Store:
         `storage.maintenance.verification.verify`. Summaries are checked where no data set, split or model is asked for.
         """
         chosen = {"dataset": dataset, "split": split, "model": model}
-        found = list(verify(self._place, **chosen, sample=sample, rng=rng, on_shard=on_shard))
+        problems = list(verify(self._place, **chosen, sample=sample, rng=rng, on_shard=on_shard))
         if not any(chosen.values()):
-            found += verify_summaries(self._place, sample=sample, rng=rng, on_summary=on_summary)
-        return found
+            problems += verify_summaries(self._place, sample=sample, rng=rng, on_summary=on_summary)
+        return problems
 
     def repair(
         self,

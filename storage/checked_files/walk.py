@@ -43,24 +43,24 @@ class Walk:
 
 def walk(place: Place, others: Collection[str]) -> Walk:
     """Return what lies below the root, but not below the folders `others`, nor hidden files of other programs."""
-    found = Walk()
+    files = Walk()
     versions: list[Entry] = []
     for entry in entries(place, "", others):
         stem = parse_commit_key(entry.key)
         if stem is not None:
-            found.commits[stem] = entry
+            files.commits[stem] = entry
         elif entry.key.startswith((f"{RECORDS}/", f"{PUBLISHED}/")) and versions_of([entry]):
             versions.append(entry)
         elif entry.key.startswith(f"{PARTIAL}/"):
-            found.partial.append(entry)
+            files.partial.append(entry)
         elif entry.key.startswith(f"{QUARANTINE}/"):
-            found.quarantined.append(entry)
+            files.quarantined.append(entry)
         elif parse_data_key(entry.key) is not None:
-            found.data.append(entry)
+            files.data.append(entry)
         elif not any(segment.startswith(".") for segment in entry.key.split("/")):
-            found.plain.append(entry)
-    found.versions.update(versions_of(versions))
-    return found
+            files.plain.append(entry)
+    files.versions.update(versions_of(versions))
+    return files
 
 
 def entries(place: Place, folder: str, others: Collection[str]) -> Iterator[Entry]:

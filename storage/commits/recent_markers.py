@@ -34,16 +34,16 @@ class RecentMarkers:
         NotFoundError, CorruptError, FormatError
             See `storage.format.records.read_record`.
         """
-        found = self._kept.pop((place, marker), None)
-        if found is None:
+        known = self._kept.pop((place, marker), None)
+        if known is None:
             shards = read_record(place, marker, kind=MARKER)["shards"]
-            found = (sum(len(shard["chunks"]["n_bytes"]) for shard in shards.values()), shards)
-        self._kept[place, marker] = found
+            known = (sum(len(shard["chunks"]["n_bytes"]) for shard in shards.values()), shards)
+        self._kept[place, marker] = known
         excess = sum(n_chunks for n_chunks, _ in list(self._kept.values())) - self.max_chunks
         for key in list(self._kept)[:-1]:
             if excess > 0:
                 excess -= self._kept.pop(key, (0, {}))[0]
-        return found[1]
+        return known[1]
 
     def forget(self, place: Place, marker: str) -> None:
         """Let a marker be read anew: a repair may have made it again."""

@@ -54,14 +54,14 @@ def retirements(place: Place, dump: str) -> tuple[Retirement, ...]:
     CorruptError
         A record is damaged.
     """
-    found: list[Retirement] = []
-    while (content := read_cached(place, retirement_key(dump, len(found)), kind=RETIRED)) is not None:
+    history: list[Retirement] = []
+    while (content := read_cached(place, retirement_key(dump, len(history)), kind=RETIRED)) is not None:
         layers = {
             name: RetiredLayer(layer["pass"], tuple(layer["kept"]))
             for name, layer in content["layers"].items()
         }
-        found.append(Retirement(len(found), content["reason"], layers, content["at_s"]))
-    return tuple(found)
+        history.append(Retirement(len(history), content["reason"], layers, content["at_s"]))
+    return tuple(history)
 
 
 def retire(
@@ -109,8 +109,8 @@ def kept_shards(
 
 def latest_of(history: Iterable[Retirement], layer: str) -> Retirement | None:
     """Return the last retirement of a layer, or None where there was none."""
-    found = [past for past in history if layer in past.layers]
-    return found[-1] if found else None
+    past_of_layer = [past for past in history if layer in past.layers]
+    return past_of_layer[-1] if past_of_layer else None
 
 
 def retired_since(history: tuple[Retirement, ...], layer: str) -> int:

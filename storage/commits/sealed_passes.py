@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from stitchpipe.errors import nearest
 from storage.commits.retiring import latest_of, retired_since, retirements
 from storage.errors import AmbiguousError, ConflictError, CorruptError, EvictedError, NotFoundError
 from storage.format import MANIFEST, Manifest, dump_key, manifest_key, pass_digest, read_record
@@ -52,16 +52,18 @@ def manifests(place: Place, dump: str) -> list[Manifest]:
         A manifest is damaged, or belongs elsewhere.
     """
     history = retirements(place, dump)
-    found = []
+    in_sight = []
     for manifest in all_manifests(place, dump):
+        # A manifest speaks for a layer only if its pass was begun after the layer's last retirement. An evicted or
+        # damaged layer stays out of sight this way though the manifest that had sealed it still lies there.
         live = {
             name: layer
             for name, layer in manifest.layers.items()
             if manifest.generation >= retired_since(history, name)
         }
         if live:
-            found.append(replace(manifest, layers=live))
-    return found
+            in_sight.append(replace(manifest, layers=live))
+    return in_sight
 
 
 def all_manifests(place: Place, dump: str) -> Iterator[Manifest]:
@@ -156,10 +158,10 @@ def _retired(
     place: Place, address: Address, fingerprint: str | None, dumps: list[str]
 ) -> NotFoundError | None:
     """Return the error for a representation that was there and is out of sight, or None where it never was."""
-    past = [
+    latest = [
         latest_of(retirements(place, dump), address.layer) for dump in dumps if may_have(dump, fingerprint)
     ]
-    last = max((one for one in past if one is not None), key=lambda one: one.at_s, default=None)
+    last = max(filter(None, latest), key=lambda retirement: retirement.at_s, default=None)
     if last is None:
         return None
     where, expected = place.url, f"the values of {address}"
@@ -182,18 +184,22 @@ def _absent(
         found = "other fingerprints: " + ", ".join(sorted({m.fingerprint for m in sealed}))
         remedy = "Pass one of these."
     elif sealed:
-        near = difflib.get_close_matches(address.layer, layers, cutoff=0.0)
-        found, remedy = f"{len(layers)} other layers of this model", f"Nearest: {', '.join(near)}."
+        found = f"{len(layers)} other layers of this model"
+        remedy = nearest(address.layer, layers, most=3) or f"There are {_some_of(layers)}."
     elif begun:
         found, remedy = "a dump that is not finished", "Run the dump again: it resumes."
     else:
-        near = difflib.get_close_matches(address.model, models, cutoff=0.0)
         found = f"{len(models)} other models on this split"
-        remedy = f"Nearest: {', '.join(near)}." if near else "Dump it first."
+        remedy = nearest(address.model, models, most=3) or "Dump it first."
     asked = "" if fingerprint is None else f" with the fingerprint {fingerprint}"
     return NotFoundError(
         where=place.url, expected=f"a sealed representation {address}{asked}", found=found, remedy=remedy
     )
+
+
+def _some_of(names: list[str]) -> str:
+    """Return the first names of many."""
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
 @lru_cache(maxsize=512)

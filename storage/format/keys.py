@@ -11,27 +11,27 @@ MANIFEST_NAME = "manifest.json"
 
 
 def shard_key(layer: str, row_group: int, ndim: int) -> str:
-    """Return the key of the shard of one row group below a dump: flat names, one directory per array."""
+    """Return ``<layer>/activations/c.<row group>.0…``, below the dump: flat names, one directory per array."""
     return f"{encode_name(layer)}/activations/c.{row_group}" + ".0" * (ndim - 1)
 
 
 def split_key(dataset: str, split: str) -> str:
-    """Return the key of a split's group."""
+    """Return ``<data set>/<split>``, the group of a split."""
     return f"{encode_name(dataset)}/{encode_name(split)}"
 
 
 def dump_key(dataset: str, split: str, model: str, fingerprint: str) -> str:
-    """Return the key of a dump's group: the model's name and the first 12 digits of the fingerprint."""
+    """Return ``<data set>/<split>/<model>~<first 12 digits of the fingerprint>``, the group of a dump."""
     return f"{split_key(dataset, split)}/{encode_name(model)}~{fingerprint[:12]}"
 
 
 def split_record_key(split: str) -> str:
-    """Return the key of the record that commits the split whose group is `split`."""
+    """Return ``<split>/commits/split.json``: the record that commits a split."""
     return f"{split}/{COMMITS}/split.json"
 
 
 def dump_record_key(dump: str) -> str:
-    """Return the key of the record of which dump the group `dump` is."""
+    """Return ``<dump>/commits/dump.json``: the record of which identity a dump has."""
     return f"{dump}/{DUMP_RECORD}"
 
 

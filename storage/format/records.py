@@ -36,9 +36,9 @@ def settle_record(place: Place, key: str, *, kind: str, content: Mapping[str, An
     """
     if create_record(place, key, kind=kind, content=content):
         return
-    found = read_record(place, key, kind=kind)
-    if found != content:
-        differing = sorted(k for k in {*found, *content} if found.get(k) != content.get(k))
+    stored = read_record(place, key, kind=kind)
+    if stored != content:
+        differing = sorted(k for k in {*stored, *content} if stored.get(k) != content.get(k))
         raise ConflictError(
             where=place.path(key),
             expected=f"the same {kind} as now, or none",

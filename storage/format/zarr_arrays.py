@@ -56,9 +56,9 @@ def dimension_names(sample_shape: tuple[int, ...]) -> tuple[str, ...]:
 
 def group_metadata(attributes: Mapping[str, Any]) -> bytes:
     """Return the ``zarr.json`` of a group."""
-    place = MemoryStore()
-    zarr.create_group(place, attributes=dict(attributes), zarr_format=3)
-    return _bytes_of(place)[_METADATA]
+    memory = MemoryStore()
+    zarr.create_group(memory, attributes=dict(attributes), zarr_format=3)
+    return _bytes_of(memory)[_METADATA]
 
 
 def activations_metadata(
@@ -75,10 +75,10 @@ def activations_metadata(
     One shard is one row group of `rows` samples, cut into chunks of `chunk_rows`, a divisor. What was never written
     reads as NaN.
     """
-    place = MemoryStore()
+    memory = MemoryStore()
     chain = codec_chain(codec, np.dtype(spec.dtype).itemsize)
     zarr.create_array(
-        place,
+        memory,
         shape=(n_samples, *spec.shape),
         dtype=spec.dtype,
         shards=(rows, *spec.shape),
@@ -91,7 +91,7 @@ def activations_metadata(
         config=_CONFIG,
         zarr_format=3,
     )
-    return _bytes_of(place)[_METADATA]
+    return _bytes_of(memory)[_METADATA]
 
 
 @lru_cache(maxsize=256)
@@ -121,9 +121,9 @@ def describe_array(metadata: bytes) -> ArrayLayout:
 
 def encode_vector(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files of a small array in one chunk along ``sample``, or of a scalar; text as UTF-8."""
-    place = MemoryStore()
+    memory = MemoryStore()
     array = zarr.create_array(
-        place,
+        memory,
         shape=values.shape,
         dtype=str if values.dtype.kind in "UTO" else values.dtype,
         chunks=values.shape,
@@ -134,7 +134,7 @@ def encode_vector(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> di
         zarr_format=3,
     )
     array[...] = values
-    return _bytes_of(place)
+    return _bytes_of(memory)
 
 
 def decode_vector(files: Mapping[str, bytes]) -> npt.NDArray[Any]:
@@ -145,9 +145,9 @@ def decode_vector(files: Mapping[str, bytes]) -> npt.NDArray[Any]:
     UndecodableError
         They are not the files of such an array, or its checksum does not hold.
     """
-    place = MemoryStore({name: cpu.Buffer.from_bytes(data) for name, data in files.items()}, read_only=True)
+    memory = MemoryStore({name: cpu.Buffer.from_bytes(data) for name, data in files.items()}, read_only=True)
     try:
-        return np.asarray(zarr.open_array(place, mode="r")[...])
+        return np.asarray(zarr.open_array(memory, mode="r")[...])
     except (ValueError, TypeError, KeyError, RuntimeError, FileNotFoundError) as error:
         raise UndecodableError(str(error)) from error
 
@@ -167,6 +167,6 @@ def attributes_of(metadata: bytes) -> dict[str, Any]:
         return {}
 
 
-def _bytes_of(place: MemoryStore) -> dict[str, bytes]:
+def _bytes_of(memory: MemoryStore) -> dict[str, bytes]:
     """Return what was written to memory."""
-    return {key: data.to_bytes() for key, data in place._store_dict.items()}  # noqa: SLF001
+    return {key: data.to_bytes() for key, data in memory._store_dict.items()}  # noqa: SLF001

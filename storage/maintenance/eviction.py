@@ -83,13 +83,15 @@ def evict(
             for name in manifest.layers
             if layer in (None, name)
         }
+        # The passes there are now. Where another appears while shards are removed, a writer has begun to dump the
+        # layers again and may adopt what lies there: the rest is left to it.
         passes = set(place.directories(f"{dump}/{COMMITS}"))
         if live:
             retired = {name: RetiredLayer(pass_name, ()) for name, pass_name in live.items()}
             retire(place, dump, retired, reason="evicted")
-        gone = [found for found in _evicted(place, dump) if layer in (None, found.address.layer)]
-        chosen += [found for found in gone if found.address.layer in live]
-        names = {found.address.layer for found in gone}
+        gone = [past for past in _evicted(place, dump) if layer in (None, past.address.layer)]
+        chosen += [past for past in gone if past.address.layer in live]
+        names = {past.address.layer for past in gone}
         n_bytes += _remove_shards(place, dump, names, known=passes if live else _finished(place, dump))
     return Evicted(tuple(sorted(chosen)), n_bytes)
 
@@ -105,11 +107,11 @@ def evicted(
 ) -> list[EvictedLayer]:
     """Return what was evicted and not dumped again, sorted by address."""
     return sorted(
-        found
+        past
         for dump in dump_keys(place, dataset=dataset, split=split, model=model)
         if may_have(dump, fingerprint)
-        for found in _evicted(place, dump)
-        if layer in (None, found.address.layer)
+        for past in _evicted(place, dump)
+        if layer in (None, past.address.layer)
     )
 
 

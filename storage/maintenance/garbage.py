@@ -77,7 +77,7 @@ class Garbage:
     @property
     def n_bytes(self) -> int:
         """Bytes of all but the quarantine."""
-        entries = [one.entry for dump in self.dumps for one in dump.leftovers]
+        entries = [leftover.entry for dump in self.dumps for leftover in dump.leftovers]
         return sum(entry.n_bytes for entry in [*self.partial, *self.work, *entries])
 
     def remove(self, *, quarantined: bool = False) -> int:
@@ -186,15 +186,16 @@ def _leftovers(place: Place, dump: str, entries: list[Entry], held: set[str]) ->
         claims = _claims(place, dump)
     except StoreError:
         return ()
+    # A manifest in quarantine that was not made again: the shards that it named look like garbage but are not.
     there = {entry.key for entry in entries}
     if any(key.startswith(f"{dump}/") and key not in there for key in held):
         return ()
-    found = []
+    leftovers = []
     for entry in entries:
         judged = _judge(entry.key.removeprefix(f"{dump}/"), claims)
         if judged is not None:
-            found.append(Leftover(judged[0], entry, judged[1]))
-    return tuple(sorted(found))
+            leftovers.append(Leftover(judged[0], entry, judged[1]))
+    return tuple(sorted(leftovers))
 
 
 def _judge(key: str, claims: _Claims) -> tuple[int, str] | None:
@@ -216,11 +217,13 @@ def _remove_from(place: Place, garbage: DumpGarbage) -> int:
     removed: set[str] = set()
     n_bytes = 0
     for leftover in garbage.leftovers:
+        # There is no lock. A writer that comes back first reads or makes a record, so a new one ends the removal.
         if any(_new_records(place, garbage)):
             break
         place.remove(leftover.entry.key)
         n_bytes += leftover.entry.n_bytes
         removed.add(leftover.entry.key.removeprefix(f"{garbage.dump}/"))
+    # It may have marked a shard that was removed between that look and now: such a marker must not stay.
     for key in _new_records(place, garbage):
         _demand_shards_of(place, key, removed)
     return n_bytes

@@ -139,11 +139,11 @@ class BucketPlace:
         starts, ends = [start for start, _ in asked], [stop for _, stop in asked]
 
         def attempt() -> list[bytes]:
-            found = obstore.get_ranges(self._client, self._object(key), starts=starts, ends=ends)
-            return [bytes(part) for part in found]
+            parts = obstore.get_ranges(self._client, self._object(key), starts=starts, ends=ends)
+            return [bytes(part) for part in parts]
 
-        found = iter(self._persist(key, attempt))
-        return [next(found) if start < stop else b"" for start, stop in cut]
+        fetched = iter(self._persist(key, attempt))
+        return [next(fetched) if start < stop else b"" for start, stop in cut]
 
     def _metadata(self, key: str) -> Any:
         """Return what the store knows about an object."""
@@ -151,22 +151,22 @@ class BucketPlace:
 
     def size(self, key: str) -> int | None:
         """Return an object's bytes, or None where there is none (or no bucket: a HEAD does not say which)."""
-        found = self.version(key)
-        return None if found is None else int(found[1])
+        version = self.version(key)
+        return None if version is None else int(version[1])
 
     def version(self, key: str) -> tuple[int | str, ...] | None:
         """Return the entity tag and size of an object, or None where there is none."""
         try:
-            found = self._metadata(key)
+            known = self._metadata(key)
         except NotFoundError:
             return None
-        return (found["e_tag"] or found["last_modified"].isoformat(), found["size"])
+        return (known["e_tag"] or known["last_modified"].isoformat(), known["size"])
 
     def directories(self, key: str = "") -> list[str]:
         """Return the names directly below a key that have keys below them, sorted, without `COMMITS`."""
         prefix = self._object(key) or None
-        found = self._persist(key, lambda: obstore.list_with_delimiter(self._client, prefix))
-        return sorted({path.rsplit("/", 1)[-1] for path in found["common_prefixes"]} - {COMMITS})
+        listing = self._persist(key, lambda: obstore.list_with_delimiter(self._client, prefix))
+        return sorted({path.rsplit("/", 1)[-1] for path in listing["common_prefixes"]} - {COMMITS})
 
     def files(self, key: str = "") -> list[Entry]:
         """Return the objects directly below a key, sorted. See `Place.files`."""
@@ -246,9 +246,9 @@ class BucketPlace:
 
     def _made_by(self, key: str, token: str, data: bytes) -> bool:
         """Return whether the object that is there was made by the call with this token."""
-        found = obstore.get(self._client, self._object(key))
-        writer = found.attributes.get(_WRITER)
-        return writer == token if writer is not None else bytes(found.bytes()) == data
+        there = obstore.get(self._client, self._object(key))
+        writer = there.attributes.get(_WRITER)
+        return writer == token if writer is not None else bytes(there.bytes()) == data
 
     def replace(self, key: str, data: bytes) -> None:
         """Give a key these bytes, whatever it held before: one PUT. See `Place.replace`."""

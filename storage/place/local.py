@@ -83,13 +83,13 @@ class LocalPlace:
 
     def size(self, key: str) -> int | None:
         """Return a regular file's bytes, or None where there is none."""
-        found = self.stat(key)
-        return None if found is None else found.st_size
+        known = self.stat(key)
+        return None if known is None else known.st_size
 
     def version(self, key: str) -> tuple[int, int, int] | None:
         """Return what changes when a file is replaced or touched, or None where there is none."""
-        found = self.stat(key)
-        return None if found is None else (found.st_ino, found.st_size, found.st_mtime_ns)
+        known = self.stat(key)
+        return None if known is None else (known.st_ino, known.st_size, known.st_mtime_ns)
 
     def directories(self, key: str = "") -> list[str]:
         """Return the names of the directories below a key, sorted; none where it does not exist."""
@@ -105,7 +105,7 @@ class LocalPlace:
 
     def files(self, key: str = "") -> list[Entry]:
         """Return the files directly below a key; see `Place.files`."""
-        found = []
+        files = []
         try:
             with os.scandir(self.path(key)) as entries:
                 for entry in entries:
@@ -113,10 +113,10 @@ class LocalPlace:
                         with suppress(FileNotFoundError):  # removed since
                             known = entry.stat(follow_symlinks=False)
                             name = f"{key}/{entry.name}".removeprefix("/")
-                            found.append(Entry(name, known.st_size, known.st_mtime))
+                            files.append(Entry(name, known.st_size, known.st_mtime))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(found)
+        return sorted(files)
 
     def entries(self, key: str = "") -> Iterator[Entry]:
         """Yield every file below a key; links are listed, not followed."""
@@ -126,10 +126,10 @@ class LocalPlace:
             for name in sorted([*names, *links]):
                 path = os.path.join(directory, name)  # noqa: PTH118
                 try:
-                    found = os.lstat(path)
+                    known = os.lstat(path)
                 except FileNotFoundError:
                     continue
-                yield Entry(os.path.relpath(path, self.root), found.st_size, found.st_mtime)
+                yield Entry(os.path.relpath(path, self.root), known.st_size, known.st_mtime)
 
     def create(self, key: str, data: bytes) -> bool:
         """Create a file whole and durable, unless the name is taken; return whether this call made it.

@@ -127,19 +127,19 @@ class _Failure:
 
 def status_of(error: BaseError | OSError) -> int | None:
     """Return the HTTP status of a client's error, which is only in its text; None where no answer came."""
-    found = _STATUS.search(str(error))
-    return int(found[1]) if found else None
+    match = _STATUS.search(str(error))
+    return int(match[1]) if match else None
 
 
 def _failure(error: BaseError | OSError) -> _Failure:
     """Return what is kept of a client's error."""
     code = _CODE.search(str(error))
-    found = status_of(error)
-    if found is None and isinstance(error, FileNotFoundError):
-        found = 404
-    if found is None and isinstance(error, PermissionError):
-        found = 403
-    return _Failure(kind=type(error), status=found, code=code[1] if code else "")
+    status = status_of(error)
+    if status is None and isinstance(error, FileNotFoundError):
+        status = 404
+    if status is None and isinstance(error, PermissionError):
+        status = 403
+    return _Failure(kind=type(error), status=status, code=code[1] if code else "")
 
 
 def _remedy(status: int | None, code: str) -> str:

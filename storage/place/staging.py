@@ -99,6 +99,7 @@ class StagedFile:
         with durability.refusals(self._path, 0):
             if not self._begun:
                 self.write(b"")
+            # Bytes first, name second, directory last: a name that survives power loss always leads to whole bytes.
             if durable:
                 durability.sync_file(self._partial)
             made = self._linked()
@@ -117,7 +118,10 @@ class StagedFile:
                 durability.sync_directory(os.path.dirname(self._path))  # noqa: PTH120
 
     def _linked(self) -> bool:
-        """Link the bytes to their name unless it is taken; return whether this call did."""
+        """Link the bytes to their name unless it is taken; return whether this call did.
+
+        A link, because it fails where the name is taken: a rename would put this writer's bytes over another's.
+        """
         try:
             self._named(os.link)
         except FileExistsError:

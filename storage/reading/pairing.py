@@ -41,7 +41,7 @@ def check_pairing(a: Representation, b: Representation) -> None:
 
 def _first_difference(left: tuple[str, ...], right: tuple[str, ...]) -> str:
     """Return where two lists of ids part."""
-    for row, (one, other) in enumerate(zip(left, right, strict=False)):
-        if one != other:
-            return f"row {row} is {one!r} in one and {other!r} in the other"
+    for row, (left_id, right_id) in enumerate(zip(left, right, strict=False)):
+        if left_id != right_id:
+            return f"row {row} is {left_id!r} in one and {right_id!r} in the other"
     return f"{len(left)} samples in one and {len(right)} in the other"

@@ -163,13 +163,13 @@ class ShardReader:
         """Return the bytes of ascending ranges; neighbours are read as one."""
         spans = _merged(ranges)
         blocks = iter(zip(spans, self._read_ranges(spans), strict=True))
-        found: list[memoryview] = []
+        pieces: list[memoryview] = []
         (start, stop), block = (0, -1), b""
         for low, high in ranges:
             while low >= stop:
                 (start, stop), block = next(blocks)
-            found.append(memoryview(block)[low - start : high - start])
-        return found
+            pieces.append(memoryview(block)[low - start : high - start])
+        return pieces
 
     def _read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return ranges of the shard's bytes; what prevents it names the representation."""

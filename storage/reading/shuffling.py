@@ -60,8 +60,8 @@ def _rows_of(blocks: Sequence[npt.NDArray[Any]], chosen: npt.NDArray[np.int64]) 
     """Return rows of the blocks as if they lay one behind the other: a window is never copied whole."""
     starts = np.cumsum([0, *(len(block) for block in blocks)])
     owners = np.searchsorted(starts, chosen, side="right") - 1
-    found = np.empty((len(chosen), *blocks[0].shape[1:]), dtype=blocks[0].dtype)
+    rows = np.empty((len(chosen), *blocks[0].shape[1:]), dtype=blocks[0].dtype)
     for owner in np.unique(owners):
         places = np.flatnonzero(owners == owner)
-        found[places] = blocks[owner][chosen[places] - starts[owner]]
-    return found
+        rows[places] = blocks[owner][chosen[places] - starts[owner]]
+    return rows

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import bisect
-import difflib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stitchpipe.errors import nearest
 from storage.errors import LayoutError, SampleIdError
 
 if TYPE_CHECKING:
@@ -47,25 +47,24 @@ def row_positions(rows: slice | npt.NDArray[Any], n_samples: int, *, where: str)
 
 
 def positions_of_samples(
-    wanted: Sequence[str], place: Mapping[str, int], *, where: str
+    wanted: Sequence[str], row_of: Mapping[str, int], *, where: str
 ) -> npt.NDArray[np.int64]:
-    """Return the positions of samples, in the order asked for; `place` has the position of every id.
+    """Return the positions of samples, in the order asked for; `row_of` has the position of every id.
 
     Raises
     ------
     SampleIdError
         Ids that are not there: how many, the first, and the id there that is most like it.
     """
-    unknown = [sample for sample in wanted if sample not in place]
+    unknown = [sample for sample in wanted if sample not in row_of]
     if unknown:
-        nearest = _nearest(str(unknown[0]), place)
         raise SampleIdError(
             where=where,
-            expected=f"ids of its {len(place)} samples",
+            expected=f"ids of its {len(row_of)} samples",
             found=f"{len(unknown)} of {len(wanted)} that are not there, first {unknown[0]!r}",
-            remedy=f"Did you mean {nearest!r}?",
+            remedy=_nearest(str(unknown[0]), row_of) or "Correct them.",
         )
-    return np.fromiter((place[sample] for sample in wanted), dtype=np.int64, count=len(wanted))
+    return np.fromiter((row_of[sample] for sample in wanted), dtype=np.int64, count=len(wanted))
 
 
 def mask_of_labels(
@@ -86,11 +85,13 @@ def mask_of_labels(
     if labels is None:
         raise SampleIdError(where=where, expected="samples with labels", found="none", remedy=remedy)
     code = {name: number for number, name in enumerate(class_names)}
-    numbers = [code.get(one, -1) if isinstance(one, str) else int(one) for one in wanted]
+    numbers = [code.get(label, -1) if isinstance(label, str) else int(label) for label in wanted]
     there = set(np.unique(labels).tolist())
-    unknown = [one for one, number in zip(wanted, numbers, strict=True) if number not in there]
+    unknown = [label for label, number in zip(wanted, numbers, strict=True) if number not in there]
     if unknown:
-        names = [class_names[one] if 0 <= one < len(class_names) else str(one) for one in sorted(there)]
+        names = [
+            class_names[label] if 0 <= label < len(class_names) else str(label) for label in sorted(there)
+        ]
         shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
         raise SampleIdError(
             where=where,
@@ -102,8 +103,10 @@ def mask_of_labels(
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
-    """Return the known name most like `name`: among its neighbours in sorted order, so that millions are no matter."""
+    """Ask whether the known name most like `name` was meant, if one is near.
+
+    Only its neighbours in sorted order are looked at: comparing with every one of a million ids would take minutes.
+    """
     ordered = sorted(known)
     at = bisect.bisect(ordered, name)
-    near = ordered[max(0, at - _NEIGHBOURS) : at + _NEIGHBOURS]
-    return difflib.get_close_matches(name, near, n=1, cutoff=0.0)[0]
+    return nearest(name, ordered[max(0, at - _NEIGHBOURS) : at + _NEIGHBOURS])

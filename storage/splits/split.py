@@ -82,15 +82,15 @@ class Split:
         """
         where = f"{self.dataset}/{self.name}"
         if sample_ids is None:
-            found = np.arange(self.n_samples, dtype=np.int64)
+            rows = np.arange(self.n_samples, dtype=np.int64)
         else:
-            found = positions_of_samples(sample_ids, self._place_of, where=where)
+            rows = positions_of_samples(sample_ids, self._row_of, where=where)
         if labels is None:
-            return found
-        return found[mask_of_labels(labels, self.labels, self.class_names, where=where)[found]]
+            return rows
+        return rows[mask_of_labels(labels, self.labels, self.class_names, where=where)[rows]]
 
     @cached_property
-    def _place_of(self) -> Mapping[str, int]:
+    def _row_of(self) -> Mapping[str, int]:
         """Position of every sample."""
         return {sample: row for row, sample in enumerate(self.sample_ids)}
 

@@ -103,7 +103,7 @@ class SummaryFile:
             )
         small = [name for name in wanted if entries[name].n_bytes <= PIECE_BYTES]
         data = self._ranges([header.spans[name] for name in small], block)
-        arrays = {name: self._viewed(entries[name], found) for name, found in zip(small, data, strict=True)}
+        arrays = {name: self._viewed(entries[name], held) for name, held in zip(small, data, strict=True)}
         for name in set(wanted) - set(small):
             arrays[name] = self._filled(entries[name], header.spans[name])
         return header.content, {name: arrays[name] for name in wanted}

@@ -194,17 +194,17 @@ class Summaries:
         CorruptError
             One whose key is longer than a file's name may be is damaged (never of kind `WORK`: such is left out).
         """
-        found = []
+        keys = []
         for entry in self.entries(kind):
             key = decode_name(entry.key.rpartition("/")[2].removesuffix(SUFFIX))
             try:
-                found.append(SummaryFile(self.place, entry.key).header().key if key is None else key)
+                keys.append(SummaryFile(self.place, entry.key).header().key if key is None else key)
             except NotFoundError:
                 continue
             except CorruptError:
                 if kind != WORK:
                     raise
-        return sorted(found)
+        return sorted(keys)
 
     def delete(self, kind: str, keys: Iterable[str]) -> None:
         """Remove summaries; nothing where there is none.

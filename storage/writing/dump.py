@@ -217,18 +217,23 @@ class Dump:
         """
         if self._sealed:
             return
+        # 1. Every row group has a marker that is this pass's, and every shard it vouches for has its size.
         self._set_up()
         size_of = self._sizes()
-        found = [self._marker(g, size_of) for g in range(len(self.split.row_groups))]
-        missing = [g for g, marker in enumerate(found) if marker is None]
+        markers = [self._marker(g, size_of) for g in range(len(self.split.row_groups))]
+        missing = [g for g, marker in enumerate(markers) if marker is None]
         if missing:
-            raise UnfinishedError(where=self.identity.label(), row_groups=missing, total=len(found))
-        for row_group, marker in enumerate(found):
+            raise UnfinishedError(where=self.identity.label(), row_groups=missing, total=len(markers))
+        # 2. Markers that another writer made may be a moment old. Power loss must not take one that the manifest, which
+        #    survives it, follows from.
+        for row_group, marker in enumerate(markers):
             if marker is not None and row_group not in self._marked:
                 self._markers.make_durable(row_group, marker)
+        # 3. The manifest follows from the markers alone, so any number of writers make the same one; creating it is
+        #    the commit. The flags beside the layers are a courtesy to readers of plain Zarr, and may come later.
         manifest = manifest_of_pass(
             self._markers,
-            [marker for marker in found if marker is not None],
+            [marker for marker in markers if marker is not None],
             layers=self.layers,
             metadata=self._metadata,
             generation=self._generation,
@@ -238,7 +243,11 @@ class Dump:
         self._sealed = True
 
     def _keep_sound_row_groups(self) -> None:
-        """Take over the row groups that a retirement of these layers said are sound: mark them in this pass too."""
+        """Take over the row groups that a retirement of these layers said are sound: mark them in this pass too.
+
+        Only where all layers of the pass were retired, and for row groups that all of them keep: where one layer is
+        missing the images must pass through the network anyway, and that is what costs.
+        """
         if set(self._retired) != set(self.layers):
             return
         for row_group in sorted(set.intersection(*(set(layer.kept) for layer in self._retired.values()))):

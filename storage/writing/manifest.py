@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def manifest_of_pass(
     markers: Markers,
-    found: Sequence[Mapping[str, Any]],
+    contents: Sequence[Mapping[str, Any]],
     *,
     layers: Mapping[str, LayerSpec],
     metadata: Mapping[str, bytes],
     generation: int,
 ) -> Manifest:
-    """Return the manifest of the pass whose markers were `found`, in the order of row groups.
+    """Return the manifest of the pass whose markers hold `contents`, in the order of row groups.
 
     `metadata` is the ``zarr.json`` of each layer's array, `generation` how many retirements the pass was begun after.
 
@@ -32,7 +32,7 @@ def manifest_of_pass(
         A file beside the shards reads otherwise every time.
     """
     runs: list[dict[str, Any]] = []
-    for marker in found:
+    for marker in contents:
         if marker["provenance"] not in runs:
             runs.append(marker["provenance"])
     split, dump = markers.split, markers.dump
@@ -49,13 +49,17 @@ def manifest_of_pass(
         rows_per_group=stop - start,
         generation=generation,
         pass_name=markers.pass_name,
-        layers={name: _layer(markers, found, name, spec, metadata[name]) for name, spec in layers.items()},
+        layers={name: _layer(markers, contents, name, spec, metadata[name]) for name, spec in layers.items()},
         files=group_records(markers.place, dump),
     )
 
 
 def _layer(
-    markers: Markers, found: Sequence[Mapping[str, Any]], layer: str, spec: LayerSpec, metadata: bytes
+    markers: Markers,
+    contents: Sequence[Mapping[str, Any]],
+    layer: str,
+    spec: LayerSpec,
+    metadata: bytes,
 ) -> LayerRecord:
     """Return one layer's entry in the manifest."""
     return LayerRecord(
@@ -63,6 +67,6 @@ def _layer(
         shape=spec.shape,
         dtype=spec.dtype,
         metadata=metadata.decode(),
-        shards=tuple(ShardRecord.from_json(marker["shards"][layer]).seal() for marker in found),
+        shards=tuple(ShardRecord.from_json(marker["shards"][layer]).seal() for marker in contents),
         files=layer_records(markers.place, markers.dump, markers.split, layer, metadata=metadata),
     )

@@ -111,5 +111,6 @@ class RowGroupWriter:
                 found=f"{self._done} rows",
                 remedy="Append the missing rows before the row group is closed; nothing of it was stored.",
             )
+        # The marker comes last: when it stands, every shard it vouches for is durable.
         records = self._map(lambda layer: self._writers[layer].commit(), self._writers)
         self._mark(dict(zip(self._writers, records, strict=True)))

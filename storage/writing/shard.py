@@ -114,6 +114,8 @@ class ShardWriter:
         self._n_rows += len(stored)
         at, size = 0, len(self._buffer)
         while at < len(stored):
+            # A whole chunk is compressed from where it lies. Only what does not fill one is copied into the buffer,
+            # where it waits for the next rows.
             if self._filled == 0 and len(stored) - at >= size:
                 self._put_chunk(stored[at : at + size])
                 at += size
@@ -137,6 +139,7 @@ class ShardWriter:
             The place refused.
         """
         if self._filled:
+            # Chunks have one size: the last one of a shorter row group is filled up with the array's fill value.
             self._buffer[self._filled :] = np.nan
             self._put_chunk(self._buffer)
             self._filled = 0
@@ -160,10 +163,14 @@ class ShardWriter:
         self._staged.write(data)
 
     def _adopted(self) -> ShardRecord:
-        """Return the record of the shard that is there, its values those of this run but for rounding."""
+        """Return the record of the shard that is there, its values those of this run but for rounding.
+
+        It is never replaced: its writer may be alive, and a marker may vouch for its bytes. Whoever was first decides
+        the bits. But it must be what this network gives, or a stale shard of another one would be sealed with ours.
+        """
         theirs, ours = self._slot.place.read(self._slot.full_key), self._staged.read()
-        record, found = shard_of_bytes(self._slot, theirs)
-        if theirs != ours and not same_but_for_rounding(found, shard_of_bytes(self._slot, ours)[1]):
+        record, values = shard_of_bytes(self._slot, theirs)
+        if theirs != ours and not same_but_for_rounding(values, shard_of_bytes(self._slot, ours)[1]):
             raise self._slot.corrupt(
                 "the values that this network gives", "others, in a shard never committed"
             )

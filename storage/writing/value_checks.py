@@ -92,14 +92,14 @@ def absmax(block: npt.NDArray[Any]) -> float:
     return float("nan") if np.isnan(top) or np.isnan(bottom) else max(top, -bottom)
 
 
-def same_but_for_rounding(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> bool:
+def same_but_for_rounding(stored: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> bool:
     """Return whether two blocks could come from one network run twice: within 1 % of the largest value.
 
     Kernels, threads and devices change the last bits (TF32: 1e-3 of the largest value); other weights, images
     or an other order of rows change everything. NaN, such as a missing chunk reads as, is never the same.
     """
-    if found.shape != wanted.shape or found.dtype != wanted.dtype:
+    if stored.shape != wanted.shape or stored.dtype != wanted.dtype:
         return False
     scale = absmax(wanted)
-    difference = np.abs(found.astype(np.float32) - wanted.astype(np.float32))
+    difference = np.abs(stored.astype(np.float32) - wanted.astype(np.float32))
     return bool((difference <= 0.01 * scale).all())

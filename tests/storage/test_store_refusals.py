@@ -159,9 +159,9 @@ def test_a_dump_with_row_groups_missing_is_not_sealed(dump):
 
 def test_an_unknown_layer_or_model_is_answered_with_the_nearest(tmp_path):
     store = dumped(tmp_path / "s")
-    with pytest.raises(NotFoundError, match=r"Nearest: layer1\.0"):
+    with pytest.raises(NotFoundError, match=r"Did you mean 'layer1\.0'"):
         store.representation(address("layer1.1"))
-    with pytest.raises(NotFoundError, match="Nearest: net-a"):
+    with pytest.raises(NotFoundError, match="Did you mean 'net-a'"):
         store.representation(address(model="net-b"))
     with pytest.raises(NotFoundError, match="split 'train'"):
         store.split("digits", "train")

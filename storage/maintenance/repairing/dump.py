@@ -51,14 +51,21 @@ def repair_dump(
 ) -> DumpIdentity | None:
     """Repair the dump under the key `dump`; return which it is, or None where nothing says so any more."""
     place = mending.place
+    # 1. What everything else is judged by: manifests that are not sound go, and the history of retirements is made
+    #    whole again, because the generation of a pass counts them.
     _take_out_manifests(mending, dump)
     _mend_history(mending, dump)
+    # 2. Which dump this is. Without that no chunk's digest can be checked, and nothing more can be done.
     identity = _settle_identity(mending, dump, split)
     if identity is None:
         return None
+    # 3. Metadata beside the shards of layers that no reader sees: a pass can be sealed again, or resumed, only with it.
+    #    A manifest that was lost follows from its markers, if all of them are sound.
     settle_layers(mending, identity, split, _live(place, dump))
     for pass_name in lost_manifests(place, dump):
         rebuild_manifest(mending, identity, split, pass_name)
+    # 4. Every shard that somebody relies on. A damaged one is in quarantine before its layer is retired: cut between
+    #    the two, the next repair finds it missing and comes to the same end.
     kept: dict[str, RetiredLayer] = {}
     for claim in _claims(place, dump):
         for name, bad in repair_claim(mending, identity, split, claim, on_shard).items():
@@ -66,7 +73,9 @@ def repair_dump(
             kept[name] = RetiredLayer(claim.manifest.pass_name, sound)
     if kept:
         retire(place, dump, kept, reason="damaged")
+    # 5. A layer that was retired for a file beside its shards alone, which are all sound, is sealed anew at once.
     _seal_what_is_sound(mending, identity, split)
+    # 6. Last, what was never sealed, for the writer that will take it up: without the shards that 4 found claimed.
     claimed = {
         claim.manifest.layers[name].shards[group].key
         for claim in _claims(place, dump)
@@ -142,14 +151,14 @@ def _settle_identity(mending: Mending, dump: str, split: Split) -> DumpIdentity 
         about = _attributes(place, dump)
     if not {"model", "identity"} <= set(about):
         return None
-    found = DumpIdentity(split.dataset, split.name, about["model"], about["identity"], split.sample_digest)
-    if found.key != dump:
+    identity = DumpIdentity(split.dataset, split.name, about["model"], about["identity"], split.sample_digest)
+    if identity.key != dump:
         return None
-    content = {"model": found.model, "fingerprint": found.fingerprint, "identity": found.identity}
+    content = {"model": identity.model, "fingerprint": identity.fingerprint, "identity": identity.identity}
     mending.put_back(key, record_bytes("dump", content))
-    for name, data in group_files(found).items():
-        mending.demand(f"{dump}/{name}", data, label=found.label())
-    return found
+    for name, data in group_files(identity).items():
+        mending.demand(f"{dump}/{name}", data, label=identity.label())
+    return identity
 
 
 def _attributes(place: Place, dump: str) -> dict[str, object]:

@@ -101,8 +101,8 @@ class Mending:
         except CorruptError as error:
             self.take_out(key, problem_of(error, label=label))
         else:
-            found = Problem(label, None, self.place.path(key), f"{len(data)} bytes", "other bytes", "")
-            self.take_out(key, found)
+            problem = Problem(label, None, self.place.path(key), f"{len(data)} bytes", "other bytes", "")
+            self.take_out(key, problem)
         self.put_back(key, data)
 
     def _difference(self, key: str, record: FileRecord, label: str) -> Problem | None:

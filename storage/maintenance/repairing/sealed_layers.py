@@ -93,6 +93,8 @@ def _unsound_shards(
     """Return the layers whose shard of a row group is damaged, each in quarantine; the marker is sound or gone."""
     manifest, place = claim.manifest, mending.place
     unsound: set[str] = set()
+    # The marker holds the digests that chunks are checked by, so it must be sound first. Where it was made again from
+    # the shards themselves, a layer that it does not speak for is the damaged one.
     rebuilt = _settle_marker(mending, dump, split, manifest, row_group, layers)
     for name in sorted(layers):
         record = manifest.layers[name]
@@ -141,6 +143,8 @@ def _settle_marker(
         )
     except (CorruptError, NotFoundError) as error:
         problem = problem_of(error, label=dump.label(), row_group=row_group)
+    # The manifest holds the digest of each shard's record. A record that follows from the shard's bytes and has this
+    # digest is the one that was lost: so the shards prove their own marker.
     records = {
         name: record
         for name, layer in manifest.layers.items()

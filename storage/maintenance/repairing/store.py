@@ -164,10 +164,10 @@ def _repair_dump(
     if identity is None:
         where = dump_record_key(dump)
         remedy = "Dump the model again: shards that are there are adopted."
-        found = Problem(
+        problem = Problem(
             dump, None, mending.place.path(where), "a record of which dump this is", "none", remedy
         )
-        mending.left += [found] if _was_touched(mending.place, dump) else []
+        mending.left += [problem] if _was_touched(mending.place, dump) else []
         return []
     return [*_damaged(mending.place, identity), *_interrupted(mending, identity, split)]
 

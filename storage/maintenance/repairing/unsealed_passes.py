@@ -68,10 +68,10 @@ def settle_layers(mending: Mending, dump: DumpIdentity, split: Split, sealed: se
             spec = LayerSpec(layout.shape[1:], layout.dtype)
         except (UndecodableError, StoreError) as error:
             key = f"{dump.key}/{encode_name(name)}/activations/zarr.json"
-            found = f"others ({error})"
+            others = f"others ({error})"
             mending.take_out(
                 key,
-                Problem(dump.label(name), None, mending.place.path(key), "an array's metadata", found, ""),
+                Problem(dump.label(name), None, mending.place.path(key), "an array's metadata", others, ""),
             )
             continue
         for key, data in layer_files(dump, split, name, spec, Encoding()).items():
@@ -89,6 +89,8 @@ def rebuild_manifest(mending: Mending, dump: DumpIdentity, split: Split, pass_na
     try:
         first = read_record(place, marker_key(dump.key, pass_name, 0), kind=MARKER)
         specs = _specs(place, dump, first["metadata"])
+        # The name of a pass is a digest of its layers and of the generation it was begun in: the one that fits is found
+        # by trying. Layers that were retired since need not have their shards.
         history = retirements(place, dump.key)
         for generation in range(len(history) + 1):
             if pass_digest(specs, generation) == pass_name:
@@ -126,18 +128,18 @@ def layers_of_lost_passes(mending: Mending, dump: DumpIdentity) -> list[str]:
 
 def lost_manifests(place: Place, dump: str) -> list[str]:
     """Return the passes whose manifest was taken out and not made again."""
-    found = set()
+    pass_names = set()
     for entry in place.entries(QUARANTINE):
         _, _, rest = entry.key.removeprefix(f"{QUARANTINE}/").partition(f"/{dump}/{COMMITS}/")
         pass_name, _, name = rest.partition("/")
         if name == MANIFEST_NAME and manifest_of(place, dump, pass_name) is None:
-            found.add(pass_name)
-    return sorted(found)
+            pass_names.add(pass_name)
+    return sorted(pass_names)
 
 
 def _layers(mending: Mending, dump: DumpIdentity) -> list[tuple[str, bytes]]:
     """Return name and array metadata of every layer that was set up."""
-    found = []
+    layers = []
     for directory in mending.place.directories(dump.key):
         try:
             metadata = mending.place.read(f"{dump.key}/{directory}/activations/zarr.json")
@@ -145,8 +147,8 @@ def _layers(mending: Mending, dump: DumpIdentity) -> list[tuple[str, bytes]]:
         except (CorruptError, NotFoundError):
             continue
         if isinstance(name, str) and encode_name(name) == directory:
-            found.append((name, metadata))
-    return found
+            layers.append((name, metadata))
+    return layers
 
 
 def _parses(mending: Mending, key: str) -> bool:
