@@ -6,7 +6,7 @@ PROCESSES ?= 2
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH
 
-.PHONY: help quickstart test test-all loopback bench lint types format lock install clean
+.PHONY: help quickstart test test-all docs loopback bench lint types format lock install clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -19,6 +19,9 @@ test: install ## the tests, in PROCESSES processes (at most 6 minutes in 2, on 2
 
 test-all: install ## all tests: fault campaigns, coverage of intervals, the scheduled deployment too (half an hour)
 	$(BIN)/python -m pytest -n $(PROCESSES) -m "not benchmark"
+
+docs: install ## the documentation, into docs/_build/html; warnings are errors, nothing is fetched
+	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
 
 loopback: install ## a server, two workers and one scheduled run on loopback, without containers
 	$(BIN)/python -m flows.loopback --out runs/loopback
@@ -55,4 +58,4 @@ lock: ## renew requirements.lock (network)
 		--generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove the virtual environment and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build docs/_build docs/generated *.egg-info
