@@ -69,6 +69,8 @@ class CanonicalCorrelations:
         """
         xp = namespace(self.values)
         x = self.directions_x
+        # The rows of `loadings` are the canonical variates zᵢ, its columns the neurons of X. Only inner
+        # products enter, so no rows of data are needed.
         loadings = self.rotation_x.T @ (xp.sqrt(x.values)[:, None] * x.vectors.T)
         weights = xp.sum(xp.abs(loadings), axis=1)
         return min(1.0, float(weights @ self.values) / float(xp.sum(weights)))
@@ -92,6 +94,7 @@ def canonical_correlations(
     x, y = directions_of(pair, storage_eps=storage_eps, index=index)
     if variance is not None:
         x, y = x.explaining(variance), y.explaining(variance)
+    # The ranks are counted after the cut, because directions that were left out cannot force a correlation.
     if x.rank + y.rank > pair.n - 1:
         raise UndefinedIndexError(
             status="too_few_rows",

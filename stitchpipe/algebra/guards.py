@@ -38,6 +38,8 @@ def _spread(n: int, mean: Array, total: float, index: str, side: str) -> float:
             found=f"n = {n}",
             remedy="Compare on more samples.",
         )
+    # Equal rows leave a spread of rounding alone, whose size goes with the norm of the mean: about
+    # eps·√n·‖mean‖.
     spread = sqrt(max(0.0, total))
     if spread <= 8.0 * EPS64 * sqrt(n) * float(namespace(mean).linalg.vector_norm(mean)):
         raise UndefinedIndexError(

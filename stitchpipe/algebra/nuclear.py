@@ -18,5 +18,6 @@ def nuclear_cosine(pair: PairMoments, *, index: str = "procrustes") -> float:
     """
     scale_x, scale_y = variation_of(pair, index)
     xp = namespace(pair.xy)
+    # The best rotation R maximises tr(RᵀX̃ᵀỸ), and the maximum is the sum of singular values.
     nuclear = float(xp.sum(xp.linalg.svdvals(pair.xy / scale_x / scale_y)))
     return within(nuclear, 0.0, 1.0, index=index)

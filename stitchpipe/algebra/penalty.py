@@ -94,4 +94,6 @@ def penalised_cross(
     directions_x, directions_y = directions_of(pair, storage_eps=storage_eps, index=index)
     x = PenalisedSide.of(pair.x, directions_x, ridge)
     y = PenalisedSide.of(pair.y, directions_y, ridge)
+    # Both whitened sides are worked in their retained directions, so the product is as small as the ranks
+    # and not as the widths.
     return PenalisedCross(x.whitening().T @ pair.xy @ y.whitening(), x, y)

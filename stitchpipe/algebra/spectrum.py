@@ -34,6 +34,8 @@ class Spectrum:
         """Decompose a symmetric matrix ``[p, p]``. Time O(p³)."""
         xp = namespace(comoment)
         values, vectors = xp.linalg.eigh(comoment)
+        # The eigenvalues of eigh come in ascending order, and everything here reads the leading directions
+        # first.
         return cls(xp.flip(values), xp.flip(vectors, axis=1))
 
     @property
@@ -58,6 +60,8 @@ class Spectrum:
         storage moves a value by up to storage_eps times its own size, mean included.
         """
         xp = namespace(self.values, mean)
+        # The stored noise grows with the largest entry that was rounded, so a large mean hides small
+        # variation: hence the larger of λ_max and n·mean².
         top = float(self.values[0])
         stored = storage_eps**2 * max(top, n * float(xp.max(xp.abs(mean))) ** 2)
         cut = max(_ROUNDING * self.vectors.shape[0] * EPS64 * top, stored)
@@ -67,6 +71,7 @@ class Spectrum:
         """Return the fewest leading directions whose eigenvalues sum to at least `share` of the total."""
         xp = namespace(self.values)
         running = xp.cumulative_sum(self.values)
+        # The direction that reaches the share is itself needed, hence the one more.
         short = xp.astype(running < share * running[-1], xp.int64)
         return self.first(min(self.rank, int(xp.sum(short)) + 1))
 

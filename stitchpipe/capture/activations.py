@@ -62,12 +62,16 @@ def paired_activations(
     n_batches = 0
     with ExitStack() as modes, precision():
         for network in networks.values():
+            # The networks belong to the caller, whose modes come back when the stack is left, by an error
+            # too.
             modes.enter_context(in_eval_mode(network))
         runs = {name: extractor(network, layers[name]) for name, network in networks.items()}
         for n_batches, batch in enumerate(loader, start=1):
             images = batch if isinstance(batch, Tensor) else batch[0]
             for name, run in runs.items():
                 on_device = images.to(device_of(networks[name]))
+                # One batch is enough to see dropout or another source of chance; it is asked before
+                # anything is kept.
                 if n_batches == 1:
                     check_deterministic(run, on_device)
                 values = run(on_device)

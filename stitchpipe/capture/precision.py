@@ -25,6 +25,8 @@ def precision(declared: Precision | None = None, device: torch.device | None = N
     declared = Precision() if declared is None else declared
     before = torch.get_float32_matmul_precision()
     cudnn = torch.backends.cudnn
+    # This setting is of the whole process and has no context manager of its own; it is put back by hand
+    # below.
     torch.set_float32_matmul_precision("high" if declared.tf32 else "highest")
     try:
         with ExitStack() as settings:

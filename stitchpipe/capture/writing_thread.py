@@ -89,6 +89,7 @@ class WritingThread:
         with self._change:
             self._closed, self._stopped = True, kind is not None
             self._change.notify_all()
+        # The join comes on both ways out, so that no thread still writes to the dump after the block.
         self._thread.join()
         if kind is None:
             self._raise_failure()
@@ -109,6 +110,8 @@ class WritingThread:
                 if self._writers > 1:
                     pool = threads.enter_context(ThreadPoolExecutor(self._writers))
                 while (row_group := self._next_row_group()) is not None:
+                    # The writer commits when it is left without an exception. A stop is raised as one, so
+                    # that half a row group is never committed.
                     with self._dump.row_group(row_group, executor=pool) as writer:
                         while writer.n_rows:  # rows that the row group still lacks
                             writer.append(self._next_batch())

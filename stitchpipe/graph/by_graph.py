@@ -37,6 +37,7 @@ class TracedNetwork:
 
     def run(self, images: Tensor, names: Sequence[str], seen: Callable[[str, Any], None]) -> Any:
         """Run the network; call `seen` with the name and the value of each wanted layer as it is made."""
+        # One node may have several names, for a module's output and for the block that ends with it.
         wanted: dict[torch.fx.Node, list[str]] = {}
         for name in names:
             wanted.setdefault(self._node(name), []).append(name)
@@ -94,6 +95,8 @@ class TracedNetwork:
                 copied[input_node] = graph.node_copy(input_node)
             return copied[input_node]
 
+        # The nodes of a graph stand in the order in which they run, so what lies behind the cut is what
+        # follows its node.
         nodes = list(self._traced.graph.nodes)
         behind = nodes[nodes.index(node) + 1 :]
         wanted = [self._behind(layer, behind, name) for layer in through or ()]
@@ -107,6 +110,8 @@ class TracedNetwork:
                 copied[later] = graph.node_copy(later, behind_cut)
                 if later in wanted:
                     kept[later] = graph.call_function(torch.clone, (copied[later],))
+        # The graph module refers to the network's own modules. The deep copy is of those that the tail
+        # uses, so that freezing them leaves the network as it was.
         module = copy.deepcopy(
             torch.fx.GraphModule(self.network, graph, f"{type(self.network).__name__}Tail")
         )

@@ -57,12 +57,15 @@ class Extractor:
         stitchpipe.graph.TraceError
             The network does not take such images, or its own output is no tensor.
         """
+        # The layout of a network's values is only known once it has run on images of this size, so it is
+        # found out at the first call.
         if self._last is None:
             self._last = self._settled(images[:1])
         last, seen = self._last, dict[str, Tensor]()
 
         def take(name: str, value: Any) -> None:
             value = _tensor(name, value)
+            # The copy is taken while the value is as the layer made it: an operation behind it may work in place.
             seen[name] = self._keep((channels_first(value) if name in last else value).detach())
             if value.ndim == 0 or len(value) != len(images):
                 raise LayerError(
@@ -84,9 +87,13 @@ class Extractor:
 
     def _settled(self, images: Tensor) -> frozenset[str]:
         """Return the layers whose channels are last; go over to hooks where the graph is not the network."""
+        # Where the graph gives other logits than the network itself, `observed` hands back the network with
+        # hooks. The names must then be asked for again.
         self._network, seen = observed(self._network, images)
         for name in self._names:
             self._network.demand(name)
+        # Only values of four axes can hold their channels last, so nothing more is run where none is
+        # wanted.
         if all(len(seen.shapes.get(name, ())) != 4 for name in self._names):
             return frozenset()
         return channels_last(self._network.network, images, seen, self._network.observe)

@@ -50,6 +50,8 @@ class HookedTail(nn.Module):
         def put(name: str, module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
             nonlocal replaced
             if name != self.name:
+                # A layer that ran before the replacement did not see the activations, and counts as not
+                # behind it.
                 if replaced and name in (self.through or ()):
                     kept[name] = output.clone()
                 if replaced and self.through is not None and isinstance(module, nn.Linear):
@@ -65,7 +67,11 @@ class HookedTail(nn.Module):
             replaced = True
             return value
 
+        # The network runs on as many blank images as there are activations. Its head works on them for
+        # nothing, and the value at the layer is put in its place.
         blanks = self.blank.expand(len(value), *self.blank.shape[1:]).clone()
+        # A tail whose head was left out has modules that need to know how many images there are; they read
+        # them from here.
         token = IMAGES.set(blanks)
         try:
             logits: Tensor = with_hooks(self.network, blanks, put)

@@ -75,6 +75,7 @@ def channels_last(
     if not any(seen.on_last_axis.get(name, False) for name in maps):
         return frozenset()
     elsewhere = _at_another_size(images, observe)
+    # The declaration is the last resort: it speaks of the network as a whole, and not of every value inside it.
     declared = getattr(network, "output_fmt", None) == "NHWC"
     decided = {
         name: _decided(shape, elsewhere.get(name), seen.on_last_axis.get(name))
@@ -120,6 +121,8 @@ def _decided(shape: Shape, other: Shape | None, on_last_axis: bool | None) -> bo
 
 def _at_another_size(images: Tensor, observe: Callable[[Tensor], Seen]) -> Mapping[str, Shape]:
     """Return the shapes ``(…)`` of one sample of another size; none where the network refuses every other."""
+    # Networks with a fixed number of positions refuse other sizes, each with an exception of its own; then
+    # nothing is learned.
     for size in _other_sizes(images.shape[2], images.shape[3]):
         try:
             seen = observe(images.new_zeros(1, images.shape[1], *size))

@@ -66,6 +66,8 @@ class RecordedRun:
 
         def noting(note: Callable[[str, Any], None], path: str) -> Callable[..., None]:
             def called(_: nn.Module, __: Any, output: Any = None) -> None:
+                # Another thread may run the same module at the same time, and its calls are not of this
+                # run.
                 if threading.get_ident() == thread:
                     note(path, output)
 
@@ -81,6 +83,7 @@ class RecordedRun:
 
     def begin(self, path: str, _: Any = None) -> None:
         """Note that a module is called."""
+        # All modules that have not returned hold this call inside them, parents and grandparents alike.
         for outer in self.running:
             self.within[outer][path] += 1
         self.within.setdefault(path, Counter())
@@ -92,6 +95,7 @@ class RecordedRun:
         self.done[call_name(path, self.calls[path])] = len(self.done)
         self.calls[path] += 1
         try:
+            # A copy, because operations that follow may work in place on what the module returned.
             self.outputs[path] = copied(output)
         except UnknownError:
             self.outputs.pop(path, None)

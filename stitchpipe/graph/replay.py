@@ -55,6 +55,7 @@ class Replay:
         self._restore.clear()
 
     def _again(self, path: str, forward: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        # Another thread that uses the network meanwhile gets the real forward pass.
         if threading.get_ident() != self._thread:
             return forward(*given, **named)
         # A copy, because what follows may work in place on it, and the record serves the next run too.
@@ -62,6 +63,8 @@ class Replay:
 
     def work_behind(self, layer: str) -> None:
         """Let modules that are done after `layer` work from now on."""
+        # A module that ends after the layer may depend on its value. It must work again once the layer's
+        # value is changed.
         for path in list(self._restore):
             if any(record.done[path] > record.done.get(layer, -1) for record in self._records):
                 self._restore.pop(path)()

@@ -74,6 +74,7 @@ def _layout_without_example(reached: Opened, name: str) -> bool | None:
     if not reached.may_hold_channels_last:
         return False
     network = reached.network
+    # The blank image takes the device and the dtype of the network's parameters.
     parameter = next(network.parameters(), torch.zeros(1))
     for size in PROBES:
         images = parameter.new_zeros(1, image_channels(network), size, size)
@@ -81,6 +82,7 @@ def _layout_without_example(reached: Opened, name: str) -> bool | None:
             seen = reached.observe(images)
         except Exception:  # noqa: BLE001, S112 - a network refuses a size however it likes
             continue
+        # A value without four axes holds no image, and its channels need not be moved.
         if len(seen.shapes.get(name, ())) != 4:
             return False
         return name in channels_last(network, images, seen, reached.observe)

@@ -62,6 +62,8 @@ class StitchTraining:
         They are brought to it when they are read then, and not in every step.
         """
         grids = self.layer.grids
+        # The map comes after the resizing either way. Where the target's grid is the smaller one, resizing
+        # at reading saves memory and the work of every step.
         if all(size_bytes(source, grids) < size_bytes(source) for source in self.sources):
             return grids
         return None
@@ -101,11 +103,17 @@ class RunningTraining:
         self._losses: list[float] = []
         self._diverged: DivergedError | None = None
         self._is_whole = True
+        # The position of the last finished step is what a state on disk names. That of the batch in hand
+        # becomes it once the step is made.
         self._position = self._next_position = self._restored()
+        # Sources that come on the target's grid need the map alone; others go through the whole layer,
+        # which resizes.
         grids = training.resized_as_read
         self._map = self.layer if grids is None else self.layer.mapped
         self._needs = OBJECTIVES.named(self.budget.objective).needs
         with_values = "native" in self._needs
+        # Each pass over the images has a reader of its source. Beside it stands one of the target's own
+        # activations where the objective compares with them.
         readers = [
             [cache.reader(source, grids), *([cache.reader(target.values[number])] if with_values else [])]
             for number, source in enumerate(training.sources)
@@ -126,6 +134,8 @@ class RunningTraining:
         with torch.no_grad():
             for number, parameter in enumerate(self.layer.parameters()):
                 parameter.copy_(state.tensors[f"{number}.value"])
+        # Only the moments of Adam and its count of steps are on disk. The settings come from the budget,
+        # with which the optimiser was just built.
         self._optimiser.load_state_dict(
             {
                 **self._optimiser.state_dict(),
@@ -141,6 +151,8 @@ class RunningTraining:
     def save(self) -> None:
         """Keep the state on disk, where there is one to keep."""
         kept = self._training.state
+        # A step that was interrupted between the optimiser and the count would leave weights and position
+        # of different steps, so such a state is never kept.
         if kept is None or not self._losses or not self._is_whole or self._diverged is not None:
             return
         tensors: dict[str, Tensor] = {}
@@ -192,6 +204,8 @@ class RunningTraining:
 
     def learn(self, loss: float) -> None:
         """Make the step."""
+        # Weights, losses and position change together. An interruption in between leaves the flag down, and
+        # `save` then keeps the older state.
         self._is_whole = False
         self._optimiser.step()
         self._losses.append(loss)
@@ -203,6 +217,8 @@ class RunningTraining:
 
     def curve(self) -> TrainingCurve:
         """Return how it went."""
+        # The last step has no loss after it that would show weights that are not finite, so they are looked
+        # at here.
         if self._diverged is None and not all(one.isfinite().all() for one in self.layer.parameters()):
             self._diverged = self._divergence("weights that are not finite")
         return TrainingCurve(tuple(self._losses), self._diverged)

@@ -61,7 +61,11 @@ def linear_null_cost(
     """
     p, q = sum(widths_x), sum(widths_y)
     layers = len(widths_x) * len(widths_y)
+    # By features, each order costs one product of P_x×n by n×P_y. The sums over blocks that follow are
+    # products with L_x thin columns for each kernel.
     features = (permutations + 1) * p * q * (2.0 * n + 2.0 * kernels * len(widths_x))
+    # By Grams, the kernels of the shorter side are gathered into the new order. Then every pair is one
+    # inner product over the lower triangle, which has n²/2 entries.
     gathered = _GATHER * min(len(widths_x), len(widths_y))
     pairs = (permutations + 1) * 0.5 * n * n * (2.0 * _THIN * layers + gathered)
     return NullCost(features, kernels * (pairs + 2.0 * n * n * (p + q)))
@@ -104,7 +108,10 @@ def linear_nulls(
     _check(sources, targets, indices)
     n, xp = sources[0].n, namespace(sources[0].scores, targets[0].scores)
     drawn = checked_orders(orders, n, like=sources[0].scores)
+    # The identity goes first among the orders, so that the observed values come out of the same sums as
+    # those under permutation.
     identity = xp.arange(n, dtype=drawn.dtype, device=drawn.device)[None, :]
+    # Both forms of CKA rest on one kernel, which is worked only once.
     kernels = [kernel for kernel in _KERNELS if any(_NEEDS[index] == kernel for index in indices)]
     if route is None:
         widths = [[layer.width for layer in side] for side in (sources, targets)]
@@ -154,9 +161,13 @@ def _by_features(task: _Task, kernels: Sequence[str]) -> dict[str, Array]:
         for kernel in kernels
     }
     found: dict[str, list[Array]] = {kernel: [] for kernel in kernels}
+    # The matrix T_xᵀPT_y of all layers side by side holds the block of every pair. Rows of the target are
+    # reordered, which is P applied from the left.
     for k in range(task.orders.shape[0]):
         cross = left @ xp.take(right, task.orders[k, :], axis=0)
         cross = cross * cross
+        # The columns of weights are zero outside their own layer's block, so these two thin products sum
+        # wᵢwⱼ(·)² over each block alone.
         for kernel, (of_sources, of_targets) in sums.items():
             found[kernel].append(of_sources @ cross @ of_targets)
     return {kernel: xp.stack(values) for kernel, values in found.items()}
@@ -167,10 +178,13 @@ def _by_grams(task: _Task, kernels: Sequence[str]) -> dict[str, Array]:
     xp = namespace(task.orders)
     found = {}
     for kernel in kernels:
+        # A layer that stands on both sides is the same object, and its n×n kernel is packed once.
         once = {id(layer): _packed(layer, kernel) for layer in [*task.sources, *task.targets]}
         sources, targets = ([once[id(layer)] for layer in side] for side in (task.sources, task.targets))
         products = permuted_products([x.matrix for x in sources], [y.matrix for y in targets], task.orders)
         norms_x, norms_y = xp.stack([x.norm for x in sources]), xp.stack([y.norm for y in targets])
+        # The packed kernels had norm 1. Their norms are multiplied back in to give the plain inner products
+        # that the other route gives.
         found[kernel] = products * norms_x[None, :, None] * norms_y[None, None, :]
     return found
 
@@ -220,9 +234,13 @@ def _debiased(task: _Task, products: Array) -> PermutationNull:
             except UndefinedIndexError as error:
                 undefined |= {pair: error for pair in task.pairs if pair[of_side] == place}
         scales.append(scale)
+    # The middle term Σkᵢl_π(i) takes the diagonal out of the kernels. It depends on the order, because the
+    # diagonals are permuted against each other.
     hollow = xp.stack(
         [norms[0] @ xp.take(norms[1], task.orders[k, :], axis=1).T for k in range(task.orders.shape[0])]
     )
+    # With n ≤ 2 the corrections have no denominator. All pairs are in `undefined` then, and their values
+    # are overwritten by `_null`.
     if n > 2:
         constant = totals[0][:, None] * totals[1][None, :] / ((n - 1) * (n - 2))
         products = products - n / (n - 2) * hollow + constant[None, :, :]
@@ -271,6 +289,7 @@ def _null(
     """Return the first order's values as observed and the others' as the null; 0 where undefined."""
     values = within_unit(values)
     for x, y in undefined:
+        # The zero only fills the place. Readers ask `undefined` first.
         values[:, x, y] = 0.0
     return PermutationNull(index, values[0, ...], values[1:, ...], undefined)
 

@@ -66,12 +66,15 @@ def cka_from_moments(pair: PairMoments, *, debiased: bool = True) -> float:
     """
     name = "cka" if debiased else "cka_biased"
     scale_x, scale_y = variation_of(pair, name)
+    # Both sides are scaled to ‖X̃‖_F = 1 before anything is squared: fourth powers of raw activations can
+    # overflow.
     cross = _squared_norm(pair.xy / scale_x / scale_y)
     own_x, own_y = pair.x.inverse_participation, pair.y.inverse_participation
     if not debiased:
         return within(cross / sqrt(own_x * own_y), 0.0, 1.0, index=name)
     norms = _norm_products(pair)
     square_x, square_y = scale_x**2, scale_y**2
+    # On this scale Σkᵢ = Σlᵢ = 1, which is why the last term of HSIC_u has no sums in it.
     hsic_x = _positive(pair.n, own_x, norms.xx / square_x / square_x, "source")
     hsic_y = _positive(pair.n, own_y, norms.yy / square_y / square_y, "target")
     hsic = _unbiased(pair.n, cross, norms.xy / square_x / square_y)
@@ -99,6 +102,8 @@ def _unbiased(n: int, squared_norm: float, norm_product: float) -> float:
 def _positive(n: int, squared_norm: float, norm_product: float, side: str) -> float:
     """Return a side's HSIC_u with itself, refusing what is not above the rounding of its three terms."""
     value = _unbiased(n, squared_norm, norm_product)
+    # HSIC_u is a difference of three terms. What it must exceed is the rounding of their sizes, not of the
+    # small difference.
     terms = squared_norm + n / (n - 2) * norm_product + 1.0 / ((n - 1) * (n - 2))
     if value <= 64.0 * EPS64 * terms * sqrt(n):
         raise UndefinedIndexError(

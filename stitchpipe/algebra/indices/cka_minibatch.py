@@ -81,6 +81,8 @@ class MinibatchHSIC:
         b = sizes[0]
         xp = namespace(*kernels)
         flat = xp.stack(kernels)
+        # Inner products of U-centred kernels are b(b−3)·HSIC_u. Division by b−3 alone leaves the factor b
+        # that weighs each batch by its size.
         hsic = (flat @ flat.T) / (b - 3)
         if not bool(xp.all(xp.isfinite(hsic))):
             raise MomentsError(

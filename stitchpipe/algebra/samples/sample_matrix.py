@@ -60,6 +60,8 @@ class SampleMatrix:
                 found=f"a layer whose {n} samples are all equally similar",
                 remedy="Use another index, or more samples.",
             )
+        # The lower triangle is half of a symmetric matrix. With √2 off the diagonal, its inner products are
+        # those of the whole.
         packed = matrix[lower_triangle(xp, n, matrix.device)] / norm
         return cls(index, n, packed * packing_weights(xp, n, matrix.device))
 
@@ -72,6 +74,8 @@ def alignments(sources: Sequence[SampleMatrix], targets: Sequence[SampleMatrix])
     check_comparable(sources, targets)
     xp, like = namespace(sources[0].values), sources[0].values
     total = xp.zeros((len(sources), len(targets)), dtype=like.dtype, device=like.device)
+    # A chunk of all layers stays in the cache while it is multiplied. Stacking whole matrices would copy
+    # them all once more.
     for part in chunks(int(like.shape[0])):
         left = xp.stack([matrix.values[part] for matrix in sources])
         total += left @ xp.stack([matrix.values[part] for matrix in targets]).T
@@ -116,6 +120,8 @@ def grouped(n: int, layers: int) -> list[slice]:
 def doubly_centred(kernel: Array) -> Array:
     """Return HKH with H = I − 11ᵀ/n."""
     xp = namespace(kernel)
+    # The kernel is symmetric, so the means of its rows are those of its columns. The grand mean is
+    # subtracted once, with the second of them.
     row_means = xp.mean(kernel, axis=1)
     centred = kernel - row_means[:, None]
     centred -= (row_means - xp.mean(row_means))[None, :]
@@ -143,6 +149,8 @@ def u_centred(kernel: Array, *, index: str) -> Array:
             found=f"n = {n}",
             remedy="Compare on more samples, or ask for the biased form.",
         )
+    # Half of the grand term goes with each of the two subtractions below, which together leave
+    # ΣK/((n−1)(n−2)).
     means = (xp.sum(kernel, axis=1) - xp.linalg.diagonal(kernel)) / (n - 2)
     means = means - xp.sum(means) / (2 * (n - 1))
     centred = kernel - means[:, None]
@@ -163,6 +171,8 @@ def aligned(kernel: Array, *, index: str, debiased: bool) -> SampleMatrix:
     if not debiased:
         return SampleMatrix.of(doubly_centred(kernel), index=index)
     norm = float(namespace(kernel).linalg.vector_norm(kernel))
+    # U-centring takes the diagonal away, and for equally distant samples nothing but rounding of the whole
+    # kernel is left.
     rounding = 64.0 * EPS64 * sqrt(kernel.shape[0]) * norm
     return SampleMatrix.of(u_centred(kernel, index=index), index=index, smallest=rounding)
 
@@ -177,5 +187,6 @@ def packing_weights(xp: Namespace, n: int, device: Any) -> Array:
     """Return 1 on the diagonal and √2 off it, packed."""
     weights = xp.full((n * (n + 1) // 2,), sqrt(2.0), dtype=xp.float64, device=device)
     position = xp.arange(n, device=device)
+    # The diagonal entry of row i is the last of its row in the packed triangle, at i(i+1)/2 + i = i(i+3)/2.
     weights[position * (position + 3) // 2] = 1.0
     return weights

@@ -57,6 +57,8 @@ class PrincipalScores:
         storage_eps = stored_spacing(X) if storage_eps is None else storage_eps
         X = as_rows(X, "X")
         narrowed = narrow(X)
+        # Rows that are wider than many are first rotated into few coordinates. Inner products stay as they
+        # are, and the decomposition is then of the smaller size.
         mean, centred = centre(X) if narrowed is None else (narrowed.mean, narrowed.coordinates)
         comoment = centred.T @ centred
         spread = variation(Moments(X.shape[0], mean, comoment), index="permutation null", side="layer")
@@ -72,6 +74,8 @@ class PrincipalScores:
         directions = Spectrum.of(gram.products / spread / spread)
         mean = xp.full((1,), gram.largest_mean / spread, dtype=xp.float64, device=directions.values.device)
         kept = directions.retained(n=gram.n, mean=mean, storage_eps=storage_eps)
+        # The eigenvectors of a Gram are the samples' coordinates: T = UΛ^½. Negative eigenvalues are
+        # rounding of zero, and have no root.
         positive = directions.first(int(xp.sum(xp.astype(directions.values > 0.0, xp.int64))))
         return cls._scaled(positive.vectors * xp.sqrt(positive.values)[None, :], kept.rank)
 
@@ -79,6 +83,7 @@ class PrincipalScores:
     def _scaled(cls, scores: Array, rank: int) -> PrincipalScores:
         xp = namespace(scores)
         variances = xp.sum(scores * scores, axis=0)
+        # The norm of the kernel TTᵀ is √Σλ². Dividing the scores by its root makes it 1.
         norm = float(xp.linalg.vector_norm(variances))
         return cls(int(scores.shape[0]), scores / sqrt(norm), variances / norm, rank)
 
@@ -101,6 +106,8 @@ class PrincipalScores:
         """Return 1/λ ``[r]`` for the directions above rounding, 0 for the others."""
         xp = namespace(self.variances)
         kept = xp.arange(self.variances.shape[0], device=self.variances.device) < self.rank
+        # Directions that are left out get 1 before the division, so that an eigenvalue of zero raises no
+        # warning and no infinity.
         safe = xp.where(kept, self.variances, xp.ones_like(self.variances))
         return xp.where(kept, 1.0 / safe, xp.zeros_like(safe))
 
@@ -122,6 +129,7 @@ class PrincipalScores:
                 remedy="Compare on more samples, or ask for cka_biased.",
             )
         norms = self.squared_norms
+        # The layer was scaled so that ‖TᵀT‖²_F = Σλ² = 1, which is the first term below.
         hollow = n / (n - 2) * float(namespace(norms).sum(norms * norms))
         rest = self.total**2 / ((n - 1) * (n - 2))
         square = 1.0 - hollow + rest

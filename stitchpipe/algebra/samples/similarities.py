@@ -43,6 +43,8 @@ def _normalised(gram: SampleGram, products: Array, *, index: str, fault: str) ->
     """Return products over their norms, which must exceed the rounding of ‖x̃ᵢ‖² + ‖μ‖² that they came from."""
     xp = namespace(products)
     squared = xp.linalg.diagonal(products)
+    # The squared norms were formed by adding back the mean, so their rounding goes with ‖x̃ᵢ‖² + ‖μ‖² even
+    # where the result is small.
     terms = xp.linalg.diagonal(gram.products) + gram.squared_mean
     flat = squared <= 64.0 * EPS64 * terms
     count = int(xp.sum(xp.astype(flat, xp.int64)))
@@ -55,4 +57,6 @@ def _normalised(gram: SampleGram, products: Array, *, index: str, fault: str) ->
             remedy="Leave these samples or this layer out, or use CKA.",
         )
     norms = xp.sqrt(squared)
+    # The result stays in whole multiples of the grid. Ranks and correlations do not depend on the unit, and
+    # whole numbers compare exactly.
     return xp.round(products / norms[:, None] / norms[None, :] / TIE)
