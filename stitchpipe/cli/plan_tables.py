@@ -84,7 +84,8 @@ def _dump_rows(ahead: Forecast) -> list[tuple[str, str]]:
 
 def _live_rows(ahead: Forecast) -> list[tuple[str, str]]:
     """Return what is done instead of a dump where activations are not kept."""
-    passes = 0 if ahead.comparison is None else ahead.comparison.passes
+    # Where nothing but images is compared, there is no pass over moments, and one over the images.
+    passes = 0 if ahead.comparison is None else max(1, ahead.comparison.passes)
     often = {1: "once", 2: "twice"}.get(passes, f"{passes} times")
     images = " and ".join(f"{count} {name}" for name, count in ahead.run_over.items())
     return [
@@ -119,7 +120,7 @@ def _engine_rows(sweep: Sweep, title: str, work: EngineWork, *, reads: bool) -> 
     maps = f", {work.maps} maps of stitches among them" if work.maps else ""
     passes = f"{work.passes} pass{'es' * (work.passes > 1)} over the layers"
     return [
-        (title, f"{cost.pairs} directed pairs, under {' and '.join(work.views)}{maps}, in {passes}"),
+        (title, f"{work.pairs} directed pairs, under {' and '.join(work.views)}{maps}, in {passes}"),
         ("", f"{read} read, {cost.flops:.3g} flops of products, {cost.finalisation_flops:.2g} after"),
         ("", f"at most {size_of(work.peak_bytes)} held by each of {declared.workers} workers"),
         ("", f"no faster on this machine than {bound}"),

@@ -4,34 +4,43 @@ What can be said and planned before anything runs is here; `stitchpipe.engine.cl
 a door of its own, so that whoever plans or reads results does not import a scheduler.
 """
 
-from stitchpipe.engine.moments.finalise import Request, without_grid
-from stitchpipe.engine.moments.leaf_tasks import Workplace
+from stitchpipe.engine.live import LiveBlock, LiveImages, LiveLeaves, LiveSplit
+from stitchpipe.engine.moments.finalise import without_grid
+from stitchpipe.engine.moments.moment_comparison import MapDestination, MomentComparison
 from stitchpipe.engine.numbers import PairNumber
-from stitchpipe.engine.planning.memory import BACKEND_BYTES, WORKER_BYTES, Evaluation
-from stitchpipe.engine.planning.plan import Cost, Plan, PlanError, make_plan
+from stitchpipe.engine.planning.comparison import Comparison, fits, indices_of_images
+from stitchpipe.engine.planning.memory import WORKER_BYTES, beside_worker_bytes
+from stitchpipe.engine.planning.pass_layout import Chunk
+from stitchpipe.engine.planning.plan import Cost, Plan, PlanError
 from stitchpipe.engine.planning.rates import Rates, measured_rates
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
-from stitchpipe.engine.reading import NotKeptError
-from stitchpipe.engine.samples.image_comparison import ImagesJob, Named, indices_of_images
+from stitchpipe.engine.resources import NotKeptError, TaskResources
+from stitchpipe.engine.samples.image_comparison import ImageComparison, Named
 
 __all__ = [
-    "BACKEND_BYTES",
     "WORKER_BYTES",
+    "Chunk",
+    "Comparison",
     "Cost",
-    "Evaluation",
-    "ImagesJob",
+    "ImageComparison",
     "LayerShape",
+    "LiveBlock",
+    "LiveImages",
+    "LiveLeaves",
+    "LiveSplit",
+    "MapDestination",
+    "MomentComparison",
     "Named",
     "NotKeptError",
     "PairNumber",
     "Plan",
     "PlanError",
     "Rates",
-    "Request",
     "SplitShape",
-    "Workplace",
+    "TaskResources",
+    "beside_worker_bytes",
+    "fits",
     "indices_of_images",
-    "make_plan",
     "measured_rates",
     "without_grid",
 ]

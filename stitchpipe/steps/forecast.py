@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.capture import planned_block_bytes
 from stitchpipe.config import StoredData
-from stitchpipe.engine import BACKEND_BYTES, WORKER_BYTES, Evaluation, LayerShape, SplitShape, make_plan
-from stitchpipe.registry import index_measure
+from stitchpipe.engine import Comparison, LayerShape, SplitShape, beside_worker_bytes, fits
 from stitchpipe.run.extent import ITEM_BYTES, KIB
 from stitchpipe.run.names import SPLITS
 from stitchpipe.run.run_keys import STITCH_VIEW
@@ -32,6 +31,8 @@ class EngineWork:
     ----------
     views
         Under which pairs are compared or maps fitted.
+    pairs
+        How many directed pairs, over all views; those that cannot be compared are left out.
     maps
         How many least-squares maps are fitted and kept for stitches.
     passes
@@ -41,15 +42,20 @@ class EngineWork:
     """
 
     views: tuple[View, ...]
+    pairs: int
     maps: int
     cost: Cost
     passes: int
     peak_bytes: int
 
     @classmethod
-    def of(cls, plan: Plan, views: Sequence[View], maps: int) -> EngineWork:
-        """Describe a plan."""
-        return cls(tuple(views), maps, plan.cost, len(plan.passes), plan.cost.peak_bytes)
+    def of(cls, comparison: Comparison, plan: Plan) -> EngineWork:
+        """Describe what is asked for, and its plan."""
+        over_images_alone = comparison.pairs.keys() - comparison.moment_pairs.keys()
+        pairs = plan.cost.pairs + sum(len(comparison.pairs[view]) for view in over_images_alone)
+        views = dict.fromkeys((*comparison.pairs, *comparison.moment_pairs))
+        maps = sum(map(len, comparison.maps.values()))
+        return cls(tuple(views), pairs, maps, plan.cost, len(plan.passes), plan.cost.peak_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +105,20 @@ def forecast(run: Run) -> Forecast:
     """
     table, splits = run.layers.table, _splits(run)
     planner = _Planner(run, splits)
-    compared = planner.comparison() if run.sweep.compare else None
-    joins = any(declared.view == STITCH_VIEW for declared in run.sweep.compare)
-    fitted = None if joins or not planner.maps else planner.fitting()
+    asked = planner.comparison() if run.sweep.compare else None
+    compared = None if asked is None else planner.plan(asked)
+    # Where their view is compared, maps are fitted with it; otherwise by themselves, before the stitches.
+    maps = planner.fitting() if planner.maps and (asked is None or not asked.maps) else None
     is_live = run.activations.all_views_at_once
     trained = [planned.budget for planned in run.stitches if planned.budget is not None]
-    views = [declared.view for declared in run.sweep.compare]
-    maps = sum(map(len, planner.maps.values()))
     return Forecast(
         images={split.name: split.n_samples for split in splits},
         layers={model: len(infos) for model, infos in table.items()},
         activation_bytes=sum(run.extent.activation_bytes.values()),
         dump_peak_bytes=_live_peak(run, compared) if is_live and compared else run.extent.peak_bytes,
         row_groups={split.name: len(split.row_groups) for split in splits},
-        comparison=None if compared is None else EngineWork.of(compared, views, maps if joins else 0),
-        fitting=None if fitted is None else EngineWork.of(fitted, [STITCH_VIEW], maps),
+        comparison=None if asked is None or compared is None else EngineWork.of(asked, compared),
+        fitting=None if maps is None else EngineWork.of(maps, planner.plan(maps)),
         run_over={split.name: split.n_samples for split in compared.splits} if is_live and compared else {},
         stitches={"dm": len(run.stitches) - len(trained), "tlm": len(trained)},
         training_steps=sum(budget.steps for budget in trained),
@@ -135,34 +140,43 @@ class _Planner:
                 pair = numbers[planned.source], numbers[planned.target]
                 self.maps.setdefault(pair, set()).add(planned.map)
 
-    def comparison(self) -> Plan:
-        """Plan all declared indices of all pairs, with the maps where their view is compared."""
+    def comparison(self) -> Comparison:
+        """Return all declared indices of all pairs, with the maps where their view is compared."""
         declared, count = self._run.sweep.compare, len(self._names)
         pairs = frozenset((source, target) for source in range(count) for target in range(count))
-        return self._plan(
+        return self._asked(
             {table.view: pairs for table in declared},
-            [name for table in declared for name in table.indices],
-            with_maps=any(table.view == STITCH_VIEW for table in declared),
+            {table.view: tuple(table.indices) for table in declared},
+            self.maps if any(table.view == STITCH_VIEW for table in declared) else {},
         )
 
-    def fitting(self) -> Plan:
-        """Plan the maps alone."""
-        return self._plan({STITCH_VIEW: frozenset(self.maps)}, [], with_maps=True)
+    def fitting(self) -> Comparison:
+        """Return the maps alone."""
+        return self._asked({}, {}, self.maps)
 
-    def _plan(
-        self, wanted: Mapping[View, frozenset[tuple[int, int]]], indices: Sequence[str], *, with_maps: bool
-    ) -> Plan:
-        sweep, measures = self._run.sweep, [index_measure(name) for name in indices]
-        families = {family for of_pair in self.maps.values() for family in of_pair} if with_maps else set()
-        fits = bool(families) or any(measure.held_out for measure in measures)
-        return make_plan(
-            self._shapes,
-            wanted,
-            splits=self._splits if fits else self._splits[-1:],
-            memory_limit_bytes=sweep.run.memory_limit_bytes,
-            precision=sweep.run.products,
-            evaluation=Evaluation.of(measures, intervals=sweep.certainty.intervals, maps=len(families)),
-            backend=sweep.run.backend,
+    def plan(self, comparison: Comparison) -> Plan:
+        """Plan what is asked for, within the limits that the sweep sets."""
+        limits = self._run.sweep.run
+        return comparison.plan(
+            memory_limit_bytes=limits.memory_limit_bytes, precision=limits.products, backend=limits.backend
+        )
+
+    def _asked(
+        self,
+        pairs: Mapping[View, frozenset[tuple[int, int]]],
+        indices: Mapping[View, tuple[str, ...]],
+        maps: Mapping[tuple[int, int], set[str]],
+    ) -> Comparison:
+        certainty = self._run.sweep.certainty
+        is_fitted = fits([name for names in indices.values() for name in names], maps)
+        return Comparison(
+            layers=tuple(self._shapes),
+            splits=tuple(self._splits if is_fitted else self._splits[-1:]),
+            pairs=pairs,
+            indices=indices,
+            maps={(STITCH_VIEW, pair): families for pair, families in maps.items()},
+            intervals=certainty.intervals,
+            permutations=certainty.permutations,
         )
 
 
@@ -194,5 +208,5 @@ def _splits(run: Run) -> list[SplitShape]:
 def _live_peak(run: Run, plan: Plan) -> int:
     """Return what the process that runs all networks holds at most, beside them and their forward passes."""
     shapes = [shape for layers in run.extent.stored_shapes.values() for shape in layers.values()]
-    sums = plan.cost.peak_bytes - WORKER_BYTES - BACKEND_BYTES[plan.backend]
+    sums = beside_worker_bytes(plan.cost.peak_bytes, plan.backend)
     return sums + planned_block_bytes(shapes, run.extent.settings, samples=plan.blocks.samples)

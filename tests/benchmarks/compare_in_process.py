@@ -10,10 +10,10 @@ import threading
 import time
 from pathlib import Path
 
-from stitchpipe.engine import Request, Workplace
-from stitchpipe.engine.cluster import Cluster, Job, execute
+from stitchpipe.engine import MomentComparison, TaskResources
+from stitchpipe.engine.cluster import Cluster, execute
 from storage import open_store, open_summaries
-from tests.benchmarks.zoo_plan import INDICES, plan_of
+from tests.benchmarks.zoo_plan import comparison_of
 
 
 class Memory(threading.Thread):
@@ -62,10 +62,10 @@ def main() -> None:
     parser.add_argument("--intervals", action="store_true")
     options = parser.parse_args()
     store = open_store(options.store)
-    plan = plan_of(store, intervals=options.intervals, precision=options.products)
+    comparison = comparison_of(store, intervals=options.intervals)
+    plan = comparison.plan(memory_limit_bytes=2**30, precision=options.products)
     scratch = Path(options.store).parent / f"summaries-{os.getpid()}"
-    place = Workplace(store, open_summaries(scratch))
-    job = Job(place, plan, Request(INDICES, {}, options.intervals))
+    work = MomentComparison.of(comparison, plan, TaskResources(store, open_summaries(scratch)), {})
     leaves = sum(len(split.leaves()) for split in plan.splits)
     memory = Memory()
     with Cluster(workers=options.workers, memory_limit_bytes=2 * 2**30) as cluster:
@@ -76,7 +76,7 @@ def main() -> None:
         def report(done: int, _total: int) -> None:
             marks[done] = time.perf_counter() - begun
 
-        numbers = sum(len(records) for records in execute(client, job, report=report))
+        numbers = sum(len(records) for records in execute(client, work, report=report))
         total = time.perf_counter() - begun
     shutil.rmtree(scratch)
     print(

@@ -16,9 +16,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.capture import activations_of
-from stitchpipe.engine import Workplace, measured_rates
-from stitchpipe.engine.keys import pass_key
-from stitchpipe.engine.moments import leaf_tasks
+from stitchpipe.engine import TaskResources, measured_rates
+from stitchpipe.engine.moments.kept_leaves import KeptLeaves
+from stitchpipe.engine.moments.pass_tasks import read_leaf, read_shifts
 from stitchpipe.rows import rows_per_sample
 from storage import Address, Representation, open_summaries
 from tests.benchmarks.dumped_network import BATCH
@@ -162,7 +162,7 @@ def test_intervals(measured, table):
 def test_accumulation_against_bare_products(measured, table, tmp_path, precision, target):
     """Reading, checking, converting, resizing and multiplying, to X.T @ Y of the same shapes, one thread each"""
     plan = plan_of(measured.store, precision=precision)
-    place = Workplace(measured.store, open_summaries(tmp_path))
+    resources = TaskResources(measured.store, open_summaries(tmp_path))
     handed_out = []
     original = Representation.blocks
 
@@ -174,11 +174,11 @@ def test_accumulation_against_bare_products(measured, table, tmp_path, precision
     Representation.blocks = counted
     with threadpool_limits(limits=1):
         begun = time.perf_counter()
-        key = pass_key(plan, 0)
         for split, shape in enumerate(plan.splits):
-            shifts = leaf_tasks.find_shifts(place, plan, 0, split, key)
+            leaves = KeptLeaves.of(resources, plan, 0, split)
+            read_shifts(leaves)
             for leaf in range(len(shape.leaves())):
-                leaf_tasks.accumulate(place, plan, 0, split, leaf, key, shifts)
+                read_leaf(leaves, leaf)
         seconds = time.perf_counter() - begun
         Representation.blocks = original
         least = _bare_products_s(plan)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING
 
-from stitchpipe.engine import Evaluation, LayerShape, Plan, SplitShape, make_plan
+from stitchpipe.engine import Comparison, LayerShape, SplitShape
 from storage import Address
 
 if TYPE_CHECKING:
+    from stitchpipe.engine import Plan
     from storage import Store
 
 DEPTHS = {"resnet20": 3, "resnet56": 9}
@@ -24,21 +25,24 @@ def blocks(model: str) -> tuple[str, ...]:
     return tuple(f"layer{stage}.{block}" for stage in (1, 2, 3) for block in range(DEPTHS[model]))
 
 
-def plan_of(store: Store, *, intervals: bool = False, **options) -> Plan:
-    """Plan all pairs of all blocks of a dumped zoo under both views."""
+def comparison_of(store: Store, *, intervals: bool = False) -> Comparison:
+    """Return the comparison of all pairs of all blocks of a dumped zoo under both views."""
     layers = []
     for model in DEPTHS:
         for layer in blocks(model):
             ends = [store.representation(Address("benchmark", split, model, layer)) for split in SPLITS]
             shape = ends[0].shape[1:]
             layers.append(LayerShape(model, layer, tuple(end.fingerprint for end in ends), shape, 2))
-    splits = [
+    splits = tuple(
         SplitShape(
             "benchmark", split, store.representation(Address("benchmark", split, model, layer)).row_groups
         )
         for split in SPLITS
-    ]
+    )
     pairs = frozenset(product(range(len(layers)), repeat=2))
-    wanted = dict.fromkeys(INDICES, pairs)
-    options = {"memory_limit_bytes": 2**30, **options}
-    return make_plan(layers, wanted, splits=splits, evaluation=Evaluation(intervals=intervals), **options)
+    return Comparison(tuple(layers), splits, dict.fromkeys(INDICES, pairs), INDICES, intervals=intervals)
+
+
+def plan_of(store: Store, *, intervals: bool = False, **options) -> Plan:
+    """Plan that comparison, with 1 GiB a worker."""
+    return comparison_of(store, intervals=intervals).plan(**{"memory_limit_bytes": 2**30, **options})

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stitchpipe.engine import WORKER_BYTES, LayerShape, Request, SplitShape, Workplace, make_plan
-from stitchpipe.engine.cluster import Job
+from stitchpipe.engine import LayerShape, MomentComparison, SplitShape, TaskResources
+from stitchpipe.engine.planning.memory import WORKER_BYTES
+from stitchpipe.engine.planning.plan import make_plan
 from storage import Address, Encoding, LayerSpec, Store, open_store, open_summaries
 
 INDICES = ("cka_biased", "cca", "procrustes", "dm_r2", "dm_struct")
@@ -62,17 +63,20 @@ class Synthetic:
             plan = self.plan(wanted, memory=WORKER_BYTES + room - room // 16, **options)
         return plan
 
-    def place(self, folder=None) -> Workplace:
+    def resources(self, folder=None) -> TaskResources:
         """Return where tasks find layers and leave leaves."""
         folder = Path(self.store.url).parent / "summaries" if folder is None else folder
-        return Workplace(self.store, open_summaries(folder))
+        return TaskResources(self.store, open_summaries(folder))
 
-    def job(self, plan, indices=INDICES, maps=None, *, intervals=False, folder=None) -> Job:
+    def comparison(
+        self, plan, indices=INDICES, maps=None, *, intervals=False, folder=None
+    ) -> MomentComparison:
+        """Return a comparison of moments as it is handed to tasks."""
         views = {tile.view for work in plan.passes for tile in work.tiles}
         of_view = {
             view: tuple(one for one in indices if view != "positions" or one != "cka") for view in views
         }
-        return Job(self.place(folder), plan, Request(of_view, maps or {}, intervals))
+        return MomentComparison(self.resources(folder), plan, of_view, maps or {}, intervals)
 
 
 def written(

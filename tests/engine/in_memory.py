@@ -9,12 +9,14 @@ from functools import partial
 import numpy as np
 
 from stitchpipe.algebra.backends import numpy_backend
-from stitchpipe.engine import WORKER_BYTES, SplitShape, make_plan
+from stitchpipe.engine import SplitShape
 from stitchpipe.engine.moments.accumulate import PassSums
 from stitchpipe.engine.moments.leaf import merged
 from stitchpipe.engine.moments.pair_moments import ChunkPairs
 from stitchpipe.engine.moments.shift import SHIFT_SAMPLES, Shift
+from stitchpipe.engine.planning.memory import WORKER_BYTES
 from stitchpipe.engine.planning.pass_layout import Blocks
+from stitchpipe.engine.planning.plan import make_plan
 from stitchpipe.rows import result_grid, to_rows
 from tests.engine.conftest import layers_of
 

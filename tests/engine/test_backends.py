@@ -13,11 +13,13 @@ import torch
 
 from stitchpipe.algebra.backends import numpy_backend, open_backend
 from stitchpipe.algebra.errors import BackendError
-from stitchpipe.engine import BACKEND_BYTES, LayerShape, PlanError, SplitShape, make_plan
+from stitchpipe.engine import LayerShape, PlanError, SplitShape
 from stitchpipe.engine.cluster.gpus import VISIBLE, OneGpuEach, deal_gpus
 from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments.accumulate import PassSums
 from stitchpipe.engine.moments.shift import Shift
+from stitchpipe.engine.planning.memory import BACKEND_BYTES
+from stitchpipe.engine.planning.plan import make_plan
 from stitchpipe.rows import VIEWS
 from tests.engine.test_execute import compared
 
@@ -183,19 +185,19 @@ LEAVES = """
 import sys
 from pathlib import Path
 from stitchpipe.engine.keys import pass_key
-from stitchpipe.engine.moments import leaf_tasks
+from stitchpipe.engine.moments.kept_leaves import KeptLeaves
+from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
 from tests.engine.conftest import build
 
 synthetic = build(Path(sys.argv[1]) / "store.zarr", row_groups=1, samples=(30, 30))
 for backend in ("numpy", "torch"):
     plan = synthetic.plan(backend=backend)
-    job = synthetic.job(plan)
-    key = pass_key(plan, 0)
-    sides = []
+    comparison = synthetic.comparison(plan)
     for split in (0, 1):
-        shifts = leaf_tasks.find_shifts(job.place, plan, 0, split, key)
-        sides.append((shifts, [leaf_tasks.accumulate(job.place, plan, 0, split, 0, key, shifts)]))
-    assert leaf_tasks.finish(job.place, plan, 0, 0, job.request, sides)
+        leaves = KeptLeaves.of(comparison.resources, plan, 0, split)
+        read_shifts(leaves)
+        read_leaf(leaves, 0)
+    assert finish(comparison, 0, 0, pass_key(plan, 0))
     print(backend, "torch" in sys.modules)
 """
 

@@ -24,7 +24,7 @@ NAMES = list(SHAPES)
 def compared(client, synthetic, plan, **options):
     """Return (source, target, index) → number of the pair."""
     heard = []
-    parts = execute(client, synthetic.job(plan, **options), report=lambda *at: heard.append(at))
+    parts = execute(client, synthetic.comparison(plan, **options), report=lambda *at: heard.append(at))
     records = [record for part in parts for record in part]
     assert heard[0][0] == 0
     assert heard[-1][0] == heard[-1][1]
@@ -95,7 +95,9 @@ def test_a_worker_that_dies_changes_no_bit(records, synthetic):
         victims = list(fragile.run(os.getpid).values())
         plan = synthetic.plan()
         parts, killed = [], []
-        for part in execute(fragile, synthetic.job(plan), report=lambda *_: _kill_once(victims, killed)):
+        for part in execute(
+            fragile, synthetic.comparison(plan), report=lambda *_: _kill_once(victims, killed)
+        ):
             parts += part
     assert killed
     assert by_name(synthetic, parts) == records

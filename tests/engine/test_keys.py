@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from stitchpipe.engine import LayerShape, SplitShape, make_plan
+from stitchpipe.engine import LayerShape, SplitShape
 from stitchpipe.engine.keys import images_key, images_work_key, leaf_key, pass_key, shift_key
+from stitchpipe.engine.planning.plan import make_plan
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
 
 LAYERS = tuple(layers_of([(3, 4, 4), (2, 2, 2), (5, 4, 4)]))

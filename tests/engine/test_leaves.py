@@ -11,9 +11,10 @@ from stitchpipe.algebra import evaluate
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.certainty import jackknife
 from stitchpipe.algebra.moments import PairMoments
-from stitchpipe.engine import Request
+from stitchpipe.engine import MomentComparison
 from stitchpipe.engine.keys import pass_key
-from stitchpipe.engine.moments import leaf_tasks
+from stitchpipe.engine.moments.kept_leaves import KeptLeaves
+from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
 from stitchpipe.registry import index_measure
 from stitchpipe.rows import result_grid, to_rows
 from storage import Representation
@@ -36,55 +37,51 @@ def reads(monkeypatch):
     return seen
 
 
-def formed(plan, place):
-    """Form all shifts and leaves of the only pass; return their keys, split by split."""
-    key = pass_key(plan, 0)
-    keys = []
-    for split, shape in enumerate(plan.splits):
-        shifts = leaf_tasks.find_shifts(place, plan, 0, split, key)
-        leaves = [
-            leaf_tasks.accumulate(place, plan, 0, split, leaf, key, shifts)
-            for leaf in range(len(shape.leaves()))
-        ]
-        keys.append((shifts, leaves))
-    return keys
+def form(plan, resources):
+    """Form all shifts and leaves of the only pass; return what is kept on each split."""
+    of_splits = [KeptLeaves.of(resources, plan, 0, split) for split in range(len(plan.splits))]
+    for leaves in of_splits:
+        read_shifts(leaves)
+        for leaf in range(len(leaves.split.leaves())):
+            read_leaf(leaves, leaf)
+    return of_splits
 
 
-def finished(plan, place, keys, *, intervals=False):
-    request = Request({"positions": INDICES}, {}, intervals)
+def finished(plan, resources, *, intervals=False):
+    comparison = MomentComparison(resources, plan, {"positions": INDICES}, {}, intervals)
     return [
         record
         for number in range(len(plan.passes[0].chunks))
-        for record in leaf_tasks.finish(place, plan, 0, number, request, keys)
+        for record in finish(comparison, 0, number, pass_key(plan, 0))
     ]
 
 
 def test_leaves_that_are_there_are_not_formed_again(synthetic, tmp_path, reads):
-    plan, place = synthetic.plan(), synthetic.place(tmp_path)
-    keys = formed(plan, place)
+    plan, resources = synthetic.plan(), synthetic.resources(tmp_path)
+    form(plan, resources)
     groups = sum(len(split.row_groups) for split in plan.splits)
     assert len(reads) == groups * len(plan.passes[0].layers)
     reads.clear()
-    assert formed(plan, place) == keys
+    form(plan, resources)
     assert reads == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_torn_leaf_is_formed_anew_alone_and_no_bit_tells(synthetic, tmp_path, reads, damage):
-    plan, place = synthetic.plan(), synthetic.place(tmp_path)
-    keys = formed(plan, place)
-    before = finished(plan, place, keys)
-    torn = keys[1][1][2]
-    (path,) = [one for one in tmp_path.rglob("*") if one.is_file() and one.name.startswith(torn)]
+    plan, resources = synthetic.plan(), synthetic.resources(tmp_path)
+    _, on_test = form(plan, resources)
+    before = finished(plan, resources)
+    torn = on_test.names[1 + 2]  # behind the shifts
+    (path,) = [path for path in tmp_path.rglob("*") if path.is_file() and path.name.startswith(torn)]
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:100])
     else:
         path.unlink()
     reads.clear()
-    assert formed(plan, place) == keys
+    form(plan, resources)
     groups = len(plan.splits[1].leaves()[2])
     assert len(reads) == groups * len(plan.passes[0].layers)
-    assert finished(plan, place, keys) == before
+    assert finished(plan, resources) == before
 
 
 def test_a_new_layer_has_leaves_of_its_own_and_only_its_pairs(synthetic):
@@ -122,14 +119,10 @@ def by_hand(synthetic, pair, left_out=None):
 def test_intervals_are_those_of_leaving_out_each_leafs_rows(tmp_path):
     synthetic = build(tmp_path / "store.zarr", row_groups=7)
     wanted = [(0, 1), (1, 0), (0, 4)]
-    plan, place = (
-        synthetic.plan({"positions": frozenset(wanted)}),
-        synthetic.place(tmp_path / "summaries"),
-    )
-    keys = formed(plan, place)
-    numbers = {
-        (found.pair, found.index): found.number for found in finished(plan, place, keys, intervals=True)
-    }
+    plan = synthetic.plan({"positions": frozenset(wanted)})
+    resources = synthetic.resources(tmp_path / "summaries")
+    form(plan, resources)
+    numbers = {(found.pair, found.index): found.number for found in finished(plan, resources, intervals=True)}
     split = plan.splits[-1]
     bounds = [(split.row_groups[leaf[0]][0], split.row_groups[leaf[-1]][1]) for leaf in split.leaves()]
     for pair, name in itertools.product(wanted, INDICES):

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.engine import WORKER_BYTES, PlanError, SplitShape, make_plan
+from stitchpipe.engine import PlanError, SplitShape
 from stitchpipe.engine.planning import dealing
 from stitchpipe.engine.planning.dealing import dealings
 from stitchpipe.engine.planning.finite_fields import ORDERS, field_of
-from stitchpipe.engine.planning.memory import MOMENTS_ONLY, Held, LeafCounts
+from stitchpipe.engine.planning.memory import MOMENTS_ONLY, WORKER_BYTES, Held, LeafCounts
 from stitchpipe.engine.planning.pass_layout import Blocks, pass_of
-from stitchpipe.engine.planning.plan import LEAST_ROWS
+from stitchpipe.engine.planning.plan import LEAST_ROWS, make_plan
 from stitchpipe.engine.planning.tiles import comparable, width
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
 from tests.engine.test_tiles import wishes

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.engine import WORKER_BYTES, Evaluation, PlanError, SplitShape, make_plan
+from stitchpipe.engine import PlanError, SplitShape
+from stitchpipe.engine.planning.memory import WORKER_BYTES, Evaluation
+from stitchpipe.engine.planning.plan import make_plan
 from stitchpipe.engine.planning.shapes import LEAVES
 from stitchpipe.engine.planning.tiles import comparable, native_grid
 from stitchpipe.rows import rows_per_sample

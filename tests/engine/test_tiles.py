@@ -9,8 +9,8 @@ from math import prod
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitchpipe.engine import make_plan
 from stitchpipe.engine.planning.pass_layout import operand_of_side, own_operand
+from stitchpipe.engine.planning.plan import make_plan
 from stitchpipe.engine.planning.tiles import Own, apart_of, comparable, native_grid, owns_of, tiles_of, width
 from stitchpipe.rows import VIEWS, n_positions
 from tests.engine.conftest import SPLIT, all_pairs, layers_of

@@ -14,10 +14,8 @@ from stitchpipe import steps
 from stitchpipe.capture import NetworkCapture
 from stitchpipe.cli.plan_tables import describe
 from stitchpipe.config import ConfigError, parse
-from stitchpipe.engine import WORKER_BYTES
-from stitchpipe.engine.moments import leaf_tasks
+from stitchpipe.engine import WORKER_BYTES, Comparison, LiveLeaves
 from stitchpipe.run import LayerName, Run, RunPlace
-from stitchpipe.steps.comparing import engine_run
 from stitchpipe.steps.forecast import forecast
 from storage import open_store
 from tests.tiny_sweep import TINY
@@ -149,7 +147,7 @@ def test_networks_run_once_over_each_image(tmp_path, trained, batches, cluster):
 def test_a_killed_comparison_goes_on_at_the_leaves_that_are_missing(
     tiny, tmp_path, trained, batches, monkeypatch, cluster
 ):
-    form, formed = leaf_tasks.form_leaf, []
+    form, formed = LiveLeaves.form, []
 
     def killed(*arguments):
         if len(formed) == 7:
@@ -157,10 +155,10 @@ def test_a_killed_comparison_goes_on_at_the_leaves_that_are_missing(
         form(*arguments)
         formed.append(arguments)
 
-    monkeypatch.setattr(leaf_tasks, "form_leaf", killed)
+    monkeypatch.setattr(LiveLeaves, "form", killed)
     with pytest.raises(KeyboardInterrupt):
         steps.compare(opened(tmp_path, place=trained), cluster=cluster)
-    monkeypatch.setattr(leaf_tasks, "form_leaf", form)
+    monkeypatch.setattr(LiveLeaves, "form", form)
     batches.clear()
     steps.compare(opened(tmp_path, place=trained), cluster=cluster)
     assert {(split, group) for split, group, _ in batches} == {("test", 2), ("test", 3), ("test", 4)}
@@ -173,13 +171,13 @@ def test_a_killed_comparison_goes_on_at_the_leaves_that_are_missing(
 
 @pytest.mark.slow
 def test_each_pass_of_a_plan_runs_the_networks_once(tiny, tmp_path, trained, batches, monkeypatch, cluster):
-    make_plan, plans = engine_run.make_plan, []
+    plan, plans = Comparison.plan, []
 
     def tight(*arguments, **options):
-        plans.append(make_plan(*arguments, **{**options, "memory_limit_bytes": WORKER_BYTES + 120_000}))
+        plans.append(plan(*arguments, **{**options, "memory_limit_bytes": WORKER_BYTES + 120_000}))
         return plans[-1]
 
-    monkeypatch.setattr(engine_run, "make_plan", tight)
+    monkeypatch.setattr(Comparison, "plan", tight)
     text = UNKEPT[: UNKEPT.index('[[compare]]\nview = "pooled"')].replace(
         '"cca", "cca_sq", "svcca", "pwcca", ', ""
     )

@@ -28,29 +28,9 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.certainty import Interval
     from stitchpipe.engine.moments.leaf import ChunkMoments
+    from stitchpipe.engine.moments.moment_comparison import MomentComparison
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.tiles import Pair
-    from stitchpipe.results import MapToKeep
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is wanted of a plan's pairs.
-
-    Attributes
-    ----------
-    indices
-        Names by view: those that are computed from moments.
-    maps
-        Where fitted maps of a pair are to be kept, by family (`stitchpipe.algebra.maps.family_named`), by
-        the view they are fitted under.
-    intervals
-        Whether each number gets an interval.
-    """
-
-    indices: Mapping[View, tuple[str, ...]]
-    maps: Mapping[tuple[View, Pair], Mapping[str, MapToKeep]]
-    intervals: bool
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,10 +53,9 @@ class SplitMoments:
 
 
 def finalise(
-    plan: Plan,
+    comparison: MomentComparison,
     pass_number: int,
     chunk_number: int,
-    request: Request,
     fitted_on: SplitMoments | None,
     scored_on: SplitMoments,
 ) -> list[PairNumber]:
@@ -91,7 +70,7 @@ def finalise(
     O(pairs · (p³ + q³)) time, once more for each leaf with intervals; holds the chunk's moments on both splits
     and a leaf of each level of the merge.
     """
-    formed = plan.passes[pass_number]
+    plan, formed = comparison.plan, comparison.plan.passes[pass_number]
     chunk = formed.chunks[chunk_number]
     view = formed.tiles[chunk.tile].view
 
@@ -102,21 +81,21 @@ def finalise(
         fitted = None if fitted_on is None else cut(merged(fitted_on.leaves), fitted_on)
         total = merged(scored_on.leaves)
         scored = cut(total, scored_on)
-        indices = [index_named(name) for name in request.indices[view]]
+        indices = [index_named(name) for name in comparison.indices.get(view, ())]
         values: Values = {}
         analyses: dict[Pair, Analysis] = {}
         for pair in chunk.pairs:
             fit = None if fitted is None else fitted.pair(pair)
             analysis = Analysis(scored.pair(pair), fit, _eps(plan, pair))
-            for family, destination in request.maps.get((view, pair), {}).items():
+            for family, destination in comparison.maps.get((view, pair), {}).items():
                 destination.keep(analysis.fitted(*family_named(family)))
             evaluate(values, pair, analysis, indices)
             # Maps are scored again without each leaf; whatever else was computed goes.
             analyses[pair] = (
-                analysis.rescored(analysis.pair) if request.intervals else Analysis(analysis.pair)
+                analysis.rescored(analysis.pair) if comparison.intervals else Analysis(analysis.pair)
             )
         intervals: Mapping[PairIndex, Interval | None] = {}
-        if request.intervals and len(scored_on.leaves) > 1:
+        if comparison.intervals and len(scored_on.leaves) > 1:
             left_out = (cut(total.without(leaf()), scored_on) for leaf in scored_on.leaves)
             intervals = intervals_of(analyses, values, indices, left_out, scored_on.samples)
     return [
@@ -125,9 +104,9 @@ def finalise(
     ]
 
 
-def without_grid(plan: Plan, request: Request) -> list[PairNumber]:
+def without_grid(comparison: MomentComparison) -> list[PairNumber]:
     """Return the records of the pairs that no resize puts on one grid: a status and a reason, no number."""
-    refused = []
+    refused, plan = [], comparison.plan
     for view, pair in plan.incomparable:
         shapes = [plan.layers[index].shape for index in pair]
         number = Number.missing(
@@ -135,7 +114,9 @@ def without_grid(plan: Plan, request: Request) -> list[PairNumber]:
             "expected two layers that both have positions (images, tokens), or two vectors, "
             f"found samples of shapes {shapes[0]} and {shapes[1]}",
         )
-        refused += [_pair_number(plan, view, (pair, name), number, 0) for name in request.indices[view]]
+        refused += [
+            _pair_number(plan, view, (pair, name), number, 0) for name in comparison.indices.get(view, ())
+        ]
     return refused
 
 

@@ -37,6 +37,11 @@ BACKEND_BYTES: Final[dict[BackendName, int]] = {"numpy": 0, "torch": 512 * 2**20
 """What an array library adds to that (torch with CUDA's libraries, seen: 390 MiB, or 500 that are shared)."""
 
 
+def beside_worker_bytes(peak_bytes: int, backend: BackendName) -> int:
+    """Return what of a worker's projected peak is the comparison's: without interpreter and libraries."""
+    return peak_bytes - WORKER_BYTES - BACKEND_BYTES[backend]
+
+
 class Evaluation(NamedTuple):
     """What is computed of each pair, as far as memory and time depend on it.
 

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.certainty import PermutationNull, draw_permutations, linear_nulls
 from stitchpipe.algebra.errors import UndefinedIndexError
-from stitchpipe.engine.samples.image_comparison import by_scores
+from stitchpipe.engine.planning.comparison import by_scores
 from stitchpipe.engine.samples.kept_images import side_of
 from stitchpipe.measures import Number
 from stitchpipe.registry import index_named
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra import Index
     from stitchpipe.engine.numbers import PairNumber
-    from stitchpipe.engine.samples.image_comparison import ImagesJob, Named
+    from stitchpipe.engine.samples.image_comparison import ImageComparison, Named
     from stitchpipe.rows import View
 
 BLOCK_LAYERS = 12
@@ -28,7 +28,7 @@ BLOCK_LAYERS = 12
 
 
 def compare_images(
-    job: ImagesJob, view: View, sources: Sequence[int], targets: Sequence[int]
+    comparison: ImageComparison, view: View, sources: Sequence[int], targets: Sequence[int]
 ) -> dict[Named, PairNumber]:
     """Return every index over samples of a block of layers, and the nulls of those of moments.
 
@@ -37,21 +37,21 @@ def compare_images(
     Time O(K·n²) a pair for kernels, O(K·n·p·q) for linear indices of pooled images; memory 8·n² bytes a layer for
     each kernel in turn, `BLOCK_LAYERS` on either side.
     """
-    indices = [index_named(name) for name in job.indices[view]]
+    indices = [index_named(name) for name in comparison.indices[view]]
     # Linear indices of pooled images share one set of principal scores; every other index has sides of its own.
     together = [index for index in indices if by_scores(view, index)]
     alone = [index for index in indices if index.of_gram is not None and index not in together]
     groups = [together, *([index] for index in alone)]
     with threadpool_limits(limits=1):
-        orders = draw_permutations(job.n_images, max(1, job.permutations))
+        orders = draw_permutations(comparison.n_images, max(1, comparison.permutations))
         numbers: dict[Named, PairNumber] = {}
         for group in filter(None, groups):
-            numbers |= _compare_group(job, view, group, (sources, targets), orders)
+            numbers |= _compare_group(comparison, view, group, (sources, targets), orders)
         return numbers
 
 
 def _compare_group(
-    job: ImagesJob,
+    comparison: ImageComparison,
     view: View,
     indices: Sequence[Index],
     sides: tuple[Sequence[int], Sequence[int]],
@@ -62,7 +62,7 @@ def _compare_group(
     missing: dict[int, UndefinedIndexError] = {}
     for layer in dict.fromkeys((*sides[0], *sides[1])):
         try:
-            prepared[layer] = side_of(job, view, layer, indices[0])
+            prepared[layer] = side_of(comparison, view, layer, indices[0])
         except UndefinedIndexError as undefined:
             missing[layer] = undefined
     numbers: dict[Named, PairNumber] = {}
@@ -70,14 +70,16 @@ def _compare_group(
         if at_fault := [layer for layer in pair if layer in missing]:
             refusal = missing[at_fault[0]]
             numbers |= {
-                (view, pair, index.name): job.number(view, pair, index.name, _refused(refusal, index.name))
+                (view, pair, index.name): comparison.number(
+                    view, pair, index.name, _refused(refusal, index.name)
+                )
                 for index in indices
             }
     x, y = ([layer for layer in side if layer in prepared] for side in sides)
     if x and y:
         nulls = _nulls(view, indices, ([prepared[i] for i in x], [prepared[i] for i in y]), orders)
         for name, null in nulls.items():
-            numbers |= _numbers(job, view, name, (x, y), null)
+            numbers |= _numbers(comparison, view, name, (x, y), null)
     return numbers
 
 
@@ -93,10 +95,14 @@ def _nulls(
 
 
 def _numbers(
-    job: ImagesJob, view: View, name: str, sides: tuple[Sequence[int], Sequence[int]], null: PermutationNull
+    comparison: ImageComparison,
+    view: View,
+    name: str,
+    sides: tuple[Sequence[int], Sequence[int]],
+    null: PermutationNull,
 ) -> dict[Named, PairNumber]:
     """Return every pair of a block: its value, and where that stands in the null if there is one."""
-    scale = null.calibrated() if job.permutations else None
+    scale = null.calibrated() if comparison.permutations else None
     numbers: dict[Named, PairNumber] = {}
     for row, source in enumerate(sides[0]):
         for column, target in enumerate(sides[1]):
@@ -108,9 +114,9 @@ def _numbers(
                     number = number.beside(
                         p_value=float(scale.p_value[row, column]),
                         calibrated=float(scale.score[row, column]),
-                        null_samples=job.n_images,
+                        null_samples=comparison.n_images,
                     )
-            numbers[view, (source, target), name] = job.number(view, (source, target), name, number)
+            numbers[view, (source, target), name] = comparison.number(view, (source, target), name, number)
     return numbers
 
 

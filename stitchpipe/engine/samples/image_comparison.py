@@ -13,58 +13,29 @@ from typing import TYPE_CHECKING, TypeAlias
 from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.keys import images_key, images_work_key
 from stitchpipe.engine.numbers import PairNumber
-from stitchpipe.engine.reading import open_layer
-from stitchpipe.registry import index_measure, index_named
 from stitchpipe.rows import View, width_of
-from storage import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+    from typing import Self
 
-    from stitchpipe.algebra import Index
+    from stitchpipe.engine.planning.comparison import Comparison
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
     from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.engine.resources import TaskResources
     from stitchpipe.measures import Number
-    from storage import Representation, Store, Summaries
-
-
-def indices_of_images(
-    view: View, names: Sequence[str], layers: Sequence[LayerShape], n_images: int
-) -> tuple[str, ...]:
-    """Return those of some indices whose values are computed from images and not from moments.
-
-    Besides the indices over samples and minibatches that is linear CKA of flattened layers, where any of them has
-    more features than there are images: its moments would be larger than its Gram.
-    """
-    wide = view == "flatten" and any(width_of(layer.shape, view) > n_images for layer in layers)
-    return tuple(
-        name
-        for name in names
-        if index_measure(name).computed_from in ("samples", "minibatches")
-        or (wide and index_named(name).of_gram is not None)
-    )
-
-
-def by_scores(view: View, index: Index) -> bool:
-    """Return whether the null of an index comes from principal scores, as those of all linear indices at once do.
-
-    Flattened layers are kept as Grams: what has a form in these, as linear CKA has, is computed by it there.
-    """
-    return index.linear_null is not None and (view == "pooled" or index.of_gram is None)
-
+    from storage import Representation, Summaries
 
 Named: TypeAlias = "tuple[View, Pair, str]"
 """An index of a pair under a view."""
 
 
 @dataclass(frozen=True)
-class ImagesJob:
-    """What every task over images is given.
+class ImageComparison:
+    """What every task over images is given. Picklable.
 
     Attributes
     ----------
-    store
-        None where activations were never kept, and whoever ran the networks left what is needed of them.
     layers, split
         The split is the one scored: the last of each layer's fingerprints is its.
     indices
@@ -73,12 +44,27 @@ class ImagesJob:
         Of the null, and 0 for none.
     """
 
-    store: Store | None
-    summaries: Summaries
+    resources: TaskResources
     layers: tuple[LayerShape, ...]
     split: SplitShape
     indices: Mapping[View, tuple[str, ...]]
     permutations: int
+
+    @classmethod
+    def of(cls, comparison: Comparison, resources: TaskResources) -> Self:
+        """Return the part of a comparison that is carried out over images."""
+        return cls(
+            resources,
+            comparison.layers,
+            comparison.splits[-1],
+            comparison.over_images,
+            comparison.permutations,
+        )
+
+    @property
+    def summaries(self) -> Summaries:
+        """Return the folder where images, and sums over batches, are left."""
+        return self.resources.summaries
 
     @property
     def n_images(self) -> int:
@@ -88,8 +74,7 @@ class ImagesJob:
     def reader(self, index: int) -> Representation:
         """Open a layer on the scored split."""
         layer = self.layers[index]
-        address = Address(self.split.dataset, self.split.name, layer.model, layer.layer)
-        return open_layer(self.store, address, layer.fingerprints[-1])
+        return self.resources.open(layer, self.split, layer.fingerprints[-1])
 
     def key(self, index: int, view: View) -> str:
         """Return the key of what is kept of a layer's images."""

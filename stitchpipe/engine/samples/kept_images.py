@@ -9,8 +9,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.samples import PrincipalScores, SampleGram
+from stitchpipe.engine.planning.comparison import by_scores
 from stitchpipe.engine.planning.shapes import STORAGE_EPS
-from stitchpipe.engine.samples.image_comparison import by_scores
 from stitchpipe.rows import to_rows
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.algebra import Index
-    from stitchpipe.engine.samples.image_comparison import ImagesJob
+    from stitchpipe.engine.samples.image_comparison import ImageComparison
     from stitchpipe.rows import View
 
 POOLED, GRAM = "images", "gram"
@@ -28,7 +28,7 @@ FEATURES = 4096
 """Flattened features that become rows at a time."""
 
 
-def keep_images(job: ImagesJob, index: int, view: View) -> None:
+def keep_images(comparison: ImageComparison, index: int, view: View) -> None:
     """Keep what the indices over samples need of a layer; what is there already is not read again.
 
     Pooled images are kept as they are, flattened ones as their Gram. Neither needs the activations any more.
@@ -39,30 +39,32 @@ def keep_images(job: ImagesJob, index: int, view: View) -> None:
         The representation is missing or damaged.
     """
     kind = POOLED if view == "pooled" else GRAM
-    if job.summaries.has(kind, job.key(index, view)):
+    if comparison.summaries.has(kind, comparison.key(index, view)):
         return
     with threadpool_limits(limits=1):
-        stored = job.reader(index).read_rows(np.arange(job.n_images))
+        stored = comparison.reader(index).read_rows(np.arange(comparison.n_images))
         if view == "pooled":
-            keep_pooled(job, index, to_rows(stored, view))
+            keep_pooled(comparison, index, to_rows(stored, view))
             return
         gram = _gram(stored.reshape(len(stored), -1))
         arrays = {name: np.asarray(value) for name, value in asdict(gram).items()}
-        job.summaries.write(kind, job.key(index, view), arrays, _about(job, index, view))
+        comparison.summaries.write(kind, comparison.key(index, view), arrays, _about(comparison, index, view))
 
 
-def keep_pooled(job: ImagesJob, index: int, rows: npt.NDArray[np.float64]) -> None:
+def keep_pooled(comparison: ImageComparison, index: int, rows: npt.NDArray[np.float64]) -> None:
     """Keep the pooled images ``[n_images, p]`` of a layer."""
-    job.summaries.write(POOLED, job.key(index, "pooled"), {"rows": rows}, _about(job, index, "pooled"))
+    comparison.summaries.write(
+        POOLED, comparison.key(index, "pooled"), {"rows": rows}, _about(comparison, index, "pooled")
+    )
 
 
-def is_pooled(job: ImagesJob, index: int) -> bool:
+def is_pooled(comparison: ImageComparison, index: int) -> bool:
     """Return whether a layer's pooled images are kept."""
-    return job.summaries.has(POOLED, job.key(index, "pooled"))
+    return comparison.summaries.has(POOLED, comparison.key(index, "pooled"))
 
 
-def _about(job: ImagesJob, index: int, view: View) -> dict[str, str]:
-    layer = job.layers[index]
+def _about(comparison: ImageComparison, index: int, view: View) -> dict[str, str]:
+    layer = comparison.layers[index]
     return {"model": layer.model, "layer": layer.layer, "view": view, "fingerprint": layer.fingerprints[-1]}
 
 
@@ -77,10 +79,12 @@ def _gram(flat: npt.NDArray[Any]) -> SampleGram:
     return total
 
 
-def side_of(job: ImagesJob, view: View, layer: int, index: Index) -> Any:
+def side_of(comparison: ImageComparison, view: View, layer: int, index: Index) -> Any:
     """Return a layer's side of an index, from what is kept of it. Raises UndefinedIndexError."""
-    arrays = job.summaries.read(POOLED if view == "pooled" else GRAM, job.key(layer, view)).arrays
-    eps = STORAGE_EPS[job.layers[layer].itemsize]
+    arrays = comparison.summaries.read(
+        POOLED if view == "pooled" else GRAM, comparison.key(layer, view)
+    ).arrays
+    eps = STORAGE_EPS[comparison.layers[layer].itemsize]
     if by_scores(view, index):
         if view == "pooled":
             return PrincipalScores.from_rows(arrays["rows"], storage_eps=eps)

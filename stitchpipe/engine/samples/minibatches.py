@@ -22,24 +22,29 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.engine.numbers import PairNumber
-    from stitchpipe.engine.samples.image_comparison import ImagesJob, Named
+    from stitchpipe.engine.samples.image_comparison import ImageComparison, Named
     from stitchpipe.rows import View
     from storage import Representation, Summaries
 
 
-def minibatches(job: ImagesJob, view: View, leaf: int) -> MinibatchHSIC | None:
+def minibatches(comparison: ImageComparison, view: View, leaf: int) -> MinibatchHSIC | None:
     """Return the HSIC of all layers over the batches of one leaf; None where it has no batch of 4 images."""
-    key = job.work_key(view, "batches", leaf)
-    if has_batches(job.summaries, key):
-        return read_batches(job.summaries, key)
+    key = comparison.work_key(view, "batches", leaf)
+    if has_batches(comparison.summaries, key):
+        return read_batches(comparison.summaries, key)
     total: MinibatchHSIC | None = None
-    readers = [job.reader(index) for index in range(len(job.layers))]
+    readers = [comparison.reader(index) for index in range(len(comparison.layers))]
     with threadpool_limits(limits=1):
-        for row_group in job.split.leaves()[leaf]:
-            for first, last in batch_bounds(*job.split.row_groups[row_group]):
+        for row_group in comparison.split.leaves()[leaf]:
+            for first, last in batch_bounds(*comparison.split.row_groups[row_group]):
                 batch = MinibatchHSIC.from_batch(_Batch(readers, np.arange(first, last), view))
-                total = batch if total is None else total.merge(batch)
+                total = merged_batches(total, batch)
     return total
+
+
+def merged_batches(total: MinibatchHSIC | None, more: MinibatchHSIC | None) -> MinibatchHSIC | None:
+    """Return the sums over two sets of batches; either may hold none."""
+    return more if total is None else total if more is None else total.merge(more)
 
 
 def batch_bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -51,34 +56,36 @@ def batch_bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 
 def minibatch_numbers(
-    job: ImagesJob, view: View, leaves: Sequence[MinibatchHSIC | None]
+    comparison: ImageComparison, view: View, leaves: Sequence[MinibatchHSIC | None]
 ) -> dict[Named, PairNumber]:
     """Return minibatch CKA of all pairs from the HSIC of the leaves, merged in order."""
     name = "cka_minibatch"
     total: MinibatchHSIC | None = None
     for leaf in leaves:
-        total = leaf if total is None else total if leaf is None else total.merge(leaf)
+        total = merged_batches(total, leaf)
     numbers: dict[Named, PairNumber] = {}
-    for source in range(len(job.layers)):
-        for target in range(source, len(job.layers)):
+    for source in range(len(comparison.layers)):
+        for target in range(source, len(comparison.layers)):
             images = None  # as many as the other indices have, where there was no batch
             try:
                 if total is None:
-                    raise _no_batch(job)
+                    raise _no_batch(comparison)
                 number, images = Number(total.cka(source, target)), total.n
             except UndefinedIndexError as undefined:
                 refusal = undefined.within(name)
                 number = Number.missing(refusal.status, refusal.reason)
-            numbers[view, (source, target), name] = job.number(view, (source, target), name, number, images)
+            numbers[view, (source, target), name] = comparison.number(
+                view, (source, target), name, number, images
+            )
     return numbers
 
 
-def _no_batch(job: ImagesJob) -> UndefinedIndexError:
+def _no_batch(comparison: ImageComparison) -> UndefinedIndexError:
     return UndefinedIndexError(
         status="too_few_rows",
         where="cka_minibatch",
         expected="a row group of at least 4 images",
-        found=f"{job.split.n_samples} images in {len(job.split.row_groups)} row groups",
+        found=f"{comparison.split.n_samples} images in {len(comparison.split.row_groups)} row groups",
         remedy="Dump fewer row groups, or more images.",
     )
 

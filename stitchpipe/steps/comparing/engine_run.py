@@ -7,26 +7,23 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine import (
-    Evaluation,
-    ImagesJob,
-    Request,
-    Workplace,
-    indices_of_images,
-    make_plan,
+    ImageComparison,
+    LiveImages,
+    LiveLeaves,
+    LiveSplit,
+    MomentComparison,
+    TaskResources,
     without_grid,
 )
-from stitchpipe.engine.cluster import Cluster, Job, execute, execute_images
-from stitchpipe.registry import index_measure
+from stitchpipe.engine.cluster import Cluster, execute, execute_images
 from stitchpipe.results import Result, Side, Subject
 from stitchpipe.rows import grid_label
 from stitchpipe.run.networks import gpus
 from stitchpipe.run.run_keys import STITCH_VIEW, index_key
 from stitchpipe.steps.comparing.live_networks import run_networks
-from stitchpipe.steps.comparing.live_sums import Images, Leaves, Sinks
 from stitchpipe.steps.comparing.under_way import ComparisonUnderWay
-from stitchpipe.steps.comparing.wanted import MomentsTask, Wanted, shapes_of
+from stitchpipe.steps.comparing.wanted import MomentsUnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,8 +34,8 @@ if TYPE_CHECKING:
     from stitchpipe.rows import View
     from stitchpipe.run import Run
     from stitchpipe.run.activations import Ends
-    from stitchpipe.run.names import Pair
     from stitchpipe.steps.comparing.live_networks import LiveNetworks
+    from stitchpipe.steps.comparing.wanted import Wanted
     from stitchpipe.steps.progress import Report
 
 
@@ -48,7 +45,7 @@ NULL: Final = ("p_value", "calibrated", "null_samples")
 
 def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Iterator[list[Result]]:
     """Execute on Dask what is wanted, on a cluster of its own where none is given; nothing wanted starts none."""
-    if not work.is_wanted:
+    if not work.wanted.is_anything:
         report(1, 1)
         return
     with nullcontext(cluster) if cluster is not None else cluster_of(work.run) as chosen:
@@ -83,138 +80,106 @@ class EngineRun:
     """
 
     def __init__(self, run: Run, ends: Ends, wanted: Wanted, networks: LiveNetworks | None = None) -> None:
-        self.run, self._wanted, self._networks = run, wanted, networks
-        self._shapes, self._splits = shapes_of(ends, wanted)
+        self.run, self.wanted, self._networks = run, wanted, networks
+        self._comparison = wanted.comparison(ends, run.sweep)
         self._digests = tuple(end.test.digest for end in ends.values())
         self._names = list(ends)
-        self._place = {name: number for number, name in enumerate(ends)}
-        images = min(MOST_IMAGES, self._splits[-1].n_samples)
-        self._of_images = {
-            view: indices_of_images(view, names, self._shapes, images)
-            for view, names in wanted.indices.items()
-        }
-
-    @property
-    def is_wanted(self) -> bool:
-        """Return whether there is anything to do."""
-        return bool(self._wanted.all_pairs())
+        self._numbers = {name: number for number, name in enumerate(ends)}
 
     @cached_property
-    def _workplace(self) -> Workplace:
+    def _resources(self) -> TaskResources:
         store = self.run.store if self._networks is None else None
-        return Workplace(store, self.run.writable_summaries(), self.run.sweep.run.device)
+        return TaskResources(store, self.run.writable_summaries(), self.run.sweep.run.device)
 
-    def run_networks(self, step: int, report: Report) -> None:
+    def run_networks(self, pass_number: int, report: Report) -> None:
         """Form what a pass needs while the networks run, and with the first pass what images are compared by.
 
         Nothing is done where activations are kept, and what is there is not formed again.
         """
         if self._networks is None:
             return
-        moments = self._moments
-        is_left = moments is not None and moments.is_left(step)
-        sinks = []
-        for number, split in enumerate(self._splits):
-            leaves = Leaves(self._workplace, moments.plan, step, number) if moments and is_left else None
-            scored = split is self._splits[-1]
-            images = self._pooled if step == 0 and scored else None
+        moments, splits = self._moments, []
+        is_left = moments is not None and moments.is_left(pass_number)
+        for number, split in enumerate(self._comparison.splits):
+            leaves = None
+            if moments is not None and is_left:
+                leaves = LiveLeaves(self._resources, moments.comparison.plan, pass_number, number)
+            is_scored = split is self._comparison.splits[-1]
+            images = self._live_images if pass_number == 0 and is_scored else None
             if leaves or images:
-                sinks.append(Sinks(split, self._shapes, leaves, images))
-        run_networks(self._networks, sinks, report)
+                splits.append(LiveSplit(split, self._comparison.layers, leaves, images))
+        run_networks(self._networks, splits, report)
 
     @cached_property
-    def _pooled(self) -> Images | None:
+    def _live_images(self) -> LiveImages | None:
         """Return what the networks leave for the indices over images."""
-        if self._images is None:
+        if not self._image_pairs:
             return None
-        job, pairs = self._images
-        names = job.indices.get("pooled", ())
-        compared = any(name != "cka_minibatch" for name in names)
-        layers = {index for pair in pairs.get("pooled", ()) for index in pair} if compared else set()
-        return Images(job, pooled=sorted(layers), minibatches="cka_minibatch" in names)
+        names = self._comparison.over_images.get("pooled", ())
+        is_compared = any(name != "cka_minibatch" for name in names)
+        pairs = self._image_pairs.get("pooled", ()) if is_compared else ()
+        layers = {layer for pair in pairs for layer in pair}
+        return LiveImages(self._images, pooled=sorted(layers), minibatches="cka_minibatch" in names)
 
     def forget_batches(self) -> None:
         """Remove what was left for the indices over images and is used up."""
-        if self._networks is not None and self._pooled is not None:
-            self._pooled.forget()
-
-    def _numbered(self, pairs: frozenset[Pair]) -> frozenset[tuple[int, int]]:
-        return frozenset((self._place[source], self._place[target]) for source, target in pairs)
+        if self._networks is not None and self._live_images is not None:
+            self._live_images.forget()
 
     @cached_property
-    def _images(self) -> tuple[ImagesJob, dict[View, frozenset[tuple[int, int]]]] | None:
-        """Return what is to be compared image by image, or None: those indices, and the null of those of moments."""
-        permutations = self.run.sweep.certainty.permutations
-        indices = {
-            view: tuple(
-                name
-                for name in names
-                if name in self._of_images[view]
-                or (permutations and index_measure(name).null and view != "positions")
-            )
-            for view, names in self._wanted.indices.items()
+    def _images(self) -> ImageComparison:
+        return ImageComparison.of(self._comparison, self._resources)
+
+    @property
+    def _image_pairs(self) -> dict[View, frozenset[tuple[int, int]]]:
+        """Return the pairs that are compared image by image: for indices over images, or the null of others."""
+        return {
+            view: self._comparison.pairs[view]
+            for view, names in self._comparison.over_images.items()
+            if names
         }
-        pairs = {view: self._numbered(self._wanted.pairs[view]) for view, names in indices.items() if names}
-        if not pairs:
-            return None
-        place = self._workplace
-        job = ImagesJob(place.store, place.summaries, self._shapes, self._splits[-1], indices, permutations)
-        return job, pairs
 
     def compare_images(self, client: Client, report: Report) -> dict[Named, PairNumber]:
         """Return the indices over images, and the null of those of moments."""
-        return {} if self._images is None else execute_images(client, *self._images, report=report)
+        pairs = self._image_pairs
+        return execute_images(client, self._images, pairs, report=report) if pairs else {}
 
     def image_results(self, numbers: Mapping[Named, PairNumber]) -> list[Result]:
         """Return the results of the indices over images, in the order of the declared pairs."""
         return [
-            self._result(numbers[view, (self._place[source], self._place[target]), name])
-            for view, pairs in self._wanted.pairs.items()
+            self._result(numbers[view, (self._numbers[source], self._numbers[target]), name])
+            for view, pairs in self.wanted.pairs.items()
             for source, target in sorted(pairs)
-            for name in self._of_images[view]
+            for name in self._comparison.of_images[view]
         ]
 
     @cached_property
-    def _moments(self) -> MomentsTask | None:
+    def _moments(self) -> MomentsUnderWay | None:
         """Return what is to be done with moments, maps included, or None."""
-        indices = {
-            view: tuple(name for name in names if name not in self._of_images[view])
-            for view, names in self._wanted.indices.items()
-        }
-        pairs = {
-            view: pairs
-            for view, pairs in self._wanted.all_pairs().items()
-            if indices.get(view) or (view == STITCH_VIEW and self._wanted.maps)
-        }
+        pairs = self._comparison.moment_pairs
         if not pairs:
             return None
-        under_way = ComparisonUnderWay(self.run.place.files, pairs)
-        run = self.run.sweep.run
-        plan = make_plan(
-            self._shapes,
-            {view: self._numbered(of_view) for view, of_view in under_way.planned.items()},
-            splits=self._splits,
-            memory_limit_bytes=run.memory_limit_bytes,
-            precision=run.products,
-            evaluation=Evaluation.of(
-                (index_measure(name) for names in indices.values() for name in names),
-                intervals=self.run.sweep.certainty.intervals,
-                maps=len({family for by_family in self._wanted.maps.values() for family in by_family}),
-            ),
-            backend=run.backend,
-        )
-        request = Request(
-            indices={view: indices.get(view, ()) for view in under_way.planned},
-            maps={
-                (STITCH_VIEW, (self._place[source], self._place[target])): by_family
-                for (source, target), by_family in self._wanted.maps.items()
+        names = {
+            view: frozenset((self._names[source], self._names[target]) for source, target in of_view)
+            for view, of_view in pairs.items()
+        }
+        under_way, declared = ComparisonUnderWay(self.run.place.files, names), self.run.sweep.run
+        plan = self._comparison.plan(
+            {
+                view: frozenset((self._numbers[source], self._numbers[target]) for source, target in of_view)
+                for view, of_view in under_way.planned.items()
             },
-            intervals=self.run.sweep.certainty.intervals,
+            memory_limit_bytes=declared.memory_limit_bytes,
+            precision=declared.products,
+            backend=declared.backend,
         )
-        still = frozenset(
-            (view, *pair) for view, of_view in pairs.items() for pair in self._numbered(of_view)
-        )
-        return MomentsTask(plan, request, under_way, still)
+        maps = {
+            (STITCH_VIEW, (self._numbers[source], self._numbers[target])): by_family
+            for (source, target), by_family in self.wanted.maps.items()
+        }
+        still = frozenset((view, *pair) for view, of_view in pairs.items() for pair in of_view)
+        comparison = MomentComparison.of(self._comparison, plan, self._resources, maps)
+        return MomentsUnderWay(comparison, under_way, still)
 
     def compare_moments(
         self, client: Client, nulls: Mapping[Named, PairNumber], report: Report
@@ -223,17 +188,17 @@ class EngineRun:
 
         Where activations are kept all passes are one graph; otherwise the networks run before each.
         """
-        if self._moments is None:
+        moments = self._moments
+        if moments is None:
             return
-        plan, request = self._moments.plan, self._moments.request
-        job = Job(self._workplace, plan, request)
-        yield [self._with_null(found, nulls) for found in without_grid(plan, request)]
-        for step in [None] if self._networks is None else range(len(plan.passes)):
-            if step:  # those of the first pass have run
-                self.run_networks(step, report)
-            for numbers in execute(client, job, report=report, wanted=self._moments.wanted(step)):
-                yield [self._with_null(found, nulls) for found in numbers]
-        self._moments.under_way.finish()
+        comparison, passes = moments.comparison, range(len(moments.comparison.plan.passes))
+        yield [self._with_null(number, nulls) for number in without_grid(comparison)]
+        for pass_number in [None] if self._networks is None else passes:
+            if pass_number:  # those of the first pass have run
+                self.run_networks(pass_number, report)
+            for numbers in execute(client, comparison, report=report, wanted=moments.wanted(pass_number)):
+                yield [self._with_null(number, nulls) for number in numbers]
+        moments.under_way.finish()
 
     def _with_null(self, found: PairNumber, nulls: Mapping[Named, PairNumber]) -> Result:
         """Return the result of a number from moments, and beside it what the images' null says of it."""
@@ -252,10 +217,10 @@ class EngineRun:
             target=Side(target.model, target.layer, found.q, y),
             view=found.view,
             grid=grid_label(found.grid),
-            fit_split=self._splits[0].name if found.fitted else None,
-            split=self._splits[-1].name,
+            fit_split=self._comparison.splits[0].name if found.fitted else None,
+            split=self._comparison.splits[-1].name,
             n_samples=found.n_samples,
             n_rows=found.n_rows,
-            key=index_key(self._wanted.keys[found.view][source, target], found.index),
+            key=index_key(self.wanted.keys[found.view][source, target], found.index),
         )
         return Result.of(found.index, found.number, subject)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stitchpipe import capture
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from stitchpipe.capture import NetworkCapture
+    from stitchpipe.engine import LiveSplit
     from stitchpipe.run import Run
-    from stitchpipe.steps.comparing.live_sums import Sinks
     from stitchpipe.steps.progress import Report
     from storage import Split
 
@@ -83,7 +84,7 @@ class LiveNetworks:
         }
 
 
-def run_networks(networks: LiveNetworks, sinks: Sequence[Sinks], report: Report) -> None:
+def run_networks(networks: LiveNetworks, splits: Sequence[LiveSplit], report: Report) -> None:
     """Run the networks over the leaves that are missing of each split; `report` counts leaves.
 
     All networks run over a batch of images before the next one is loaded. Each is first checked as a dump would be.
@@ -101,15 +102,15 @@ def run_networks(networks: LiveNetworks, sinks: Sequence[Sinks], report: Report)
     -----
     Holds the networks, one batch of all layers twice, and the sums of one leaf of a pass.
     """
-    total, done = sum(len(of_split.todo) for of_split in sinks), 0
-    for of_split in sinks:
+    total, done = sum(len(of_split.todo) for of_split in splits), 0
+    for of_split in splits:
         if of_split.todo:
             sources = networks.sources(of_split.names(), of_split.split.name)
             for source in sources.values():
                 source.probe()
             for leaf in of_split.todo:
                 report(done, total)
-                of_split.feed(leaf, sources)
+                of_split.form(leaf, partial(capture.stored_blocks, sources))
                 done += 1
         if of_split.images is not None:
             of_split.images.finish()

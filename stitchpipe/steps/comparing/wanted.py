@@ -1,19 +1,18 @@
-"""What one run of the engine is to give, and what the engine must know for it."""
+"""What one run of the engine is to give, by the names of layers, and the same as the engine takes it: by numbers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stitchpipe.engine import LayerShape, SplitShape
-from stitchpipe.registry import index_measure
+from stitchpipe.engine import Comparison, LayerShape, SplitShape, fits
 from stitchpipe.run.run_keys import STITCH_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from stitchpipe.engine import Plan, Request
-    from stitchpipe.engine.planning.pass_layout import Chunk
+    from stitchpipe.config import Sweep
+    from stitchpipe.engine import Chunk, MomentComparison
     from stitchpipe.results import MapToKeep
     from stitchpipe.rows import View
     from stitchpipe.run.activations import Ends
@@ -40,39 +39,53 @@ class Wanted:
     maps: Mapping[Pair, Mapping[str, MapToKeep]] = field(default_factory=dict)
     keys: Mapping[View, Mapping[Pair, str]] = field(default_factory=dict)
 
-    def all_pairs(self) -> dict[View, frozenset[Pair]]:
-        """Return the pairs to form, those of maps too; views without any are left out."""
-        found = dict(self.pairs)
-        if self.maps:
-            found[STITCH_VIEW] = found.get(STITCH_VIEW, frozenset()) | frozenset(self.maps)
-        return {view: pairs for view, pairs in found.items() if pairs}
+    @property
+    def is_anything(self) -> bool:
+        """Return whether there is anything to do."""
+        return bool(self.maps) or any(self.pairs.values())
 
+    def comparison(self, ends: Ends, sweep: Sweep) -> Comparison:
+        """Return what the engine is asked for; layers have the numbers of their places among the ends.
 
-def shapes_of(ends: Ends, wanted: Wanted) -> tuple[tuple[LayerShape, ...], tuple[SplitShape, ...]]:
-    """Return what the engine must know of layers and splits; the training split only where a map is fitted."""
-    held_out = any(index_measure(index).held_out for indices in wanted.indices.values() for index in indices)
-    fits = bool(wanted.maps) or held_out
-    sides = [(end.train, end.test) if fits else (end.test,) for end in ends.values()]
-    layers = tuple(
-        LayerShape(
-            end.name.model,
-            end.name.layer,
-            tuple(one.fingerprint for one in side),
-            end.test.shape[1:],
-            end.test.dtype.itemsize,
-            max(one.chunk_rows for one in side),
-            end.grid if len(end.grid) == 3 else None,
+        The training split is read only where a map is fitted.
+        """
+        numbers = {name: number for number, name in enumerate(ends)}
+        is_fitted = fits([name for names in self.indices.values() for name in names], self.maps)
+        sides = [(end.train, end.test) if is_fitted else (end.test,) for end in ends.values()]
+        return Comparison(
+            layers=tuple(
+                LayerShape(
+                    end.name.model,
+                    end.name.layer,
+                    tuple(of_split.fingerprint for of_split in side),
+                    end.test.shape[1:],
+                    end.test.dtype.itemsize,
+                    max(of_split.chunk_rows for of_split in side),
+                    end.grid if len(end.grid) == 3 else None,
+                )
+                for end, side in zip(ends.values(), sides, strict=True)
+            ),
+            splits=tuple(
+                SplitShape(of_split.address.dataset, of_split.address.split, of_split.row_groups)
+                for of_split in sides[0]
+            ),
+            pairs={
+                view: frozenset((numbers[source], numbers[target]) for source, target in pairs)
+                for view, pairs in self.pairs.items()
+            },
+            indices=self.indices,
+            maps={
+                (STITCH_VIEW, (numbers[source], numbers[target])): by_family
+                for (source, target), by_family in self.maps.items()
+            },
+            intervals=sweep.certainty.intervals,
+            permutations=sweep.certainty.permutations,
         )
-        for end, side in zip(ends.values(), sides, strict=True)
-    )
-    return layers, tuple(
-        SplitShape(one.address.dataset, one.address.split, one.row_groups) for one in sides[0]
-    )
 
 
 @dataclass(frozen=True)
-class MomentsTask:
-    """What the engine is to do with moments.
+class MomentsUnderWay:
+    """What the engine is doing with moments.
 
     Attributes
     ----------
@@ -80,20 +93,20 @@ class MomentsTask:
         View and pair of what is not finalised yet.
     """
 
-    plan: Plan
-    request: Request
+    comparison: MomentComparison
     under_way: ComparisonUnderWay
     still: frozenset[tuple[View, int, int]]
 
-    def wanted(self, step: int | None) -> Callable[[View, Chunk], bool]:
+    def wanted(self, pass_number: int | None) -> Callable[[View, Chunk], bool]:
         """Return which chunks are to be finalised, of one pass or of all."""
-        mine = None if step is None else self.plan.passes[step].chunks
+        passes = self.comparison.plan.passes
+        mine = None if pass_number is None else passes[pass_number].chunks
         return lambda view, chunk: (
-            (mine is None or any(chunk is one for one in mine))
+            (mine is None or any(chunk is of_pass for of_pass in mine))
             and any((view, *pair) in self.still for pair in chunk.pairs)
         )
 
-    def is_left(self, step: int) -> bool:
+    def is_left(self, pass_number: int) -> bool:
         """Return whether a pass has a chunk that is still to be finalised."""
-        work, wanted = self.plan.passes[step], self.wanted(step)
-        return any(wanted(work.tiles[chunk.tile].view, chunk) for chunk in work.chunks)
+        formed, wanted = self.comparison.plan.passes[pass_number], self.wanted(pass_number)
+        return any(wanted(formed.tiles[chunk.tile].view, chunk) for chunk in formed.chunks)

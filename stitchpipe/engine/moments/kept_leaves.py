@@ -1,0 +1,171 @@
+"""What the leaves of a pass leave behind on a split: files of work in progress, formed once by whoever comes first.
+
+The files stand under keys of everything they depend on. A killed run finds those of the work it was in, and a
+finalisation reads no more than its own part of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stitchpipe.algebra.backends import open_backend
+from stitchpipe.engine.keys import leaf_key, pass_key, shift_key
+from stitchpipe.engine.moments.accumulate import PassSums
+from stitchpipe.engine.moments.finalise import SplitMoments
+from stitchpipe.engine.moments.leaf import ChunkMoments, LeafState, names_of_chunk
+from stitchpipe.engine.moments.shift import SHIFT_SAMPLES, Shift
+from stitchpipe.rows import VIEWS
+from storage import WORK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Self
+
+    import numpy.typing as npt
+
+    from stitchpipe.engine.moments.shift import Stored
+    from stitchpipe.engine.planning.pass_layout import Pass
+    from stitchpipe.engine.planning.plan import Plan
+    from stitchpipe.engine.planning.shapes import SplitShape
+    from stitchpipe.engine.resources import TaskResources
+
+
+@dataclass(frozen=True)
+class KeptLeaves:
+    """The shifts and leaves of one pass on one split.
+
+    Attributes
+    ----------
+    pass_number, split_number
+        Of the plan.
+    key
+        Of the pass: `stitchpipe.engine.keys.pass_key`. It is handed in, because a digest of many pairs takes time.
+    """
+
+    resources: TaskResources
+    plan: Plan
+    pass_number: int
+    split_number: int
+    key: str
+
+    @classmethod
+    def of(cls, resources: TaskResources, plan: Plan, pass_number: int, split_number: int) -> Self:
+        """Return the leaves of a pass on a split under the pass's own key."""
+        return cls(resources, plan, pass_number, split_number, pass_key(plan, pass_number))
+
+    @property
+    def formed(self) -> Pass:
+        """Return the pass."""
+        return self.plan.passes[self.pass_number]
+
+    @property
+    def split(self) -> SplitShape:
+        """Return the split."""
+        return self.plan.splits[self.split_number]
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of all files: of the shifts, then of each leaf."""
+        return [self._shifts_name, *(self._name(leaf) for leaf in range(len(self.split.leaves())))]
+
+    @property
+    def shift_samples(self) -> int:
+        """Return of how many samples, the first of the split, the shifts are the mean."""
+        return min(SHIFT_SAMPLES, self.split.row_groups[0][1])
+
+    def has(self, leaf: int) -> bool:
+        """Return whether a leaf was kept."""
+        return self.resources.has_work(self._name(leaf))
+
+    @property
+    def has_shifts(self) -> bool:
+        """Return whether the shifts were kept."""
+        return self.resources.has_work(self._shifts_name)
+
+    def keep_shifts(self, first: Callable[[int], Stored]) -> None:
+        """Keep the shifts of the pass's layers, unless they are there.
+
+        Parameters
+        ----------
+        first
+            From a layer's number to its first `shift_samples` samples.
+        """
+        if self.has_shifts:
+            return
+        arrays: dict[str, npt.NDArray[np.float64]] = {}
+        flattened = {own.layer for own in self.formed.owns if own.view == "flatten"}
+        for layer in self.formed.layers:
+            shift = Shift.of(first(layer), flattened=layer in flattened)
+            arrays[f"channels{layer}"] = shift.channels
+            arrays[f"positions{layer}"] = shift.positions
+            arrays[f"norms{layer}"] = np.array([shift.norms.get(view, 0.0) for view in VIEWS])
+        self.resources.summaries.write(WORK, self._shifts_name, arrays, {}, durable=False)
+
+    def form(self, leaf: int, blocks: Iterable[tuple[int, Iterable[tuple[int, Stored]]]]) -> None:
+        """Form and keep the state of one leaf; the shifts are there. Products in one thread.
+
+        Parameters
+        ----------
+        blocks
+            Of all samples of the leaf's row groups in order, each cut into blocks of ``plan.blocks.samples`` from its
+            start: size, and ``(size, *shape)`` by layer of the pass. The cut decides over the last bits of the sums.
+
+        Raises
+        ------
+        MomentsError
+            Sums overflowed.
+        BackendError
+            The plan's array library has no such device here.
+        """
+        backend = open_backend(self.plan.backend, self.resources.device)
+        sums = PassSums(self.plan, self.pass_number, self._shifts(), backend)
+        for size, block in blocks:
+            with backend.one_thread():
+                sums.add(size, block)
+        with backend.one_thread():
+            state = sums.state()
+        content = {"n_samples": state.n_samples}
+        self.resources.summaries.write(WORK, self._name(leaf), state.arrays, content, durable=False)
+
+    def moments(self, chunk_number: int) -> SplitMoments:
+        """Return the moments of a chunk: each leaf's part is loaded when it is needed."""
+        names, tile = names_of_chunk(self.formed, chunk_number), self.formed.chunks[chunk_number].tile
+        view = self.formed.tiles[tile].view
+        _, *leaves = self.names
+        heads = [self.resources.summaries.read(WORK, leaf, []).content for leaf in leaves]
+        return SplitMoments(
+            leaves=[partial(self._load, chunk_number, leaf, names) for leaf in leaves],
+            samples=[head["n_samples"] for head in heads],
+            shifts={layer: shift.features(view) for layer, shift in self._shifts().items()},
+        )
+
+    def delete(self) -> None:
+        """Remove all files."""
+        self.resources.summaries.delete(WORK, self.names)
+
+    def _load(self, chunk_number: int, name: str, arrays: Sequence[str]) -> ChunkMoments:
+        """Return one leaf's part of a chunk."""
+        kept = self.resources.summaries.read(WORK, name, arrays)
+        return LeafState(kept.content["n_samples"], kept.arrays).chunk(self.formed, chunk_number)
+
+    def _shifts(self) -> dict[int, Shift]:
+        arrays: Mapping[str, npt.NDArray[Any]] = self.resources.summaries.read(WORK, self._shifts_name).arrays
+        return {
+            layer: Shift(
+                arrays[f"channels{layer}"],
+                arrays[f"positions{layer}"],
+                dict(zip(VIEWS, map(float, arrays[f"norms{layer}"]), strict=True)),
+            )
+            for layer in self.formed.layers
+        }
+
+    @property
+    def _shifts_name(self) -> str:
+        return shift_key(self.key, self.split_number)
+
+    def _name(self, leaf: int) -> str:
+        return leaf_key(self.key, self.split_number, leaf)

@@ -1,0 +1,160 @@
+"""What is to be computed of which pairs of layers: indices, and maps that are wanted themselves, in one declaration.
+
+A run and its forecast state the same comparison, so that the plan that is shown is the plan that runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from stitchpipe.algebra.samples import MOST_IMAGES
+from stitchpipe.engine.planning.memory import Evaluation
+from stitchpipe.engine.planning.plan import make_plan
+from stitchpipe.registry import index_measure, index_named
+from stitchpipe.rows import View, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from stitchpipe.algebra import Index
+    from stitchpipe.algebra.backends import BackendName
+    from stitchpipe.engine.planning.dealing import Wanted
+    from stitchpipe.engine.planning.memory import Precision
+    from stitchpipe.engine.planning.plan import Plan
+    from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
+    from stitchpipe.engine.planning.tiles import Pair
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is to be computed of which pairs of layers.
+
+    Attributes
+    ----------
+    layers
+        Of all models; a pair names them by their places here.
+    splits
+        The one on which maps are fitted, where any is (`fits`), and last the one on which numbers are taken.
+    pairs
+        Directed pairs whose indices are wanted, by view.
+    indices
+        Their names, by view.
+    maps
+        Families of least-squares maps that are wanted themselves, by the view they are fitted under and pair.
+    intervals
+        Whether each number gets an interval.
+    permutations
+        Of the null of those indices that have one; 0 for none.
+    """
+
+    layers: tuple[LayerShape, ...]
+    splits: tuple[SplitShape, ...]
+    pairs: Mapping[View, frozenset[Pair]] = field(default_factory=dict)
+    indices: Mapping[View, tuple[str, ...]] = field(default_factory=dict)
+    maps: Mapping[tuple[View, Pair], Collection[str]] = field(default_factory=dict)
+    intervals: bool = False
+    permutations: int = 0
+
+    @cached_property
+    def of_images(self) -> Mapping[View, tuple[str, ...]]:
+        """Return the indices whose values are computed from images, by view."""
+        images = min(MOST_IMAGES, self.splits[-1].n_samples)
+        return {
+            view: indices_of_images(view, names, self.layers, images) for view, names in self.indices.items()
+        }
+
+    @cached_property
+    def of_moments(self) -> Mapping[View, tuple[str, ...]]:
+        """Return the indices whose values are computed from moments, by view."""
+        return {
+            view: tuple(
+                name
+                for name in names
+                if index_measure(name).computed_from == "moments" and name not in self.of_images[view]
+            )
+            for view, names in self.indices.items()
+        }
+
+    @cached_property
+    def over_images(self) -> Mapping[View, tuple[str, ...]]:
+        """Return the indices for which images are compared, by view: those of images, and the null of others.
+
+        A null permutes images, so that there is none where a row is a position.
+        """
+        return {
+            view: tuple(
+                name
+                for name in names
+                if name in self.of_images[view]
+                or (self.permutations and index_measure(name).null and view != "positions")
+            )
+            for view, names in self.indices.items()
+        }
+
+    @cached_property
+    def moment_pairs(self) -> Wanted:
+        """Return the pairs whose moments are formed, by view: for their indices, for maps, or for both at once."""
+        wanted = {view: pairs for view, pairs in self.pairs.items() if pairs and self.of_moments.get(view)}
+        for view, pair in self.maps:
+            wanted[view] = wanted.get(view, frozenset()) | {pair}
+        return wanted
+
+    def plan(
+        self,
+        pairs: Wanted | None = None,
+        *,
+        memory_limit_bytes: int,
+        precision: Precision = "float64",
+        backend: BackendName = "numpy",
+    ) -> Plan:
+        """Plan the passes in which the moments are formed; errors as `make_plan`.
+
+        Parameters
+        ----------
+        pairs
+            Those to plan for, by view; default: `moment_pairs`. More of them where the leaves of an earlier plan are
+            to be found again.
+        """
+        measures = [index_measure(name) for names in self.of_moments.values() for name in names]
+        families = {family for of_pair in self.maps.values() for family in of_pair}
+        return make_plan(
+            self.layers,
+            self.moment_pairs if pairs is None else pairs,
+            splits=self.splits,
+            memory_limit_bytes=memory_limit_bytes,
+            precision=precision,
+            evaluation=Evaluation.of(measures, intervals=self.intervals, maps=len(families)),
+            backend=backend,
+        )
+
+
+def fits(indices: Collection[str], maps: Collection[object]) -> bool:
+    """Return whether a map is fitted, so that the training split is read: for itself, or by a held-out index."""
+    return bool(maps) or any(index_measure(name).held_out for name in indices)
+
+
+def indices_of_images(
+    view: View, names: Sequence[str], layers: Sequence[LayerShape], n_images: int
+) -> tuple[str, ...]:
+    """Return those of some indices whose values are computed from images and not from moments.
+
+    Besides the indices over samples and minibatches that is linear CKA of flattened layers, where any of them has
+    more features than there are images: its moments would be larger than its Gram.
+    """
+    wide = view == "flatten" and any(width_of(layer.shape, view) > n_images for layer in layers)
+    return tuple(
+        name
+        for name in names
+        if index_measure(name).computed_from in ("samples", "minibatches")
+        or (wide and index_named(name).of_gram is not None)
+    )
+
+
+def by_scores(view: View, index: Index) -> bool:
+    """Return whether the null of an index comes from principal scores, as those of all linear indices at once do.
+
+    Flattened layers are kept as Grams: what has a form in these, as linear CKA has, is computed by it there.
+    """
+    return index.linear_null is not None and (view == "pooled" or index.of_gram is None)
