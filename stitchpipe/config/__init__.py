@@ -24,7 +24,7 @@ from stitchpipe.config.models import (
     NetworkModel,
     PretrainedModel,
     TrainedModel,
-    Training,
+    TrainingRecipe,
     UntrainedModel,
     WeightsModel,
 )
@@ -35,7 +35,7 @@ from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.schema import sweep_schema, sweep_schema_json
 from stitchpipe.config.stitches import DirectStitch, Init, Stitch, TrainedStitch
 from stitchpipe.config.store import Augment, Dump, Store
-from stitchpipe.config.sweep import Compare, Run, Sweep
+from stitchpipe.config.sweep import Compare, RunSettings, Sweep
 from stitchpipe.config.writing import declared_toml
 
 __all__ = [
@@ -63,7 +63,7 @@ __all__ = [
     "Permuted",
     "PretrainedModel",
     "RandomCodes",
-    "Run",
+    "RunSettings",
     "Stitch",
     "Store",
     "StoredData",
@@ -71,7 +71,7 @@ __all__ = [
     "TorchvisionData",
     "TrainedModel",
     "TrainedStitch",
-    "Training",
+    "TrainingRecipe",
     "UntrainedModel",
     "WeightsModel",
     "declared_toml",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from stitchpipe.config.key_paths import key_path_of, written_path
 from stitchpipe.config.models import ORIGINS, NamedModel
-from stitchpipe.config.places import place_of, written_path
 from stitchpipe.config.refusal import ConfigError, RefusalError
 from stitchpipe.config.section import written
 from stitchpipe.config.sweep import Sweep
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from stitchpipe.config.places import Place
+    from stitchpipe.config.key_paths import KeyPath
     from stitchpipe.config.section import Section
 
 MOST_LISTED: Final = 20
@@ -49,19 +49,19 @@ TYPES: Final = {
 class _Mistake:
     """One thing that is wrong, and where."""
 
-    place: str
+    key_path: str
     expected: str
     found: str
     remedy: str
 
     def within(self, where: str) -> ConfigError:
         """Return it as the one error of a file."""
-        where = f"{where}, {self.place}" if self.place else where
+        where = f"{where}, {self.key_path}" if self.key_path else where
         return ConfigError(where=where, expected=self.expected, found=self.found, remedy=self.remedy)
 
     def __str__(self) -> str:
         """Return it as a line of a list."""
-        return f"{self.place or 'the file'}: expected {self.expected}, found {self.found}. {self.remedy}"
+        return f"{self.key_path or 'the file'}: expected {self.expected}, found {self.found}. {self.remedy}"
 
 
 def explained(where: str, errors: Sequence[ErrorDetails]) -> ConfigError:
@@ -87,7 +87,7 @@ def _listed(mistakes: Sequence[_Mistake]) -> list[str]:
 class _Table:
     """The errors about keys of one table."""
 
-    place: Place
+    key_path: KeyPath
     unknown: list[ErrorDetails] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -95,22 +95,24 @@ class _Table:
 def _mistakes(errors: Sequence[ErrorDetails]) -> Iterable[_Mistake]:
     """Yield mistakes in the order of the errors, those about the keys of a table together."""
     tables: dict[tuple[int | str, ...], _Table] = {}
-    values: dict[tuple[int | str, ...], list[tuple[Place, ErrorDetails]]] = {}
-    places = [place_of(error["loc"], Sweep) for error in errors]
-    for place, error in zip(places, errors, strict=True):
+    values: dict[tuple[int | str, ...], list[tuple[KeyPath, ErrorDetails]]] = {}
+    key_paths = [key_path_of(error["loc"], Sweep) for error in errors]
+    for key_path, error in zip(key_paths, errors, strict=True):
         if error["type"] in {"extra_forbidden", "missing"}:
-            table = tables.setdefault(place.path[:-1], _Table(place))
+            table = tables.setdefault(key_path.path[:-1], _Table(key_path))
             if error["type"] == "missing":
-                table.missing.append(str(place.path[-1]))
+                table.missing.append(str(key_path.path[-1]))
             else:
                 table.unknown.append(error)
         else:
-            values.setdefault(place.path, []).append((place, error))
+            values.setdefault(key_path.path, []).append((key_path, error))
     for table in tables.values():
         yield from _keys(table)
     for path, refused in values.items():
         # A list whose elements are refused is too short for pydantic: that follows.
-        if refused[0][1]["type"] != "too_short" or not any(_is_within(path, other.path) for other in places):
+        if refused[0][1]["type"] != "too_short" or not any(
+            _is_within(path, other.path) for other in key_paths
+        ):
             yield from _values(refused)
 
 
@@ -119,9 +121,9 @@ def _is_within(path: tuple[int | str, ...], other: tuple[int | str, ...]) -> boo
 
 
 def _keys(table: _Table) -> Iterable[_Mistake]:
-    section = table.place.table or Sweep
-    keys = _Keys(section, table.place.kinds, table.missing)
-    above = written_path(table.place.path[:-1])
+    section = table.key_path.table or Sweep
+    keys = _Keys(section, table.key_path.kinds, table.missing)
+    above = written_path(table.key_path.path[:-1])
     for error in table.unknown:
         key = str(error["loc"][-1])
         yield keys.foreign(key, f"{above}.{key}".lstrip("."))
@@ -138,7 +140,7 @@ class _Keys:
     kinds: Mapping[str, type[Section]]
     absent: Sequence[str]
 
-    def foreign(self, key: str, place: str) -> _Mistake:
+    def foreign(self, key: str, key_path: str) -> _Mistake:
         """Say of a key that the table may not have what it might be, or what it belongs to."""
         own = tuple(self.section.model_fields)
         label = label_of(self.section, self.kinds)
@@ -146,7 +148,7 @@ class _Keys:
         if key in of_others:
             belongs = self._labels(of_others[key])
             return _Mistake(
-                place,
+                key_path,
                 f"keys of {label} ({', '.join(own)})",
                 f"`{key}`, which belongs to {belongs}",
                 f"Remove it, or change the table to {belongs.replace(' and ', ' or ')}.",
@@ -158,17 +160,17 @@ class _Keys:
         if not hint and self.absent:
             hint = f"Did you mean '{self.absent[0]}', which is missing?"
         return _Mistake(
-            place, f"one of the keys {', '.join(own)}", f"the unknown key '{key}'", hint or "Remove it."
+            key_path, f"one of the keys {', '.join(own)}", f"the unknown key '{key}'", hint or "Remove it."
         )
 
-    def missing(self, key: str, place: str) -> _Mistake:
+    def missing(self, key: str, key_path: str) -> _Mistake:
         """Say of a key that the table must have how it is written."""
         declared = self.section.model_fields[key]
         label = label_of(self.section, self.kinds)
         example = f" = {inline(declared.examples[0])}" if declared.examples else ""
         about = f": {declared.description}" if declared.description else "."
         return _Mistake(
-            place,
+            key_path,
             f"`{key}`" if not label else f"`{key}`, which {label} needs",
             "none",
             f"Add {key}{example}{about}",
@@ -201,21 +203,21 @@ def _told_by(kinds: Mapping[str, type[Section]]) -> str:
     return "method" if all("method" in kind.model_fields for kind in kinds.values()) else "kind"
 
 
-def _values(refused: Sequence[tuple[Place, ErrorDetails]]) -> Iterable[_Mistake]:
+def _values(refused: Sequence[tuple[KeyPath, ErrorDetails]]) -> Iterable[_Mistake]:
     """Yield what is wrong with one value; where it may be of several types, all of them refuse it."""
-    place, error = refused[0]
+    key_path, error = refused[0]
     refusal = error.get("ctx", {}).get("error")
     if isinstance(refusal, RefusalError) and len(refused) == 1:
-        yield _Mistake(str(place), refusal.expected, refusal.found, refusal.remedy)
+        yield _Mistake(str(key_path), refusal.expected, refusal.found, refusal.remedy)
     elif error["type"] in {"union_tag_invalid", "union_tag_not_found"} and isinstance(error["input"], dict):
-        yield from _untold(place, error["input"])
+        yield from _untold(key_path, error["input"])
     elif error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
-        yield _Mistake(str(place), "a table", _shown(error["input"]), "Write it as a table.")
+        yield _Mistake(str(key_path), "a table", _shown(error["input"]), "Write it as a table.")
     else:
         expected = " or ".join(dict.fromkeys(_expectation(each) for _, each in refused))
         found = _shown(error["input"])
         hint = nearest(str(error["input"]), expected.replace("'", " ").split())
-        yield _Mistake(str(place), expected, found, hint or "Correct the value.")
+        yield _Mistake(str(key_path), expected, found, hint or "Correct the value.")
 
 
 def _expectation(error: ErrorDetails) -> str:
@@ -234,31 +236,31 @@ def _shown(value: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
-def _untold(place: Place, table: Mapping[str, Any]) -> Iterable[_Mistake]:
+def _untold(key_path: KeyPath, table: Mapping[str, Any]) -> Iterable[_Mistake]:
     """Yield what is wrong where a table does not say of which kind it is, or names one that there is not."""
-    kinds = place.variants
+    kinds = key_path.variants
     if set(kinds) == set(ORIGINS):
-        yield from _without_origin(place, table)
+        yield from _without_origin(key_path, table)
         return
     told_by = _told_by(kinds)
     known = ", ".join(map(repr, kinds))
     if told_by in table:
         value = table[told_by]
         yield _Mistake(
-            f"{place}.{told_by}", known, _shown(value), nearest(str(value), kinds) or "Correct the value."
+            f"{key_path}.{told_by}", known, _shown(value), nearest(str(value), kinds) or "Correct the value."
         )
         return
-    yield from _misspelt(place, table, (told_by,)) or [
-        _Mistake(f"{place}.{told_by}", f"one of {known}", "none", _likeliest(kinds, table, told_by))
+    yield from _misspelt(key_path, table, (told_by,)) or [
+        _Mistake(f"{key_path}.{told_by}", f"one of {known}", "none", _likeliest(kinds, table, told_by))
     ]
 
 
-def _misspelt(place: Place, table: Mapping[str, Any], absent: Sequence[str]) -> list[_Mistake]:
+def _misspelt(key_path: KeyPath, table: Mapping[str, Any], absent: Sequence[str]) -> list[_Mistake]:
     """Return the keys of a table that no kind has, where it does not say of which kind it is."""
-    known = dict.fromkeys(key for kind in place.variants.values() for key in kind.model_fields)
+    known = dict.fromkeys(key for kind in key_path.variants.values() for key in kind.model_fields)
     return [
         _Mistake(
-            f"{place}.{key}",
+            f"{key_path}.{key}",
             f"one of the keys {', '.join(known)}",
             f"the unknown key '{key}'",
             nearest(key, absent)
@@ -275,14 +277,14 @@ def _likeliest(kinds: Mapping[str, type[Section]], table: Mapping[str, Any], tol
     return f"Add {told_by} = {' or '.join(map(repr, fitting or kinds))}."
 
 
-def _without_origin(place: Place, table: Mapping[str, Any]) -> Iterable[_Mistake]:
+def _without_origin(key_path: KeyPath, table: Mapping[str, Any]) -> Iterable[_Mistake]:
     """Yield what is wrong with a model that names no origin, or several."""
     given = [key for key in ORIGINS if table.get(key, False) is not False]
-    mistakes = [] if given else _misspelt(place, table, tuple(ORIGINS))
+    mistakes = [] if given else _misspelt(key_path, table, tuple(ORIGINS))
     whose = f" for model {table['name']!r}" if "name" in table else ""
     yield from mistakes or [
         _Mistake(
-            str(place),
+            str(key_path),
             "exactly one of `weights` (a file), `pretrained` (published weights), `train` (a table), "
             "`untrained = true`, `ingested = true` and `control` (a table)",
             f"{' and '.join(given) or 'none'}{whose}",

@@ -17,7 +17,7 @@ from stitchpipe.config.section import Section
 from stitchpipe.config.values import Epochs, LearningRate, Many, On, Options, Seed, Share
 
 
-class Training(Section):
+class TrainingRecipe(Section):
     """How a model is trained on the spot: SGD with Nesterov momentum under a one-cycle schedule."""
 
     epochs: Epochs = Field(default=25, description="How often every image is seen.")
@@ -88,7 +88,7 @@ class PretrainedModel(NetworkModel):
 class TrainedModel(NetworkModel):
     """A network that is trained on the sweep's data."""
 
-    train: Training = Field(description="Train on the sweep's data.")
+    train: TrainingRecipe = Field(description="Train on the sweep's data.")
 
 
 class UntrainedModel(NetworkModel):

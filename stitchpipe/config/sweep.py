@@ -77,7 +77,7 @@ class Certainty(Section):
         return count
 
 
-class Run(Section):
+class RunSettings(Section):
     """Where the work is done. Results do not depend on it beyond the last digits of floating-point sums."""
 
     workers: Few = Field(
@@ -140,7 +140,7 @@ class Sweep(Section):
     )
     ood: Ood = Field(default=Ood(), description="How far stitched representations are from the target's own.")
     certainty: Certainty = Field(default=Certainty(), description="How sure the numbers of comparisons are.")
-    run: Run = Field(default=Run(), description="Where the work is done.")
+    run: RunSettings = Field(default=RunSettings(), description="Where the work is done.")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Sweep:

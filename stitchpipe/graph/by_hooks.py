@@ -22,7 +22,7 @@ from stitchpipe.graph.trial import Trial
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from stitchpipe.graph.trial import Run
+    from stitchpipe.graph.trial import NetworkRun
 
 
 class HookedNetwork:
@@ -111,7 +111,7 @@ class HookedNetwork:
         whole = self._on(trial)
         return {name: why[name] if name in why else trial.why_no_cut(whole, name) for name in names}
 
-    def _on(self, trial: Trial) -> Run:
+    def _on(self, trial: Trial) -> NetworkRun:
         """Return what runs the whole network on the other images of a trial."""
         return lambda other, on_value: with_hooks(self.network, trial.others[other], on_value)
 

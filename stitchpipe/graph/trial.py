@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.graph.hooks import OnValue
 
-    Run: TypeAlias = Callable[[int, OnValue], Any]
+    NetworkRun: TypeAlias = Callable[[int, OnValue], Any]
 
 OTHER_IMAGE = "the logits depend on the image beside it"
 
@@ -56,7 +56,7 @@ class Trial:
         """Return the layers in the order in which they were done."""
         return list(self.values)
 
-    def why_no_cut(self, run: Run, name: str, behind: str | None = None) -> str:
+    def why_no_cut(self, run: NetworkRun, name: str, behind: str | None = None) -> str:
         """Return why a layer is no cut; `behind` is a cut that follows it, if one is known.
 
         `run` runs the network on the first or the second of the other images.
@@ -67,7 +67,7 @@ class Trial:
             return "it is not called on every image"
         return "" if all(self._restored(run, name, other, behind) for other in (0, 1)) else OTHER_IMAGE
 
-    def _restored(self, run: Run, name: str, other: int, behind: str | None) -> bool:
+    def _restored(self, run: NetworkRun, name: str, other: int, behind: str | None) -> bool:
         """Return whether the value alone brings back its logits, or the value of the cut behind it.
 
         It changes the logits: those of the other images are others.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stitchpipe.config import PretrainedModel, TrainedModel, Training, UntrainedModel, WeightsModel
+from stitchpipe.config import PretrainedModel, TrainedModel, TrainingRecipe, UntrainedModel, WeightsModel
 from stitchpipe.models import build, checkpoint, declared_network, told_origin, weights_digest
 
 SMALL = {"blocks": [1, 1, 1], "widths": [4, 4, 4]}
@@ -17,7 +17,7 @@ NAMED = {"name": "A", "architecture": "cifar_resnet", "options": SMALL}
     ("declared", "seed"),
     [
         (UntrainedModel(**NAMED, untrained=True, seed=5), 5),
-        (TrainedModel(**NAMED, train=Training(seed=7)), 7),
+        (TrainedModel(**NAMED, train=TrainingRecipe(seed=7)), 7),
         (WeightsModel(**NAMED, weights=Path("a.pt")), 0),
     ],
 )
@@ -49,4 +49,4 @@ def test_an_origin_is_told_for_the_record(declared, path, told):
 
 def test_a_training_has_a_record_of_its_own():
     with pytest.raises(ValueError, match="come out of a training"):
-        told_origin(TrainedModel(**NAMED, train=Training()))
+        told_origin(TrainedModel(**NAMED, train=TrainingRecipe()))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place in a sweep file.
+class KeyPath:
+    """The keys that lead to a value of a sweep file.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ def written_path(path: Sequence[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
-def place_of(location: Sequence[int | str], root: type[Section]) -> Place:
+def key_path_of(location: Sequence[int | str], root: type[Section]) -> KeyPath:
     """Follow a location from the table of the whole file."""
     here: dict[str, Any] = {"": root}
     path: list[int | str] = []
@@ -70,7 +70,7 @@ def place_of(location: Sequence[int | str], root: type[Section]) -> Place:
         if part == "[key]" or (not here and part != location[-1]):
             break
         path.append(part)
-    return Place(tuple(path), table, kinds, _sections(here) if len(here) > 1 else {})
+    return KeyPath(tuple(path), table, kinds, _sections(here) if len(here) > 1 else {})
 
 
 def _alternatives(annotation: Any, tag: str = "") -> dict[str, Any]:
