@@ -50,6 +50,7 @@ class Interruption:
         """Call `listener` from another thread when a signal asks to stop, or at once if one has."""
         with self._lock:
             self._listeners.append(listener)
+            # The listener is called outside the lock, because it may itself take a while or ask again.
             asked = self.signum is not None
         if asked:
             listener()
@@ -90,6 +91,7 @@ def interruptible(out: str) -> Iterator[Interruption]:
         raise
     except KeyboardInterrupt:
         raise Interrupted(out, signal.SIGINT) from None
+    # Whatever broke after a signal came, in Prefect or below it, broke because of the signal.
     except Exception:
         if interruption.signum is None:
             raise
@@ -102,9 +104,12 @@ def interruptible(out: str) -> Iterator[Interruption]:
 def _watched(interruption: Interruption) -> Iterator[None]:
     """Ask to stop as soon as one of the signals arrives in this process."""
     reader, writer = os.pipe()
+    # The interpreter writes from its signal handler, which must never wait for a full pipe.
     os.set_blocking(writer, False)
 
     def watch() -> None:
+        # Python writes the number of each signal into the pipe, one byte each. The zero that ends the
+        # thread is no signal's number.
         while (arrived := os.read(reader, 1)) not in {_END, b""}:
             if arrived[0] in _SIGNALS:
                 interruption.ask(signal.Signals(arrived[0]))

@@ -89,6 +89,7 @@ def _batches(captures: Mapping[str, NetworkCapture], row_group: int) -> Iterator
     start = split.row_groups[row_group][0]
     for images in first.image_batches(row_group):
         ids = split.sample_ids[start : start + len(images)]
+        # All networks see these images before the next batch is loaded, so that each image is decoded once.
         by_layer: dict[Name, npt.NDArray[Any]] = {}
         for model, capture in captures.items():
             # Around the forward pass alone: whoever takes the values must not multiply in its precision.

@@ -98,6 +98,7 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
     split = store.split(images.dataset, images.name)
     capture = NetworkCapture.open(network, images, split, layers=layers, settings=settings, device=device)
     with precision(settings.precision, device):
+        # One image tells the shapes of all layers, which the store must know before it takes any values.
         example = capture.in_full(images.batch([0]).to(device))
         opened = store.begin_dump(
             dataset=images.dataset,
@@ -111,6 +112,7 @@ def dump(  # noqa: PLR0913  (keyword-only beyond the three)
             provenance=provenance(device, settings.precision.autocast),
             encoding=settings.encoding,
         )
+        # What is on disk already is not computed again: this is where an interrupted dump goes on.
         missing = opened.missing_row_groups(part=part[0], parts=part[1])
         reprobed = opened.sealed and _confirm(capture, store, opened)
         own_row_groups = part_of(len(split.row_groups), part=part[0], parts=part[1])
@@ -143,6 +145,8 @@ def _write(
     if not missing:
         report_done(of)
         return 0
+    # The network is only tried where something is to be written; a sealed dump costs no more than the image
+    # above.
     capture.probe()
     settings = capture.settings
     done_before = of - len(missing)
@@ -163,6 +167,8 @@ def _seal(opened: Dump, *, divided: bool) -> bool:
     try:
         opened.seal()
     except UnfinishedError:
+        # Alone, an unfinished dump is a fault. Of a divided one, it means that other parts are still being
+        # written.
         if not divided:
             raise
         return False
@@ -182,6 +188,7 @@ def _confirm(capture: NetworkCapture, store: Store, opened: Dump) -> bool:
         layer: store.representation(replace(address, layer=layer), fingerprint=opened.fingerprint)
         for layer in opened.requested
     }
+    # Versions and precision that the store has seen before were compared then.
     if all(opened.provenance in representation.provenances for representation in stored.values()):
         return False
     row_group = len(opened.split.row_groups) - 1  # the smallest

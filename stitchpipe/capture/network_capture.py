@@ -110,6 +110,7 @@ class NetworkCapture:
         A remainder of a few images would cost as much as a batch.
         """
         positions = self.split.original_index[slice(*self.split.row_groups[row_group])]
+        # The number of batches is rounded up, and the images are then spread evenly over them.
         n_batches = -(-len(positions) // self.settings.batch_size)
         for batch in np.array_split(positions, n_batches):
             yield self.images.batch(batch.tolist()).to(self.device)
@@ -123,10 +124,13 @@ class NetworkCapture:
         stored = self.stored(images)
         if all(is_finite(values) for values in stored.values()):
             return stored
+        # In the storage type an overflow has already become infinity. The values themselves say what it
+        # was.
         return {name: self.settings.view.apply(values) for name, values in self.in_full(images).items()}
 
     def probe(self) -> None:
         """Check the network on the split's first images in storage order, two at least."""
+        # Two images at least, so that it can be seen whether one depends on the other.
         positions = self.split.original_index[: max(self.settings.batch_size, 2)].tolist()
         with precision(self.settings.precision, self.device):
             check_deterministic(self.in_full, self.images.batch(positions).to(self.device))

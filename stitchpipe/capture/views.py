@@ -55,6 +55,8 @@ class StoredView:
         """
         if self.name == "full" or values.ndim == 2:
             return values
+        # Images come with channels first, tokens with features last. From here on a row is a position in
+        # both.
         by_position = values.flatten(2).transpose(1, 2) if values.ndim == 4 else values
         if self.name == "pooled":
             return by_position.float().mean(dim=1)
@@ -63,6 +65,8 @@ class StoredView:
 
     def cells(self, shape: tuple[int, ...]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Return the positions, row by row, that hold the points: ``[count]``."""
+        # The points are drawn in the unit square and not on the grid, so that layers of different
+        # resolution keep corresponding places.
         points = np.random.default_rng(self.seed).random((self.count, 2))
         if len(shape) == 3:
             rows, columns = (np.floor(points * shape[1:]).astype(np.int64)).T

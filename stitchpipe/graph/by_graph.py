@@ -164,6 +164,7 @@ class TracedNetwork:
             return "nothing behind it uses its value"
         if traced.is_cut(node):
             return ""
+        # The layer's own value is one of those that cross.
         others = traced.crossing(node) - 1
         more = f" and {others - 1} other{'s' * (others > 2)} cross" if others > 1 else " crosses"
         return f"{traced.beside(node)}{more} beside it"
@@ -174,6 +175,7 @@ class TracedNetwork:
         found = f"{traced.crossing(node)} values that cross there, as inside a residual"
         if not traced.is_used(node):
             found = "a value that nothing behind it uses"
+        # The distance between two layers is counted in nodes of the graph.
         position = {other: number for number, other in enumerate(traced.graph.nodes)}
         cuts = [cut for cut, other in traced.outputs.items() if traced.is_cut(other)]
         near = sorted(cuts, key=lambda cut: abs(position[traced.outputs[cut]] - position[node]))[:3]
@@ -190,6 +192,8 @@ class _Run(torch.fx.Interpreter):
 
     def __init__(self, module: torch.fx.GraphModule, note: Callable[[torch.fx.Node, Any], None]) -> None:
         super().__init__(module)
+        # A network that refuses an image is expected here, and torch.fx would add its own account of the
+        # node to the error.
         self.extra_traceback = False
         self._note = note
 

@@ -56,6 +56,7 @@ class HookedNetwork:
 
     def run(self, images: Tensor, names: Sequence[str], seen: Callable[[str, Any], None]) -> Any:
         """Run the network; call `seen` with the name and the value of each wanted layer as it is made."""
+        # A name is struck off at its first call; what is left in the end was never called.
         missing = dict.fromkeys(names)
 
         def note(name: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> None:
@@ -100,14 +101,18 @@ class HookedNetwork:
         Tried on noise of the size of `images`, from the last layer to the first: each on two images, from the layer as
         far as the next cut behind it, which must have its value. What all modules return is held in memory.
         """
+        # With no image of the caller's, the trial is of one image of noise alone.
         trial = Trial.of(self.network, images[:0], names)
         why: dict[str, str] = {}
         next_cut = None  # the nearest behind the layer that is tried
         with Replay(self.network, trial.others) as replay:
             for name in reversed(trial.order):
+                # From the last layer to the first, ever more modules have to work again. Those before the
+                # layer still return what they returned.
                 replay.work_behind(name)
                 why[name] = trial.why_no_cut(replay.run, name, next_cut)
                 next_cut = next_cut if why[name] else name
+        # Layers that were not called in the trial have no place in its order, and that is their reason.
         whole = self._on(trial)
         return {name: why[name] if name in why else trial.why_no_cut(whole, name) for name in names}
 
@@ -141,6 +146,7 @@ class HookedNetwork:
             self.network, name, torch.zeros_like(images[:1]), channels_last=last, through=through
         )
         value = trial.values[name]
+        # The tail is handed activations as they are stored, with channels first.
         value = channels_first(value) if last else value
         with torch.no_grad():  # the tail's first run refuses layers of `through` that are not behind it
             return hooked.headless(torch.cat([value, value]))
@@ -158,5 +164,6 @@ class HookedNetwork:
 
 
 def _path(name: str) -> str:
+    # The second call of a module carries a number behind a colon; the path is what stands before it.
     stem, _, number = name.rpartition(":")
     return stem if stem and number.isdecimal() else name

@@ -33,12 +33,15 @@ def folded(tail: nn.Module) -> nn.Module:
         return tail
     shorter = copy.deepcopy(tail)
     for node, convolution, norm in list(_pairs(shorter)):
+        # Without running statistics the normalisation uses those of the batch, in eval mode too, and is no
+        # fixed map.
         mean, variance = norm.running_mean, norm.running_var
         if mean is None or variance is None:
             continue
         convolution.weight, convolution.bias = fuse_conv_bn_weights(
             convolution.weight, convolution.bias, mean, variance, norm.eps, norm.weight, norm.bias
         )
+        # Whoever read the normalisation now reads the convolution, which does the work of both.
         node.replace_all_uses_with(node.all_input_nodes[0])
         shorter.graph.erase_node(node)
     shorter.delete_all_unused_submodules()
@@ -50,10 +53,14 @@ def _pairs(tail: GraphModule) -> Iterator[tuple[Node, _ConvNd, _BatchNorm]]:
     """Yield each call of a batch normalisation right behind a convolution, and both modules."""
     nodes = list(tail.graph.nodes)
     modules = dict(tail.named_modules(remove_duplicate=False))
+    # Modules are counted by identity: one that stands under two names is still called twice.
     calls = Counter(id(modules[node.target]) for node in nodes if node.op == "call_module")
+    # A parameter that the graph reads by itself must keep its value, and so its module must be left alone.
     read = {id(modules[node.target.rpartition(".")[0]]) for node in nodes if node.op == "get_attr"}
     for node in nodes:
         before = node.all_input_nodes[0] if node.all_input_nodes else node
+        # Where something else reads the convolution's output, that reader must get it before the
+        # normalisation.
         if {node.op, before.op} != {"call_module"} or len(before.users) != 1:
             continue
         convolution, norm = modules[before.target], modules[node.target]

@@ -98,6 +98,8 @@ def _lives(graph: torch.fx.Graph) -> _Lives:
     for node, number in position.items():
         if node.users and node.op != "get_attr":
             change[number] += 1
+            # A value is still needed up to its last user, and no longer counts at that position: what
+            # crosses there is the user's own value.
             change[max(position[user] for user in node.users)] -= 1
     crossing, live = [], 0
     for step in change:
@@ -124,6 +126,7 @@ class _NamingTracer(torch.fx.Tracer):
         if threading.get_ident() != self._thread:
             return forward(*args, **kwargs)
         returned = super().call_module(m, forward, args, kwargs)
+        # A module may return a tuple or a record, which is no single node and so no layer.
         if isinstance(returned, torch.fx.Proxy):
             path = self.path_of_module(m)
             name, calls = path, 0
@@ -189,8 +192,11 @@ def trace(network: nn.Module) -> Traced:
                 found=first_line(error),
                 remedy="Its layers can be had by forward hooks.",
             ) from error
+    # The tracer notes a module when its call returns, an inner one before the outer one. Layers are listed
+    # in the order of the graph's nodes.
     order = {node: position for position, node in enumerate(graph.nodes)}
     outputs = dict(sorted(tracer.outputs.items(), key=lambda item: order[item[1]]))
+    # The call of the network itself has the empty path; its output is the logits and no layer.
     outputs.pop("", None)
     functions = {name: node for name, node in tracer.functions.items() if node in order}
     return Traced(network, graph, outputs, functions)

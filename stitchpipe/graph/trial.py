@@ -38,6 +38,8 @@ class Trial:
         def random() -> Tensor:
             return torch.rand((1, *images.shape[1:]), generator=noise).to(images)
 
+        # One image of noise is always there, so that there is something to look at where the caller gave
+        # none.
         given = torch.cat([images, random()])
         # Two other inputs, blank and noise: a branch that looks at the image may go the same way for one of them.
         others = torch.zeros_like(given), torch.cat([random()] * len(given))
@@ -48,6 +50,8 @@ class Trial:
                 values[name] = output.clone()
 
         logits = with_hooks(network, given, note)
+        # A network that gives the same logits for blank images shows nothing when a value is put in: every
+        # layer would seem a cut.
         blank = with_hooks(network, others[0], lambda *_: None)
         return cls(values, logits, others, unaffected=_same(logits, blank))
 

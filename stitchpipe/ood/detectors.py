@@ -44,6 +44,7 @@ class Standardiser:
     """
 
     def __init__(self, mean: Float64, deviation: Float64, count: int) -> None:
+        # A deviation below the rounding of the mean is that of a constant feature.
         alive = deviation > count * EPS * np.abs(mean)
         self.varies = bool(alive.any())
         unit = float(np.sqrt((deviation[alive] ** 2).mean())) if self.varies else 1.0
@@ -57,6 +58,8 @@ class Standardiser:
     @classmethod
     def of_positions(cls, features: Features) -> Standardiser:
         """Take the units of all positions of all images: the variance is that within and that between images."""
+        # The variance over all positions is that of the images' means plus the mean of the variances inside
+        # images.
         within = (features.spread**2).mean(axis=0) if features.spread.size else 0.0
         deviation = np.sqrt(features.mean.var(axis=0) + within)
         return cls(features.mean.mean(axis=0), deviation, features.n_samples)
@@ -121,9 +124,12 @@ class ResidualNorm:
 
     def __init__(self, rows: Float64) -> None:
         count = min(principal_dimension(rows.shape[1]), len(rows) - 1)
+        # With more rows than features the covariance is the smaller matrix; otherwise the rows are
+        # decomposed as they are.
         solver = "covariance_eigh" if len(rows) >= rows.shape[1] else "full"
         fitted = PCA(n_components=count, svd_solver=solver).fit(rows)
         scale = np.asarray(fitted.explained_variance_)
+        # Directions that the training rows do not span are rounding, and would hide what lies outside.
         spanned = scale > scale[0] * max(rows.shape) * EPS
         self._mean, self._directions = fitted.mean_, fitted.components_[spanned]
 

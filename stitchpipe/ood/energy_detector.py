@@ -122,6 +122,8 @@ class EnergyDetector:
             tensors = load(data)
             native = tensors.pop("native").numpy()
             shape, grid = (tuple(notes[name]) for name in ("shape", "grid"))
+            # The network draws weights when it is built. They are overwritten, and the global generator
+            # must not notice.
             with torch.random.fork_rng(devices=[]):
                 network = RepresentationClassifier(shape, grid, int(notes["classes"]))
             network.load_state_dict(tensors)
@@ -153,6 +155,7 @@ def aupr(native: Float64, foreign: Float64) -> float:
 def fpr95(native: Float64, foreign: Float64) -> float:
     """Return the share of foreign rows that pass where the threshold on energy lets at least 95 % of native pass."""
     truth = np.repeat([1, 0], [len(native), len(foreign)])
+    # The thresholds are walked from strict to lax; the first that lets 95 % of native rows pass is the one.
     passed, kept, _ = roc_curve(truth, -np.concatenate([native, foreign]), drop_intermediate=False)
     return float(passed[np.argmax(kept >= 0.95)])
 

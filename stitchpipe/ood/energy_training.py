@@ -143,6 +143,7 @@ def train_detector(
         return F.cross_entropy(network(values), wanted)
 
     def finetuning(values: Tensor, wanted: Tensor) -> Tensor:
+        # Native and foreign samples share one call, so that batch normalisation sees both together.
         logits = network(torch.cat([values, next(foreign).to(values.device)]))
         return energy_bounded_loss(logits[: len(values)], wanted, logits[len(values) :])
 
@@ -180,6 +181,7 @@ def _epoch(
         schedule.optimizer.zero_grad(set_to_none=True)
         samples = torch.from_numpy(values.astype(np.float32, copy=False)).to(device)
         loss = loss_of(samples, torch.from_numpy(labels).to(device))
+        # The loss is looked at before the step, so that no weight learns from one that is not finite.
         losses.append(_finite(loss, schedule))
         loss.backward()
         schedule.optimizer.step()

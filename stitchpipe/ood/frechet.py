@@ -27,6 +27,7 @@ class Gaussian:
         """Fit to rows ``[n, d]``, n ≥ 2, with n − 1 in the denominator. O(n·d²) time; Σ is not formed."""
         mean = rows.mean(axis=0)
         centred = rows - mean
+        # Σ = RᵀR/(n − 1) is only ever needed through a factor, and the smaller one of the two serves.
         factor = np.linalg.qr(centred, mode="r") if len(rows) > rows.shape[1] else centred
         return cls(mean, factor / np.sqrt(len(rows) - 1))
 
@@ -45,6 +46,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     error is about eps·(tr Σ_a + tr Σ_b), for singular covariances too, where roots of eigenvalues leave √eps.
     What rounding takes below zero is cut off. O(min(n, d)³) time.
     """
+    # tr(Σ_a^½ Σ_b Σ_a^½)^½ is the sum of the singular values of R_a R_bᵀ.
     shared = float(np.linalg.svd(a.factor @ b.factor.T, compute_uv=False).sum())
     offset = float(((a.mean - b.mean) ** 2).sum())
     return offset + max(a.trace + b.trace - 2.0 * shared, 0.0)
@@ -65,6 +67,7 @@ class FrechetRatio:
         if self._native is None:
             return
         rounding = test.shape[0] * test.shape[1] * EPS
+        # Variation below the rounding of the mean is none, and would make a ratio of rounding errors.
         self._varies = self._native.trace > rounding**2 * float((self._native.mean**2).sum())
         if seen is not None and self._varies:
             self._floor = frechet_distance(seen, self._native) / self._native.trace

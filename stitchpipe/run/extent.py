@@ -36,6 +36,8 @@ class Extent:
     def settings(self) -> Settings:
         """What dumps are made with."""
         declared, run = self._run.sweep.dump, self._run.sweep.run
+        # A forward pass on a GPU outruns one thread that compresses; on a CPU further threads would take
+        # time from it.
         writers = run.writers or (4 if device_of(self._run.sweep).type == "cuda" else 1)
         return Settings(
             dtype=declared.dtype,
@@ -93,6 +95,7 @@ class Extent:
             if stitch.budget is not None and stitch.budget.augmented
             for name in stitch.reads()
         }
+        # A control is made from another model's dump on the same split, so that model must run over it too.
         origins = (permuted_model(self._run.sweep.model(model)) for model in read)
         return read | {origin for origin in origins if origin is not None}
 
@@ -101,6 +104,7 @@ class Extent:
         """How many images a row group may hold, so that a shard of the largest layer stays within its size."""
         dump = self._run.sweep.dump
         shapes = (shape for layers in self.stored_shapes.values() for shape in layers.values())
+        # One cut into row groups serves all layers, so the largest layer sets it.
         largest = max(map(prod, shapes), default=1)
         return rows_of_shard(ITEM_BYTES[dump.dtype] * largest, shard_bytes=dump.shard_mib * MIB)
 
@@ -157,6 +161,7 @@ class Extent:
                 remedy=f"{smaller}, or raise the budget.",
             )
         files = run.place.files
+        # What has a record is on disk already, and takes none of the room that is left.
         missing = sum(
             size for (model, split), size in sizes.items() if files.record(dump_record(model, split)) is None
         )

@@ -143,6 +143,7 @@ def stitch_key(
         judged_by,
         products,
         STITCH_VERSION,
+        # A version of 0 adds nothing, so that keys from before objectives had versions stay as they are.
         *([objective_version] if objective_version else []),
     )
 

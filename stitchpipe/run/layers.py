@@ -85,6 +85,7 @@ class Layers:
         """Return what a network consists of: from its record, or found now where there is none of this declaration."""
         name = declared.name
         if name not in self._inspected:
+            # Inspection runs the network on an image, which the record saves every later command.
             self._inspected[name] = self._recorded(declared) or inspect(
                 self._networks.built(declared), self._data.splits[TEST].batch([0])
             )
@@ -123,10 +124,12 @@ class Layers:
 
 
 def _chosen(known: Sequence[LayerInfo], globs: Sequence[str]) -> tuple[LayerInfo, ...]:
+    # The layers keep the network's order, whatever the order of the globs.
     chosen = set(select(known, globs))
     return tuple(info for info in known if info.name in chosen)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Return what sorts names as people do: numbers by value."""
+    # Numbers compare by value, and text sorts before them by its first entry of −1.
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]

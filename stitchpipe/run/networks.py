@@ -103,8 +103,10 @@ class Networks:
         """Refuse weights that are not those on record, or not those that stored activations come from."""
         record = self._place.files.record(model_record(declared.name))
         known = None
+        # A record of another declaration speaks of other weights, and is no reason to refuse these.
         if record is not None and record["declaration"] == self.declaration(declared):
             known = str(record["weights_digest"])
+        # Stored activations take precedence over the record: the network must fit what is compared with it.
         wanted = expected or known
         if wanted is None:
             return
@@ -121,6 +123,7 @@ class Networks:
                 found="images without labels or names of classes",
                 remedy="Add options = { num_classes = N } to the model, as its weights have it.",
             )
+        # A split may lack some of the classes, and the network must have an output for each of them.
         return max(known)
 
 

@@ -97,6 +97,8 @@ class RunPlace:
         PlaceError
             Says what to do; nothing of it is read.
         """
+        # Names of this version carry a digest behind a tilde; a table without one was left by an earlier
+        # version.
         older = [entry.key for entry in self.files.place.files("results") if "~" not in entry.key]
         if any(key.endswith(".parquet") for key in older):
             raise PlaceError(
@@ -124,6 +126,7 @@ class RunPlace:
         if known == url:
             return
         usual = f"{self.url}/{STORE}"
+        # The usual place may still be given up for another one, as long as no store lies there.
         if known != usual or self.has_store:
             raise PlaceError(
                 where=self.url,
@@ -239,6 +242,8 @@ class TrainingState:
     def save(self, data: bytes) -> None:
         """Keep a state, and give up those before it."""
         older = self.files.listing(self._folder)
+        # The new state is written before the older ones are removed, so that there is a sound one at every
+        # moment.
         number = 1 + max((int(state.name.rpartition("/")[2]) for state in older), default=0)
         self.files.write(f"{self._folder}/{number:06d}", ".safetensors", data)
         for state in older:
@@ -246,6 +251,7 @@ class TrainingState:
 
     def load(self) -> bytes | None:
         """Return the newest state that is sound, or None: a training that cannot go on begins anew."""
+        # The newest state comes first. A damaged one is passed over for the one before it.
         for state in reversed(self.files.listing(self._folder)):
             try:
                 return self.files.read(state)

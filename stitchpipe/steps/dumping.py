@@ -119,6 +119,8 @@ def add_split(run: Run, store: Store, images: ImageSplit) -> Split:
     """Add the images' split, or find it there; a store that has it keeps the row groups it was cut into."""
     plan: dict[str, Any] = {"row_groups": run.sweep.dump.row_groups, "max_rows": run.extent.max_rows}
     if (images.dataset, images.name) in store.splits():
+        # A split keeps the row groups it was cut into, whatever this sweep would cut now: all its dumps
+        # share them.
         plan = dict(store.split(images.dataset, images.name).provenance.get("plan", plan))
     return store.add_split(
         images.dataset,

@@ -169,6 +169,7 @@ def verify(place: str, *, model: str | None, sample: str, progress: Progress) ->
     total = sum(layer.n_bytes for layer in sealed if model in (None, layer.address.model))
     count = _Count("verify", total + (0 if model else _summary_bytes(store)), progress)
     problems = store.verify(model=model, sample=share, on_shard=count.shard, on_summary=count.summary)
+    # Files of the run belong to no single model, so a check of one model leaves them out.
     if kept.files is not None and model is None:
         problems = [*problems, *kept.files.verify(on_file=count.file)]
     count.finish()
@@ -254,6 +255,8 @@ class _Count:
     def _add(self, n_bytes: int) -> None:
         """Add bytes and say how far it is."""
         self.n_bytes += n_bytes
+        # The total was an estimate, so the count stops one short of it until `finish` says that it is
+        # complete.
         self.progress(self.name, max(0, min(self.n_bytes, self.total - 1)), max(1, self.total))
 
     def finish(self) -> None:

@@ -92,6 +92,8 @@ def endless_batches(
     from the position alone, and not from what is read: readers side by side give the same samples.
     """
     while True:
+        # Each reader has a generator of its own in the same state, so that all are shuffled in the same way
+        # though they are read independently.
         generators = [np.random.default_rng() for _ in passes[0]]
         for generator in generators:
             generator.bit_generator.state = dict(position.generator)
@@ -101,9 +103,13 @@ def endless_batches(
             for reader, generator in zip(passes[number], generators, strict=True)
         ]
         for done, parts in enumerate(zip(*walks, strict=True), start=1):
+            # A training that is taken up reads the batches it had before and drops them, because the order
+            # within an epoch comes out of the reading.
             if done > position.done:
                 after = BatchPosition(position.epoch, position.generator, done)
                 yield Batch(number, parts[0][0], [values for _, values in parts], after)
+        # The generators have all made the same draws by now, so that any of them gives the state for the
+        # next epoch.
         position = BatchPosition(position.epoch + 1, generators[0].bit_generator.state, 0)
 
 
@@ -124,6 +130,7 @@ class ReadAhead:
         self._batches, self._left, self._limit = batches, count, limit_bytes
         self._thread = ThreadPoolExecutor(1, "batches")
         self._made: deque[Future[Batch]] = deque()
+        # The size of a batch is not known before the first one is there, so one is asked for to begin with.
         self._fill(1)
 
     def __iter__(self) -> ReadAhead:
@@ -135,6 +142,7 @@ class ReadAhead:
             raise StopIteration
         batch = self._made.popleft().result()
         size = sum(values.nbytes for values in batch.values)
+        # The next batches are asked for after this one was taken, so that its memory is not counted twice.
         self._fill(max(1, self._limit // max(1, size)))
         return batch
 

@@ -83,8 +83,10 @@ def _behind(
         )
     sizes = [len(batch.stitched) for batch in batches]
     with torch.no_grad():
+        # The target's own values are constants of the loss, so no graph is kept for them.
         native = target.following(_joined([batch.native for batch in batches if batch.native is not None]))
     stitched = target.following(joined)
+    # The joined batch is cut back into each training's part, layer by layer.
     own, made = ([torch.split(layer, sizes) for layer in layers] for layers in (native, stitched))
     return made, own
 

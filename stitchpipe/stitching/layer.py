@@ -93,6 +93,8 @@ class StitchingLayer(nn.Module):
         """
         p, q = _width(source_shape), _width(target_shape)
         generator = torch.Generator().manual_seed(seed)
+        # For a 1×1 convolution, Kaiming's uniform initialisation with a = √5 comes to ±1/√p, for weights
+        # and bias alike.
         bound = 1 / math.sqrt(p)
         weight = torch.empty(q, p).uniform_(-bound, bound, generator=generator)
         bias = torch.empty(q).uniform_(-bound, bound, generator=generator)
@@ -134,6 +136,7 @@ class StitchingLayer(nn.Module):
         """
         weight = self.weight.detach().cpu().double().numpy()
         values = np.linalg.svd(weight, compute_uv=False)
+        # The weights were learnt in float32, so singular values below its rounding are taken for zero.
         kept = values[values > values[0] * max(weight.shape) * np.finfo(np.float32).eps]
         condition = float(kept[0] / kept[-1]) if len(kept) else 1.0
         bias = self.bias.detach().cpu().double().numpy()
@@ -156,6 +159,8 @@ class StitchingLayer(nn.Module):
     def mapped(self, x: Tensor) -> Tensor:
         """Return what `forward` does of a source that `resize` has brought to the target's grid before."""
         source, target = self.grids
+        # Two images are mapped by a 1×1 convolution, which works where the channels are first. All others
+        # have their features last.
         if len(source) == len(target) == 2:
             return F.conv2d(x, self.weight[:, :, None, None], self.bias)
         mapped = F.linear(x, self.weight, self.bias)

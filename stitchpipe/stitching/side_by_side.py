@@ -41,6 +41,7 @@ def stitches_at_once(
         return 1
     if limit_bytes is None:
         limit_bytes = int(SHARE_OF_FREE * torch.cuda.mem_get_info(device)[0])
+    # The training with the largest batch stands for all: what fits for it fits for the others.
     largest = max(trainings, key=lambda one: np.prod(one.layer.source_shape) * one.budget.batch_size)
     taken = (peak_bytes or _measured)(largest, target, device)
     return max(1, min(len(trainings), limit_bytes // max(1, taken)))
@@ -53,12 +54,14 @@ def _measured(training: StitchTraining, target: StitchingTarget, device: torch.d
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     stitched = training.layer.to(device)(torch.zeros(shape, device=device))
+    # The values do not matter to the memory, only shapes do, so that noise need not be drawn.
     labels = torch.zeros(len(stitched), dtype=torch.int64, device=device)
     logits = target.tail(stitched)
     objective = OBJECTIVES.named(training.budget.objective)
     native = torch.zeros_like(stitched) if "native" in objective.needs else None
     batch = StitchedBatch(stitched, labels, torch.zeros_like(logits), native)
     losses(objective, target, [batch])[0].backward()
+    # The measurement must leave no gradient behind in the layer that is trained next.
     training.layer.zero_grad(set_to_none=True)
     torch.cuda.synchronize(device)
     return torch.cuda.max_memory_allocated(device) - before

@@ -47,10 +47,12 @@ class SourceCache:
             Its own and the one that it is brought to as it is read, in float32; default: as stored.
         """
         reader = source if grids is None else _Resized(source, grids)
+        # The digest and not the address is the key: the same content under two names is held once.
         size, key = size_bytes(source, grids), (source.digest, grids)
         if size > self._limit:
             return reader
         if key not in self._held:
+            # The longest unused ones make room; the order of the mapping is that of their last use.
             while self._held and size + sum(held for held, _ in self._held.values()) > self._limit:
                 self._held.popitem(last=False)
             self._held[key] = (size, _Held(reader))
@@ -64,6 +66,8 @@ def size_bytes(source: Representation, grids: Grids | None = None) -> int:
     if grids is None:
         return values * source.dtype.itemsize
     before, after = (n_positions(grid) for grid in grids)
+    # The number of values goes with the number of positions, and a source that is resized is float32
+    # whatever it was stored as.
     return values // before * after * _FLOAT_BYTES
 
 
@@ -78,6 +82,8 @@ class _Held:
 
     def read(self, row_group: int) -> npt.NDArray[Any]:
         """Return one row group's rows."""
+        # Several trainings read from threads of their own. The lock lets the second one wait for a row
+        # group that the first is reading.
         with self._lock:
             if row_group not in self._blocks:
                 self._blocks[row_group] = self._source.read(row_group)

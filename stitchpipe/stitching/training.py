@@ -95,8 +95,10 @@ def train(
     curves: dict[int, TrainingCurve] = {}
     for group in groups(trainings, at_once or stitches_at_once(trainings, target, device)):
         with ExitStack() as opened:
+            # On a CPU no global setting is used or changed.
             if device.type == "cuda":
                 opened.enter_context(precision(device=device))
+            # What is made ready is bounded for the group, and not for each of its trainings.
             ahead = AHEAD_BYTES // len(group)
             runs = [
                 opened.enter_context(
@@ -177,7 +179,11 @@ def groups(trainings: Sequence[StitchTraining], at_once: int) -> Iterator[list[i
     """Yield which trainings can go together, by position: those of one kind of step, as far along, in their order."""
     kinds: dict[tuple[object, ...], list[int]] = {}
     for number, training in enumerate(trainings):
+        # Trainings that stand at different steps would not share their calls to the end, so those as far
+        # along go together.
         state = Checkpoint.restored(training.state) if at_once > 1 else None
+        # What may differ within a group is set alike: seeds, steps and rates belong to each training alone.
+        # Whatever else differs would change the shared step.
         kind = replace(training.budget, seed=0, steps=1, learning_rate=1.0, weight_decay=0.0)
         kinds.setdefault((kind, len(state.losses) if state else 0), []).append(number)
     for numbers in kinds.values():
@@ -192,6 +198,8 @@ def _together(runs: Sequence[RunningTraining], target: StitchingTarget, device: 
     budget = runs[0].budget
     objective = OBJECTIVES.named(budget.objective)
     called = replace(target, tail=_compiled(target.tail)) if budget.compiled else target
+    # The number of classes is only known once the tail has run, so labels are held against it at the first
+    # step.
     is_checked = "logits" not in objective.needs
     try:
         while live := [run for run in runs if not run.is_over]:
@@ -203,9 +211,12 @@ def _together(runs: Sequence[RunningTraining], target: StitchingTarget, device: 
                 found = losses(objective, called, given)
             for run in live:
                 run.forget_gradient()
+            # All losses come to the host in one transfer, because each transfer waits for the GPU.
             values = torch.stack([loss.detach() for loss in found]).tolist()
             learning = [one for one in zip(live, found, values, strict=True) if one[0].accepts(one[2])]
             if learning:
+                # The trainings share no parameter that learns, so the gradient of the sum is each one's own
+                # gradient.
                 torch.stack([loss for _, loss, _ in learning]).sum().backward()
             for run, _, value in learning:
                 run.learn(value)

@@ -123,6 +123,8 @@ def permuted_products(
     xp = namespace(like)
     if len(sources) < len(targets):  # ⟨A, PᵀBP⟩ = ⟨PAPᵀ, B⟩: gather from the fewer
         return xp.permute_dims(permuted_products(targets, sources, xp.argsort(orders, axis=1)), (0, 2, 1))
+    # Packed entries off the diagonal carry a factor √2. The targets are unpacked into whole matrices
+    # without it, whose entries can be read in any order.
     rows, columns = xp.nonzero(lower_triangle(xp, n, like.device))
     weights = packing_weights(xp, n, like.device)
     out = xp.zeros((orders.shape[0], len(sources), len(targets)), dtype=like.dtype, device=like.device)
@@ -131,12 +133,17 @@ def permuted_products(
         for part in chunks(int(rows.shape[0])):
             entries = xp.stack([target.values[part] for target in targets[group]], axis=1)
             entries /= weights[part, None]
+            # Either half of the symmetric matrix is filled, because a permuted entry may come from above
+            # the diagonal.
             beside[rows[part] * n + columns[part], :] = entries
             beside[columns[part] * n + rows[part], :] = entries
         for part in chunks(int(rows.shape[0])):
+            # The values were packed with √2 off the diagonal. A second √2 makes the sum over the triangle
+            # that over the whole matrix.
             left = xp.stack([source.values[part] for source in sources]) * weights[part]
             for k in range(orders.shape[0]):
                 order = orders[k, :]
+                # Entry (i, j) of the permuted target is entry (π(i), π(j)) of the target, read row by row.
                 places = xp.take(order, rows[part]) * n + xp.take(order, columns[part])
                 out[k, :, group] += left @ xp.take(beside, places, axis=0)
     return out
@@ -160,6 +167,7 @@ def neighbour_null(
         for draw in range(orders.shape[0]):
             order = orders[draw, :]
             for place, source in enumerate(sources):
+                # The neighbours j of sample i are looked up at (π(i), π(j)) among the target's weights.
                 moved = n * order[:, None] + order[source.samples]
                 gathered = xp.take(beside, xp.reshape(moved, (-1,)), axis=0)
                 null[draw, place, group] = xp.reshape(source.weights, (-1,)) @ gathered / (n * k)

@@ -56,6 +56,8 @@ def gulp(X: Array, Y: Array, *, ridge: float = RIDGE) -> float:
 def gulp_of(cross: PenalisedCross) -> float:
     """Return the distance from both penalised sides. Time O(p·q)."""
     xp = namespace(cross.values)
+    # In its own directions a side's Σ^-λΣ is diagonal with the shares F, so the first two traces are ΣF².
+    # The third is ‖C‖²_F of the whitened cross-products.
     own = float(xp.sum(cross.x.shares**2)) + float(xp.sum(cross.y.shares**2))
     square = own - 2.0 * float(xp.sum(cross.values**2))
     return sqrt(within(square, 0.0, inf, index="gulp"))

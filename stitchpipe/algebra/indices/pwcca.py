@@ -21,6 +21,8 @@ def pwcca(X: Array, Y: Array) -> float:
     Y) of them. Not symmetric, and not invariant to a rotation of X's neurons. As `cca` otherwise, but with
     memory O(p² + q²) however few the rows. Morcos et al. 2018, who report 1 − Σwᵢρᵢ.
     """
+    # The rows must not be rotated into fewer coordinates here: the weights are sums over the neurons
+    # themselves.
     pair, eps = PairMoments.from_rows(X, Y), (stored_spacing(X), stored_spacing(Y))
     return canonical_correlations(pair, storage_eps=eps, index="pwcca").projection_weighted
 

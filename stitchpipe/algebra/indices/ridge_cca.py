@@ -51,6 +51,7 @@ def ridge_cca_of(cross: PenalisedCross) -> float:
     """Return ridge CCA from both penalised sides. Time O(p·q·min(p, q))."""
     xp = namespace(cross.values)
     total = float(xp.sum(xp.linalg.svdvals(cross.values)))
+    # The sum of shares is the effective dimension d(λ) of a side.
     dimensions = float(xp.sum(cross.x.shares)) * float(xp.sum(cross.y.shares))
     return within(total / sqrt(dimensions), 0.0, 1.0, index="ridge_cca")
 

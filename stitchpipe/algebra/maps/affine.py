@@ -33,6 +33,7 @@ def fit_direct_matching(pair: PairMoments, *, storage_eps: float = EPS64) -> Aff
     Balogh and Jelasity 2025, arXiv 2412.11299 (direct matching).
     """
     x = pair.x.retained(storage_eps)
+    # The product goes from the left, so that nothing of size p×p is formed beside the eigenvectors.
     W = ((pair.xy.T @ x.vectors) / x.values[None, :]) @ x.vectors.T
     return centred_map(pair, W, x.rank, x.condition)
 

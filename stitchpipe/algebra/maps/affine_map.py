@@ -98,9 +98,12 @@ class AffineMap:
         self._check_widths(pair.mean_x.shape[0], pair.mean_y.shape[0])
         xp = namespace(self.W, pair.xy)
         size_x, size_y = _column_norms(pair.xx), _column_norms(pair.yy)
+        # The norms of columns bound every term of the three traces, and so the rounding of their sum.
         floor = EPS64 * _squares(xp.abs(self.W) @ size_x + size_y)
         spread = float(xp.sum((self.W @ pair.xx) * self.W)) - 2.0 * float(xp.sum(self.W * pair.xy.T))
         spread += pair.y.total
+        # A good fit leaves three large traces that nearly cancel, and their difference could even come out
+        # negative.
         if spread <= _FAR_ABOVE * floor:
             spread = self._squares_from_factor(pair)
         offset = self.W @ pair.mean_x + self.b - pair.mean_y
@@ -115,9 +118,12 @@ class AffineMap:
         xp = namespace(self.W, pair.xy)
         joint = xp.concat([xp.concat([pair.xx, pair.xy], axis=1), xp.concat([pair.xy.T, pair.yy], axis=1)])
         size = _column_norms(joint)
+        # A column that does not vary keeps the unit 1, so that no zero is divided by.
         unit = xp.where(size > 0.0, size, xp.ones_like(size))
         values, vectors = xp.linalg.eigh(joint / unit[:, None] / unit[None, :])
         difference = xp.concat([self.W, -xp.eye(self.q, dtype=xp.float64, device=self.W.device)], axis=1)
+        # The joint comoments cannot have negative eigenvalues; those that come out negative are rounding of
+        # zero.
         factor = vectors * xp.sqrt(xp.clip(values, 0.0, None))[None, :]
         return _squares((difference * unit[None, :]) @ factor)
 

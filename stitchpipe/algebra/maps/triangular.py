@@ -82,6 +82,7 @@ class JointFactor:
             )
         n = self.n + other.n
         step = other.mean - self.mean
+        # The step between the means becomes one more row, whose square is the n₁n₂/n·δδᵀ of merged moments.
         between = sqrt(self.n * other.n / n) * step[None, :]
         stacked = namespace(step).concat([self.factor, other.factor, between])
         return JointFactor(n, self.mean + step * (other.n / n), _triangle(stacked), self.p)
@@ -100,6 +101,8 @@ class JointFactor:
         Demmel, Grigori, Hoemmen and Langou 2012 (TSQR); Golub and Van Loan 2013, §5.3.
         """
         xp = namespace(self.factor)
+        # The first p columns of the joint triangle hold all of X: RᵀR is XX. Their singular values are had
+        # without squaring them, which is why the error goes with cond and not with cond².
         U, S, Vt = xp.linalg.svd(self.factor[:, : self.p], full_matrices=False)
         mean = self.mean[: self.p]
         size = max(float(S[0]), sqrt(self.n) * float(xp.max(xp.abs(mean))))

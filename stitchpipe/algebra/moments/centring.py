@@ -13,5 +13,6 @@ def centre(rows: Array) -> tuple[Array, Array]:
     """
     xp = namespace(rows)
     mean = xp.mean(rows, axis=0)
+    # The first mean is off by its rounding. The mean of what is left over takes that away.
     mean = mean + xp.mean(rows - mean[None, :], axis=0)
     return mean, rows - mean[None, :]

@@ -38,6 +38,8 @@ class CrossMoments:
         same_widths(self.comoment.shape, other.comoment.shape)
         n = self.n + other.n
         step_x, step_y = other.mean_x - self.mean_x, other.mean_y - self.mean_y
+        # Sums about either mean add up once the step between the means is accounted for: C = C₁ + C₂ +
+        # n₁n₂/n·δ_x δ_yᵀ.
         between = (self.n * other.n / n) * (step_x[:, None] * step_y[None, :])
         share = other.n / n
         return CrossMoments(

@@ -45,6 +45,8 @@ class Moments:
         same_widths(self.mean.shape, other.mean.shape)
         n = self.n + other.n
         step = other.mean - self.mean
+        # Sums about either mean add up once the step δ between the means is accounted for: C = C₁ + C₂ +
+        # n₁n₂/n·δδᵀ.
         between = (self.n * other.n / n) * (step[:, None] * step[None, :])
         return Moments(n, self.mean + step * (other.n / n), self.comoment + other.comoment + between)
 
@@ -60,6 +62,7 @@ class Moments:
         """
         same_widths(self.mean.shape, part.mean.shape)
         n = rows_left(self.n, part.n)
+        # The equations of `merge` are solved for one of the two sides, with `self` as the whole.
         mean = self.mean + (self.mean - part.mean) * (part.n / n)
         step = part.mean - mean
         between = (n * part.n / self.n) * (step[:, None] * step[None, :])
@@ -83,6 +86,7 @@ class Moments:
     def inverse_participation(self) -> float:
         """‖C‖²_F/(tr C)² of the comoment C, between 1/rank and 1. Only where the rows vary."""
         xp = namespace(self.comoment)
+        # The division comes before the squares, which could overflow.
         scaled = self.comoment / self.total
         return float(xp.sum(scaled * scaled))
 

@@ -148,6 +148,8 @@ def pair_from_augmented(
             remedy="Merge the same blocks on all three sides.",
         )
     one = xp.ones(1, dtype=x.mean.dtype, device=x.mean.device)
+    # These are the combinations a = [−2d, 1] and b of the augmented columns, with d the mean less the
+    # shift.
     a = xp.concat([-2.0 * (x.mean[:-1] - shift_x), one])
     b = xp.concat([-2.0 * (y.mean[:-1] - shift_y), one])
     total_x, total_y = x.unaugmented.total, y.unaugmented.total

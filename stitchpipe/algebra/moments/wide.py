@@ -31,6 +31,7 @@ def narrow(rows: Array) -> Narrowed | None:
         return None
     xp = namespace(rows)
     mean, centred = centre(rows)
+    # X̃ᵀ = QR gives X̃ = RᵀQᵀ, so the rows of Rᵀ are the coordinates in the basis Q.
     basis, triangle = xp.linalg.qr(centred.T)
     return Narrowed(mean, triangle.T, basis)
 

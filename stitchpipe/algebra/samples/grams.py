@@ -127,6 +127,8 @@ class SampleGram:
         samples = xp.asarray(samples, device=self.products.device)
         products = xp.take(xp.take(self.products, samples, axis=0), samples, axis=1)
         sums, projections = xp.take(self.sums, samples), xp.take(self.projections, samples)
+        # These are the products x̃ᵢ·d and then ‖d‖², d·1/width and d·(μ − m): each a mean of what is held
+        # already.
         with_d = xp.mean(products, axis=1)
         d_squared = float(xp.mean(with_d))
         d_mean = float(xp.mean(sums)) / self.width
@@ -149,11 +151,15 @@ class SampleGram:
 
     def origin_products(self) -> Array:
         """Return xᵢ·xⱼ of the rows as they came, ``[n, n]``. Time and memory O(n²)."""
+        # The product x̃ᵢ·μ is split at the mean m of μ: x̃ᵢ·(μ − m) is held, and x̃ᵢ·m is m times the sum
+        # of the row.
         with_mean = self.projections + self.mean * self.sums
         return self.products + with_mean[:, None] + with_mean[None, :] + self.squared_mean
 
     def feature_comoments(self) -> Array:
         """Return Σₖ(xᵢₖ − x̄ᵢ)(xⱼₖ − x̄ⱼ), each sample centred over its features, ``[n, n]``. Time O(n²)."""
+        # The mean of a raw row is that of x̃ᵢ plus m. Taking it off both factors leaves the products of x̃ᵢ
+        # and of μ − m, each about its own mean.
         row_means = self.sums / self.width
         return (
             self.products
@@ -181,5 +187,7 @@ class SampleGram:
             ``too_few_rows`` for a single sample, ``constant`` where all samples are the same.
         """
         xp = namespace(self.products)
+        # The test for equal samples asks for the norm of the mean alone, which one number of that size has
+        # as well.
         mean = xp.full((1,), sqrt(self.squared_mean), dtype=self.products.dtype, device=self.products.device)
         return variation(Moments(self.n, mean, self.products), index=index, side="layer")

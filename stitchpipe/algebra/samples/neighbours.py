@@ -56,7 +56,11 @@ class NeighbourSets:
         xp = namespace(gram.products)
         near = cosines(gram, index="mutual_knn")
         itself = xp.eye(gram.n, dtype=xp.bool, device=near.device)
+        # A sample is not its own neighbour. At −∞ it sorts before all others and is never reached, since k
+        # ≤ n − 2.
         near = xp.where(itself, xp.full_like(near, -xp.inf), near)
+        # The cosine of the k-th neighbour splits the others into those that are surely in, those tied for
+        # the last places, and the rest.
         last = xp.sort(near, axis=1)[:, gram.n - k][:, None]
         nearer, tied = near > last, near == last
         sure, shared = _counts(nearer), _counts(tied)
@@ -68,6 +72,7 @@ class NeighbourSets:
                 found="a layer in which all cosines are equal",
                 remedy="Use CKA, or leave this layer out.",
             )
+        # The u = k − sure places that are left are shared evenly by the samples that are tied for them.
         shares = xp.astype(k - sure, xp.float64) / xp.astype(shared, xp.float64)
         weights = xp.where(nearer, xp.ones_like(near), xp.zeros_like(near))
         weights = xp.where(tied, shares[:, None], weights)
@@ -131,8 +136,11 @@ def _listed(weights: Array, counts: Array) -> tuple[Array, Array]:
     xp = namespace(weights)
     n, width = int(weights.shape[0]), int(xp.max(counts))
     rows, columns = xp.nonzero(weights)
+    # `nonzero` lists the entries row by row. An entry's number less that of the first of its row is its
+    # place in the row.
     first = xp.cumulative_sum(counts) - counts
     places = rows * width + xp.arange(rows.shape[0], device=rows.device) - xp.take(first, rows)
+    # Unused places hold the sample itself with weight 0, so that every row has the same length.
     own = xp.arange(n, device=rows.device)[:, None] + xp.zeros(
         (n, width), dtype=rows.dtype, device=rows.device
     )

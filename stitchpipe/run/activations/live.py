@@ -179,6 +179,8 @@ class LiveActivations:
         """Return the indices of a table that cannot be formed from one pass over blocks of samples."""
         run = self._run
         logits = {name for name in table.indices if index_measure(name).computed_from == "logits"}
+        # Other views are formed block by block while the networks run; of those only the logits would have
+        # to be read.
         if table.view != "flatten":
             return sorted(logits)
         item = ITEM_BYTES[run.sweep.dump.dtype]
@@ -189,6 +191,7 @@ class LiveActivations:
         ]
         images = min(MOST_IMAGES, len(run.data.splits[TEST]))
         grams = set(indices_of_images(table.view, table.indices, shapes, images))
+        # The null of permuted images needs all images of a layer side by side, whatever the index.
         null = {
             name for name in table.indices if run.sweep.certainty.permutations and index_measure(name).null
         }

@@ -32,6 +32,7 @@ class StoredActivations:
     def dumps(self) -> tuple[tuple[str, str], ...]:
         """Return model and split of every dump; controls come last, because they may be made from other models'."""
         sweep, splits = self._run.sweep, self._extent.splits
+        # The sort is stable: within either kind the models stay in the order in which they are declared.
         ordered = sorted(splits, key=lambda name: isinstance(sweep.model(name), ControlModel))
         return tuple((model, split) for model in ordered for split in splits[model])
 
@@ -56,6 +57,7 @@ class StoredActivations:
             A representation is missing; samples differ.
         """
         ends = {name: End(name, self.layer(name, TRAIN), self.layer(name, TEST)) for name in names}
+        # Pairing is an equality of sample ids, so that holding all layers against the first one is enough.
         first = next(iter(ends.values()))
         for end in ends.values():
             check_pairing(first.train, end.train)
@@ -87,6 +89,7 @@ class StoredActivations:
 def dump_declaration(sweep: Sweep, declared: Model | NetworkModel, split: str) -> str:
     """Return the key of what the sweep file says about a dump; augmentation counts where there is some."""
     augment, origin = sweep.dump.augment, permuted_model(declared)
+    # The plain split does not depend on how others are augmented, and its key must not change with it.
     is_augmented = augment is not None and parse_split_name(split)[1] is not None
     return keys.dump_key(
         model_fields(declared),

@@ -56,6 +56,7 @@ class LiveNetworks:
         images, store, settings = run.data.splits, run.writable_store(), run.extent.settings
         cut = {name: add_split(run, store, images[name]) for name in SPLITS}
         networks = {model.name: run.networks.loaded(model.name) for model in run.sweep.networks}
+        # The provenance records the precision that is set, so it is taken while it is set.
         with precision(settings.precision, run.device):
             made_with = capture.provenance(run.device, settings.precision.autocast)
         for declared in run.sweep.networks:
@@ -106,6 +107,8 @@ def run_networks(networks: LiveNetworks, splits: Sequence[LiveSplit], report: Re
     for of_split in splits:
         if of_split.todo:
             sources = networks.sources(of_split.names(), of_split.split.name)
+            # Each network is tried before the first leaf, so that a network with dropout is refused before
+            # anything is summed.
             for source in sources.values():
                 source.probe()
             for leaf in of_split.todo:

@@ -87,6 +87,7 @@ def _logits(run: Run) -> dict[str, Representation]:
     for model in run.sweep.models:
         try:
             logits[model.name] = activations.layer(LayerName(model.name, LOGITS), TEST)
+        # An ingested model may have come without logits. A network always has them, so there it is a fault.
         except (ConfigError, NotFoundError):
             if isinstance(model, NetworkModel):
                 raise

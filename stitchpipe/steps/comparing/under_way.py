@@ -36,6 +36,8 @@ class ComparisonUnderWay:
     def __init__(self, files: CheckedFiles, pairs: Pairs) -> None:
         self._files = files
         before = self._before()
+        # What is missing now is part of what was planned before, so this run goes on with the old plan.
+        # Anything new needs a plan of its own.
         is_again = before.keys() == pairs.keys() and all(pairs[view] <= before[view] for view in pairs)
         self.planned: Pairs = before if is_again else pairs
         if not is_again:

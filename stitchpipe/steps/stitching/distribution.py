@@ -106,6 +106,8 @@ class Distribution:
             return
         files, name = self._run.place.files, detector_name(detector_key(self._run, self._target))
         known = files.find(name)
+        # The key covers the target's activations and the declaration, so a detector that is there is the
+        # right one.
         if known is not None:
             detector = EnergyDetector.of_bytes(files.read(known), where=name)
             detector.network.to(self._device)
@@ -140,6 +142,7 @@ class Distribution:
         native = FirstSamples(self._target.train, declared.images)
         labels = labels_of(self._target.train)[: native.n_samples]
         auxiliary = foreign_images(self._run, "auxiliary")
+        # Fine-tuning takes twice as many foreign samples as native ones.
         batches = auxiliary.endless(2 * declared.batch_size, declared.seed)
         network = classifier_of(native, self._target.grid, self._logits.shape[1], seed=declared.seed).to(
             self._device
@@ -177,6 +180,8 @@ class Watch:
     def seen(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield the blocks of a stitched representation as they come, in the order of the test samples."""
         for block in blocks:
+            # The statistics are summed as the blocks pass on their way to the tail, so the stitched
+            # representation is computed once.
             self._observer.add(block.float().cpu().numpy())
             if isinstance(self._detector, EnergyDetector):
                 self._energies.append(energies(self._detector.network, block))

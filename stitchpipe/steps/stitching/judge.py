@@ -105,6 +105,8 @@ class Judge:
     def _judged(self, layer: StitchingLayer, source: StoredEnd) -> dict[str, Number]:
         """Return the measures of a stitched network on the test split; one row group is held at a time."""
         watch = self.distribution.watch()
+        # A chain of generators: a row group is stitched, looked at, and run through the tail before the
+        # next is read.
         blocks = watch.seen(stitched_activations(layer, source.test, device=self.device))
         logits = stitched_logits(self.tail, blocks)
         answers = Answers(logits, self.native, labels_of(source.test), source.test.split.class_names)

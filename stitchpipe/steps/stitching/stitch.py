@@ -71,6 +71,7 @@ def _make(
 ) -> int:
     """Make the stitches that are missing, and keep the results of each; return of how many the detector warned."""
     run, distribution, warnings = network.run, network.judge.distribution, 0
+    # Progress is counted in optimiser steps; a stitch that is only fitted counts as one.
     size = {planned: 1 if planned.budget is None else planned.budget.steps for planned in declared}
     total = distribution.epochs + sum(size.values())
     distribution.prepare(lambda epoch: report(epoch, total))
@@ -78,6 +79,8 @@ def _make(
     for group in network.groups(missing):
         for planned, results in network.made(group, partial(_tell, report, done, total)):
             run.results.write(network.keys[planned], results)
+            # The state goes only after the results are written, so that a training that is killed in
+            # between is not begun anew.
             network.state(planned).forget()
             warnings += distribution.warn(planned.source, results)
         done += sum(size[planned] for planned, _ in group)

@@ -88,6 +88,8 @@ class TargetNetwork:
             Its weights are others now.
         """
         target, device = ends[name], run.device
+        # The tail must belong to the activations that are in the store, and not to weights that changed
+        # since.
         dumped_with = str(target.test.identity["weights"])
         network = run.networks.loaded(name.model, expected=dumped_with).to(device)
         native = run.stored_activations().layer(LayerName(name.model, LOGITS), TEST).read_rows(slice(None))
@@ -139,6 +141,7 @@ class TargetNetwork:
             on_step=on_step,
         )
         for (planned, training), curve in zip(trained, curves, strict=True):
+            # A map that diverged is not worth keeping; its results say that it did.
             if curve.divergence is None:
                 self._keep(planned, training, curve)
             source, key = self.ends[planned.source], self.keys[planned]

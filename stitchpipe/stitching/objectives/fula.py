@@ -17,6 +17,7 @@ def loss(step: Step) -> Tensor:
     """
     import torch  # noqa: PLC0415 - the declaration stays light
 
+    # The target layer itself is the first of the layers that are compared.
     pairs = [
         (step.stitched, step.native),
         *zip(step.following, step.native_following, strict=True),
@@ -29,6 +30,8 @@ def _relative_distance(h: Tensor, g: Tensor) -> Tensor:
     own = g.float().flatten(1).norm(dim=1)
     distance = (h.float() - g.float()).flatten(1).norm(dim=1)
     counts = own > 0
+    # Both places are needed: the first keeps the gradient from dividing by zero, the second takes such
+    # images out of the sum.
     ratios = (distance / own.where(counts, 1.0)).where(counts, 0.0)
     average: Tensor = ratios.sum() / counts.sum().clamp(min=1)
     return average
