@@ -92,6 +92,8 @@ class WorkerPool:
     def submit(self, unit: Unit) -> Future[Record]:
         """Return the record that a unit will have; the same one however often the unit is submitted."""
         with self._lock:
+            # Several flows may ask for the same unit; it is carried out once and all of them wait for its
+            # record.
             if unit not in self._futures:
                 self._futures[unit] = Future()
                 if self.failure is not None:
@@ -99,6 +101,8 @@ class WorkerPool:
                 else:
                     self._waiting.put((unit, self._futures[unit]))
                     self._unfinished += 1
+                    # An attendant that is idle counts no unfinished unit, so another one starts only where
+                    # all are busy.
                     if len(self._attendants) < min(self.processes, self._unfinished):
                         self._start_another()
             return self._futures[unit]
@@ -111,6 +115,7 @@ class WorkerPool:
         with self._lock:
             if self.failure is None:
                 self.failure = reason
+                # Each attendant takes one None from the queue, and ends.
                 for _ in self._attendants:
                     self._waiting.put(None)
 
@@ -160,6 +165,8 @@ class WorkerPool:
             report(0, total)
             record = worker.perform(unit, report, lambda: self.failure)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the unit
+            # The pool is stopped first: who waits for this unit must not submit another one that still
+            # begins.
             self.stop(error)
             future.set_exception(error)
         else:
@@ -198,6 +205,8 @@ class WorkerProcess:
         try:
             self._connection.send(unit)
             while True:
+                # A blocking `recv` could not be interrupted by another thread, so the wait is cut into
+                # short pieces in which a stop is noticed.
                 while not self._connection.poll(_POLL_S):
                     if (reason := stopped()) is not None:
                         raise reason
@@ -206,6 +215,8 @@ class WorkerProcess:
                     case "progress":
                         report(*content)
                     case "log":
+                        # The record goes to the logger it was written to, so that this process's levels and
+                        # handlers decide over it.
                         logging.getLogger(content.name).handle(content)
                     case "record":
                         return content  # type: ignore[no-any-return]  # the worker's side is typed
@@ -227,11 +238,14 @@ class WorkerProcess:
             self._process = OwnedProcess(
                 self._name, command, env=self._environment, log=self._log, pass_fds=[theirs.fileno()]
             )
+            # The child has its own copy by now. Unless ours is closed, the end of the child would not be
+            # seen as an end of the connection.
             theirs.close()
         return self._process
 
     def _death(self, unit: Unit, process: OwnedProcess) -> ProcessError:
         """Return the error that says how the process ended in the middle of a unit."""
+        # The connection breaks before the process has ended; a little patience gives its exit status.
         status = process.wait(_GRACE_S)
         how = "closed its connection" if status is None else f"ended {ending(status)}"
         last_words = process.log_tail()

@@ -47,6 +47,8 @@ class Outbox:
 
     def send(self, kind: str, content: Any) -> None:
         """Send one message."""
+        # Progress, log records and the result come from different threads, and two messages must not mix on
+        # the wire.
         with self._lock:
             self._connection.send((kind, content))
 
@@ -57,6 +59,7 @@ class Outbox:
         def report(done: int, total: int) -> None:
             nonlocal last_s
             now_s = time.monotonic()
+            # The last report always goes out, whatever the interval, because it says that all is done.
             if done >= total or now_s - last_s >= _REPORT_EVERY_S:
                 last_s = now_s
                 self.send("progress", (done, total))
@@ -80,6 +83,7 @@ def serve(connection: Connection, work: Work) -> None:
     outbox = Outbox(connection)
     logging.getLogger().addHandler(_Forwarding(outbox))
     logging.captureWarnings(capture=True)
+    # The parent has closed the connection, or is gone: either way there is nobody left to work for.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             unit = connection.recv()
@@ -97,6 +101,8 @@ def portable(error: Exception) -> Exception:
     if not isinstance(error, ExplainedError):
         error.add_note(f"In a worker process:\n{told}")
     try:
+        # An error is only known to arrive once it was taken apart and put together again; some pickle well
+        # and fail to load.
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     except Exception:  # noqa: BLE001 - an error may refuse to be pickled in any way
         return RuntimeError(told)
@@ -111,6 +117,7 @@ def _leave(signum: int, _frame: FrameType | None) -> NoReturn:
 def main(arguments: Sequence[str]) -> None:
     """Serve as a worker process; see the module."""
     descriptor, work = arguments
+    # By default SIGTERM ends Python at once, and temporary files would stay behind.
     signal.signal(signal.SIGTERM, _leave)
     module, _, function = work.partition(":")
     serve(Connection(int(descriptor)), getattr(importlib.import_module(module), function))

@@ -94,9 +94,11 @@ def split_of(
     """
     where = f"data set '{dataset}', split '{name}'"
     check_samples(samples.sample_ids, samples.labels, samples.class_names, where)
+    # The choice is made before any image is read, so that a limited split costs no more than its images.
     positions = chosen(samples.labels, len(samples.sample_ids), limit=reading.limit, seed=reading.seed)
     ids = tuple(samples.sample_ids[position] for position in positions)
     labels = None if samples.labels is None else samples.labels[positions]
+    # The digest is over unprocessed bytes; what is done to pixels is on record beside it.
     digest = digest_of(ids, labels, (samples.source.raw(int(position)) for position in positions))
     reader = _Reader(samples.source, positions, reading)
     return ImageSplit(dataset, name, reader, labels, ids, samples.class_names, digest, record)
@@ -111,6 +113,7 @@ def split_as_found(samples: Samples, *, dataset: str, name: str, reading: Readin
     where = f"data set '{dataset}', split '{name}'"
     check_samples(samples.sample_ids, samples.labels, samples.class_names, where)
     source = samples.source
+    # The first image tells the type of pixels, and with it the scale that holds for the split.
     first = with_channels(source.pixels(0), reading.channels, source.where(0))
     check_normalisation(reading.mean, reading.std, channels=first.shape[2])
     record = reading.record(SCALES[first.dtype.name], channels=first.shape[2], **more)
@@ -157,6 +160,7 @@ def demand_splits(known: Iterable[str], wanted: Sequence[str], where: str) -> No
 
 def numbered_ids(split: str, count: int) -> tuple[str, ...]:
     """Return ``SPLIT/INDEX``, the index padded with zeros so that ids sort as images lie."""
+    # The widest number is that of the last image, counted from 0.
     width = len(str(count - 1))
     return tuple(f"{split}/{index:0{width}d}" for index in range(count))
 
@@ -192,6 +196,7 @@ class _Reader:
     def __call__(self, positions: Sequence[int]) -> Tensor:
         images = [self._checked(int(self._positions[position])) for position in positions]
         pixels = torch.from_numpy(scaled(np.stack(images))).permute(0, 3, 1, 2)
+        # The permuted view has its channels last in memory, and networks may choose other kernels for that.
         pixels = pixels.clone(memory_format=torch.contiguous_format)
         return normalised(pixels, self._reading.mean, self._reading.std)
 

@@ -71,6 +71,8 @@ def compare_networks(
     All activations of the chosen layers are held in memory, in float32, twice while they are put together.
     """
     networks = {"a": model_a, "b": model_b}
+    # The networks are looked at with an image before the loader is walked. It may be an iterator, so the
+    # first batch is put back in front.
     example, batches = _first_image(images, "images")
     chosen = {
         name: select(layers_of(network, example.to(device_of(network)), functions=True), layers)

@@ -58,6 +58,7 @@ class Pair:
         """Form the products of this direction."""
         pair = self.scored.pair(self.source, self.target)
         train = None
+        # The moments of the fit cost another product, and only maps need them.
         if any(index.measure.held_out for index in self.indices):
             train = pair if self.in_sample else self.fitted_on.pair(self.source, self.target)
         return Analysis(pair, train, (self.scored.spacing[self.source], self.scored.spacing[self.target]))
@@ -98,6 +99,8 @@ def both_directions(pair: Pair) -> dict[tuple[str, str], list[dict[str, object]]
     forth = pair.analysis()
     records = {(pair.source, pair.target): pair.records(numbers(forth), forth.pair)}
     if pair.source != pair.target:
+        # A comparison is made on the target's grid. On one grid for both, XY of the reverse is the
+        # transpose of this one.
         shared = pair.scored.grid(pair.source) == pair.scored.grid(pair.target)
         back = forth.swap() if shared else pair.swap().analysis()
         records[pair.target, pair.source] = pair.swap().records(numbers(back), back.pair)
@@ -106,6 +109,7 @@ def both_directions(pair: Pair) -> dict[tuple[str, str], list[dict[str, object]]
 
 def _number(index: Index, analysis: Analysis, n_samples: int) -> Number:
     """Return the value of an index, or the reason why there is none."""
+    # A view by positions gives several rows for each sample.
     rows = analysis.pair.n // n_samples
     if index.measure.independent_rows and rows > 1:
         reason = (

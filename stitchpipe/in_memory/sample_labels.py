@@ -42,10 +42,13 @@ def paired_by_label(arrays: Mapping[str, Any]) -> dict[str, Any]:
         _demand_unique(name, index)
     if not labels:
         return upright
+    # The order of the first labelled array is that of all.
     first, *others = labels
     orders = {name: _order(first, labels[first], name, labels[name]) for name in others}
     moved = [name for name, order in orders.items() if not np.array_equal(order, np.arange(len(order)))]
     unlabelled = [name for name in upright if name not in labels]
+    # An array without labels is paired by position. Where the labelled ones disagree about positions,
+    # nobody knows which of them it goes with.
     if moved and unlabelled:
         raise RowsError(
             where="representations",
@@ -97,6 +100,7 @@ def _order(first: str, expected: pd.Index, name: str, found: pd.Index) -> npt.ND
     order = found.get_indexer(expected)
     if (order < 0).any():
         raise _unlike(first, expected, name, int((order < 0).argmax()))
+    # All of the first array's labels are there, so one too many means one that only the other array has.
     if len(found) > len(expected):
         raise _unlike(name, found, first, int((expected.get_indexer(found) < 0).argmax()))
     return np.asarray(order, dtype=np.int64)

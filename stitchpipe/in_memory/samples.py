@@ -43,6 +43,7 @@ class InMemory:
             Labels of samples differ, an array is not of finite numbers, or arrays have different numbers of samples.
         """
         paired = paired_by_label(arrays)
+        # The spacing is that of the type that was handed over; the conversion below would hide it.
         spacing = {name: stored_spacing(array) for name, array in paired.items()}
         samples = {name: _samples(name, array) for name, array in paired.items()}
         _demand_one_count(samples, where)
@@ -53,6 +54,7 @@ def _samples(name: str, array: Any) -> Samples:
     """Return an array of samples as floating-point NumPy, refusing what is not finite numbers."""
     if api.is_torch_array(array):
         array = array.detach().cpu()
+        # NumPy has no bfloat16, and float32 holds every value of the half types.
         array = array.float() if array.element_size() < 4 else array
     block = np.asarray(array)
     numbers = block.ndim >= 2 and block.size > 0 and block.dtype.kind in "fiub"

@@ -65,6 +65,7 @@ class ArraySummaries:
         grid = self.grid(target)
         x, y = self._on_grid(source, grid), self._on_grid(target, grid)
         own = x.moments
+        # The cross moments of a representation with itself are its own moments, which are there already.
         if x is y:
             cross = CrossMoments(own.n, own.mean, own.mean, own.comoment)
         else:
@@ -75,6 +76,8 @@ class ArraySummaries:
         if (name, grid) not in self._rows:
             block = self.samples[name]
             rows = block.astype(np.float64) if self.view == "as_given" else to_rows(block, self.view, grid)
+            # All rows are at hand, so the squared norms are appended about the mean itself, where they lose
+            # the fewest digits.
             shift = rows.mean(axis=0)
             augmented = augment(rows, shift)
             self._rows[name, grid] = _Rows(augmented, shift, Moments.from_block(augmented))

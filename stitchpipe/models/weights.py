@@ -76,6 +76,7 @@ def _fill(network: nn.Module, loaded: Any, *, where: str, expected: str | None =
     """Give a network the tensors in what was loaded, all of them or none; of the expected digest, if any."""
     own = network.state_dict()
     state = _unprefixed(_unwrapped(loaded), own)
+    # Counters of batches are left out by some exporters, and nothing in eval mode reads them.
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in own]
     misfits = [
@@ -99,7 +100,10 @@ def _fill(network: nn.Module, loaded: Any, *, where: str, expected: str | None =
             found="; ".join(parts),
             remedy="Declare the architecture and options that the checkpoint was made with.",
         )
+    # The digest can only be taken of the network itself, after loading. What it held before is put back
+    # where it is not the expected one.
     before = None if expected is None else {key: tensor.clone() for key, tensor in own.items()}
+    # All but those counters was compared above, so that torch need not be strict about it.
     network.load_state_dict(state, strict=False)
     if expected is not None and before is not None:
         try:
@@ -142,6 +146,8 @@ def weights_digest(network: nn.Module) -> str:
     """Return SHA-256, in hex, over names, dtypes, shapes and bytes of all tensors, in order of their names."""
     digest = hashlib.sha256()
     for key, tensor in sorted(network.state_dict().items()):
+        # The layout in memory must not matter: equal tensors have equal bytes only once they are
+        # contiguous.
         values = tensor.detach().cpu().contiguous()
         digest.update(f"{key}\0{values.dtype}\0{tuple(values.shape)}\0".encode())
         digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -183,6 +189,7 @@ def _unwrapped(loaded: Any) -> dict[str, Tensor]:
     """Return the flat dictionary of tensors in what was loaded."""
     if not isinstance(loaded, Mapping):
         return {}
+    # Checkpoints nest, so what is found is unwrapped again until no known key is left.
     inner = next((loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
     if inner is not None:
         return _unwrapped(inner)

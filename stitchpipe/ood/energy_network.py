@@ -58,6 +58,8 @@ class RepresentationClassifier(nn.Module):
             self.mix = nn.Identity()
             self.trunk = nn.Sequential(*_dense(width, HIDDEN), *_dense(HIDDEN, HIDDEN))
         else:
+            # The mean of tokens that stand for no place is laid beside every patch, which doubles the
+            # width.
             besides = 2 if len(grid) == 3 and grid[0] > 0 else 1
             self.mix = nn.Conv2d(besides * width, WIDTHS[0], 1)
             self.trunk = nn.Sequential(*(layer for pair in pairwise(WIDTHS) for layer in _convolution(*pair)))
@@ -74,6 +76,7 @@ class RepresentationClassifier(nn.Module):
             )
         if len(self.shape) == 1:
             return torch.as_tensor(self.head(self.trunk((x - self.mean) / self.scale)))
+        # A 1×1 convolution and a resizing commute, so that the narrow side is the one that is resized.
         resized = F.interpolate(
             self.mix(self._image(x)), size=(SIDE, SIDE), mode="bilinear", align_corners=False
         )

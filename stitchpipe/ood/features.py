@@ -45,6 +45,8 @@ class Features:
                 remedy="Pass blocks of activations, first axis = samples.",
             )
         values = np.asarray(block, dtype=np.float64)
+        # Infinite or missing values make the sum of absolute values so too, which is how `finite` knows of
+        # them.
         negative, absolute = float(-np.minimum(values, 0.0).sum()), float(np.abs(values).sum())
         if values.ndim == 2:
             return cls(values, np.empty((len(values), 0)), negative, absolute)

@@ -47,6 +47,7 @@ class FirstSamples:
         self._stored = stored
         self.n_samples = min(count, stored.shape[0])
         self.shape = (self.n_samples, *stored.shape[1:])
+        # The last row group that holds some of the samples may be cut, and those behind it are left out.
         self.row_groups = tuple(
             (start, min(stop, self.n_samples)) for start, stop in stored.row_groups if start < self.n_samples
         )

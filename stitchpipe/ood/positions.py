@@ -57,6 +57,7 @@ class PositionSampling:
 
     def of_images(self, images: npt.NDArray[np.int64], n_positions: int) -> npt.NDArray[np.int64]:
         """Return the positions of the images with these numbers, ``[n, min(per_image, n_positions)]``."""
+        # One order serves all images; each begins at a place of its own, so that all positions are met.
         order, starts = _tables(n_positions, self.seed)
         steps = np.arange(min(self.per_image, n_positions))
         places = (starts[images % STARTS][:, None] + steps) % n_positions
@@ -88,12 +89,17 @@ class PositionRows:
         """Take what is sampled of ``(n, C, H, W)`` or ``(n, T, D)``."""
         images = np.arange(self._seen, self._seen + len(block))
         first, self._seen = self._seen, self._seen + len(block)
+        # The number of an image decides alone whether it is kept, so that the cut into blocks does not
+        # matter.
         images = images[images % self._every == 0]
+        # Images come with channels first; from here on the features are last.
         by_position = np.moveaxis(block.reshape(*block.shape[:2], -1), 1, 2) if block.ndim == 4 else block
         places = self._sampling.of_images(images, by_position.shape[1])
         rows = by_position[(images - first)[:, None], places]
         self._images.append(images)
         self._rows.append(np.asarray(rows, dtype=np.float64))
+        # Beyond the limit every other image that was kept is given up, and later ones are taken as
+        # sparsely.
         while (count := sum(map(len, self._images))) > 1 and count * places.shape[1] > self._sampling.rows:
             self._thin()
 

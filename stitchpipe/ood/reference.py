@@ -73,6 +73,7 @@ class TargetReference:
                 Detection(train.positions, test.positions, neighbours=neighbours),
                 FrechetRatio(train.positions, test.positions),
             )
+        # A negative value is only foreign to a layer that never has one, as behind a ReLU.
         self._never_negative = train.features.negative == 0.0 and test.features.negative == 0.0
         self._absolute = train.features.absolute + test.features.absolute
 
@@ -121,6 +122,7 @@ class TargetReference:
                 found=f"{found.layout[0]}, or another layout",
                 remedy="Score what a stitching layer into this target gives.",
             )
+        # A single value that is not finite would make every distance so; the reason is said once for all.
         if not found.features.finite:
             return Scores(**dict.fromkeys((field.name for field in fields(Scores)), NON_FINITE))
         return Scores(

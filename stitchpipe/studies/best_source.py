@@ -57,7 +57,9 @@ def standing(values: pd.DataFrame, layer_order: LayerOrder, *, larger_is_better:
     larger_is_better
         False for distances and errors.
     """
+    # With this sign, larger is better for distances too.
     sign = 1.0 if larger_is_better else -1.0
+    # A pair without a number says nothing about its layer's standing.
     known = values.dropna(subset=["value"])
     columns = [
         known[name].tolist() for name in ("source_model", "target_model", "target_layer", "source_layer")
@@ -81,6 +83,7 @@ def _case(
     if layer not in values or not others:
         return None
     mine, rival = values[layer], sign * max(sign * value for value in others.values())
+    # Several layers may share the best value. The one nearest in depth stands for them.
     level = [name for name, value in others.items() if value == rival]
     here = place(layer_order, target, layer)
     nearest = min(level, key=lambda name: abs(place(layer_order, source, name) - here))

@@ -78,6 +78,7 @@ def indices(compared: pd.DataFrame, layer_order: LayerOrder) -> Finding | None:
         return None
     shares = {key: found.near / found.targets for key, found in rows.items()}
     ranked = sorted(rows, key=lambda key: -shares[key])
+    # Several indices may be level at the top or at the bottom, and all of them are named.
     best = [key for key in ranked if shares[key] == shares[ranked[0]]]
     worst = [key for key in ranked if shares[key] == shares[ranked[-1]]]
     spread = (
@@ -104,6 +105,8 @@ def depth(stitched: pd.DataFrame) -> Finding | None:
     """Answer whether stitched accuracy falls with distance in depth, for DM and, on its pairs, for TLM."""
     known = stitched.dropna(subset=[RELATIVE])
     direct, trained = (known[known["method"] == method] for method in ("dm", "tlm"))
+    # Direct matching may cover more pairs than were trained, so the two are compared on the pairs that both
+    # have.
     shared = direct.merge(trained[PAIR].drop_duplicates(), on=PAIR)
     blocks = {
         f"DM, {s} into {t}": block for (s, t), block in direct.groupby(["source_model", "target_model"])

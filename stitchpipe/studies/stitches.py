@@ -58,6 +58,7 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
         A stitch has two numbers for one measure, or a layer is not in `layer_order`.
     """
     rows = results[results["method"].notna() & results["index"].isin(MEASURES)]
+    # A fitted stitch has no budget, and its missing values must not drop it from the groups.
     number = rows.groupby(STITCH, dropna=False, sort=False).ngroup()
     rows = rows.assign(stitch=number)
     _refuse_repeats(rows, ["stitch", "index"])
@@ -65,6 +66,7 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
     for measure in MEASURES:
         one = rows[rows["index"] == measure].set_index("stitch")
         wide[measure] = one["value"].astype(float)
+        # A number may have a remark, and a missing one has its status and the reason for it.
         why = one["reason"].where(one["status"] == "ok", one["status"] + ": " + one["reason"].fillna(""))
         wide[f"{measure}_note"] = why.astype(object)
         for extra in BESIDE:
@@ -128,6 +130,7 @@ def _depths(wide: pd.DataFrame, side: str, layer_order: LayerOrder) -> list[int]
 
 
 def _relative(wide: pd.DataFrame, side: str, layer_order: LayerOrder) -> pd.Series:
+    # A model of one layer has depth 0 at both ends.
     last = [max(len(layer_order[model]) - 1, 1) for model in wide[f"{side}_model"]]
     return wide[f"{side}_depth"] / last
 
@@ -140,4 +143,5 @@ def _kind(
             return "self"
         if comparable(layer_order, source, target):
             return "corresponding"
+    # Relative depths are quotients, so that the threshold is met up to rounding.
     return "late → early" if lateness >= LATE - 1e-9 else "other"

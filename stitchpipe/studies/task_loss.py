@@ -109,6 +109,8 @@ def _violations(
     at_or_above, above = both[both["TLM"] >= both["TLM reference"]], both[both["TLM"] > both["TLM reference"]]
     targets = both.groupby(["target_model", "target_layer"]).ngroups
     hit = at_or_above.groupby(["target_model", "target_layer"]).ngroups
+    # One pair of layers may have been trained with several budgets, while its direct matching is one
+    # number.
     direct = both.dropna(subset=["DM", "DM reference"]).drop_duplicates(PAIR)
     dm_hits = int((direct["DM"] >= direct["DM reference"]).sum())
     beside_dm = (

@@ -230,6 +230,8 @@ def _debiased(task: _Task, products: Array) -> PermutationNull:
         scale = xp.ones(len(side), dtype=xp.float64, device=products.device)
         for place, layer in enumerate(side):
             try:
+                # An undefined layer keeps the scale 1, so that its pairs are divided by something and are
+                # set aside by `undefined`.
                 scale[place] = layer.debiased_norm()
             except UndefinedIndexError as error:
                 undefined |= {pair: error for pair in task.pairs if pair[of_side] == place}

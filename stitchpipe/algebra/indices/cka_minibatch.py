@@ -125,8 +125,12 @@ class MinibatchHSIC:
     def _own(self, place: int, side: str) -> float:
         own, kernel = float(self.hsic[place, place]), float(self.kernel_squares[place])
         rows = self.n / self.batches
+        # The kernel holds second powers of the rows and its squares fourth powers: hence the fourth power
+        # of the rounding √n·eps that `variation` allows the rows themselves.
         if kernel <= (8.0 * EPS64 * sqrt(rows)) ** 4 * float(self.mean_squares[place]):
             status, fault = "constant", "does not vary within any batch"
+        # A layer that varies may still have no HSIC with itself, where all samples are equally far apart:
+        # then what is left of the kernel is rounding.
         elif own <= (64.0 * EPS64) ** 2 * rows * kernel:
             status, fault = "degenerate", "has all samples of a batch equally far apart"
         else:

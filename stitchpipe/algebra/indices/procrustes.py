@@ -60,6 +60,7 @@ def procrustes_angle_from_moments(pair: PairMoments) -> float:
 
 def squared_distance(cosine: float) -> float:
     """Return the squared distance 2 − 2c of two shapes of norm 1 from their cosine c (`nuclear_cosine`)."""
+    # For shapes of norm 1, ‖X̃R − Ỹ‖² is 1 + 1 − 2·tr(RᵀX̃ᵀỸ), and the best rotation makes the trace c.
     return 2.0 - 2.0 * cosine
 
 

@@ -26,6 +26,7 @@ def svcca(X: Array, Y: Array, *, variance: float = SVCCA_VARIANCE) -> float:
 
 def _mean_of_leading(analysis: Analysis, measure: Measure) -> IndexValue:
     share = measure.parameter.value if measure.parameter else SVCCA_VARIANCE
+    # The share is part of the measure, so that one analysis can serve SVCCA at several shares.
     correlations = analysis.correlations(share)
     return IndexValue(correlations.mean, correlations.rank, correlations.condition)
 

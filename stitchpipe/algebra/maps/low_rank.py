@@ -36,8 +36,11 @@ def fit_low_rank(pair: PairMoments, *, rank: int = LOW_RANK, storage_eps: float 
         return centred_map(pair, 0.0 * pair.xy.T, 0, 1.0)
     xp = namespace(pair.xy)
     whitening = x.whitening()
+    # In whitened coordinates of X the least-squares map is this product itself, and its best approximation
+    # of rank r keeps the r leading singular values.
     U, S, Zt = xp.linalg.svd(whitening.T @ pair.xy, full_matrices=False)
     kept = min(rank, int(S.shape[0]))
+    # The whitening on the right brings the map back to the coordinates of X.
     W = (Zt[:kept, :].T * S[None, :kept]) @ (U[:, :kept].T @ whitening.T)
     return centred_map(pair, W, kept, x.condition)
 

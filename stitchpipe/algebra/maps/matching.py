@@ -65,8 +65,10 @@ def direct_matching(
     fitted = fit_map(family, pair, parameter=parameter, storage_eps=eps)
     W, mean_x, mean_y = fitted.W, pair.mean_x, pair.mean_y
     if narrow_x is not None:
+        # The map was fitted to coordinates z with x = mean + Q·z, so z = Qᵀ(x − mean) is what W takes.
         W, mean_x = W @ narrow_x.basis.T, narrow_x.mean
     if narrow_y is not None:
+        # The predictions are coordinates of Y, and its basis takes them back to the neurons.
         W, mean_y = narrow_y.basis @ W, narrow_y.mean
     return AffineMap(W, mean_y - W @ mean_x, fitted.rank, fitted.condition)
 

@@ -44,12 +44,18 @@ def fit_orthogonal(pair: PairMoments, *, storage_eps: StorageEps = EPS64) -> Aff
     if not (x.rank and y.rank):
         return centred_map(pair, 0.0 * pair.xy.T, 0, 1.0)
     U, S, Zt = xp.linalg.svd(x.vectors.T @ pair.xy @ y.vectors, full_matrices=False)
+    # A direction that the two sides do not share has a singular value of rounding alone, and its rotation
+    # would be arbitrary.
     noise = 4.0 * max(pair.xy.shape) * EPS64 * float(xp.sqrt(x.values[0] * y.values[0]))
     rank = int(xp.sum(xp.astype(noise < S, xp.int64)))
     if not rank:
         return centred_map(pair, 0.0 * pair.xy.T, 0, 1.0)
     U, S, Zt = U[:, :rank], S[:rank], Zt[:rank, :]
+    # In the retained directions XX is diagonal with the eigenvalues λ, so tr(Q·XX·Qᵀ) is Σλᵢ·Uᵢⱼ² over the
+    # columns kept.
     spread = float(xp.sum(x.values[:, None] * U * U))
+    # U and Z are relative to the retained directions; the eigenvectors take Q = Z Uᵀ back to the neurons of
+    # both sides.
     rotation = (y.vectors @ Zt.T) @ (x.vectors @ U).T
     return centred_map(pair, (float(xp.sum(S)) / spread) * rotation, rank, float(S[0]) / float(S[-1]))
 

@@ -27,6 +27,7 @@ def fit_ridge(pair: PairMoments, *, ridge: float = RIDGE, storage_eps: float = E
     """
     x = PenalisedSide.of(pair.x, pair.x.retained(storage_eps), ridge)
     vectors, values = x.directions.vectors, x.directions.values
+    # In the eigenvectors of XX the penalty only adds to the eigenvalues, so no system is solved.
     W = ((pair.xy.T @ vectors) / (values + x.penalty)[None, :]) @ vectors.T
     return centred_map(pair, W, x.directions.rank, x.condition)
 

@@ -153,6 +153,8 @@ def pair_from_augmented(
     a = xp.concat([-2.0 * (x.mean[:-1] - shift_x), one])
     b = xp.concat([-2.0 * (y.mean[:-1] - shift_y), one])
     total_x, total_y = x.unaugmented.total, y.unaugmented.total
+    # The form aᵀCb holds the deviations of the squared norms from their averages. The averages tr/n are
+    # added back, n times their product.
     norms = NormProducts(
         xx=float(a @ x.comoment @ a) + total_x**2 / x.n,
         xy=float(a @ cross.comoment @ b) + total_x * total_y / x.n,

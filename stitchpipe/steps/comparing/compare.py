@@ -100,6 +100,8 @@ def _wanted(
             pair: tuple(
                 index
                 for index in table.indices
+                # Agreement is of models and not of layers; it is worked from the logits, without the
+                # engine.
                 if index != AGREEMENT and index not in held.get(index_key(key, index), ())
             )
             for pair, key in pairs[table.view].items()
@@ -119,6 +121,7 @@ def _wanted(
             )
             for table in tables
         },
+        # Maps rest on the same sums as the indices of their view, so they are fitted on the way.
         maps=_missing_maps(run, ends) if STITCH_VIEW in pairs else {},
         keys=pairs,
     )
@@ -127,6 +130,8 @@ def _wanted(
 def _commit(run: Run, results: Sequence[Result]) -> int:
     """Write a part of the results under a digest of what it holds; return how many there are."""
     if results:
+        # The name follows from the numbers in the part, so that a part which is written again is the same
+        # file.
         part = keys.part_key([(result.key, result.index) for result in results])
         run.results.write(COMPARED + part, results)
     return len(results)
@@ -148,6 +153,7 @@ def _missing_maps(run: Run, ends: Ends) -> dict[Pair, dict[str, MapToKeep]]:
     """Return where the maps that the stitches need are to be kept, by pair and family, for those not there yet."""
     files = run.place.files
     needed: dict[Pair, dict[str, MapToKeep]] = {}
+    # One listing answers for all maps, which in a bucket saves a request for each.
     there = {file.name for file in files.listing("maps")}
     for planned in run.stitches:
         if planned.map is not None:

@@ -48,6 +48,7 @@ def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Itera
     if not work.wanted.is_anything:
         report(1, 1)
         return
+    # A cluster that was handed in is left running; one that is started here ends with the block.
     with nullcontext(cluster) if cluster is not None else cluster_of(work.run) as chosen:
         work.run_networks(0, report)
         of_images = work.compare_images(chosen.client, report)
@@ -163,6 +164,8 @@ class EngineRun:
             view: frozenset((self._names[source], self._names[target]) for source, target in of_view)
             for view, of_view in pairs.items()
         }
+        # A run that was killed had a plan, and its sums lie under the keys of that plan. The same plan is
+        # made again, and finished pairs are left out when it is carried out.
         under_way, declared = ComparisonUnderWay(self.run.place.files, names), self.run.sweep.run
         plan = self._comparison.plan(
             {
@@ -177,6 +180,7 @@ class EngineRun:
             (STITCH_VIEW, (self._numbers[source], self._numbers[target])): by_family
             for (source, target), by_family in self.wanted.maps.items()
         }
+        # The plan may hold pairs that the killed run had finished. These are the ones that are not.
         still = frozenset((view, *pair) for view, of_view in pairs.items() for pair in of_view)
         comparison = MomentComparison.of(self._comparison, plan, self._resources, maps)
         return MomentsUnderWay(comparison, under_way, still)
@@ -202,6 +206,7 @@ class EngineRun:
 
     def _with_null(self, found: PairNumber, nulls: Mapping[Named, PairNumber]) -> Result:
         """Return the result of a number from moments, and beside it what the images' null says of it."""
+        # A number without a value has nothing that a null could be held against.
         null = nulls.get((found.view, found.pair, found.index))
         if null is None or found.number.value is None:
             return self._result(found)
