@@ -101,8 +101,7 @@ class WorkerPool:
                 else:
                     self._waiting.put((unit, self._futures[unit]))
                     self._unfinished += 1
-                    # An attendant that is idle counts no unfinished unit, so another one starts only where
-                    # all are busy.
+                    # Where the units that are unfinished outnumber the attendants, none of these is idle.
                     if len(self._attendants) < min(self.processes, self._unfinished):
                         self._start_another()
             return self._futures[unit]

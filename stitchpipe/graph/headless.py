@@ -64,6 +64,8 @@ def _output(single: Any, double: Any) -> Output:
     if single is None and double is None:
         return None
     if isinstance(single, Tensor) and isinstance(double, Tensor) and single.ndim == double.ndim:
+        # What one more image adds to each axis: 1 on that of the images, 0 on most, more where images are
+        # cut into windows.
         growth = tuple(after - before for before, after in zip(single.shape, double.shape, strict=True))
         return Shape(tuple(single.shape), growth, single.dtype)
     if type(single) in {tuple, list} and type(single) is type(double) and len(single) == len(double):
@@ -81,6 +83,8 @@ def _zeros(output: Output, images: Tensor) -> Any:
         return None
     if isinstance(output, Shape):
         shape = [
+            # An axis grows by the same amount with every image, so that two runs tell its size for any
+            # number.
             first + (len(images) - 1) * growth
             for first, growth in zip(output.first, output.growth, strict=True)
         ]

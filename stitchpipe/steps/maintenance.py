@@ -255,8 +255,8 @@ class _Count:
     def _add(self, n_bytes: int) -> None:
         """Add bytes and say how far it is."""
         self.n_bytes += n_bytes
-        # The total was an estimate, so the count stops one short of it until `finish` says that it is
-        # complete.
+        # The total leaves out the files beside the store, so the count stops one short of it until
+        # `finish`.
         self.progress(self.name, max(0, min(self.n_bytes, self.total - 1)), max(1, self.total))
 
     def finish(self) -> None:

@@ -164,6 +164,7 @@ def _against_reference(block: pd.DataFrame) -> pd.DataFrame:
     """Return every TLM stitch of another layer beside the reference layer's at the same budget, and DM's of both."""
     known = block.dropna(subset=[RELATIVE])
     trained, direct = (known[known["method"] == method] for method in ("tlm", "dm"))
+    # The reference is the stitch of the layer of the target's own name, trained with the same budget.
     same = trained["source_layer"] == trained["target_layer"]
     reference = trained[same][[*GROUP, RELATIVE]].rename(columns={RELATIVE: "TLM reference"})
     both = trained[~same].rename(columns={RELATIVE: "TLM"}).merge(reference, on=GROUP)

@@ -57,8 +57,8 @@ class PrincipalScores:
         storage_eps = stored_spacing(X) if storage_eps is None else storage_eps
         X = as_rows(X, "X")
         narrowed = narrow(X)
-        # Rows that are wider than many are first rotated into few coordinates. Inner products stay as they
-        # are, and the decomposition is then of the smaller size.
+        # Where there are more features than rows, the rows are first rotated into as many coordinates as
+        # there are rows. Inner products stay as they are, and the decomposition is of the smaller size.
         mean, centred = centre(X) if narrowed is None else (narrowed.mean, narrowed.coordinates)
         comoment = centred.T @ centred
         spread = variation(Moments(X.shape[0], mean, comoment), index="permutation null", side="layer")

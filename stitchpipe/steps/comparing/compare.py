@@ -130,8 +130,8 @@ def _wanted(
 def _commit(run: Run, results: Sequence[Result]) -> int:
     """Write a part of the results under a digest of what it holds; return how many there are."""
     if results:
-        # The name follows from the numbers in the part, so that a part which is written again is the same
-        # file.
+        # The name follows from the numbers in the part, so that a part which is written again has the same
+        # name.
         part = keys.part_key([(result.key, result.index) for result in results])
         run.results.write(COMPARED + part, results)
     return len(results)
