@@ -9,7 +9,6 @@ from stitchpipe import registry
 from stitchpipe.algebra import INDICES
 from stitchpipe.measures import TRANSFORMATIONS
 from stitchpipe.report.glossary import glossary
-from stitchpipe.stitching.fidelity import CLASS_ACCURACY, FIDELITY
 from stitchpipe.stitching.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -39,13 +38,16 @@ def indices() -> str:
 
 def fidelity() -> str:
     """Describe what every stitched network is judged by."""
-    return _sections((*(judged.measure for judged in FIDELITY.values()), CLASS_ACCURACY))
+    return _sections(measure for measure in registry.OF_STITCHES.values() if measure.kind == "fidelity")
 
 
 def out_of_distribution() -> str:
     """Describe every score of how far a stitched representation is from its target's own."""
-    entries = [entry for entry in glossary(()) if entry.code.startswith("ood_")]
-    return "\n".join(f"### {entry.word}\n\n`{entry.code}`. {entry.meaning}\n" for entry in entries)
+    scores = [measure for measure in registry.OF_STITCHES.values() if measure.kind == "ood"]
+    words = [entry for entry in glossary(()) if entry.code.startswith("ood_")]
+    return _sections(scores) + "\n".join(
+        f"### {word.word}\n\n`{word.code}`. {word.meaning}\n" for word in words
+    )
 
 
 def objectives() -> str:
