@@ -7,12 +7,14 @@ the decisions of every room as they stand beside its code.
 from __future__ import annotations
 
 import inspect
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import measure_tables
 import sweep_tables
+from sphinx.pycode import ModuleAnalyzer
 
 from stitchpipe.results import COLUMNS
 
@@ -121,7 +123,17 @@ def _api(name: str, about: str) -> Iterator[str]:
         elif inspect.isroutine(value):
             yield from (f".. autofunction:: {name}.{member}", "")
         else:
-            yield from (f".. autodata:: {name}.{member}", "   :no-value:", "")
+            yield from (f".. py:data:: {name}.{member}", "", *_about_data(name, member), "")
+
+
+def _about_data(room: str, name: str) -> Iterator[str]:
+    """Find the text below a constant where it is defined; autodoc looks for it only where it is exported."""
+    for module in sorted(sys.modules):
+        if module.startswith(room) and name in vars(sys.modules[module]):
+            known = ModuleAnalyzer.for_module(module).find_attr_docs()
+            if ("", name) in known:
+                yield from (f"   {line}" for line in known["", name])
+                return
 
 
 def _public(module: ModuleType) -> list[str]:

@@ -91,7 +91,7 @@ class JointFactor:
         """Return the least-squares map of smallest norm from X to Y, as `fit_direct_matching`.
 
         With R the first p columns of the factor and R = U S Vᵀ, W = (V S⁻¹ Uᵀ·F)ᵀ for the other columns F, over
-        singular values above max(4·√p·eps64, storage_eps)·max(s_max, √n·max_j |mean_j|): rounding moves a value by
+        singular values above max(4·√p·eps64, storage_eps)·max(s_max, √n·max_j abs(mean_j)): rounding moves a value by
         eps times its size, mean included.
 
         Notes
