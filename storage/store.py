@@ -268,7 +268,7 @@ class Store:
             sample_digest=manifest.sample_digest,
             row_groups=manifest.row_groups,
             record=manifest.layers[address.layer],
-            pass_name=manifest.pass_name,
+            layer_set=manifest.layer_set,
             checked=self._check_reads,
         )
 

@@ -11,7 +11,7 @@ from storage.commits.retiring import (
     retirement_key,
     retirements,
 )
-from storage.commits.sealed_passes import (
+from storage.commits.sealed_layer_sets import (
     all_manifests,
     demand_same_specs,
     dump_keys,

@@ -1,4 +1,4 @@
-"""The markers of a pass: one per row group, which vouches for the shards of all its layers."""
+"""The markers of a layer set: one per row group, which vouches for the shards of all its layers."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Markers:
-    """Reads and creates the markers of the pass `pass_name`; shards of the layers `gone` need not be there."""
+    """Reads and creates the markers of one layer set; shards of the layers `gone` need not be there."""
 
     place: Place
     dump: DumpIdentity
     split: Split
-    pass_name: str
+    layer_set: str
     gone: frozenset[str] = frozenset()
 
     def key(self, row_group: int) -> str:
         """Return the key of a row group's marker."""
-        return marker_key(self.dump.key, self.pass_name, row_group)
+        return marker_key(self.dump.key, self.layer_set, row_group)
 
     @property
     def manifest_key(self) -> str:
-        """Key of the manifest that seals the pass."""
-        return manifest_key(self.dump.key, self.pass_name)
+        """Key of the manifest that seals the layer set."""
+        return manifest_key(self.dump.key, self.layer_set)
 
     def exists(self, row_group: int) -> bool:
         """Return whether a row group has its marker, from whichever writer."""

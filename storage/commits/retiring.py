@@ -1,7 +1,7 @@
 """Retirements: records that take sealed layers of a dump out of readers' sight, so that they can be dumped again.
 
-Nothing that is committed is changed. A retirement counts the *generation* of a dump up; a pass that was begun before
-it no longer speaks for the layers it names, and a pass begun after it may keep the row groups it says are sound.
+Nothing that is committed is changed. A retirement counts the *generation* of a dump up. A layer set that was begun
+before it no longer speaks for the layers that it names; one begun after it may keep the row groups it says are sound.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Reason = Literal["evicted", "damaged"]
 
 @dataclass(frozen=True)
 class RetiredLayer:
-    """One layer of a retirement: the pass that had sealed it, and the row groups whose shards stay valid."""
+    """One layer of a retirement: the layer set that had sealed it, and the row groups whose shards stay valid."""
 
-    pass_name: str
+    layer_set: str
     kept: tuple[int, ...]
 
 
@@ -81,7 +81,7 @@ def retire(
     WriteError
         The place refused.
     """
-    described = {name: {"pass": layer.pass_name, "kept": list(layer.kept)} for name, layer in layers.items()}
+    described = {name: {"pass": layer.layer_set, "kept": list(layer.kept)} for name, layer in layers.items()}
     at_s = float(int(time.time()))
     content: dict[str, Any] = {"reason": reason, "layers": described, "at_s": at_s}
     wanted = len(retirements(place, dump)) if number is None else number
@@ -98,11 +98,11 @@ def kept_shards(
     Raises
     ------
     NotFoundError, CorruptError
-        The marker of a pass that had sealed them is gone or damaged.
+        A marker of the layer set that had sealed them is gone or damaged.
     """
     records, provenance = {}, {}
     for name, layer in layers.items():
-        marker = read_record(place, marker_key(dump, layer.pass_name, row_group), kind=MARKER)
+        marker = read_record(place, marker_key(dump, layer.layer_set, row_group), kind=MARKER)
         records[name], provenance = ShardRecord.from_json(marker["shards"][name]), marker["provenance"]
     return records, provenance
 
@@ -114,7 +114,7 @@ def latest_of(history: Iterable[Retirement], layer: str) -> Retirement | None:
 
 
 def retired_since(history: tuple[Retirement, ...], layer: str) -> int:
-    """Return the generation from which on a pass speaks for `layer`: 0 where it was never retired."""
+    """Return the generation from which on a layer set speaks for `layer`: 0 where it was never retired."""
     return max((past.number + 1 for past in history if layer in past.layers), default=0)
 
 

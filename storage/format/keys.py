@@ -35,16 +35,16 @@ def dump_record_key(dump: str) -> str:
     return f"{dump}/{DUMP_RECORD}"
 
 
-def pass_key(dump: str, pass_name: str) -> str:
-    """Return the key below which the records of one pass of a dump lie."""
-    return f"{dump}/{COMMITS}/{pass_name}"
+def layer_set_key(dump: str, layer_set: str) -> str:
+    """Return ``<dump>/commits/<layer set>``: below it lie the records of a set of layers written together."""
+    return f"{dump}/{COMMITS}/{layer_set}"
 
 
-def marker_key(dump: str, pass_name: str, row_group: int) -> str:
-    """Return the key of the marker of a row group in one pass of a dump."""
-    return f"{pass_key(dump, pass_name)}/row-group-{row_group:05d}.json"
+def marker_key(dump: str, layer_set: str, row_group: int) -> str:
+    """Return ``<dump>/commits/<layer set>/row-group-<number>.json``: what vouches for the shards of a row group."""
+    return f"{layer_set_key(dump, layer_set)}/row-group-{row_group:05d}.json"
 
 
-def manifest_key(dump: str, pass_name: str) -> str:
-    """Return the key of the manifest that seals one pass of a dump."""
-    return f"{pass_key(dump, pass_name)}/{MANIFEST_NAME}"
+def manifest_key(dump: str, layer_set: str) -> str:
+    """Return ``<dump>/commits/<layer set>/manifest.json``: what seals the layers of a set."""
+    return f"{layer_set_key(dump, layer_set)}/{MANIFEST_NAME}"

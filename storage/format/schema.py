@@ -29,6 +29,9 @@ MANIFEST = "manifest"
 
 DTYPES = ("float32", "float16")
 
+_LAYER_SET = "pass_name"
+"""How records of format 1 call the layer set."""
+
 
 @dataclass(frozen=True, order=True)
 class Address:
@@ -216,10 +219,11 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The commit of one pass over a split: which layers it sealed, and under which identity.
+    """The commit of a layer set: which layers it sealed over which split, and under which identity.
 
-    `pass_name` names the pass, whose markers hold the digests of the shards' chunks; `generation` counts the
-    retirements (`storage.commits.retiring`) that were there when the pass was begun.
+    A *layer set* is the layers that a dump writes together: those that were not sealed when it was begun. Below its
+    name, `layer_set`, lie the markers that hold the digests of the shards' chunks. `generation` counts the retirements
+    (`storage.commits.retiring`) that were there when it was begun.
     """
 
     dataset: str
@@ -232,7 +236,7 @@ class Manifest:
     n_samples: int
     rows_per_group: int
     generation: int
-    pass_name: str
+    layer_set: str
     layers: Mapping[str, LayerRecord]
     files: tuple[FileRecord, ...]
 
@@ -252,17 +256,19 @@ class Manifest:
         layers = {name: LayerRecord.from_json(layer) for name, layer in content["layers"].items()}
         files = tuple(FileRecord(**file) for file in content["files"])
         rest = {"layers": layers, "files": files, "provenance": tuple(content["provenance"])}
-        return cls(**{**content, **rest})
+        own = {key: value for key, value in content.items() if key != _LAYER_SET}
+        return cls(**{**own, **rest, "layer_set": content[_LAYER_SET]})
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as plain JSON."""
         layers = {name: layer.to_json() for name, layer in self.layers.items()}
         files = [asdict(file) for file in self.files]
-        own = {key: value for key, value in self.__dict__.items() if key not in ("layers", "files")}
-        return {**plain(own, where="manifest"), "layers": layers, "files": files}
+        own = {**self.__dict__, _LAYER_SET: self.layer_set, "layers": layers, "files": files}
+        del own["layer_set"]
+        return plain(own, where="manifest")
 
 
-def pass_digest(layers: Mapping[str, LayerSpec], generation: int) -> str:
-    """Return the name of the pass that writes these layers: 12 digits of a digest of names, specs and generation."""
+def layer_set_name(layers: Mapping[str, LayerSpec], generation: int) -> str:
+    """Return the name of the set of these layers: 12 digits of a digest of their names, specs and generation."""
     specs = {name: [list(spec.shape), spec.dtype] for name, spec in layers.items()}
     return digest_of({"layers": specs, "generation": generation})[:12]

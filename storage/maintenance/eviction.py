@@ -78,21 +78,21 @@ def evict(
         if not may_have(dump, fingerprint):
             continue
         live = {
-            name: manifest.pass_name
+            name: manifest.layer_set
             for manifest in manifests(place, dump)
             for name in manifest.layers
             if layer in (None, name)
         }
-        # The passes there are now. Where another appears while shards are removed, a writer has begun to dump the
+        # The layer sets there are now. Where another appears while shards are removed, a writer has begun to dump the
         # layers again and may adopt what lies there: the rest is left to it.
-        passes = set(place.directories(f"{dump}/{COMMITS}"))
+        layer_sets = set(place.directories(f"{dump}/{COMMITS}"))
         if live:
-            retired = {name: RetiredLayer(pass_name, ()) for name, pass_name in live.items()}
+            retired = {name: RetiredLayer(layer_set, ()) for name, layer_set in live.items()}
             retire(place, dump, retired, reason="evicted")
         gone = [past for past in _evicted(place, dump) if layer in (None, past.address.layer)]
         chosen += [past for past in gone if past.address.layer in live]
         names = {past.address.layer for past in gone}
-        n_bytes += _remove_shards(place, dump, names, known=passes if live else _finished(place, dump))
+        n_bytes += _remove_shards(place, dump, names, known=layer_sets if live else _finished(place, dump))
     return Evicted(tuple(sorted(chosen)), n_bytes)
 
 
@@ -131,7 +131,7 @@ def _evicted(place: Place, dump: str) -> Iterator[EvictedLayer]:
 
 
 def _remove_shards(place: Place, dump: str, layers: set[str], *, known: set[str]) -> int:
-    """Remove the shards of layers unless a pass appears that is not `known`; return their bytes."""
+    """Remove the shards of layers unless a layer set appears that is not `known`; return their bytes."""
     keys = dict.fromkeys(
         f"{dump}/{shard.key}"
         for manifest in all_manifests(place, dump)
@@ -149,5 +149,5 @@ def _remove_shards(place: Place, dump: str, layers: set[str], *, known: set[str]
 
 
 def _finished(place: Place, dump: str) -> set[str]:
-    """Return the passes of a dump that are sealed: others may be those of a writer at work."""
-    return {manifest.pass_name for manifest in all_manifests(place, dump)}
+    """Return the layer sets of a dump that are sealed: others may be those of a writer at work."""
+    return {manifest.layer_set for manifest in all_manifests(place, dump)}

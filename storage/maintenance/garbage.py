@@ -110,7 +110,7 @@ class Garbage:
 def find_garbage(place: Place, *, older_than_s: float = LEASE_S, now_s: float | None = None) -> Garbage:
     """Return what was never committed and is not in use; removes nothing.
 
-    Unfinished files; summaries of work in progress; markers and shards of passes that were never sealed; dumps and
+    Unfinished files; summaries of work in progress; markers and shards of layer sets that were never sealed; dumps and
     layers without any manifest; shards that an eviction left behind. A dump with a damaged manifest or retirement, or
     with a manifest in quarantine that was not made again, is left alone: repair it and dump again first.
 
@@ -162,19 +162,19 @@ def find_garbage(place: Place, *, older_than_s: float = LEASE_S, now_s: float | 
 class _Claims:
     """What the records of a dump vouch for."""
 
-    passes: frozenset[str]
+    layer_sets: frozenset[str]
     layers: frozenset[str]
     shards: frozenset[str]
 
 
 def _claims(place: Place, dump: str) -> _Claims:
-    """Return what is committed of a dump, or kept for the next pass."""
+    """Return what is committed of a dump, or kept for the next dump."""
     sealed = list(all_manifests(place, dump))
     shards = [s.key for m in manifests(place, dump) for record in m.layers.values() for s in record.shards]
     for manifest, name, last in out_of_sight(place, dump):
         shards += [manifest.layers[name].shards[group].key for group in last.layers[name].kept]
     return _Claims(
-        passes=frozenset(manifest.pass_name for manifest in sealed),
+        layer_sets=frozenset(manifest.layer_set for manifest in sealed),
         layers=frozenset(encode_name(name) for manifest in sealed for name in manifest.layers),
         shards=frozenset(shards),
     )
@@ -201,11 +201,11 @@ def _leftovers(place: Place, dump: str, entries: list[Entry], held: set[str]) ->
 def _judge(key: str, claims: _Claims) -> tuple[int, str] | None:
     """Return when to remove a file of a dump, and why; None where it stays. `key` is relative to the dump."""
     top, *below = key.split("/")
-    if top == COMMITS and len(below) == 2 and below[0] not in claims.passes:
-        return _MARKERS, "a pass that was never sealed"
+    if top == COMMITS and len(below) == 2 and below[0] not in claims.layer_sets:
+        return _MARKERS, "a layer set that was never sealed"
     if len(below) == 2 and below[0] == "activations" and below[1].startswith("c."):
         return None if key in claims.shards else (_SHARDS, "a shard that no manifest names")
-    if not claims.passes:
+    if not claims.layer_sets:
         return (_IDENTITY if key == DUMP_RECORD else _REST), "a dump without any manifest"
     if top != COMMITS and below and top not in claims.layers:
         return _REST, "a layer without any manifest"

@@ -69,13 +69,13 @@ def verify(
             yield problem_of(error, label=key)
             continue
         yield from _problems_of_history(place, key, sealed[key])
-    used = {key.rpartition("/")[0] for key, passes in sealed.items() if passes}
+    used = {key.rpartition("/")[0] for key, manifests_of_dump in sealed.items() if manifests_of_dump}
     yield from _problems_of_record(place, STORE_RECORD, STORE, label="store", complete=bool(used))
     for key in split_keys(place, dataset=dataset, split=split):
         record = split_record_key(key)
         yield from _problems_of_record(place, record, SPLIT, label=key, complete=key in used)
-    for key, passes in sealed.items():
-        for manifest in passes:
+    for key, manifests_of_dump in sealed.items():
+        for manifest in manifests_of_dump:
             yield from _problems_beside(place, key, manifest)
             for name in manifest.layers:
                 shards = _Shards(place, key, manifest, name)
@@ -141,7 +141,7 @@ class _Shards:
             place=self.place,
             dump=self.dump,
             fingerprint=self.manifest.fingerprint,
-            pass_name=self.manifest.pass_name,
+            layer_set=self.manifest.layer_set,
             label=self.label,
             record=record,
             row_group=row_group,
@@ -169,14 +169,14 @@ def _problems_of_record(
 
 
 def _problems_of_history(place: Place, dump: str, sealed: list[Manifest]) -> Iterator[Problem]:
-    """Yield the retirement that is missing, if a pass was begun after it."""
+    """Yield the retirement that is missing, if a layer set was begun after it."""
     there, counted = len(retirements(place, dump)), max((m.generation for m in sealed), default=0)
     if counted > there:
         yield Problem(
             representation=dump,
             row_group=None,
             file=place.path(retirement_key(dump, there)),
-            expected=f"records of {counted} retirements, which a sealed pass counts",
+            expected=f"records of {counted} retirements, which a sealed layer set counts",
             found=f"{there}",
             remedy=REMEDY,
         )
@@ -200,7 +200,7 @@ def _problems_beside(place: Place, dump: str, manifest: Manifest) -> Iterator[Pr
     for file in manifest.files:
         yield from _problems_of_file(place, dump, file, label=dump)
     for row_group in range(len(manifest.row_groups)):
-        key = marker_key(dump, manifest.pass_name, row_group)
+        key = marker_key(dump, manifest.layer_set, row_group)
         yield from _problems_of_record(place, key, MARKER, label=dump, complete=True)
     for name, layer in manifest.layers.items():
         label = _Shards(place, dump, manifest, name).label

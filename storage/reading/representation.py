@@ -45,8 +45,8 @@ class Representation:
         ``(start, stop)`` of each.
     record
         The layer's entry in the manifest.
-    pass_name
-        The pass that wrote it: its markers hold the chunks' digests.
+    layer_set
+        The layer set that it was written with, whose markers hold the chunks' digests.
     checked
         Whether reads compare digests; see `open_store`.
     """
@@ -59,7 +59,7 @@ class Representation:
     sample_digest: str
     row_groups: tuple[tuple[int, int], ...]
     record: LayerRecord
-    pass_name: str
+    layer_set: str
     checked: bool = True
 
     def __repr__(self) -> str:
@@ -307,7 +307,7 @@ class Representation:
             place=self.place,
             dump=dump_key(self.address.dataset, self.address.split, self.address.model, self.fingerprint),
             fingerprint=self.fingerprint,
-            pass_name=self.pass_name,
+            layer_set=self.layer_set,
             label=self.address.label(self.fingerprint),
             record=self.record,
             row_group=row_group,

@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 class ShardReader:
     """One committed shard of a layer.
 
-    `dump` is the key of the dump, `pass_name` the pass whose marker holds the chunks' digests, `label` how errors
+    `dump` is the key of the dump, `layer_set` the one whose marker holds the chunks' digests, `label` how errors
     name the representation. Without `check` the digests are not looked at, only the codecs' own CRC-32C.
     """
 
     place: Place
     dump: str
     fingerprint: str
-    pass_name: str
+    layer_set: str
     label: str
     record: LayerRecord
     row_group: int
@@ -67,7 +67,7 @@ class ShardReader:
         CorruptError
             The marker is missing, damaged or another one.
         """
-        key = marker_key(self.dump, self.pass_name, self.row_group)
+        key = marker_key(self.dump, self.layer_set, self.row_group)
         try:
             return _shard_record(self.place, key, self.record.layer, self.seal.digest)
         except (NotFoundError, KeyError) as error:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from storage.commits import Markers, kept_shards
 from storage.errors import LayoutError, UnfinishedError
-from storage.format import MANIFEST, Encoding, LayerSpec, ShardRecord, part_of, pass_digest, settle_record
+from storage.format import MANIFEST, Encoding, LayerSpec, ShardRecord, layer_set_name, part_of, settle_record
 from storage.writing.dump_arrays import flag_sealed, set_up_layers
-from storage.writing.manifest import manifest_of_pass
+from storage.writing.manifest import manifest_of_markers
 from storage.writing.row_group import RowGroupWriter
 from storage.writing.shard import ShardSlot
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Dump:
-    """One pass of a model over a split that writes some of its layers; made by `Store.begin_dump`.
+    """The layers of a model that are written together over a split; made by `Store.begin_dump`.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Dump:
     split
         The samples, in the order in which blocks are expected.
     layers
-        The layers this pass still has to write: those asked for that are not sealed yet.
+        The layers that are still to be written: those asked for that are not sealed yet.
     requested
         The names of all layers that were asked for.
     provenance
@@ -69,7 +69,7 @@ class Dump:
         self._encoding = encoding
         self._generation = generation
         self._retired = dict(retired)
-        self._markers = Markers(place, identity, split, pass_digest(layers, generation), gone)
+        self._markers = Markers(place, identity, split, layer_set_name(layers, generation), gone)
         self._sealed = not layers
         self._metadata: dict[str, bytes] = {}
         self._marked: set[int] = set()
@@ -86,7 +86,7 @@ class Dump:
         retired: Mapping[str, RetiredLayer] | None = None,
         gone: frozenset[str] = frozenset(),
     ) -> Dump:
-        """Return a pass that only seals what is there, for repairs; shards of the layers `gone` need not be."""
+        """Return a dump that only seals what is there, for repairs; shards of the layers `gone` need not be."""
         return cls(
             place,
             identity,
@@ -173,7 +173,7 @@ class Dump:
         )
 
     def write(self, row_group: int, blocks: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Write one row group at once: the shard of every layer of this pass, then their marker.
+        """Write one row group at once: the shard of every layer, then their marker.
 
         Parameters
         ----------
@@ -217,7 +217,7 @@ class Dump:
         """
         if self._sealed:
             return
-        # 1. Every row group has a marker that is this pass's, and every shard it vouches for has its size.
+        # 1. Every row group has a marker that is this layer set's, and every shard it vouches for has its size.
         self._set_up()
         size_of = self._sizes()
         markers = [self._marker(g, size_of) for g in range(len(self.split.row_groups))]
@@ -231,7 +231,7 @@ class Dump:
                 self._markers.make_durable(row_group, marker)
         # 3. The manifest follows from the markers alone, so any number of writers make the same one; creating it is
         #    the commit. The flags beside the layers are a courtesy to readers of plain Zarr, and may come later.
-        manifest = manifest_of_pass(
+        manifest = manifest_of_markers(
             self._markers,
             [marker for marker in markers if marker is not None],
             layers=self.layers,
@@ -243,9 +243,9 @@ class Dump:
         self._sealed = True
 
     def _keep_sound_row_groups(self) -> None:
-        """Take over the row groups that a retirement of these layers said are sound: mark them in this pass too.
+        """Take over the row groups that a retirement of these layers said are sound: mark them in this layer set too.
 
-        Only where all layers of the pass were retired, and for row groups that all of them keep: where one layer is
+        Only where all layers of the set were retired, and for row groups that all of them keep: where one layer is
         missing the images must pass through the network anyway, and that is what costs.
         """
         if set(self._retired) != set(self.layers):
@@ -303,7 +303,7 @@ class Dump:
         self._marked.add(row_group)
 
     def _slot(self, layer: str, row_group: int) -> ShardSlot:
-        """Return where a block of this pass belongs."""
+        """Return where a block of this layer set belongs."""
         return ShardSlot(
             place=self._place,
             dump=self.identity,

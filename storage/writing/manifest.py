@@ -1,4 +1,4 @@
-"""The manifest that follows from the markers of a pass, once every row group has one."""
+"""The manifest that follows from the markers of a layer set, once every row group has one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storage.format import LayerSpec
 
 
-def manifest_of_pass(
+def manifest_of_markers(
     markers: Markers,
     contents: Sequence[Mapping[str, Any]],
     *,
@@ -22,9 +22,9 @@ def manifest_of_pass(
     metadata: Mapping[str, bytes],
     generation: int,
 ) -> Manifest:
-    """Return the manifest of the pass whose markers hold `contents`, in the order of row groups.
+    """Return the manifest of the layer set whose markers hold `contents`, in the order of row groups.
 
-    `metadata` is the ``zarr.json`` of each layer's array, `generation` how many retirements the pass was begun after.
+    `metadata` is the ``zarr.json`` of each layer's array, `generation` how many retirements it was begun after.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def manifest_of_pass(
         n_samples=split.n_samples,
         rows_per_group=stop - start,
         generation=generation,
-        pass_name=markers.pass_name,
+        layer_set=markers.layer_set,
         layers={name: _layer(markers, contents, name, spec, metadata[name]) for name, spec in layers.items()},
         files=group_records(markers.place, dump),
     )

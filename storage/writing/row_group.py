@@ -1,4 +1,4 @@
-"""Writing one row group: the shards of all layers of a pass, built side by side, then their marker."""
+"""Writing one row group: the shards of all layers of a set, built side by side, then their marker."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RowGroupWriter:
         return len(self._ids) - self._done
 
     def append(self, blocks: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take the next rows: layer → ``(n, *shape)``, the same n rows of every layer of the pass.
+        """Take the next rows: layer → ``(n, *shape)``, the same n rows of every layer.
 
         Layers that are sealed already may be there and are ignored.
 

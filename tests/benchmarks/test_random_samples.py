@@ -81,11 +81,11 @@ def test_opening(table, repeats, tmp_path):
         dump.seal()
 
     def open_anew():
-        from storage.commits import sealed_passes
+        from storage.commits import sealed_layer_sets
         from storage.format import records
         from storage.splits import record
 
-        for cached in (records._read_version, sealed_passes._read_version, record._load_version):
+        for cached in (records._read_version, sealed_layer_sets._read_version, record._load_version):
             cached.cache_clear()
         opened = open_store(tmp_path / "store")
         assert len(opened.representations()) == 500

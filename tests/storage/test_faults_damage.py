@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from storage import CorruptError, Encoding, StoreError, open_store
-from storage.commits import sealed_passes
+from storage.commits import sealed_layer_sets
 from storage.format import records
 from storage.format.shard_bytes import read_index
 from storage.reading import shard
@@ -68,7 +68,12 @@ def files_of(url, kind):
 
 def as_a_new_process():
     """Forget what this process read."""
-    caches = (records._read_version, sealed_passes._read_version, record._load_version, shard._shard_record)
+    caches = (
+        records._read_version,
+        sealed_layer_sets._read_version,
+        record._load_version,
+        shard._shard_record,
+    )
     for cache in (*caches, shard.RECENT_MARKERS):
         cache.cache_clear()
 

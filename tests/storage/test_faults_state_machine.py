@@ -161,7 +161,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Return the shards, markers and manifests that what is sealed rests on."""
         for w, layer in self.sealed:
             found = self.representation(w, layer)
-            home = next(self.root.rglob(f"*~{self.fingerprints[w][:12]}")) / "commits" / found.pass_name
+            home = next(self.root.rglob(f"*~{self.fingerprints[w][:12]}")) / "commits" / found.layer_set
             yield from home.iterdir()
             yield from (self.root / found.shard_file(group) for group in range(ROW_GROUPS))
 

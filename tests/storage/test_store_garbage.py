@@ -66,7 +66,7 @@ def test_a_dump_that_was_never_sealed_is_garbage_once_its_lease_is_over(store):
     assert abs(newest - time.time()) < 600
     garbage = store.gc(now_s=time.time() + 2 * 86400)
     assert garbage.in_use == ()
-    assert {one.why for one in garbage.dumps[0].leftovers} > {"a pass that was never sealed"}
+    assert {one.why for one in garbage.dumps[0].leftovers} > {"a layer set that was never sealed"}
     assert garbage.n_bytes == garbage.remove() > 0
     assert tree(store.url) == before
     assert store.verify() == []

@@ -55,7 +55,7 @@ def test_a_marker_that_was_made_again_is_read_again(store, reads):
 
 def marker_of(found):
     at = found.address
-    return marker_key(dump_key(at.dataset, at.split, at.model, found.fingerprint), found.pass_name, 0)
+    return marker_key(dump_key(at.dataset, at.split, at.model, found.fingerprint), found.layer_set, 0)
 
 
 def test_a_marker_that_is_gone_or_damaged_is_still_named(store):

@@ -3,7 +3,7 @@ import pytest
 
 from storage import NotFoundError, open_store
 from storage.commits.retiring import RetiredLayer, latest_of, retire, retired_since, retirements
-from storage.commits.sealed_passes import manifests
+from storage.commits.sealed_layer_sets import manifests
 from tests.storage.small_dump import SHAPES, address, begin, blocks_of, dumped, finish, truth
 
 
@@ -20,7 +20,7 @@ def take_out(store, layers, kept=(), reason="damaged"):
     place, dump = place_and_dump(store)
     (manifest,) = [m for m in manifests(place, dump) if set(layers) <= set(m.layers)]
     return retire(
-        place, dump, {name: RetiredLayer(manifest.pass_name, kept) for name in layers}, reason=reason
+        place, dump, {name: RetiredLayer(manifest.layer_set, kept) for name in layers}, reason=reason
     )
 
 
@@ -57,8 +57,8 @@ def test_two_layers_keep_what_both_keep(store):
     place, dump = place_and_dump(store)
     (manifest,) = manifests(place, dump)
     layers = {
-        "logits": RetiredLayer(manifest.pass_name, (0, 1)),
-        "blocks.1": RetiredLayer(manifest.pass_name, (1, 2, 3)),
+        "logits": RetiredLayer(manifest.layer_set, (0, 1)),
+        "blocks.1": RetiredLayer(manifest.layer_set, (1, 2, 3)),
     }
     retire(place, dump, layers, reason="damaged")
     assert written(begin(store)) == [0, 2, 3]
@@ -70,7 +70,7 @@ def test_a_layer_asked_for_anew_beside_a_retired_one_computes_all(store):
     place = store._place
     dump = begin(store, ["logits"], identity={"weights": "w1"}).identity.key
     (manifest,) = manifests(place, dump)
-    retire(place, dump, {"logits": RetiredLayer(manifest.pass_name, (0, 1, 2))}, reason="damaged")
+    retire(place, dump, {"logits": RetiredLayer(manifest.layer_set, (0, 1, 2))}, reason="damaged")
     wider = begin(store, ["logits", "blocks.1"], identity={"weights": "w1"})
     assert written(wider) == [0, 1, 2, 3]
     assert store.verify() == []

@@ -28,7 +28,7 @@ from storage.format import (
     record_bytes,
 )
 from storage.maintenance.repairing.sealed_layers import Claim, repair_claim
-from storage.maintenance.repairing.unsealed_passes import (
+from storage.maintenance.repairing.unsealed_layer_sets import (
     lost_manifests,
     rebuild_manifest,
     repair_unsealed,
@@ -52,25 +52,25 @@ def repair_dump(
     """Repair the dump under the key `dump`; return which it is, or None where nothing says so any more."""
     place = mending.place
     # 1. What everything else is judged by: manifests that are not sound go, and the history of retirements is made
-    #    whole again, because the generation of a pass counts them.
+    #    whole again, because the generation of a layer set counts them.
     _take_out_manifests(mending, dump)
     _mend_history(mending, dump)
     # 2. Which dump this is. Without that no chunk's digest can be checked, and nothing more can be done.
     identity = _settle_identity(mending, dump, split)
     if identity is None:
         return None
-    # 3. Metadata beside the shards of layers that no reader sees: a pass can be sealed again, or resumed, only with it.
+    # 3. Metadata beside the shards of layers that no reader sees: a set can be sealed again, or resumed, only with it.
     #    A manifest that was lost follows from its markers, if all of them are sound.
     settle_layers(mending, identity, split, _live(place, dump))
-    for pass_name in lost_manifests(place, dump):
-        rebuild_manifest(mending, identity, split, pass_name)
+    for layer_set in lost_manifests(place, dump):
+        rebuild_manifest(mending, identity, split, layer_set)
     # 4. Every shard that somebody relies on. A damaged one is in quarantine before its layer is retired: cut between
     #    the two, the next repair finds it missing and comes to the same end.
     kept: dict[str, RetiredLayer] = {}
     for claim in _claims(place, dump):
         for name, bad in repair_claim(mending, identity, split, claim, on_shard).items():
             sound = tuple(group for group in claim.row_groups[name] if group not in bad)
-            kept[name] = RetiredLayer(claim.manifest.pass_name, sound)
+            kept[name] = RetiredLayer(claim.manifest.layer_set, sound)
     if kept:
         retire(place, dump, kept, reason="damaged")
     # 5. A layer that was retired for a file beside its shards alone, which are all sound, is sealed anew at once.
@@ -124,7 +124,7 @@ def _mend_history(mending: Mending, dump: str) -> None:
         later = {name for m in sealed if m.generation > number for name in m.layers}
         before = sorted((m for m in sealed if m.generation <= number), key=lambda m: m.generation)
         superseded = {
-            name: RetiredLayer(m.pass_name, ()) for m in before for name in m.layers if name in later
+            name: RetiredLayer(m.layer_set, ()) for m in before for name in m.layers if name in later
         }
         retire(place, dump, superseded, reason="damaged", number=number)
         mending.restored.append(key)
@@ -171,17 +171,17 @@ def _attributes(place: Place, dump: str) -> dict[str, object]:
 
 def _claims(place: Place, dump: str) -> list[Claim]:
     """Return what somebody relies on: layers in sight, and row groups that a repair keeps for the next dump."""
-    whole = {manifest.pass_name: manifest for manifest in all_manifests(place, dump)}
+    whole = {manifest.layer_set: manifest for manifest in all_manifests(place, dump)}
     claims = {name: Claim(manifest, {}, frozenset()) for name, manifest in whole.items()}
     for manifest in manifests(place, dump):
         everything = tuple(range(len(manifest.row_groups)))
         groups = dict.fromkeys(manifest.layers, everything)
-        claims[manifest.pass_name] = Claim(whole[manifest.pass_name], groups, frozenset(groups))
+        claims[manifest.layer_set] = Claim(whole[manifest.layer_set], groups, frozenset(groups))
     for manifest, name, last in out_of_sight(place, dump):
-        claim = claims[manifest.pass_name]
+        claim = claims[manifest.layer_set]
         if last.reason == "damaged":
             groups = {**claim.row_groups, name: last.layers[name].kept}
-            claims[manifest.pass_name] = replace(claim, row_groups=groups)
+            claims[manifest.layer_set] = replace(claim, row_groups=groups)
     return list(claims.values())
 
 

@@ -103,7 +103,7 @@ def _unsound_shards(
             place=place,
             dump=dump.key,
             fingerprint=dump.fingerprint,
-            pass_name=manifest.pass_name,
+            layer_set=manifest.layer_set,
             label=dump.label(name),
             record=record,
             row_group=row_group,
@@ -131,7 +131,7 @@ def _settle_marker(
     mending: Mending, dump: DumpIdentity, split: Split, manifest: Manifest, row_group: int, layers: set[str]
 ) -> set[str] | None:
     """Rebuild a damaged marker from sound shards; return the layers it now vouches for, or None if it was sound."""
-    markers = Markers(mending.place, dump, split, manifest.pass_name)
+    markers = Markers(mending.place, dump, split, manifest.layer_set)
     key = markers.key(row_group)
     found = "the record of other shards"
     try:

@@ -12,10 +12,10 @@ from storage.maintenance.repairing.dump import repair_dump
 from storage.maintenance.repairing.mending import Mending, Quarantined
 from storage.maintenance.repairing.split import repair_split
 from storage.maintenance.repairing.summaries import repair_summaries
-from storage.maintenance.repairing.unsealed_passes import (
-    layers_of_lost_passes,
+from storage.maintenance.repairing.unsealed_layer_sets import (
+    layers_of_lost_manifests,
+    unsealed_layer_sets,
     unsealed_layers,
-    unsealed_passes,
 )
 from storage.place import QUARANTINE
 from storage.problems import Problem, problem_of
@@ -189,10 +189,10 @@ def _interrupted(mending: Mending, dump: DumpIdentity, split: Split) -> Iterator
     groups = set(range(len(split.row_groups)))
     missing = [
         {group for group in groups if place.size(marker_key(dump.key, name, group)) is None}
-        for name in unsealed_passes(place, dump.key)
+        for name in unsealed_layer_sets(place, dump.key)
     ]
     fewest = min(missing, key=len, default=groups)
-    lost = layers_of_lost_passes(mending, dump)
+    lost = layers_of_lost_manifests(mending, dump)
     for name in dict.fromkeys([*unsealed_layers(mending, dump), *lost]):
         address = Address(dump.dataset, dump.split, dump.model, name)
         yield Redo(address, dump.fingerprint, tuple(sorted(fewest)))

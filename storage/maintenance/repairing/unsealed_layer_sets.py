@@ -1,4 +1,4 @@
-"""Repairing what was never sealed: markers and shards of a pass that a writer will take up again."""
+"""Repairing what was never sealed: markers and shards of a layer set that a writer will take up again."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from storage.format import (
     describe_array,
     digest_address,
     digest_of_bytes,
+    layer_set_key,
+    layer_set_name,
     manifest_key,
     marker_key,
-    pass_digest,
-    pass_key,
     read_index,
     read_record,
     shard_index,
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
 def repair_unsealed(mending: Mending, dump: DumpIdentity, split: Split, claimed: set[str]) -> None:
     """Take out bad markers and shards, so that the dump resumes; `claimed` shards belong to manifests."""
     marked: set[str] = set()
-    for pass_name in unsealed_passes(mending.place, dump.key):
+    for layer_set in unsealed_layer_sets(mending.place, dump.key):
         for row_group in range(len(split.row_groups)):
-            key = marker_key(dump.key, pass_name, row_group)
-            if mending.place.size(key) is not None and not _is_stale(mending.place, dump, pass_name, key):
+            key = marker_key(dump.key, layer_set, row_group)
+            if mending.place.size(key) is not None and not _is_stale(mending.place, dump, layer_set, key):
                 marked |= _repair_marker(mending, dump, key, row_group, claimed)
     for name in mending.place.directories(dump.key):
         for entry in list(mending.place.entries(f"{dump.key}/{name}/activations")):
@@ -83,28 +83,28 @@ def settle_layers(mending: Mending, dump: DumpIdentity, split: Split, sealed: se
             mending.demand(full, data, label=dump.label(name))
 
 
-def rebuild_manifest(mending: Mending, dump: DumpIdentity, split: Split, pass_name: str) -> bool:
-    """Seal a pass again whose manifest was lost, if all its markers are sound; return whether it was done."""
+def rebuild_manifest(mending: Mending, dump: DumpIdentity, split: Split, layer_set: str) -> bool:
+    """Seal a layer set again whose manifest was lost, if all its markers are sound; return whether it was done."""
     place = mending.place
     try:
-        first = read_record(place, marker_key(dump.key, pass_name, 0), kind=MARKER)
+        first = read_record(place, marker_key(dump.key, layer_set, 0), kind=MARKER)
         specs = _specs(place, dump, first["metadata"])
-        # The name of a pass is a digest of its layers and of the generation it was begun in: the one that fits is found
-        # by trying. Layers that were retired since need not have their shards.
+        # The name of a layer set is a digest of its layers and of the generation it was begun in: the one that fits is
+        # found by trying. Layers that were retired since need not have their shards.
         history = retirements(place, dump.key)
         for generation in range(len(history) + 1):
-            if pass_digest(specs, generation) == pass_name:
+            if layer_set_name(specs, generation) == layer_set:
                 gone = frozenset(name for past in history[generation:] for name in past.layers)
                 Dump.taken_up(place, dump, split, layers=specs, generation=generation, gone=gone).seal()
-                mending.restored.append(manifest_key(dump.key, pass_name))
+                mending.restored.append(manifest_key(dump.key, layer_set))
                 return True
     except (StoreError, UndecodableError, KeyError):
         pass
     return False
 
 
-def unsealed_passes(place: Place, dump: str) -> list[str]:
-    """Return the passes of a dump without a manifest; errors as `manifest_of`."""
+def unsealed_layer_sets(place: Place, dump: str) -> list[str]:
+    """Return the layer sets of a dump without a manifest; errors as `manifest_of`."""
     return [name for name in place.directories(f"{dump}/{COMMITS}") if manifest_of(place, dump, name) is None]
 
 
@@ -114,27 +114,27 @@ def unsealed_layers(mending: Mending, dump: DumpIdentity) -> list[str]:
     return [name for name, _ in _layers(mending, dump) if name not in sealed]
 
 
-def layers_of_lost_passes(mending: Mending, dump: DumpIdentity) -> list[str]:
-    """Return the layers that no reader sees because the manifest of their pass was lost, as its markers name them."""
+def layers_of_lost_manifests(mending: Mending, dump: DumpIdentity) -> list[str]:
+    """Return the layers that no reader sees because the manifest of their set was lost, as its markers name them."""
     place = mending.place
     live = {name for manifest in manifests(place, dump.key) for name in manifest.layers}
     named: dict[str, None] = {}
-    for pass_name in lost_manifests(place, dump.key):
-        for entry in place.entries(pass_key(dump.key, pass_name)):
+    for layer_set in lost_manifests(place, dump.key):
+        for entry in place.entries(layer_set_key(dump.key, layer_set)):
             with suppress(StoreError, KeyError):
                 named |= dict.fromkeys(read_record(place, entry.key, kind=MARKER)["metadata"])
     return [name for name in named if name not in live]
 
 
 def lost_manifests(place: Place, dump: str) -> list[str]:
-    """Return the passes whose manifest was taken out and not made again."""
-    pass_names = set()
+    """Return the layer sets whose manifest was taken out and not made again."""
+    layer_sets = set()
     for entry in place.entries(QUARANTINE):
         _, _, rest = entry.key.removeprefix(f"{QUARANTINE}/").partition(f"/{dump}/{COMMITS}/")
-        pass_name, _, name = rest.partition("/")
-        if name == MANIFEST_NAME and manifest_of(place, dump, pass_name) is None:
-            pass_names.add(pass_name)
-    return sorted(pass_names)
+        layer_set, _, name = rest.partition("/")
+        if name == MANIFEST_NAME and manifest_of(place, dump, layer_set) is None:
+            layer_sets.add(layer_set)
+    return sorted(layer_sets)
 
 
 def _layers(mending: Mending, dump: DumpIdentity) -> list[tuple[str, bytes]]:
@@ -169,13 +169,13 @@ def _specs(place: Place, dump: DumpIdentity, layers: Mapping[str, Any]) -> dict[
     return specs
 
 
-def _is_stale(place: Place, dump: DumpIdentity, pass_name: str, marker: str) -> bool:
-    """Return whether a pass can never be taken up again, because a retirement was counted since."""
+def _is_stale(place: Place, dump: DumpIdentity, layer_set: str, marker: str) -> bool:
+    """Return whether a layer set can never be taken up again, because a retirement was counted since."""
     try:
         specs = _specs(place, dump, read_record(place, marker, kind=MARKER)["metadata"])
     except (CorruptError, NotFoundError, UndecodableError, KeyError):
         return False
-    return pass_digest(specs, len(retirements(place, dump.key))) != pass_name
+    return layer_set_name(specs, len(retirements(place, dump.key))) != layer_set
 
 
 def _repair_marker(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stitchpipe.errors import nearest
 from storage.commits.retiring import latest_of, retired_since, retirements
 from storage.errors import AmbiguousError, ConflictError, CorruptError, EvictedError, NotFoundError
-from storage.format import MANIFEST, Manifest, dump_key, manifest_key, pass_digest, read_record
+from storage.format import MANIFEST, Manifest, dump_key, layer_set_name, manifest_key, read_record
 from storage.place import COMMITS, encode_name
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def split_keys(place: Place, *, dataset: str | None = None, split: str | None = 
 
 
 def manifests(place: Place, dump: str) -> list[Manifest]:
-    """Return the manifests of one dump, one per pass that was sealed, without the layers that were retired since.
+    """Return the manifests of one dump, one per layer set that was sealed, without the layers that were retired since.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def manifests(place: Place, dump: str) -> list[Manifest]:
     history = retirements(place, dump)
     in_sight = []
     for manifest in all_manifests(place, dump):
-        # A manifest speaks for a layer only if its pass was begun after the layer's last retirement. An evicted or
+        # A manifest speaks for a layer only if its layer set was begun after the layer's last retirement. An evicted or
         # damaged layer stays out of sight this way though the manifest that had sealed it still lies there.
         live = {
             name: layer
@@ -95,15 +95,15 @@ def out_of_sight(place: Place, dump: str) -> Iterator[tuple[Manifest, str, Retir
     for manifest in all_manifests(place, dump):
         for name in manifest.layers:
             last = latest_of(history, name)
-            if last is not None and name not in live and last.layers[name].pass_name == manifest.pass_name:
+            if last is not None and name not in live and last.layers[name].layer_set == manifest.layer_set:
                 yield manifest, name, last
 
 
-def manifest_of(place: Place, dump: str, pass_name: str) -> Manifest | None:
-    """Return the manifest of one pass whole, or None where it was not sealed; errors as `all_manifests`."""
-    key = manifest_key(dump, pass_name)
+def manifest_of(place: Place, dump: str, layer_set: str) -> Manifest | None:
+    """Return the manifest of one layer set whole, or None where it was not sealed; errors as `all_manifests`."""
+    key = manifest_key(dump, layer_set)
     version = place.version(key)
-    return None if version is None else _read_version(place, dump, pass_name, key, version)
+    return None if version is None else _read_version(place, dump, layer_set, key, version)
 
 
 def sealed_specs(place: Place, dump: str) -> dict[str, LayerSpec]:
@@ -208,12 +208,12 @@ def _read_version(place: Place, dump: str, name: str, key: str, version: tuple[i
     del version
     manifest = Manifest.from_json(read_record(place, key, kind=MANIFEST))
     home = dump_key(manifest.dataset, manifest.split, manifest.model, manifest.fingerprint)
-    if (home, manifest.pass_name, pass_digest(manifest.specs, manifest.generation)) != (dump, name, name):
+    if (home, manifest.layer_set, layer_set_name(manifest.specs, manifest.generation)) != (dump, name, name):
         raise CorruptError(
             representation=dump,
             row_group=None,
             file=place.path(key),
-            expected="the manifest of this dump and pass",
+            expected="the manifest of this dump and layer set",
             found=f"the one of {home}",
         )
     return manifest
