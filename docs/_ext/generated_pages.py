@@ -43,11 +43,11 @@ NOT_OURS = "set_fit_request, set_predict_request, set_score_request"
 EXAMPLES = {
     "example_index": (
         "An index",
-        "Its numbers depend on the package and its version: a new one computes them again.",
+        "A sweep names it among its `indices`. A new version of the package computes its numbers again.",
     ),
     "example_score": (
         "An out-of-distribution score",
-        "Every stitch is judged by it beside the product's own.",
+        "A sweep asks for it by its name, in `scores` of the table `[ood]`.",
     ),
     "example_objective": (
         "An objective of task loss matching",
