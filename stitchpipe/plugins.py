@@ -171,6 +171,10 @@ class Registry(Generic[Entry]):
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
+    def provider(self, name: str) -> str | None:
+        """Return the package that adds an entry, and its version; None for one of our own. Nothing is imported."""
+        return None if name in self.own else self.plugins.provider(name)
+
     def _load(self, name: str) -> Entry:
         if name not in self.plugins.names():
             known = self.names()

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 from stitchpipe import algebra
 from stitchpipe.algebra import INDICES, AlgebraError, Index
 from stitchpipe.algebra.maps import FAMILIES
-from stitchpipe.errors import named_line
+from stitchpipe.errors import ExplainedError, named_line
 from stitchpipe.measures import UnknownNameError, read_name, spelt
+from stitchpipe.ood.score import PREFIX
+from stitchpipe.ood.scores import OF_THE_DETECTOR, SCORES
 from stitchpipe.plugins import PluginError, Plugins, Registry
 from stitchpipe.stitching.fidelity import CLASS_ACCURACY, FIDELITY
 from stitchpipe.stitching.objectives import OBJECTIVES
@@ -29,14 +31,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from stitchpipe.measures import Measure
+    from stitchpipe.stitching.objectives import Objective
 
 _INSTALLED = Plugins("stitchpipe.indices", "index")
 _INDICES = Registry(INDICES.values(), _INSTALLED, Index)
 
 OF_STITCHES: Mapping[str, Measure] = {
-    measure.name: measure for measure in (*(one.measure for one in FIDELITY.values()), CLASS_ACCURACY)
+    measure.name: measure
+    for measure in (
+        *(fidelity.measure for fidelity in FIDELITY.values()),
+        *(score.measure for score in SCORES.own.values()),
+        *OF_THE_DETECTOR.values(),
+        CLASS_ACCURACY,
+    )
 }
-"""What stitched networks are judged by."""
+"""What stitched networks are judged by, but for scores that packages add."""
 
 OWN_OBJECTIVES: Mapping[str, str] = {name: objective.meaning for name, objective in OBJECTIVES.own.items()}
 """What stitches can be trained for without a package that adds to it: a sentence each."""
@@ -105,8 +114,16 @@ def find_measure(name: str) -> Measure | None:
     if name in OF_STITCHES:
         return OF_STITCHES[name]
     try:
-        return index_measure(name)
-    except (UnknownNameError, PluginError):
+        return SCORES.named(name).measure if name.startswith(PREFIX) else index_measure(name)
+    except ExplainedError:
+        return None
+
+
+def find_objective(name: str) -> Objective | None:
+    """Return an objective of stitches, or None where nobody knows it; see `find_measure`."""
+    try:
+        return OBJECTIVES.named(name)
+    except ExplainedError:
         return None
 
 
@@ -151,6 +168,29 @@ def objective_name(name: str) -> str:
     known = dict.fromkeys(OBJECTIVES.names())
     base, _ = read_name(name, known, what="objective", see="Choose one of these.")
     return OBJECTIVES.named(base).name
+
+
+def score_name(name: str) -> str:
+    """Return the name of an out-of-distribution score that a package adds.
+
+    Raises
+    ------
+    UnknownNameError
+        No such score; the nearest one is given. Or it is ours, which every stitch has unasked.
+    ExplainedError
+        The package that adds it cannot be used.
+    """
+    added = dict.fromkeys(known for known in SCORES.names() if known not in SCORES.own)
+    if name in OF_STITCHES:
+        raise UnknownNameError(
+            where=f"score {name!r}",
+            expected="a score that a package adds: every stitch has those of our own",
+            found=repr(name),
+            remedy="Leave it out.",
+        )
+    see = f"Packages add scores as entry points of the group {SCORES.plugins.group}."
+    base, _ = read_name(name, added, what="score", see=see)
+    return SCORES.named(base).name
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The names of indices, maps and objectives in a sweep file: the registry's, each under its one spelling."""
+"""The names of indices, maps, objectives and scores in a sweep file: the registry's, each under its one spelling."""
 
 from __future__ import annotations
 
@@ -46,3 +46,4 @@ MapName: TypeAlias = Annotated[str, _named(registry.map_family), _completed(FAMI
 ObjectiveName: TypeAlias = Annotated[
     str, _named(registry.objective_name), _completed(registry.OWN_OBJECTIVES)
 ]
+ScoreName: TypeAlias = Annotated[str, _named(registry.score_name)]

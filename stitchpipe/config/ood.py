@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from stitchpipe.config.data import Data, NamedData, StoredData
+from stitchpipe.config.names import ScoreName
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Section
 from stitchpipe.config.values import Count, Epochs, LearningRate, Many, Seed
@@ -86,6 +87,9 @@ class Ood(Section):
         default=8192, description="Positions of a split at most: of larger ones every 2nd, 4th, … image."
     )
     seed: Seed = Field(default=0, description="Of the choice of positions.")
+    scores: tuple[ScoreName, ...] = Field(
+        default=(), description="Scores that installed packages add, beside our own, which every stitch has."
+    )
     detector: Detector | None = Field(
         default=None, description="The energy detector; off without this table."
     )

@@ -1,25 +1,34 @@
-"""How far stitched representations are from the target layer's own."""
+"""How far stitched representations are from the target layer's own.
 
-from stitchpipe.ood.energy import energy, energy_statistic
-from stitchpipe.ood.energy_detector import EnergyDetector, aupr, energies, fpr95
-from stitchpipe.ood.energy_training import (
-    DetectorBudget,
-    DetectorTraining,
-    classifier_of,
-    energy_bounded_loss,
-    train_detector,
-)
-from stitchpipe.ood.errors import DetectorDivergedError, DetectorFileError, OodError
-from stitchpipe.ood.features import Features, features_of
-from stitchpipe.ood.first_samples import FirstSamples
-from stitchpipe.ood.frechet import Gaussian, frechet_distance
-from stitchpipe.ood.generated import GeneratedImages
-from stitchpipe.ood.observation import Observation, Observer, observe
-from stitchpipe.ood.positions import PositionSampling
-from stitchpipe.ood.reference import TargetReference
-from stitchpipe.ood.scores import Scores
+Importing this room is cheap, so that the scores which it declares (`.scores`) can be listed without torch; what a name
+needs is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stitchpipe.ood.detector.detector import EnergyDetector, energies
+    from stitchpipe.ood.detector.first_samples import FirstSamples
+    from stitchpipe.ood.detector.generated_images import GeneratedImages
+    from stitchpipe.ood.detector.training import (
+        DetectorBudget,
+        DetectorTraining,
+        classifier_of,
+        energy_bounded_loss,
+        train_detector,
+    )
+    from stitchpipe.ood.errors import DetectorDivergedError, DetectorFileError, OodError
+    from stitchpipe.ood.features import Features, features_of
+    from stitchpipe.ood.native_rows import auroc
+    from stitchpipe.ood.observation import Observation, Observer, observe
+    from stitchpipe.ood.positions import PositionSampling
+    from stitchpipe.ood.reference import TargetReference, native_of, observed
+    from stitchpipe.ood.scores import OF_THE_DETECTOR, SCORES, Fitted, Native, Score, Stitched
 
 __all__ = [
+    "OF_THE_DETECTOR",
+    "SCORES",
     "DetectorBudget",
     "DetectorDivergedError",
     "DetectorFileError",
@@ -27,23 +36,50 @@ __all__ = [
     "EnergyDetector",
     "Features",
     "FirstSamples",
-    "Gaussian",
+    "Fitted",
     "GeneratedImages",
+    "Native",
     "Observation",
     "Observer",
     "OodError",
     "PositionSampling",
-    "Scores",
+    "Score",
+    "Stitched",
     "TargetReference",
-    "aupr",
+    "auroc",
     "classifier_of",
     "energies",
-    "energy",
     "energy_bounded_loss",
-    "energy_statistic",
     "features_of",
-    "fpr95",
-    "frechet_distance",
+    "native_of",
     "observe",
+    "observed",
     "train_detector",
 ]
+
+_HOMES = {
+    "detector.detector": ("EnergyDetector", "energies"),
+    "detector.first_samples": ("FirstSamples",),
+    "detector.generated_images": ("GeneratedImages",),
+    "detector.training": (
+        "DetectorBudget",
+        "DetectorTraining",
+        "classifier_of",
+        "energy_bounded_loss",
+        "train_detector",
+    ),
+    "errors": ("DetectorDivergedError", "DetectorFileError", "OodError"),
+    "features": ("Features", "features_of"),
+    "native_rows": ("auroc",),
+    "observation": ("Observation", "Observer", "observe"),
+    "positions": ("PositionSampling",),
+    "reference": ("TargetReference", "native_of", "observed"),
+    "scores": ("OF_THE_DETECTOR", "SCORES", "Fitted", "Native", "Score", "Stitched"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'stitchpipe.ood' has no attribute {name!r}")
+    return getattr(import_module(f"stitchpipe.ood.{_HOME_OF[name]}"), name)

@@ -57,8 +57,8 @@ class Features:
     @classmethod
     def merge(cls, parts: Iterable[Features]) -> Features:
         """Join the features of blocks, in their order; `OodError` where there are none."""
-        found = list(parts)
-        if not found:
+        blocks = list(parts)
+        if not blocks:
             raise OodError(
                 where="representation",
                 expected="at least one block of samples",
@@ -66,10 +66,10 @@ class Features:
                 remedy="Take the blocks anew: an iterator can be used once.",
             )
         return cls(
-            np.concatenate([part.mean for part in found]),
-            np.concatenate([part.spread for part in found]),
-            sum(part.negative for part in found),
-            sum(part.absolute for part in found),
+            np.concatenate([part.mean for part in blocks]),
+            np.concatenate([part.spread for part in blocks]),
+            sum(part.negative for part in blocks),
+            sum(part.absolute for part in blocks),
         )
 
     @property

@@ -33,6 +33,16 @@ class Observation:
     positions: Float64 | None
 
     @property
+    def images(self) -> Float64:
+        """Return one row per image, the mean over its positions, ``[images, 1, q]``."""
+        return self.features.mean[:, None, :]
+
+    @property
+    def moments(self) -> Float64:
+        """Return one row per image, means and spreads over positions side by side, ``[images, 1, 2q]``."""
+        return self.features.moments[:, None, :]
+
+    @property
     def layout(self) -> tuple[int, int, int]:
         """Return width, width of the spreads, and positions per image: equal for representations of one layer."""
         per_image = 0 if self.positions is None else self.positions.shape[1]

@@ -50,19 +50,19 @@ def figures(compared: Comparison, stitched: pd.DataFrame, layer_order: LayerOrde
 
     Colours are perceptually uniform, bright where representations are similar; cells without a number are grey.
     """
-    found: dict[str, Draw] = {
+    drawn: dict[str, Draw] = {
         f"{_plain(matrix.index)}-{_plain(matrix.view)}": partial(_matrix, matrix, compared.axis)
         for matrix in compared.matrices
     }
     if len(stitched):
-        found["direct-and-task-loss-matching"] = partial(_stitched, stitched, layer_order)
+        drawn["direct-and-task-loss-matching"] = partial(_stitched, stitched, layer_order)
     both = beside(stitched)
     late = both[both["kind"] == "late → early"]
     if len(late):
-        found["late-to-early"] = partial(_late, late)
+        drawn["late-to-early"] = partial(_late, late)
     if bool(stitched[["ood_mahalanobis", "ood_frechet"]].notna().any(axis=None)):
-        found["out-of-distribution"] = partial(_distribution, stitched)
-    return found
+        drawn["out-of-distribution"] = partial(_distribution, stitched)
+    return drawn
 
 
 def as_png(draw: Draw) -> bytes:
@@ -148,8 +148,8 @@ def _stitched(stitched: pd.DataFrame, layer_order: LayerOrder) -> Figure:
         best = stitched[stitched["method"] == method].groupby(PAIR)[RELATIVE].max().reset_index()
         values = np.full((len(sources), len(targets)), np.nan)
         for source_model, source, target_model, target, value in best.to_numpy().tolist():
-            place = sources.index(Layer(source_model, source)), targets.index(Layer(target_model, target))
-            values[place] = value
+            cell = sources.index(Layer(source_model, source)), targets.index(Layer(target_model, target))
+            values[cell] = value
         image = _heat(axes, values, sources, targets, _Colours())
         axes.set_title(title)
     panels[1].set_ylabel("")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stitchpipe.registry import find_measure, index_names
-from stitchpipe.studies.stitches import LayerOrder, matrices, place
+from stitchpipe.studies.stitches import LayerOrder, depth_of, matrices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,7 @@ def comparison(results: pd.DataFrame, layer_order: LayerOrder) -> Comparison:
         for model, layer in (
             rows[[f"{side}_model", f"{side}_layer"]].drop_duplicates().itertuples(index=False)
         ):
-            place(layer_order, model, layer)
+            depth_of(layer_order, model, layer)
     known = set(zip(rows["source_model"], rows["source_layer"], strict=True))
     known |= set(zip(rows["target_model"], rows["target_layer"], strict=True))
     axis = tuple(Layer(m, name) for m, names in layer_order.items() for name in names if (m, name) in known)
@@ -119,11 +119,11 @@ def comparison(results: pd.DataFrame, layer_order: LayerOrder) -> Comparison:
         j=[where[pair] for pair in zip(rows["target_model"], rows["target_layer"], strict=True)],
     )
     views = tuple(_view(str(name), block, len(axis)) for name, block in rows.groupby("view", sort=False))
-    found = tuple(
+    tables = tuple(
         _matrix(str(index), str(view), block, len(axis))
         for (view, index), block in rows.groupby(["view", "index"], sort=False)
     )
-    return Comparison(axis, views, tuple(sorted(found, key=_registered)))
+    return Comparison(axis, views, tuple(sorted(tables, key=_registered)))
 
 
 def boundaries(axis: Sequence[Layer]) -> list[int]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import colormaps
 
 from stitchpipe.report.matrices import Layer, View, boundaries
-from stitchpipe.studies.measures import BESIDE, MEASURES, TITLES
+from stitchpipe.studies.measures import BESIDE
+from stitchpipe.studies.stitches import measures_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -108,22 +109,23 @@ def _plane(values: npt.NDArray[np.float64]) -> list[list[float | None]] | None:
 
 def _stitches(stitched: pd.DataFrame, layer_order: LayerOrder) -> dict[str, Any]:
     sources, targets = (_layers(stitched, side, layer_order) for side in ("source", "target"))
-    place = {side: {(one.model, one.layer): k for k, one in enumerate(axis)} for side, axis in (
+    measures = measures_of(stitched)
+    number_of = {side: {(layer.model, layer.layer): k for k, layer in enumerate(axis)} for side, axis in (
         ("source", sources), ("target", targets))}  # fmt: skip
     records = []
     for row in stitched.to_dict("records"):
         record: dict[str, Any] = {
-            side: place[side][row[f"{side}_model"], row[f"{side}_layer"]] for side in ("source", "target")
+            side: number_of[side][row[f"{side}_model"], row[f"{side}_layer"]] for side in ("source", "target")
         }
         record |= {name: row[name] for name in ("method", "kind")}
         record |= {name: row[name] if isinstance(row[name], str) else None for name in ("init", "objective")}
-        record |= {name: number(row[name]) for name in ("seed", "steps", "final_loss", *MEASURES)}
-        notes = {name: _note(row, name) for name in MEASURES}
+        record |= {name: number(row[name]) for name in ("seed", "steps", "final_loss", *measures)}
+        notes = {name: _note(row, name) for name in measures}
         records.append({**record, "notes": {name: note for name, note in notes.items() if note}})
     return {
         "sources": _axis(sources),
         "targets": _axis(targets),
-        "measures": list(TITLES.items()),
+        "measures": list(measures.items()),
         "records": records,
     }
 

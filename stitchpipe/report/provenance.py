@@ -27,10 +27,10 @@ def sections(provenance: Mapping[str, Any]) -> tuple[Section, ...]:
     one row per fact. Plain values at the top make a section of their own.
     """
     plain = {key: value for key, value in provenance.items() if not isinstance(value, Mapping)}
-    found = [(key, value) for key, value in provenance.items() if isinstance(value, Mapping) and value]
+    subjects = [(key, value) for key, value in provenance.items() if isinstance(value, Mapping) and value]
     if plain:
-        found.append(("run", plain))
-    tables = {_words(name): table_of(_frame(value)) for name, value in found}
+        subjects.append(("run", plain))
+    tables = {_words(name): table_of(_frame(value)) for name, value in subjects}
     return tuple(Section(name, table, len(table.columns) > 2) for name, table in tables.items())
 
 

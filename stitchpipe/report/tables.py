@@ -37,9 +37,9 @@ def table_of(frame: pd.DataFrame) -> Table:
     heads, columns = [], []
     for number, name in enumerate(filled.columns):
         cells = [cell(value) for value in filled.iloc[:LIMIT, number].tolist()]
-        numeric = any(one.numeric for one in cells)
+        numeric = any(part.numeric for part in cells)
         heads.append(Cell(str(name).replace("_", " "), "", numeric))
-        columns.append([replace(one, numeric=numeric) for one in cells])
+        columns.append([replace(part, numeric=numeric) for part in cells])
     return Table(tuple(heads), tuple(zip(*columns, strict=True)), max(len(filled) - LIMIT, 0))
 
 

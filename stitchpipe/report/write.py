@@ -17,8 +17,7 @@ from stitchpipe.report.matrices import comparison
 from stitchpipe.report.payload import embedded, payload
 from stitchpipe.report.provenance import sections
 from stitchpipe.report.tables import table_of
-from stitchpipe.studies.measures import MEASURES
-from stitchpipe.studies.stitches import STITCH, LayerOrder, stitches
+from stitchpipe.studies.stitches import STITCH, LayerOrder, measures_of, stitches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +77,7 @@ def rendered(
 
 def _unmeasured(stitched: pd.DataFrame) -> list[str]:
     """Return the columns of measures that no stitch of the run has."""
-    pairs = ((measure, f"{measure}_note") for measure in MEASURES)
+    pairs = ((measure, f"{measure}_note") for measure in measures_of(stitched))
     return [name for pair in pairs if stitched[list(pair)].isna().all(axis=None) for name in pair]
 
 
@@ -100,7 +99,8 @@ def _page(
     )
     library, script = get_plotlyjs(), _shipped("page.js")
     shown = [
-        {"finding": one, "table": table_of(one.table), "detail": table_of(one.detail)} for one in findings
+        {"finding": finding, "table": table_of(finding.table), "detail": table_of(finding.detail)}
+        for finding in findings
     ]
     return environment.get_template("page.html").render(
         title=title,
@@ -119,8 +119,16 @@ def _page(
         ),
         has_stitches=len(stitched) > 0,
         provenance=sections(provenance),
-        glossary=glossary(matrix.index for matrix in compared.matrices),
+        glossary=glossary(_explained(compared, stitched)),
     )
+
+
+def _explained(compared: Comparison, stitched: pd.DataFrame) -> list[str]:
+    """Return the measures and objectives of the page that the glossary explains."""
+    unmeasured = _unmeasured(stitched)
+    measures = [name for name in measures_of(stitched) if name not in unmeasured]
+    objectives = stitched["objective"].dropna().unique().tolist()
+    return [*(matrix.index for matrix in compared.matrices), *measures, *objectives]
 
 
 def _facts(compared: Comparison, stitched: pd.DataFrame, layer_order: LayerOrder) -> list[tuple[str, str]]:

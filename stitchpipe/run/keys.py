@@ -116,7 +116,7 @@ def stitch_key(
     *,
     judged_by: Mapping[str, Any],
     products: Products | None,
-    objective_version: int = 0,
+    objective_of: str | None = None,
 ) -> str:
     """Return the key of everything that is kept of one stitch.
 
@@ -128,8 +128,8 @@ def stitch_key(
         What the table [ood] stands for.
     products
         Of the map that it is or begins with; None where it needs none.
-    objective_version
-        Of what a training minimises; 0 is that of the first definition, and of a stitch without training.
+    objective_of
+        The package, with its version, that adds what a training minimises; None where that is ours.
 
     Notes
     -----
@@ -143,8 +143,8 @@ def stitch_key(
         judged_by,
         products,
         STITCH_VERSION,
-        # A version of 0 adds nothing, so that keys from before objectives had versions stay as they are.
-        *([objective_version] if objective_version else []),
+        # An objective of ours adds nothing: its changes raise the version above.
+        *([] if objective_of is None else [objective_of]),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
+from stitchpipe.ood import SCORES
 from stitchpipe.registry import provider
 from stitchpipe.run import keys
 from stitchpipe.run.names import TEST, TRAIN
@@ -79,7 +80,7 @@ def stitch_key(run: OpenedSweep, planned: PlannedStitch, ends: Ends) -> str:
         ends[planned.target].side,
         judged_by=judged_by(run),
         products=None if planned.map is None else run.products,
-        objective_version=0 if budget is None else OBJECTIVES.named(budget.objective).version,
+        objective_of=None if budget is None else OBJECTIVES.provider(budget.objective),
     )
 
 
@@ -91,6 +92,9 @@ def detector_key(run: OpenedSweep, target: End[Contents]) -> str:
 def judged_by(run: OpenedSweep) -> dict[str, Any]:
     """Return what the table [ood] stands for: data sets by their content, not by their place."""
     declared, detector = run.sweep.ood.model_dump(mode="json"), run.sweep.ood.detector
+    added = {name: SCORES.provider(name) for name in declared.pop("scores")}
+    if added:
+        declared["scores"] = added
     if detector is not None:
         for role, split in FOREIGN_ROLES.items():
             declared["detector"][role] = _content(run, role, getattr(detector, role), split)

@@ -125,7 +125,7 @@ class StitchingLayer(nn.Module):
         grids: tuple[Grid, Grid] | None = None,
     ) -> StitchingLayer:
         """Apply a fitted map, rounded to float32; `StitchError` unless its widths are the layers'."""
-        weight, bias = (torch.from_numpy(np.array(one, dtype=np.float32)) for one in (fitted.W, fitted.b))
+        weight, bias = (torch.from_numpy(np.array(part, dtype=np.float32)) for part in (fitted.W, fitted.b))
         return cls(source_shape, target_shape, weight, bias, grids=grids)
 
     def to_map(self) -> AffineMap:

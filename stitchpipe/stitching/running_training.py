@@ -70,7 +70,7 @@ class StitchTraining:
 
 
 class StepCounter:
-    """Counts the finished steps of all trainings, and tells them."""
+    """Counts the finished steps of all trainings, and reports how many there are."""
 
     def __init__(self, on_step: Callable[[int], None] | None) -> None:
         self._on_step, self._steps = on_step, 0
@@ -90,13 +90,13 @@ class RunningTraining:
         training: StitchTraining,
         target: StitchingTarget,
         cache: SourceCache,
-        told: StepCounter,
+        counter: StepCounter,
         *,
         device: torch.device,
         ahead_bytes: int,
     ) -> None:
         self.layer, self.budget = training.layer.to(device), training.budget
-        self._training, self._target, self._device, self._told = training, target, device, told
+        self._training, self._target, self._device, self._counter = training, target, device, counter
         self._optimiser = torch.optim.Adam(
             self.layer.parameters(), lr=self.budget.learning_rate, weight_decay=self.budget.weight_decay
         )
@@ -145,7 +145,7 @@ class RunningTraining:
                 },
             }
         )
-        self._told.add(len(self._losses))
+        self._counter.add(len(self._losses))
         return state.position
 
     def save(self) -> None:
@@ -167,8 +167,8 @@ class RunningTraining:
         """Return whether all steps were made, or it diverged."""
         return self._diverged is not None or len(self._losses) >= self.budget.steps
 
-    def given(self) -> StitchedBatch:
-        """Return what the next step is given."""
+    def next_batch(self) -> StitchedBatch:
+        """Return the batch of the next step."""
         batch = next(self._batches)
         self._next_position = batch.after
         # Widened where it is used: torch converts faster than NumPy, and half as much is moved to a GPU.
@@ -213,13 +213,14 @@ class RunningTraining:
         self._is_whole = True
         if time.monotonic() - self._saved_at >= CHECKPOINT_S:
             self.save()
-        self._told.add(1)
+        self._counter.add(1)
 
     def curve(self) -> TrainingCurve:
         """Return how it went."""
-        # The last step has no loss after it that would show weights that are not finite, so they are looked
-        # at here.
-        if self._diverged is None and not all(one.isfinite().all() for one in self.layer.parameters()):
+        # The last step has no loss after it that would show weights that are not finite, so they are looked at here.
+        if self._diverged is None and not all(
+            parameter.isfinite().all() for parameter in self.layer.parameters()
+        ):
             self._diverged = self._divergence("weights that are not finite")
         return TrainingCurve(tuple(self._losses), self._diverged)
 

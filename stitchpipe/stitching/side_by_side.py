@@ -42,7 +42,9 @@ def stitches_at_once(
     if limit_bytes is None:
         limit_bytes = int(SHARE_OF_FREE * torch.cuda.mem_get_info(device)[0])
     # The training with the largest batch stands for all: what fits for it fits for the others.
-    largest = max(trainings, key=lambda one: np.prod(one.layer.source_shape) * one.budget.batch_size)
+    largest = max(
+        trainings, key=lambda training: np.prod(training.layer.source_shape) * training.budget.batch_size
+    )
     taken = (peak_bytes or _measured)(largest, target, device)
     return max(1, min(len(trainings), limit_bytes // max(1, taken)))
 

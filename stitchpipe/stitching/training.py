@@ -88,10 +88,10 @@ def train(
     """
     device = torch.device("cpu") if device is None else device
     target = _frozen(target, device)
-    for one in trainings:
-        _check(one, target)
+    for training in trainings:
+        _check(training, target)
     cache = SourceCache() if cache is None else cache
-    told = StepCounter(on_step)
+    counter = StepCounter(on_step)
     curves: dict[int, TrainingCurve] = {}
     for group in groups(trainings, at_once or stitches_at_once(trainings, target, device)):
         with ExitStack() as opened:
@@ -104,7 +104,7 @@ def train(
                 opened.enter_context(
                     closing(
                         RunningTraining(
-                            trainings[number], target, cache, told, device=device, ahead_bytes=ahead
+                            trainings[number], target, cache, counter, device=device, ahead_bytes=ahead
                         )
                     )
                 )
@@ -204,19 +204,19 @@ def _together(runs: Sequence[RunningTraining], target: StitchingTarget, device: 
     try:
         while live := [run for run in runs if not run.is_over]:
             with _autocast(budget, device):
-                given = [run.given() for run in live]
+                batches = [run.next_batch() for run in live]
                 if not is_checked:
-                    check_classes(target.labels, _classes(target.tail, given[0].stitched))
+                    check_classes(target.labels, _classes(target.tail, batches[0].stitched))
                     is_checked = True
-                found = losses(objective, called, given)
+                of_step = losses(objective, called, batches)
             for run in live:
                 run.forget_gradient()
             # All losses come to the host in one transfer, because each transfer waits for the GPU.
-            values = torch.stack([loss.detach() for loss in found]).tolist()
-            learning = [one for one in zip(live, found, values, strict=True) if one[0].accepts(one[2])]
+            values = torch.stack([loss.detach() for loss in of_step]).tolist()
+            steps = zip(live, of_step, values, strict=True)
+            learning = [(run, loss, value) for run, loss, value in steps if run.accepts(value)]
             if learning:
-                # The trainings share no parameter that learns, so the gradient of the sum is each one's own
-                # gradient.
+                # The trainings share no parameter that learns, so the gradient of the sum is each one's own gradient.
                 torch.stack([loss for _, loss, _ in learning]).sum().backward()
             for run, _, value in learning:
                 run.learn(value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stitchpipe.studies.stitches import LayerOrder, place
+from stitchpipe.studies.stitches import LayerOrder, depth_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ def standing(values: pd.DataFrame, layer_order: LayerOrder, *, larger_is_better:
     groups: dict[tuple[str, str, str], dict[str, float]] = {}
     for *names, layer, value in zip(*columns, known["value"].tolist(), strict=True):
         groups.setdefault((names[0], names[1], names[2]), {})[layer] = value
-    found = (_case(*names, group, layer_order, sign) for names, group in groups.items())
-    cases = [case for case in found if case is not None]
+    every = (_case(*names, group, layer_order, sign) for names, group in groups.items())
+    cases = [case for case in every if case is not None]
     table = pd.DataFrame(cases, columns=[*_COLUMNS])
     counts = {name: int((table["standing"] == name).sum()) for name in ("best", "tied", "beaten")}
     near = int((table["layers away"] <= 1).sum())
@@ -85,10 +85,10 @@ def _case(
     mine, rival = values[layer], sign * max(sign * value for value in others.values())
     # Several layers may share the best value. The one nearest in depth stands for them.
     level = [name for name, value in others.items() if value == rival]
-    here = place(layer_order, target, layer)
-    nearest = min(level, key=lambda name: abs(place(layer_order, source, name) - here))
+    here = depth_of(layer_order, target, layer)
+    nearest = min(level, key=lambda name: abs(depth_of(layer_order, source, name) - here))
     verdict = "tied" if mine == rival else "best" if sign * mine > sign * rival else "beaten"
-    away = abs(place(layer_order, source, nearest) - here) if verdict == "beaten" else 0
+    away = abs(depth_of(layer_order, source, nearest) - here) if verdict == "beaten" else 0
     cells = (f"{target}/{layer}", source, mine, nearest, rival, verdict, away)
     return dict(zip(_COLUMNS, cells, strict=True))
 

@@ -71,12 +71,12 @@ def indices(compared: pd.DataFrame, layer_order: LayerOrder) -> Finding | None:
     rows: dict[Measure, Standing] = {}
     for (index, view), block in compared.groupby(["index", "view"], sort=False):
         name = str(index)
-        found = _standing(block, layer_order, counterparts, larger=_larger(name))
-        if found.targets:
-            rows[name, str(view)] = found
+        ranking = _standing(block, layer_order, counterparts, larger=_larger(name))
+        if ranking.targets:
+            rows[name, str(view)] = ranking
     if not rows:
         return None
-    shares = {key: found.near / found.targets for key, found in rows.items()}
+    shares = {key: ranking.near / ranking.targets for key, ranking in rows.items()}
     ranked = sorted(rows, key=lambda key: -shares[key])
     # Several indices may be level at the top or at the bottom, and all of them are named.
     best = [key for key in ranked if shares[key] == shares[ranked[0]]]
@@ -163,7 +163,7 @@ def _standings(
         if str(index).startswith("dm_"):
             label = _title(str(index)).removeprefix("Direct matching, ")
             rows[label, str(view)] = _standing(block, layer_order, sources, larger=_larger(str(index)))
-    return {label: found for label, found in rows.items() if found.targets}
+    return {label: ranking for label, ranking in rows.items() if ranking.targets}
 
 
 def _standing(
@@ -180,15 +180,20 @@ def _standing(
 
 def _others(rows: dict[Measure, Standing]) -> str:
     """Return how often the layer is strictly best by all measures but the first, together."""
-    rest = [found for measure, found in rows.items() if measure != next(iter(rows))]
+    rest = [ranking for measure, ranking in rows.items() if measure != next(iter(rows))]
     if not rest:
         return ""
-    best, targets = sum(found.best for found in rest), sum(found.targets for found in rest)
+    best, targets = (
+        sum(ranking.best for ranking in rest),
+        sum(ranking.targets for ranking in rest),
+    )
     return f"By the held-out fit itself (R², structural error) it is strictly best in {fraction(best, targets)} cases."
 
 
 def _table(rows: dict[Measure, Standing]) -> pd.DataFrame:
-    return pd.DataFrame([{"by": label, "view": view, **found.row()} for (label, view), found in rows.items()])
+    return pd.DataFrame(
+        [{"by": label, "view": view, **ranking.row()} for (label, view), ranking in rows.items()]
+    )
 
 
 def _spearman(block: pd.DataFrame) -> float | None:
@@ -203,11 +208,11 @@ def _by_view(rows: dict[Measure, Standing], ranked: list[Measure]) -> pd.DataFra
     """Return one row per index: how often the corresponding layer is strictly best, and a neighbour at most away."""
     table: dict[str, dict[str, str]] = {}
     for index, view in ranked:
-        found = rows[index, view]
+        ranking = rows[index, view]
         table.setdefault(index, {"index": _title(index)}).update(
             {
-                f"{view}: strictly best": fraction(found.best, found.targets),
-                f"{view}: within ±1": fraction(found.near, found.targets),
+                f"{view}: strictly best": fraction(ranking.best, ranking.targets),
+                f"{view}: within ±1": fraction(ranking.near, ranking.targets),
             }
         )
     return pd.DataFrame(list(table.values()))
@@ -223,13 +228,13 @@ def _distances(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def _larger(index: str) -> bool:
-    found = find_measure(index)
-    return found is None or found.larger_is_more_similar is not False
+    measure = find_measure(index)
+    return measure is None or measure.larger_is_more_similar is not False
 
 
 def _title(index: str) -> str:
-    found = find_measure(index)
-    return found.title if found else index
+    measure = find_measure(index)
+    return measure.title if measure else index
 
 
 def _listed(keys: list[tuple[str, str]]) -> str:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import pandas as pd
 
 from stitchpipe.studies.finding import SOURCE, Finding, Outcome, fraction
-from stitchpipe.studies.measures import OOD as TITLES
-from stitchpipe.studies.measures import RELATIVE
-from stitchpipe.studies.stitches import PAIR
+from stitchpipe.studies.measures import RELATIVE, distances
+from stitchpipe.studies.stitches import PAIR, measures_of
 
 KINDS = ("self", "corresponding", "late → early", "other")
 
 
 def out_of_distribution(stitched: pd.DataFrame) -> Finding | None:
     """Answer whether TLM leaves the target's distribution further than DM; None without pairs of both."""
-    statistics = [name for name in TITLES if stitched[name].notna().any()]
-    both = _beside(stitched)
-    if both.empty or not statistics:
+    named = distances(measures_of(stitched))
+    measured = [name for name in named if stitched[name].notna().any()]
+    both = _beside(stitched, [*named, RELATIVE])
+    if both.empty or not measured:
         return None
-    further = {name: _further(both, name) for name in statistics}
+    further = {name: _further(both, name) for name in measured}
     further = {name: counts for name, counts in further.items() if counts[1]}
     if not further:
         return None
     said = "; ".join(
-        f"{TITLES[name]} in {fraction(*counts)} ({both[f'{name}_tlm'].median():.3g} against "
+        f"{named[name]} in {fraction(*counts)} ({both[f'{name}_tlm'].median():.3g} against "
         f"{both[f'{name}_dm'].median():.3g})"
         for name, counts in further.items()
     )
@@ -40,9 +40,9 @@ def out_of_distribution(stitched: pd.DataFrame) -> Finding | None:
         "every statistic, partly if by some.",
         numbers={
             "stitches with both": len(both),
-            **{f"{TITLES[name]}: TLM further": counts[0] for name, counts in further.items()},
+            **{f"{named[name]}: TLM further": counts[0] for name, counts in further.items()},
         },
-        table=_by_kind(both, list(further)),
+        table=_by_kind(both, {name: named[name] for name in further}),
         detail=both,
     )
 
@@ -61,9 +61,8 @@ def _warning(stitched: pd.DataFrame) -> str:
     )
 
 
-def _beside(stitched: pd.DataFrame) -> pd.DataFrame:
+def _beside(stitched: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
     trained, direct = (stitched[stitched["method"] == method] for method in ("tlm", "dm"))
-    measures = [*TITLES, RELATIVE]
     return trained[[*PAIR, "kind", *measures]].merge(
         direct[[*PAIR, *measures]], on=PAIR, suffixes=("_tlm", "_dm")
     )
@@ -82,13 +81,13 @@ def _outcome(further: dict[str, tuple[int, int]]) -> Outcome:
     return "partly" if any(holds) else "not as claimed"
 
 
-def _by_kind(both: pd.DataFrame, statistics: list[str]) -> pd.DataFrame:
+def _by_kind(both: pd.DataFrame, named: dict[str, str]) -> pd.DataFrame:
     """Return medians by the kind of pair: one row for TLM, one for DM."""
     rows = []
     for kind in KINDS:
         block = both[both["kind"] == kind]
         for method in ("tlm", "dm") if len(block) else ():
-            columns = {TITLES[name]: float(block[f"{name}_{method}"].median()) for name in statistics}
+            columns = {title: float(block[f"{name}_{method}"].median()) for name, title in named.items()}
             accuracy = float(block[f"{RELATIVE}_{method}"].median())
             rows.append(
                 {

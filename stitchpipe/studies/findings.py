@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.studies import direct_matching, task_loss
 from stitchpipe.studies.distribution import out_of_distribution
+from stitchpipe.studies.measures import compares_representations
 from stitchpipe.studies.stitches import matrices, stitches
 
 if TYPE_CHECKING:
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
 
     from stitchpipe.studies.finding import Finding
     from stitchpipe.studies.stitches import LayerOrder
-
-
-NO_TASK_LOSS = ("direct_matching", "fula", "penultimate")
-"""Objectives of trained stitches that compare representations: no claim about task loss speaks of them."""
 
 
 def findings(
@@ -53,8 +50,9 @@ def findings(
     results = results[~is_control]
     layer_order = {model: layers for model, layers in layer_order.items() if model not in controls}
     compared, stitched = matrices(results), stitches(results, layer_order)
-    stitched = stitched[(stitched["method"] != "tlm") | ~stitched["objective"].isin(NO_TASK_LOSS)]
-    found = (
+    others = {name for name in stitched["objective"].unique() if compares_representations(name)}
+    stitched = stitched[(stitched["method"] != "tlm") | ~stitched["objective"].isin(others)]
+    answers = (
         task_loss.late_to_early(stitched),
         task_loss.own_layer(stitched),
         task_loss.corresponding_layer(stitched, layer_order),
@@ -64,4 +62,4 @@ def findings(
         direct_matching.depth(stitched),
         direct_matching.indices(compared, layer_order),
     )
-    return [finding for finding in found if finding is not None]
+    return [finding for finding in answers if finding is not None]

@@ -1,43 +1,61 @@
-"""What a stitch is judged by: names as in results, titles as on the page."""
+"""What a stitch is judged by, as the page has it: derived from the measures that are declared beside their formulas."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from stitchpipe.ood import OF_THE_DETECTOR, SCORES
+from stitchpipe.registry import find_measure, find_objective
+from stitchpipe.stitching import FIDELITY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 RELATIVE = "stitch_relative_accuracy"
 
-OOD = {
-    "ood_mahalanobis": "Mahalanobis",
-    "ood_knn": "k-NN",
-    "ood_vim": "ViM residual",
-    "ood_frechet": "Fréchet ratio",
-    "ood_negative_mass": "negative mass",
-    "ood_mahalanobis_positional": "positional Mahalanobis",
-    "ood_knn_positional": "positional k-NN",
-    "ood_vim_positional": "positional ViM residual",
-    "ood_frechet_positional": "positional Fréchet ratio",
-    "ood_energy": "energy of logits",
-    "ood_detector": "trained detector",
+_DETECTOR, *_BESIDE_DETECTOR = OF_THE_DETECTOR.values()
+
+DISTANCES = {
+    measure.name: measure.label for measure in (*(score.measure for score in SCORES.own.values()), _DETECTOR)
 }
-"""Distances from the target's distribution: of each, larger is further away and 0 is not at all."""
+"""Titles of the distances from the target's distribution: of each, larger is further away and 0 is not at all."""
 
-OF_THE_DETECTOR = {
-    "ood_detector_aupr": "detector's AUPR",
-    "ood_detector_fpr95": "detector's FPR95",
-    "ood_detector_sanity": "detector's sanity AUROC",
+TITLES = {
+    **{name: fidelity.measure.label for name, fidelity in FIDELITY.items()},
+    **DISTANCES,
+    **{measure.name: measure.label for measure in _BESIDE_DETECTOR},
 }
-"""What stands beside the trained detector's two-sided AUROC; one-sided."""
-
-FIDELITY = {
-    "stitch_accuracy": "accuracy",
-    RELATIVE: "relative accuracy",
-    "stitch_agreement": "agreement with the target",
-    "stitch_kl": "KL from the target",
-}
-"""How well the stitched network does the task, and how far it answers as its target does."""
-
-TITLES = {**FIDELITY, **OOD, **OF_THE_DETECTOR}
-"""Every measure with its title, in the order of the page."""
-
-MEASURES = tuple(TITLES)
+"""Titles of all measures of our own, in the order of the page."""
 
 BESIDE = {"auroc": "AUROC", "floor": "floor", "warned": "warned"}
 """What may stand beside a stitch's number, by column, with its title."""
+
+
+def titles(names: Iterable[str]) -> dict[str, str]:
+    """Return the titles of some measures: ours first, in the order of the page, then others by their own."""
+    named = dict.fromkeys(names)
+    added = [name for name in named if name not in TITLES]
+    return {name: title for name, title in TITLES.items() if name in named} | {
+        name: measure.title if (measure := find_measure(name)) else name for name in added
+    }
+
+
+def compares_representations(objective: object) -> bool:
+    """Return whether claims about task loss leave out stitches that were trained for an objective.
+
+    They leave out those that nobody knows any more, too; stitches without one were not trained.
+    """
+    known = find_objective(objective) if isinstance(objective, str) else None
+    return isinstance(objective, str) and not (known is not None and known.is_task_loss)
+
+
+def distances(names: Iterable[str]) -> dict[str, str]:
+    """Return those of some measures that are distances from the target's distribution, with their titles."""
+    return {
+        name: title for name, title in titles(names).items() if name in DISTANCES or _is_added_score(name)
+    }
+
+
+def _is_added_score(name: str) -> bool:
+    measure = None if name in TITLES else find_measure(name)
+    return measure is not None and measure.kind == "ood"

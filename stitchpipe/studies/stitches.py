@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from stitchpipe.stitching import CLASS_ACCURACY
 from stitchpipe.studies.finding import StudyError
-from stitchpipe.studies.measures import BESIDE, MEASURES
+from stitchpipe.studies.measures import BESIDE, TITLES, titles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +46,10 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `STITCH`, ``final_loss``, ``n_samples``; the measures (NaN where there is no number) and beside each
-        its remark in ``<measure>_note``, and where any stitch has them ``<measure>_auroc``, ``_floor`` and
-        ``_warned``; ``source_depth``, ``target_depth`` (0, 1, …); ``lateness``, the
-        difference in relative depth, positive where the source is later; ``kind``: ``self``,
+        `STITCH`, ``final_loss``, ``n_samples``; every measure but the accuracies on classes, those that packages add
+        among them (NaN where there is no number), beside each its remark in ``<measure>_note``, and where any stitch
+        has them ``<measure>_auroc``, ``_floor`` and ``_warned``; ``source_depth``, ``target_depth`` (0, 1, …);
+        ``lateness``, the difference in relative depth, positive where the source is later; ``kind``: ``self``,
         ``corresponding`` (same layer of another model with the same layers), ``late → early`` or ``other``.
         In the order in which stitches first occur.
 
@@ -57,21 +58,24 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
     StudyError
         A stitch has two numbers for one measure, or a layer is not in `layer_order`.
     """
-    rows = results[results["method"].notna() & results["index"].isin(MEASURES)]
+    is_of_class = results["index"].str.startswith(f"{CLASS_ACCURACY.name}(")
+    rows = results[results["method"].notna() & ~is_of_class]
     # A fitted stitch has no budget, and its missing values must not drop it from the groups.
     number = rows.groupby(STITCH, dropna=False, sort=False).ngroup()
     rows = rows.assign(stitch=number)
     _refuse_repeats(rows, ["stitch", "index"])
     wide = rows.drop_duplicates("stitch").set_index("stitch")[[*STITCH, "final_loss", "n_samples"]]
-    for measure in MEASURES:
-        one = rows[rows["index"] == measure].set_index("stitch")
-        wide[measure] = one["value"].astype(float)
+    for measure in titles((*TITLES, *rows["index"].unique())):
+        numbers = rows[rows["index"] == measure].set_index("stitch")
+        status, reason = numbers["status"], numbers["reason"]
+        wide[measure] = numbers["value"].astype(float)
         # A number may have a remark, and a missing one has its status and the reason for it.
-        why = one["reason"].where(one["status"] == "ok", one["status"] + ": " + one["reason"].fillna(""))
-        wide[f"{measure}_note"] = why.astype(object)
+        wide[f"{measure}_note"] = reason.where(status == "ok", status + ": " + reason.fillna("")).astype(
+            object
+        )
         for extra in BESIDE:
-            if one[extra].notna().any():
-                wide[f"{measure}_{extra}"] = one[extra].astype(float)
+            if numbers[extra].notna().any():
+                wide[f"{measure}_{extra}"] = numbers[extra].astype(float)
     wide["source_depth"] = _depths(wide, "source", layer_order)
     wide["target_depth"] = _depths(wide, "target", layer_order)
     wide["lateness"] = _relative(wide, "source", layer_order) - _relative(wide, "target", layer_order)
@@ -80,12 +84,17 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
     return wide.reset_index(drop=True)
 
 
+def measures_of(stitched: pd.DataFrame) -> dict[str, str]:
+    """Return the measures that `stitches` has columns of, with their titles, in the order of the page."""
+    return titles(name.removesuffix("_note") for name in stitched.columns if name.endswith("_note"))
+
+
 def comparable(layer_order: LayerOrder, source: str, target: str) -> bool:
     """Return whether two different models have the same layers, so that layers correspond by name."""
     return source != target and list(layer_order[source]) == list(layer_order[target])
 
 
-def place(layer_order: LayerOrder, model: str, layer: str) -> int:
+def depth_of(layer_order: LayerOrder, model: str, layer: str) -> int:
     """Return a layer's place in its model, 0 for the first. Raises StudyError if it is not in `layer_order`."""
     try:
         return list(layer_order[model]).index(layer)
@@ -126,7 +135,7 @@ def matrices(results: pd.DataFrame) -> pd.DataFrame:
 
 def _depths(wide: pd.DataFrame, side: str, layer_order: LayerOrder) -> list[int]:
     pairs = zip(wide[f"{side}_model"], wide[f"{side}_layer"], strict=True)
-    return [place(layer_order, model, layer) for model, layer in pairs]
+    return [depth_of(layer_order, model, layer) for model, layer in pairs]
 
 
 def _relative(wide: pd.DataFrame, side: str, layer_order: LayerOrder) -> pd.Series:

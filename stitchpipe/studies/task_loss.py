@@ -75,11 +75,11 @@ def late_to_early(stitched: pd.DataFrame) -> Finding | None:
             [
                 {
                     "relative accuracy": method,
-                    "lowest": one.min(),
-                    "median": one.median(),
-                    "highest": one.max(),
+                    "lowest": accuracies.min(),
+                    "median": accuracies.median(),
+                    "highest": accuracies.max(),
                 }
-                for method, one in (("TLM", tlm), ("DM", dm))
+                for method, accuracies in (("TLM", tlm), ("DM", dm))
             ]
         ),
         detail=late[["source", "target", *STATED, "final_loss", "TLM", "DM"]],

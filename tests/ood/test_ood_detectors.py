@@ -6,15 +6,11 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
-from stitchpipe.ood import features_of
-from stitchpipe.ood.detectors import (
-    MahalanobisDistance,
-    NeighbourDistance,
-    ResidualNorm,
-    Standardiser,
-    auroc,
-    principal_dimension,
-)
+from stitchpipe.ood import auroc, features_of
+from stitchpipe.ood.scores.mahalanobis import MahalanobisDistance
+from stitchpipe.ood.scores.nearest_neighbours import NeighbourDistance
+from stitchpipe.ood.scores.vim import ResidualNorm, principal_dimension
+from stitchpipe.ood.standardiser import Standardiser
 
 RNG = np.random.default_rng(0)
 KNOWN = RNG.standard_normal((60, 7)) @ RNG.standard_normal((7, 7))

@@ -9,7 +9,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from stitchpipe.ood import OodError, energy, energy_statistic
+from stitchpipe.ood import OodError
+from stitchpipe.ood.scores.energy import energy, energy_score
 
 RNG = np.random.default_rng(0)
 NATIVE, STITCHED = RNG.standard_normal((60, 5)), RNG.standard_normal((60, 5)) + 0.3
@@ -25,7 +26,7 @@ def test_it_is_minus_the_log_of_the_sum_of_exponentials():
 
 
 def test_the_statistic_is_that_of_energies_higher_where_foreign():
-    found = energy_statistic(NATIVE, STITCHED)
+    found = energy_score(NATIVE, STITCHED)
     area = roc_auc_score([0] * 60 + [1] * 60, np.r_[energy(NATIVE), energy(STITCHED)])
     assert found.value == pytest.approx(abs(2 * area - 1), abs=1e-12)
     assert found.extras == {"auroc": pytest.approx(area, abs=1e-12)}
@@ -33,17 +34,17 @@ def test_the_statistic_is_that_of_energies_higher_where_foreign():
 
 
 def test_native_logits_are_not_foreign_and_order_does_not_matter():
-    assert energy_statistic(NATIVE, NATIVE).value == pytest.approx(0.0, abs=1e-12)
-    backwards = energy_statistic(NATIVE, STITCHED[::-1]).value
-    assert backwards == pytest.approx(energy_statistic(NATIVE, STITCHED).value, rel=1e-12)
-    assert energy_statistic(NATIVE, NATIVE - 100).value == energy_statistic(NATIVE, NATIVE + 100).value == 1.0
+    assert energy_score(NATIVE, NATIVE).value == pytest.approx(0.0, abs=1e-12)
+    backwards = energy_score(NATIVE, STITCHED[::-1]).value
+    assert backwards == pytest.approx(energy_score(NATIVE, STITCHED).value, rel=1e-12)
+    assert energy_score(NATIVE, NATIVE - 100).value == energy_score(NATIVE, NATIVE + 100).value == 1.0
 
 
 def test_what_has_no_value_says_why():
-    assert energy_statistic(np.ones((4, 3)), STITCHED[:4, :3]).status == "constant"
+    assert energy_score(np.ones((4, 3)), STITCHED[:4, :3]).status == "constant"
     broken = STITCHED.copy()
     broken[3, 2] = np.nan
-    assert energy_statistic(NATIVE, broken).status == "non_finite"
+    assert energy_score(NATIVE, broken).status == "non_finite"
 
 
 @pytest.mark.parametrize(
@@ -56,4 +57,4 @@ def test_what_has_no_value_says_why():
 )
 def test_logits_that_do_not_belong_together_are_refused(native, stitched, words):
     with pytest.raises(OodError, match=words):
-        energy_statistic(native, stitched)
+        energy_score(native, stitched)

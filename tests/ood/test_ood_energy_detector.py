@@ -18,16 +18,14 @@ from stitchpipe.ood import (
     EnergyDetector,
     FirstSamples,
     OodError,
-    aupr,
     classifier_of,
     energies,
     energy_bounded_loss,
-    fpr95,
     train_detector,
 )
-from stitchpipe.ood.energy_detector import one_sided_wrong
-from stitchpipe.ood.energy_network import RepresentationClassifier
-from stitchpipe.ood.first_samples import HELD_BYTES
+from stitchpipe.ood.detector.first_samples import HELD_BYTES
+from stitchpipe.ood.detector.network import RepresentationClassifier
+from stitchpipe.ood.scores.detector import aupr, fpr95, one_sided_wrong
 
 RNG = np.random.default_rng(0)
 CLASSES, CPU = 3, torch.device("cpu")
@@ -120,7 +118,7 @@ def test_it_learns_the_classes_tells_other_data_and_says_nothing_of_native_rows(
     with torch.inference_mode():
         assert (found.network(test).argmax(1) == labels).float().mean() > 0.9
     assert found.sanity_auroc > 0.9
-    own = found.statistics(found.native)
+    own = found.scores(found.native)
     assert own["ood_detector"].value == pytest.approx(0.0, abs=1e-9)
     assert own["ood_detector_fpr95"].value >= 0.94
     assert own["ood_detector_aupr"].value == pytest.approx(0.5, abs=0.01)
@@ -130,7 +128,7 @@ def test_it_learns_the_classes_tells_other_data_and_says_nothing_of_native_rows(
 def test_numbers_are_those_of_the_definitions(detector):
     found, _ = detector
     stitched = found.native + RNG.standard_normal(150) * found.native.std() + 0.5 * found.native.std()
-    result = found.statistics(stitched)
+    result = found.scores(stitched)
     area = np.mean([(f > n) + 0.5 * (f == n) for f in stitched for n in found.native])
     assert result["ood_detector"].value == pytest.approx(abs(2 * area - 1), abs=1e-12)
     assert result["ood_detector"].extras["auroc"] == pytest.approx(area, abs=1e-12)
@@ -157,7 +155,7 @@ def test_a_shrunken_representation_provokes_the_warning(detector):
     found, _ = detector
     labels = vectors(150, 2)[1]
     calm = torch.from_numpy((3.0 * np.eye(CLASSES, 5)[labels]).astype("float32"))
-    result = found.statistics(found.energies([calm * 1.3]))["ood_detector"]
+    result = found.scores(found.energies([calm * 1.3]))["ood_detector"]
     assert result.extras["auroc"] < 0.2
     assert result.value > 0.6
     assert result.extras["warned"] == 1
@@ -167,7 +165,7 @@ def test_a_shrunken_representation_provokes_the_warning(detector):
 def test_a_detector_that_fails_its_check_says_so_and_does_not_warn(detector):
     found, _ = detector
     blind = EnergyDetector(found.network, found.native, 0.6, found.training)
-    number = blind.statistics(found.native - 100.0)["ood_detector"]
+    number = blind.scores(found.native - 100.0)["ood_detector"]
     assert "sanity check failed" in number.reason
     assert number.extras["warned"] == 0
 
@@ -180,7 +178,7 @@ def test_chance_alone_does_not_warn():
 
 def test_energies_that_are_not_finite_have_a_status(detector):
     found, _ = detector
-    result = found.statistics(np.r_[found.native[:-1], np.nan])
+    result = found.scores(np.r_[found.native[:-1], np.nan])
     assert {name: one.status for name, one in result.items()} == {
         "ood_detector": "non_finite",
         "ood_detector_aupr": "non_finite",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from stitchpipe.ood import Gaussian, frechet_distance
+from stitchpipe.ood.scores.frechet import Gaussian, frechet_distance
 
 RNG = np.random.default_rng(0)
 

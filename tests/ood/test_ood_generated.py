@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stitchpipe.ood import GeneratedImages, OodError
-from stitchpipe.ood.generated import PAINTERS, blobs, checkerboard, gratings, pink, uniform
+from stitchpipe.ood.detector.generated_images import PAINTERS, blobs, checkerboard, gratings, pink, uniform
 
 LIKE = np.random.default_rng(0).uniform(-2, 3, (20, 3, 12, 9)) * np.array([1, 2, 0.5])[:, None, None]
 RNG = np.random.default_rng(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,16 @@ from scipy.spatial import cKDTree
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
 
-from stitchpipe.ood import OodError, PositionSampling, Scores, TargetReference, features_of, observe
+from stitchpipe.ood import (
+    SCORES,
+    OodError,
+    PositionSampling,
+    TargetReference,
+    features_of,
+    native_of,
+    observe,
+    observed,
+)
 from storage import Address, LayerSpec, open_store
 
 Q = 6
@@ -31,9 +41,24 @@ def images(n, seed, *, relu=True):
 TRAIN, TEST = images(150, 1), images(70, 2)
 
 
+OF_ROWS = [score for score in SCORES.own.values() if score.measure.computed_from == "stitched_rows"]
+
+
+class Judge:
+    """The scores of rows, fitted to what was observed of a target layer."""
+
+    def __init__(self, train, test, *, sampling=None, **keywords):
+        self._sampling = sampling
+        self._reference = TargetReference(native_of(train, test, **keywords), OF_ROWS)
+
+    def score(self, blocks):
+        scores = self._reference.score(observe(blocks, self._sampling))
+        return SimpleNamespace(**{name.removeprefix("ood_"): number for name, number in scores.items()})
+
+
 def reference(train=TRAIN, test=TEST, *, sampling=None, **keywords):
     native = (observe([one], sampling) for one in (train, test))
-    return TargetReference(*native, sampling=sampling, **keywords)
+    return Judge(*native, sampling=sampling, **keywords)
 
 
 def noted(statistic, name):
@@ -124,9 +149,7 @@ def test_positional_statistics_agree_with_a_computation_of_their_own():
     """Every position of every image: then no sampling stands between the rows and the definition."""
     everything = PositionSampling(per_image=16, rows=10**6)
     stitched = 0.95 * images(70, 4) + 0.02
-    judge = TargetReference(
-        observe([TRAIN], everything), observe([TEST], everything), neighbours=4, sampling=everything
-    )
+    judge = reference(neighbours=4, sampling=everything)
     scores = judge.score(np.array_split(stitched, 5))
     train, test, found = (np.moveaxis(x.reshape(len(x), Q, 16), 1, 2) for x in (TRAIN, TEST, stitched))
     rows = train.reshape(-1, Q)
@@ -189,9 +212,9 @@ def test_what_leaves_the_principal_subspace_is_seen_by_the_residual_alone():
 
 def test_scale_of_the_layer_and_blocks_do_not_matter():
     stitched = images(70, 4, relu=False)
-    one = reference().score([stitched]).named()
-    two = reference(1e-4 * TRAIN, 1e-4 * TEST).score(np.array_split(1e-4 * stitched, 7)).named()
-    assert list(one) == list(Scores.names())
+    one = vars(reference().score([stitched]))
+    two = vars(reference(1e-4 * TRAIN, 1e-4 * TEST).score(np.array_split(1e-4 * stitched, 7)))
+    assert [f"ood_{name}" for name in one] == [score.name for score in OF_ROWS]
     for name, statistic in one.items():
         assert two[name].value == pytest.approx(statistic.value, rel=1e-9)
 
@@ -228,7 +251,7 @@ CONSTANT = np.full_like(TEST, 0.1)
 ONE_NAN = TEST.copy()
 ONE_NAN[9, 2, 1, 0] = np.nan
 DETECTORS = ("mahalanobis", "knn", "vim")
-EVERY = tuple(name.removeprefix("ood_") for name in Scores.names())
+EVERY = tuple(score.name.removeprefix("ood_") for score in OF_ROWS)
 POSITIONAL = tuple(name for name in EVERY if name.endswith("_positional"))
 DETECTED = (*DETECTORS, *(f"{name}_positional" for name in DETECTORS))
 CHANNEL = (np.arange(Q) == 2)[:, None, None]
@@ -329,8 +352,9 @@ def stored(tmp_path):
 def test_from_the_store_it_is_the_same_as_from_arrays(stored):
     stitched = images(70, 4, relu=False)
     everything = PositionSampling(per_image=16)  # the store has its own order of images
-    one = TargetReference.fit(*stored, sampling=everything).score([stitched]).named()
-    for name, statistic in reference(sampling=everything).score([stitched]).named().items():
+    native = (observed(one, everything) for one in stored)
+    one = vars(Judge(*native, sampling=everything).score([stitched]))
+    for name, statistic in vars(reference(sampling=everything).score([stitched])).items():
         assert one[name].value == pytest.approx(statistic.value, rel=1e-4)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from stitchpipe import registry
+from stitchpipe.ood import SCORES
+from stitchpipe.stitching import OBJECTIVES
 
 EXAMPLE = Path(__file__).parent / "example_index"
 
@@ -26,7 +28,8 @@ def install(tmp_path, monkeypatch):
     site.mkdir()
     monkeypatch.syspath_prepend(site)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setattr(registry._INDICES, "_loaded", {})
+    for offered in (registry._INDICES, SCORES, OBJECTIVES):
+        monkeypatch.setattr(offered, "_loaded", {})
     registry._added.cache_clear()
 
     def installed(folder):
@@ -51,16 +54,16 @@ def install(tmp_path, monkeypatch):
 
 @pytest.fixture
 def write_package(tmp_path, install):
-    """Return a function that writes and installs a package of one module which registers one index."""
+    """Return a function that writes and installs a package of one module which registers one thing, an index."""
 
-    def written(name, source, package="other-indices"):
+    def written(name, source, package="other-indices", group="stitchpipe.indices"):
         folder = tmp_path / package
         folder.mkdir()
         module = package.replace("-", "_")
         (folder / f"{module}.py").write_text(source)
         (folder / "pyproject.toml").write_text(
             f'[project]\nname = "{package}"\nversion = "1.0"\n'
-            f'[project.entry-points."stitchpipe.indices"]\n{name} = "{module}:INDEX"\n'
+            f'[project.entry-points."{group}"]\n{name} = "{module}:INDEX"\n'
         )
         install(folder)
 

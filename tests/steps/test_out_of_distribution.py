@@ -18,8 +18,15 @@ from stitchpipe import steps
 from stitchpipe.cli.plan_tables import describe
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.graph import LOGITS, tail
-from stitchpipe.ood import EnergyDetector, Scores, TargetReference, observe
-from stitchpipe.ood.energy_detector import NAMES
+from stitchpipe.ood import (
+    OF_THE_DETECTOR,
+    SCORES,
+    EnergyDetector,
+    Observer,
+    TargetReference,
+    native_of,
+    observe,
+)
 from stitchpipe.results import map_of
 from stitchpipe.run import Run
 from stitchpipe.steps.forecast import forecast
@@ -120,7 +127,7 @@ def test_the_plan_counts_detectors(run):
 def test_every_statistic_stands_beside_the_accuracies(finished):
     run, record, told = finished
     found = results(run)
-    names = {*FIDELITY, *Scores.names(), "ood_energy", *NAMES}
+    names = {*FIDELITY, *SCORES.own, *OF_THE_DETECTOR}
     for layer in ("layer1.0", "layer2.0"):
         one = found[found["source_layer"] == layer].set_index("index")
         assert {name for name in one.index if not name.startswith(CLASS_ACCURACY.name)} == names
@@ -198,8 +205,8 @@ def test_a_training_that_diverges_costs_only_its_own_numbers(run, copied, tmp_pa
     steps.stitch(other(copied, wild), *TARGET)
     found = results(copied)
     status = found.groupby("index")["status"].unique().map(list).to_dict()
-    assert all(status[name] == ["diverged"] for name in NAMES)
-    assert all(status[name] == ["ok"] for name in status if name not in NAMES)
+    assert all(status[name] == ["diverged"] for name in OF_THE_DETECTOR)
+    assert all(status[name] == ["ok"] for name in status if name not in OF_THE_DETECTOR)
     assert len(detectors(copied)) == 1
 
 
@@ -257,7 +264,8 @@ def test_the_report_shows_the_detector_of_a_sweep_that_only_stitches(run, tmp_pa
 def test_blocks_are_looked_at_once_and_not_kept():
     rng = np.random.default_rng(0)
     native, logits = rng.standard_normal((40, 3, 4, 4)), rng.standard_normal((40, 5))
-    watch = distribution.Watch(TargetReference(observe([native]), observe([native])), None, logits)
+    reference = TargetReference(native_of(observe([native]), observe([native]), logits=logits))
+    watch = distribution.Watch(reference, Observer(), None)
     passed = []
 
     def blocks():
@@ -271,7 +279,7 @@ def test_blocks_are_looked_at_once_and_not_kept():
     for block in watch.seen(blocks()):
         assert block.shape == (10, 3, 4, 4)
     assert len(passed) == 4
-    found = watch.statistics(logits)
+    found = watch.scores(logits)
     assert found["ood_energy"].value == pytest.approx(0.0, abs=1e-12)
     assert found["ood_frechet"].value == pytest.approx(0.0, abs=1e-9)
 

@@ -10,7 +10,7 @@ import torch
 import stitchpipe as sp
 from stitchpipe import steps
 from stitchpipe.config import ConfigError, parse
-from stitchpipe.ood import Scores
+from stitchpipe.ood import SCORES
 from stitchpipe.rows import to_rows
 from stitchpipe.run import Run
 from tests import oracles
@@ -206,7 +206,7 @@ def test_the_report_speaks_of_this_sweep_alone(tiny, tmp_path):
     place = tiny.copy(tmp_path / "run").place
     shorter = parse(TINY.split('[[stitch]]\nmethod = "tlm"')[0], where="shorter", folder=tmp_path)
     record = steps.report(Run.open(shorter, place))
-    assert record["numbers"] == 6 * 6 * (9 + 6) + 2 * 2 + 6 * 3 * (4 + len(Scores.names()) + 1 + 10)
+    assert record["numbers"] == 6 * 6 * (9 + 6) + 2 * 2 + 6 * 3 * (4 + len(SCORES.own) + 10)
     assert len(place.files.read_published("report", "index.html")) > 10_000
 
 

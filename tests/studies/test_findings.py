@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from stitchpipe.ood import Scores
-from stitchpipe.ood.energy_detector import NAMES
+from stitchpipe.ood import OF_THE_DETECTOR, SCORES
+from stitchpipe.stitching.fidelity import FIDELITY
 from stitchpipe.studies import LATE, StudyError, findings, stitches
-from stitchpipe.studies.measures import OF_THE_DETECTOR, OOD
-from stitchpipe.studies.stitches import PAIR
+from stitchpipe.studies.measures import DISTANCES, TITLES
+from stitchpipe.studies.stitches import PAIR, measures_of
 from tests import synthetic_results as synthetic
 
 ORDER, LAYERS = synthetic.ORDER, synthetic.LAYERS
@@ -293,6 +293,19 @@ def test_detectors_that_are_one_sided_wrong_are_warned_of(results, found):
     assert "trained detector: TLM further" in told.numbers
 
 
-def test_measures_are_called_as_the_statistics_are():
-    assert set(OOD) == {*Scores.names(), "ood_energy", NAMES[0]}
-    assert tuple(OF_THE_DETECTOR) == NAMES[1:]
+def test_titles_are_those_of_the_declared_measures():
+    detector, *beside = OF_THE_DETECTOR
+    assert list(DISTANCES) == [*SCORES.own, detector]
+    assert list(TITLES) == [*FIDELITY, *DISTANCES, *beside]
+    assert TITLES["ood_vim_positional"] == "positional ViM residual"
+
+
+def test_a_score_that_nobody_knows_any_more_is_shown_by_its_name(results):
+    unknown = results[results["index"] == "ood_energy"].assign(
+        index="ood_of_a_package_that_is_gone", value=0.5
+    )
+    mixed = pd.concat([results, unknown], ignore_index=True)
+    wide = stitches(mixed, ORDER)
+    assert measures_of(wide)["ood_of_a_package_that_is_gone"] == "ood_of_a_package_that_is_gone"
+    assert (wide["ood_of_a_package_that_is_gone"] == 0.5).all()
+    assert by_name(mixed)["out-of-distribution"].record() == by_name(results)["out-of-distribution"].record()

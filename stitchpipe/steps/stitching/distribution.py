@@ -10,20 +10,22 @@ import numpy as np
 import torch
 
 from stitchpipe.ood import (
+    OF_THE_DETECTOR,
+    SCORES,
     DetectorBudget,
     DetectorDivergedError,
     EnergyDetector,
     FirstSamples,
+    Observer,
     PositionSampling,
-    Scores,
     TargetReference,
+    auroc,
     classifier_of,
     energies,
-    energy_statistic,
+    native_of,
+    observed,
     train_detector,
 )
-from stitchpipe.ood.detectors import auroc
-from stitchpipe.ood.energy_detector import NAMES
 from stitchpipe.run.place import detector_name
 from stitchpipe.run.run_keys import detector_key
 from stitchpipe.steps.stitching.foreign_images import foreign_images
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import Detector, Sweep
     from stitchpipe.measures import Number
-    from stitchpipe.ood.energy_network import RepresentationClassifier
+    from stitchpipe.ood.detector.network import RepresentationClassifier
     from stitchpipe.results import Result
     from stitchpipe.rows import Float64
     from stitchpipe.run import LayerName, Run
@@ -46,12 +48,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ENERGY = "ood_energy"
 
-
-def ood_statistics(sweep: Sweep) -> tuple[str, ...]:
-    """Return the names of the statistics that a sweep's stitches get, in the order of their results."""
-    return (*Scores.names(), ENERGY, *(NAMES if sweep.ood.detector is not None else ()))
+def score_names(sweep: Sweep) -> tuple[str, ...]:
+    """Return the names of the scores that a sweep's stitches get, in the order of their results."""
+    detector = OF_THE_DETECTOR if sweep.ood.detector is not None else ()
+    return (*SCORES.own, *sweep.ood.scores, *detector)
 
 
 class Distribution:
@@ -83,12 +84,16 @@ class Distribution:
 
     @cached_property
     def reference(self) -> TargetReference:
-        """Return the training-free statistics of the target layer, fitted once."""
+        """Return the scores that need no training, fitted to the target layer once."""
         declared = self._run.sweep.ood
-        sampling = PositionSampling(declared.positions, declared.position_rows, declared.seed)
-        return TargetReference.fit(
-            self._target.train, self._target.test, neighbours=declared.neighbours, sampling=sampling
-        )
+        train, test = (observed(split, self._sampling) for split in (self._target.train, self._target.test))
+        native = native_of(train, test, logits=self._logits, neighbours=declared.neighbours)
+        return TargetReference(native, [SCORES.named(name) for name in (*SCORES.own, *declared.scores)])
+
+    @property
+    def _sampling(self) -> PositionSampling:
+        declared = self._run.sweep.ood
+        return PositionSampling(declared.positions, declared.position_rows, declared.seed)
 
     @property
     def epochs(self) -> int:
@@ -99,7 +104,7 @@ class Distribution:
     def prepare(self, on_epoch: Callable[[int], None]) -> None:
         """Find the detector that was trained before, or train it and keep it; nothing where none is declared.
 
-        A training that leaves the finite numbers is not kept: its statistics have the status ``diverged``.
+        A training that leaves the finite numbers is not kept: its scores have the status ``diverged``.
         """
         declared = self._run.sweep.ood.detector
         if declared is None or self._detector is not None:
@@ -124,7 +129,7 @@ class Distribution:
     def watch(self) -> Watch:
         """Return what looks at one stitch into the target."""
         self.prepare(lambda _: None)
-        return Watch(self.reference, self._detector, self._logits)
+        return Watch(self.reference, Observer(self._sampling), self._detector)
 
     def warn(self, source: LayerName, results: Iterable[Result]) -> bool:
         """Return whether the detector is one-sided wrong about a stitch, and log it."""
@@ -170,12 +175,11 @@ class Watch:
     def __init__(
         self,
         reference: TargetReference,
+        observer: Observer,
         detector: EnergyDetector | Number | None,
-        native_logits: npt.NDArray[np.floating],
     ) -> None:
-        self._reference, self._observer = reference, reference.observer()
+        self._reference, self._observer = reference, observer
         self._detector, self._energies = detector, [np.empty(0)]
-        self._logits = native_logits
 
     def seen(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield the blocks of a stitched representation as they come, in the order of the test samples."""
@@ -187,15 +191,14 @@ class Watch:
                 self._energies.append(energies(self._detector.network, block))
             yield block
 
-    def statistics(self, logits: npt.NDArray[np.floating]) -> dict[str, Number]:
-        """Return every statistic of what was seen, given the stitched network's logits ``[n, classes]`` on it."""
-        found = self._reference.score(self._observer.observation()).named()
-        found[ENERGY] = energy_statistic(self._logits, logits)
+    def scores(self, logits: npt.NDArray[np.floating]) -> dict[str, Number]:
+        """Return every score of what was seen, given the stitched network's logits ``[n, classes]`` on it."""
+        scores = self._reference.score(self._observer.observation(), logits)
         if isinstance(self._detector, EnergyDetector):
-            found |= self._detector.statistics(np.concatenate(self._energies))
-        elif self._detector is not None:
-            found |= dict.fromkeys(NAMES, self._detector)
-        return found
+            return scores | self._detector.scores(np.concatenate(self._energies))
+        if self._detector is not None:
+            return scores | dict.fromkeys(OF_THE_DETECTOR, self._detector)
+        return scores
 
 
 def _budget(declared: Detector) -> DetectorBudget:
@@ -214,12 +217,12 @@ def _blocks(stored: Representation) -> Iterator[Tensor]:
         yield torch.from_numpy(stored.read(row_group).astype(np.float32, copy=False))
 
 
-def _finite(found: Float64) -> Float64:
-    if not np.isfinite(found).all():
+def _finite(energies_of: Float64) -> Float64:
+    if not np.isfinite(energies_of).all():
         raise DetectorDivergedError(
             where="the finished detector",
             expected="finite energies of native and of other data's representations",
             found="others",
             remedy="Lower ood.detector.learning_rate or finetune_learning_rate.",
         )
-    return found
+    return energies_of

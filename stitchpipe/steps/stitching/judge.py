@@ -9,7 +9,7 @@ from stitchpipe.results import Making, Result, Side, Subject
 from stitchpipe.rows import grid_label, rows_per_sample, width_of
 from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.run.run_keys import STITCH_VIEW
-from stitchpipe.steps.stitching.distribution import Distribution, ood_statistics
+from stitchpipe.steps.stitching.distribution import Distribution, score_names
 from stitchpipe.stitching import (
     FIDELITY,
     Answers,
@@ -100,7 +100,7 @@ class Judge:
                 raise made.curve.divergence
             return self._judged(made.layer, made.source)
         except DivergedError as error:
-            return dict.fromkeys((*FIDELITY, *ood_statistics(self.sweep)), error.number)
+            return dict.fromkeys((*FIDELITY, *score_names(self.sweep)), error.number)
 
     def _judged(self, layer: StitchingLayer, source: StoredEnd) -> dict[str, Number]:
         """Return the measures of a stitched network on the test split; one row group is held at a time."""
@@ -112,7 +112,7 @@ class Judge:
         answers = Answers(logits, self.native, labels_of(source.test), source.test.split.class_names)
         return {
             **{name: fidelity.of(answers) for name, fidelity in FIDELITY.items()},
-            **watch.statistics(logits),
+            **watch.scores(logits),
             **by_class(answers),
         }
 

@@ -45,8 +45,6 @@ class Objective:
         It asks for the task's answers, so that claims about task loss matching speak of it.
     literature
         Where it was proposed.
-    version
-        Raised when the same name would give other numbers. It is part of a stitch's key unless it is 0.
 
     Raises
     ------
@@ -62,7 +60,6 @@ class Objective:
     behind: Behind | None = None
     is_task_loss: bool
     literature: str = ""
-    version: int = 0
 
     def __post_init__(self) -> None:
         if self.behind is not None and "native" not in self.needs:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stitchpipe.ood.errors import OodError
 
 if TYPE_CHECKING:
-    from stitchpipe.ood.detectors import Standardiser
+    from stitchpipe.ood.standardiser import Standardiser
     from stitchpipe.rows import Grid
 
     Shape: TypeAlias = tuple[int, ...]

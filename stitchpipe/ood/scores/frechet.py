@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.measures import Number
-from stitchpipe.ood.detectors import EPS
-from stitchpipe.ood.scores import CONSTANT, TOO_FEW
+from stitchpipe.measures import Measure, Number
+from stitchpipe.ood.native_rows import CONSTANT, TOO_FEW
+from stitchpipe.ood.score import NO_POSITIONS, Fitted, Native, Score, Stitched
+from stitchpipe.ood.scores.distances import positional
+from stitchpipe.ood.standardiser import EPS
 
 if TYPE_CHECKING:
     from stitchpipe.rows import Float64
@@ -85,3 +87,36 @@ class FrechetRatio:
 
 def _fitted(images: Float64) -> Gaussian | None:
     return Gaussian.from_rows(images.reshape(-1, images.shape[2])) if len(images) > 1 else None
+
+
+def _fit_images(native: Native) -> Fitted:
+    ratio = FrechetRatio(native.train.moments, native.test.moments)
+    return lambda stitched: ratio(stitched.observed.moments)
+
+
+def _fit_positions(native: Native) -> Fitted:
+    if native.positions is None:
+        return lambda _: NO_POSITIONS
+    ratio = FrechetRatio(native.positions.train, native.positions.test)
+
+    def score(stitched: Stitched) -> Number:
+        positions = stitched.observed.positions
+        return NO_POSITIONS if positions is None else ratio(positions)
+
+    return score
+
+
+_OF_IMAGES = Measure(
+    name="ood_frechet",
+    label="Fréchet ratio",
+    meaning="Fréchet distance between stitched and native pooled means and spreads of the test images, over the native "
+    "variance. 0 is the same distribution; the floor beside it is the ratio between native training and test images.",
+    kind="ood",
+    computed_from="stitched_rows",
+    range=(0.0, float("inf")),
+    larger_is_more_similar=False,
+    cost="O(n·d² + min(n, d)³), d = 2q",
+    literature="Dowson and Landau 1982; Heusel et al. 2017",
+)
+FRECHET = Score(measure=_OF_IMAGES, fit=_fit_images)
+FRECHET_POSITIONAL = Score(measure=positional(_OF_IMAGES), fit=_fit_positions)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
-from stitchpipe.measures import Number
-from stitchpipe.ood.detectors import two_sided
+from stitchpipe.measures import Measure, Number
 from stitchpipe.ood.errors import OodError
+from stitchpipe.ood.native_rows import two_sided
+from stitchpipe.ood.score import Fitted, Native, Score, Stitched
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from stitchpipe.rows import Float64
 
 
+NO_LOGITS = Number.missing("not_applicable", "no logits were given")
+
+
 def energy(logits: npt.NDArray[np.floating]) -> Float64:
     """Return E = −log Σ_c exp(logit_c) of each row of ``[n, classes]``, in float64; O(n·classes)."""
     return np.asarray(-logsumexp(np.asarray(logits, dtype=np.float64), axis=1), dtype=np.float64)
 
 
-def energy_statistic(native: npt.NDArray[np.floating], stitched: npt.NDArray[np.floating]) -> Number:
+def energy_score(native: npt.NDArray[np.floating], stitched: npt.NDArray[np.floating]) -> Number:
     """Return |2·AUROC − 1| of the energies of stitched against native logits of the same test images.
 
     Both are logits of the target network; its energies are all that is looked at, so that this needs neither its
@@ -58,3 +62,30 @@ def energy_statistic(native: npt.NDArray[np.floating], stitched: npt.NDArray[np.
     if not np.isfinite(foreign).all():
         return Number.missing("non_finite", "the energy of some stitched logits is not finite")
     return two_sided(known, foreign)
+
+
+def fit(native: Native) -> Fitted:
+    """Return the score of the energy of a stitch's logits."""
+    own = native.logits
+
+    def score(stitched: Stitched) -> Number:
+        return NO_LOGITS if own is None or stitched.logits is None else energy_score(own, stitched.logits)
+
+    return score
+
+
+ENERGY = Score(
+    measure=Measure(
+        name="ood_energy",
+        label="energy of logits",
+        meaning="How well −logsumexp of the target network's logits tells stitched from native test images: "
+        "|2·AUROC − 1|, 0 not at all, 1 perfectly, in either direction. It looks through everything behind the layer.",
+        kind="ood",
+        computed_from="stitched_logits",
+        range=(0.0, 1.0),
+        larger_is_more_similar=False,
+        cost="O(n·classes)",
+        literature="Liu et al. 2020",
+    ),
+    fit=fit,
+)

@@ -10,34 +10,23 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from sklearn.metrics import average_precision_score, roc_curve
 
 from stitchpipe.errors import named_line
-from stitchpipe.measures import Number
-from stitchpipe.ood.detectors import auroc
-from stitchpipe.ood.energy_network import RepresentationClassifier
-from stitchpipe.ood.energy_training import DetectorTraining
+from stitchpipe.ood.detector.network import RepresentationClassifier
+from stitchpipe.ood.detector.training import DetectorTraining
 from stitchpipe.ood.errors import DetectorFileError, OodError
+from stitchpipe.ood.scores.detector import detector_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor
 
+    from stitchpipe.measures import Number
     from stitchpipe.rows import Float64
 
-SANITY_PASS = 0.9
-"""The AUROC on another data set's representations from which the sanity check counts as passed."""
-BELOW_HALF = 0.1
-"""How far below ½ an AUROC lies, at least, that is called one-sided wrong."""
-CERTAIN = 3.0
-"""And how many of its standard errors under the null."""
-FAILED = f"the sanity check failed: below {SANITY_PASS}"
-WRONG = "one-sided wrong: the sanity check passed, yet stitched rows look more native than native ones"
-"""What a reader is told beside the number; programs look at `warned`."""
 NOTES = "detector"
 """The one key of a file's metadata: several are written in no fixed order, and equal detectors are equal files."""
-NAMES = ("ood_detector", "ood_detector_aupr", "ood_detector_fpr95", "ood_detector_sanity")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,33 +50,9 @@ class EnergyDetector:
     sanity_auroc: float
     training: DetectorTraining
 
-    def statistics(self, stitched: Float64) -> dict[str, Number]:
-        """Return what the detector says of the energies ``[n]`` of a stitched representation.
-
-        Notes
-        -----
-        ``ood_detector`` is |2·AUROC − 1|. Beside it stand the AUROC (above ½ where stitched rows have more energy than
-        native ones) and ``warned``, which is 1 where the sanity check passes while the AUROC is well below ½: the
-        detector works, yet takes stitched rows for more native than native ones. ``aupr`` and ``fpr95`` look at one
-        side only, with native rows as the positives: .5 and .95 where nothing is told, 1 and 0 where all is, and
-        worse than nothing where the detector is one-sided wrong. Never NaN: ``non_finite``.
-        """
-        if not np.isfinite(stitched).all():
-            reason = "the detector's energy of some stitched representations is not finite"
-            return dict.fromkeys(NAMES[:-1], Number.missing("non_finite", reason)) | {
-                NAMES[-1]: Number(self.sanity_auroc)
-            }
-        area = auroc(self.native, stitched)
-        is_failed = self.sanity_auroc < SANITY_PASS
-        is_warned = not is_failed and one_sided_wrong(area, len(self.native), len(stitched))
-        remark = FAILED if is_failed else WRONG if is_warned else None
-        found = (
-            Number(abs(2.0 * area - 1.0), reason=remark).beside(auroc=area, warned=int(is_warned)),
-            Number(aupr(self.native, stitched)),
-            Number(fpr95(self.native, stitched)),
-            Number(self.sanity_auroc),
-        )
-        return dict(zip(NAMES, found, strict=True))
+    def scores(self, stitched: Float64) -> dict[str, Number]:
+        """Return what the detector says of the energies ``[n]`` of a stitched representation, by measure."""
+        return detector_scores(self.native, stitched, self.sanity_auroc)
 
     def energies(self, blocks: Iterable[Tensor]) -> Float64:
         """Return the energies ``[n]`` of a representation given in blocks, looked at once each."""
@@ -110,7 +75,9 @@ class EnergyDetector:
             "sanity_auroc": self.sanity_auroc,
             "training": asdict(self.training),
         }
-        tensors = {name: one.detach().cpu().contiguous() for name, one in self.network.state_dict().items()}
+        tensors = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()
+        }
         return save({**tensors, "native": torch.from_numpy(self.native)}, metadata={NOTES: json.dumps(notes)})
 
     @classmethod
@@ -144,27 +111,3 @@ def energies(network: RepresentationClassifier, block: Tensor) -> Float64:
     device = network.mean.device
     logits = network(block.to(device=device, dtype=torch.float32))
     return np.asarray(-torch.logsumexp(logits.double(), dim=1).cpu().numpy(), dtype=np.float64)
-
-
-def aupr(native: Float64, foreign: Float64) -> float:
-    """Return the area under precision over recall (average precision) of native rows as positives, by low energy."""
-    truth = np.repeat([1, 0], [len(native), len(foreign)])
-    return float(average_precision_score(truth, -np.concatenate([native, foreign])))
-
-
-def fpr95(native: Float64, foreign: Float64) -> float:
-    """Return the share of foreign rows that pass where the threshold on energy lets at least 95 % of native pass."""
-    truth = np.repeat([1, 0], [len(native), len(foreign)])
-    # The thresholds are walked from strict to lax; the first that lets 95 % of native rows pass is the one.
-    passed, kept, _ = roc_curve(truth, -np.concatenate([native, foreign]), drop_intermediate=False)
-    return float(passed[np.argmax(kept >= 0.95)])
-
-
-def one_sided_wrong(area: float, native: int, foreign: int) -> bool:
-    """Return whether an AUROC lies below ½ by more than .1 and more than three standard errors under the null.
-
-    The standard error of `native` and `foreign` rows that do not differ is √((n + m + 1)/(12·n·m)) (Mann and Whitney
-    1947).
-    """
-    error = float(np.sqrt((native + foreign + 1) / (12.0 * native * foreign)))
-    return area < 0.5 - max(BELOW_HALF, CERTAIN * error)

@@ -121,8 +121,8 @@ def _frequencies(shape: Shape) -> Float64:
 
 def _filtered(shape: Shape, rng: np.random.Generator, gain: Float64) -> Float64:
     spectrum = np.fft.rfft2(rng.standard_normal(shape)) * gain
-    found = np.fft.irfft2(spectrum, s=shape[1:])
-    found = found - found.min(axis=(1, 2), keepdims=True)
-    highest = found.max(axis=(1, 2), keepdims=True)
-    stretched = np.divide(found, highest, out=np.zeros_like(found), where=highest > 0)
+    image = np.fft.irfft2(spectrum, s=shape[1:])
+    image = image - image.min(axis=(1, 2), keepdims=True)
+    highest = image.max(axis=(1, 2), keepdims=True)
+    stretched = np.divide(image, highest, out=np.zeros_like(image), where=highest > 0)
     return np.asarray(stretched, dtype=np.float64)

@@ -12,10 +12,10 @@ import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from stitchpipe.ood.detectors import Standardiser
-from stitchpipe.ood.energy_network import RepresentationClassifier
+from stitchpipe.ood.detector.network import RepresentationClassifier
 from stitchpipe.ood.errors import DetectorDivergedError, OodError
 from stitchpipe.ood.features import features_of
+from stitchpipe.ood.standardiser import Standardiser
 from storage import shuffled_batches
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from stitchpipe.ood.first_samples import FirstSamples
+    from stitchpipe.ood.detector.first_samples import FirstSamples
     from stitchpipe.rows import Grid
 
     LossOf: TypeAlias = Callable[[Tensor, Tensor], Tensor]
