@@ -70,7 +70,7 @@ POPULATIONS = {
 
 
 @cache
-def reference(population):
+def reference(population, indices=INDICES):
     """Shifts and a map from a sample of their own, and the indices of 2,000,000 independent rows.
 
     Rows of clustered samples are distributed as these, so the truth is the same for both.
@@ -79,19 +79,24 @@ def reference(population):
     X, Y = population.rows(rng, 2_000)
     shifts, fitted = (X.mean(axis=0), Y.mean(axis=0)), algebra.direct_matching(X, Y)
     blocks = (summary(shifts, *population.rows(rng, 50_000)) for _ in range(TRUTH_BLOCKS))
-    return shifts, fitted, values(shifts, fitted, reduce(Moments.merge, blocks))
+    return shifts, fitted, values(shifts, fitted, reduce(Moments.merge, blocks), indices)
 
 
 def summary(shifts, X, Y):
     return Moments.from_block(np.hstack([augment(X, shifts[0]), augment(Y, shifts[1])]))
 
 
-def values(shifts, fitted, moments):
+def values(shifts, fitted, moments, indices=INDICES):
     x, y = slice(0, len(shifts[0]) + 1), slice(len(shifts[0]) + 1, None)
     pair = pair_from_augmented(
         moments.pick(x), moments.pick(y), moments.between(x, y), shift_x=shifts[0], shift_y=shifts[1]
     )
-    return np.array([*(evaluate(index, pair).value for index in INDICES[:-1]), fitted.r2_from_moments(pair)])
+    return np.array(
+        [
+            fitted.r2_from_moments(pair) if index == "dm_r2" else evaluate(index, pair).value
+            for index in indices
+        ]
+    )
 
 
 def group_sizes(images):
@@ -110,9 +115,9 @@ class Coverage:
     of_mean: np.ndarray
 
 
-def coverage(population, images, per_image, replications, seed=0):
+def coverage(population, images, per_image, replications, *, seed=0, indices=INDICES):
     """Sample, summarise by groups of images, leave each out, and see what the intervals hold."""
-    shifts, fitted, truth = reference(population)
+    shifts, fitted, truth = reference(population, indices)
     rng, sizes = np.random.default_rng(seed), group_sizes(images)
     edges = np.cumsum(sizes)[:-1] * per_image
     found, intervals = [], []
@@ -120,8 +125,10 @@ def coverage(population, images, per_image, replications, seed=0):
         X, Y = population.rows(rng, images, per_image)
         parts = [summary(shifts, x, y) for x, y in zip(np.split(X, edges), np.split(Y, edges), strict=True)]
         without = leave_one_out(parts)
-        found.append(values(shifts, fitted, without[0].merge(parts[0])))
-        intervals.append(jackknife(found[-1], [values(shifts, fitted, part) for part in without], sizes))
+        found.append(values(shifts, fitted, without[0].merge(parts[0]), indices))
+        intervals.append(
+            jackknife(found[-1], [values(shifts, fitted, part, indices) for part in without], sizes)
+        )
     return held(truth, np.array(found), intervals)
 
 

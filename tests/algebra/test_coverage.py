@@ -6,6 +6,7 @@ The bounds are those of `tests.algebra.coverage`'s tables in DESIGN.md, widened 
 import numpy as np
 import pytest
 
+from stitchpipe import algebra
 from tests.algebra.coverage import (
     INDICES,
     POPULATIONS,
@@ -44,6 +45,15 @@ def test_what_the_limits_are_for_where_the_bias_is_large():
     assert min(found["cka"], found["cka_biased"], found["dm_r2"]) >= 90
     assert found["cca"] < 20
     assert found["procrustes"] < 70
+
+
+def test_limits_of_ridge_cca_are_about_its_value(monkeypatch):
+    """As every sum of singular values: about a corrected value they hold the population's in a few per cent."""
+    monkeypatch.setattr("tests.algebra.coverage.TRUTH_BLOCKS", 4)
+    found = coverage(POPULATIONS["related, 40 and 30 wide"], 200, 1, 60, indices=("ridge_cca",))
+    assert found.of_truth[0] < 20
+    assert found.of_mean[0] >= 90
+    assert algebra.INDICES["ridge_cca"].measure.interval == "sample"
 
 
 @pytest.mark.slow

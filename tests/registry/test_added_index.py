@@ -92,14 +92,21 @@ def test_arrays_in_memory_are_compared_by_an_added_index(example):
         sp.compare(layers, indices=["cosine_alignment"])
 
 
-def test_a_sweep_computes_added_indices_in_its_workers_and_reports_them(example, tmp_path):
-    layers, run, path = related(), tmp_path / "run", tmp_path / "added.toml"
+@pytest.fixture
+def ingested(tmp_path):
+    """The folder of a run whose store holds the two layers."""
+    run, layers = tmp_path / "run", related()
     ids = np.array([f"s{i:02d}" for i in range(N)])
     for model, (layer, _) in LAYERS.items():
         np.savez(tmp_path / f"{model}.npz", ids=ids, **{layer: layers[model]})
         sp.ingest_files(
             run, [tmp_path / f"{model}.npz"], dataset="mine", split="test", model=model, row_groups=6
         )
+    return run
+
+
+def test_a_sweep_computes_added_indices_in_its_workers_and_reports_them(example, ingested, tmp_path):
+    layers, run, path = related(), ingested, tmp_path / "added.toml"
     path.write_text(SWEEP)
     for command in ("compare", "report"):
         done = stitchpipe(command, path, "--out", run)
@@ -188,3 +195,18 @@ def test_a_formula_that_fails_names_its_package(write_package, formula, text):
     )
     with pytest.raises(ValueError, match=text):
         sp.compare(related(), indices=["sharpness"])
+
+
+def test_what_the_algebra_refuses_in_a_worker_is_one_line_of_the_command(write_package, ingested, tmp_path):
+    write_package(
+        "sharpness",
+        "from dataclasses import replace\nfrom stitchpipe.algebra import INDICES, Index\n"
+        "MEASURE = replace(INDICES['nbs'].measure, name='sharpness')\n"
+        "def formula(analysis, measure): return 1 / 0\n"
+        "INDEX = Index(MEASURE, of_moments=formula)",
+    )
+    asked = '"linear_regression", "linear_regression(0.9)", "cosine_alignment"'
+    (tmp_path / "sweep.toml").write_text(SWEEP.replace(asked, '"sharpness"'))
+    line = refused("compare", tmp_path / "sweep.toml", "--out", ingested)
+    assert "the index 'sharpness' of other-indices 1.0" in line
+    assert "ZeroDivisionError" in line
