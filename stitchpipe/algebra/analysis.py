@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.maps import AffineMap, Residual
     from stitchpipe.algebra.moments import PairMoments
 
-_Found = TypeVar("_Found")
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +53,13 @@ class Analysis:
     _mirror: Analysis | None = field(default=None, repr=False)
 
     def rescored(self, pair: PairMoments) -> Analysis:
-        """Return the analysis of other rows, scoring the maps that were fitted for this one."""
-        other = Analysis(pair, self.train, self.storage_eps)
-        other._maps.update(self._maps)
-        return other
+        """Return the analysis of other rows, scoring the maps that were fitted for this one.
+
+        What a jackknife evaluates for each group it leaves out: it speaks of the scored rows, the maps stay.
+        """
+        rescored = Analysis(pair, self.train, self.storage_eps)
+        rescored._maps.update(self._maps)
+        return rescored
 
     def swap(self) -> Analysis:
         """Return the analysis of the same pair with source and target exchanged.
@@ -73,8 +76,9 @@ class Analysis:
         Raises UndefinedIndexError.
         """
         if variance not in self._correlations:
-            seen = self._from_mirror(lambda mirror: mirror.correlations(variance).swap())
-            self._correlations[variance] = seen or canonical_correlations(
+            # XY = (YX)ᵀ has the singular values of YX, and its vectors with sides exchanged.
+            mirrored = self._from_mirror(lambda mirror: mirror.correlations(variance).swap())
+            self._correlations[variance] = mirrored or canonical_correlations(
                 self.pair, variance=variance, storage_eps=self.storage_eps
             )
         return self._correlations[variance]
@@ -82,20 +86,23 @@ class Analysis:
     @cached_property
     def nuclear_cosine(self) -> float:
         """‖X̃ᵀỸ‖_*/(‖X̃‖_F·‖Ỹ‖_F). Raises UndefinedIndexError."""
-        seen = self._from_mirror(lambda mirror: mirror.nuclear_cosine)
-        return nuclear_cosine(self.pair) if seen is None else seen
+        mirrored = self._from_mirror(lambda mirror: mirror.nuclear_cosine)
+        return nuclear_cosine(self.pair) if mirrored is None else mirrored
 
     def penalised(self, ridge: float) -> PenalisedCross:
         """Return the cross-products under a penalty λ = `ridge`. Raises UndefinedIndexError."""
         if ridge not in self._penalised:
-            seen = self._from_mirror(lambda mirror: mirror.penalised(ridge).swap())
-            self._penalised[ridge] = seen or penalised_cross(
+            mirrored = self._from_mirror(lambda mirror: mirror.penalised(ridge).swap())
+            self._penalised[ridge] = mirrored or penalised_cross(
                 self.pair, ridge=ridge, storage_eps=self.storage_eps, index="penalty"
             )
         return self._penalised[ridge]
 
-    def _from_mirror(self, get: Callable[[Analysis], _Found]) -> _Found | None:
-        """Return what the other direction has, or None: also where it has no value and would name the wrong side."""
+    def _from_mirror(self, get: Callable[[Analysis], _Part]) -> _Part | None:
+        """Return what the other direction has; None where this one must see for itself.
+
+        That is where there is no other direction, and where it has no value: its refusal would name the wrong side.
+        """
         if self._mirror is None:
             return None
         try:

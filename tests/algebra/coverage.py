@@ -23,6 +23,7 @@ from stitchpipe.algebra.samples import NeighbourSets, SampleGram, alignment, mut
 from tests.algebra.null_of_a_pair import TESTABLE, permutation_test
 
 INDICES = ("cka", "cka_biased", "cca", "cca_sq", "procrustes", "dm_r2")
+OTHER_INDICES = ("svcca", "pwcca", "ridge_cca", "nbs", "procrustes_angle", "gulp")
 SAMPLE_INDICES = ("cka", "cka_rbf", "rsa", "mutual_knn")
 GROUPS = 20
 ROWS_PER_IMAGE = 6
@@ -205,6 +206,13 @@ def main(replications):
             for per_image in (1, ROWS_PER_IMAGE):
                 found = coverage(population, images, per_image, replications)
                 print(f"{name:30s}{images:7d}{images * per_image:6d}{cells(found)}", flush=True)
+    print("the same of the other in-sample indices of moments, independent rows")
+    print(
+        f"{'population':30s}{'images':>7s}{'rows':>6s}" + "".join(f"{index:>17s}" for index in OTHER_INDICES)
+    )
+    for name, population in POPULATIONS.items():
+        found = coverage(population, 200, 1, max(1, replications // 5), indices=OTHER_INDICES)
+        print(f"{name:30s}{200:7d}{200:6d}{cells(found)}", flush=True)
     print("the same from Grams, groups left out by selecting samples, independent rows")
     print(
         f"{'population':30s}{'images':>7s}{'rows':>6s}" + "".join(f"{index:>13s}" for index in SAMPLE_INDICES)

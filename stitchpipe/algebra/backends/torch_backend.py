@@ -109,7 +109,7 @@ class TorchBackend:
 
         By ``[H', H]`` and ``[W', W]`` from ``(H, W)`` to ``(H', W')``, or by one dense ``[positions', positions]``.
         """
-        factors = [torch.tensor(one, dtype=rows.dtype, device=self.device) for one in maps]
+        factors = [torch.tensor(resize, dtype=rows.dtype, device=self.device) for resize in maps]
         with _full_float32():
             if len(factors) == 1:
                 mapped = torch.matmul(rows.reshape(*rows.shape[:2], -1), factors[0].T)

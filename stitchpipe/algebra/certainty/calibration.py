@@ -80,9 +80,11 @@ def calibrate(observed: Array, null: Array, *, level: float = 0.05, largest: flo
         )
     ordered = xp.sort(null, axis=0)
     threshold = ordered[draws - exceeding, ...]
+    # The observed order is one of the K + 1, hence the 1 (Phipson and Smyth 2010).
     reached = xp.sum(xp.astype(null >= observed[None, ...] - _ROUNDING, xp.int64), axis=0)
     p_value = xp.astype(1 + reached, xp.float64) / (draws + 1)
-    found = observed - _ROUNDING > threshold
-    room = xp.where(found, largest - threshold, xp.ones_like(threshold))
-    score = xp.where(found, (observed - threshold) / room, xp.zeros_like(threshold))
+    # Above τ exactly where p ≤ level, by the same rounding: a score and its p-value never contradict each other.
+    significant = observed - _ROUNDING > threshold
+    above = xp.where(significant, largest - threshold, xp.ones_like(threshold))
+    score = xp.where(significant, (observed - threshold) / above, xp.zeros_like(threshold))
     return Calibration(threshold, xp.clip(score, 0.0, 1.0), p_value, draws, level)

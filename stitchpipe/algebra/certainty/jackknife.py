@@ -109,9 +109,9 @@ def jackknife(
     sizes = np.asarray(group_sizes, dtype=np.float64)
     _check(whole, without, sizes, level)
     groups = len(sizes)
-    # The factors h_j = n/m_j take a shape that broadcasts along the axes of the statistics.
+    # After Busing et al. (1999), written with differences from the value, so that nothing cancels where groups hardly
+    # matter. The factors h_j = n/m_j take a shape that broadcasts along the axes of the statistics.
     h = (sizes.sum() / sizes).reshape(-1, *([1] * whole.ndim))
-    # written with differences from the value, so that nothing cancels where groups hardly matter
     moved = (h - 1.0) * (whole - without)
     # With θ the value, (h_j − 1)/h_j = 1 − m_j/n, so this is −Σ(1 − m_j/n)(θ − θ₍ⱼ₎), and θ less the bias
     # is θ_J.
@@ -142,12 +142,12 @@ def leave_one_out(parts: Sequence[Part]) -> list[Part]:
     # The k-th entry of `before` is the summary of the first k + 1 parts. That of `after`, once reversed, is
     # the summary of the parts from one place on to the end.
     before, after = [parts[0]], [parts[-1]]
-    for part, other in zip(parts[1:-1], reversed(parts[1:-1]), strict=True):
-        before.append(before[-1].merge(part))
-        after.append(after[-1].merge(other))
+    for first, last in zip(parts[1:-1], reversed(parts[1:-1]), strict=True):
+        before.append(before[-1].merge(first))
+        after.append(after[-1].merge(last))
     after.reverse()
     # A part in the middle is left out by merging all before it with all behind it.
-    between = [one.merge(other) for one, other in zip(before[:-1], after[1:], strict=True)]
+    between = [prefix.merge(suffix) for prefix, suffix in zip(before[:-1], after[1:], strict=True)]
     return [after[0], *between, before[-1]]
 
 

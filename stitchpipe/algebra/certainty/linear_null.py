@@ -160,7 +160,7 @@ def _by_features(task: _Task, kernels: Sequence[str]) -> dict[str, Array]:
         )
         for kernel in kernels
     }
-    found: dict[str, list[Array]] = {kernel: [] for kernel in kernels}
+    products: dict[str, list[Array]] = {kernel: [] for kernel in kernels}
     # The matrix T_xᵀPT_y of all layers side by side holds the block of every pair. Rows of the target are
     # reordered, which is P applied from the left.
     for k in range(task.orders.shape[0]):
@@ -169,24 +169,24 @@ def _by_features(task: _Task, kernels: Sequence[str]) -> dict[str, Array]:
         # The columns of weights are zero outside their own layer's block, so these two thin products sum
         # wᵢwⱼ(·)² over each block alone.
         for kernel, (of_sources, of_targets) in sums.items():
-            found[kernel].append(of_sources @ cross @ of_targets)
-    return {kernel: xp.stack(values) for kernel, values in found.items()}
+            products[kernel].append(of_sources @ cross @ of_targets)
+    return {kernel: xp.stack(of_orders) for kernel, of_orders in products.items()}
 
 
 def _by_grams(task: _Task, kernels: Sequence[str]) -> dict[str, Array]:
-    """Return the same from the n×n kernels themselves."""
+    """Return the same from the n×n kernels themselves: ⟨K_x, PᵀK_yP⟩, K = T diag(w) Tᵀ."""
     xp = namespace(task.orders)
-    found = {}
+    products = {}
     for kernel in kernels:
         # A layer that stands on both sides is the same object, and its n×n kernel is packed once.
-        once = {id(layer): _packed(layer, kernel) for layer in [*task.sources, *task.targets]}
-        sources, targets = ([once[id(layer)] for layer in side] for side in (task.sources, task.targets))
-        products = permuted_products([x.matrix for x in sources], [y.matrix for y in targets], task.orders)
+        packed = {id(layer): _packed(layer, kernel) for layer in [*task.sources, *task.targets]}
+        sources, targets = ([packed[id(layer)] for layer in side] for side in (task.sources, task.targets))
+        cosines = permuted_products([x.matrix for x in sources], [y.matrix for y in targets], task.orders)
         norms_x, norms_y = xp.stack([x.norm for x in sources]), xp.stack([y.norm for y in targets])
         # The packed kernels had norm 1. Their norms are multiplied back in to give the plain inner products
         # that the other route gives.
-        found[kernel] = products * norms_x[None, :, None] * norms_y[None, None, :]
-    return found
+        products[kernel] = cosines * norms_x[None, :, None] * norms_y[None, None, :]
+    return products
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,18 +209,23 @@ def _block_columns(layers: Sequence[PrincipalScores], weights: Callable[[Princip
     width = sum(layer.width for layer in layers)
     columns = xp.zeros((width, len(layers)), dtype=xp.float64, device=layers[0].scores.device)
     first = 0
-    for place, layer in enumerate(layers):
-        columns[first : first + layer.width, place] = weights(layer)
+    for number, layer in enumerate(layers):
+        columns[first : first + layer.width, number] = weights(layer)
         first += layer.width
     return columns
 
 
 def _biased(_: _Task, products: Array) -> PermutationNull:
+    """Return ‖M‖²: the scores of both sides are scaled so that their own kernels have norm 1 (`PrincipalScores`)."""
     return _null("cka_biased", products, {})
 
 
 def _debiased(task: _Task, products: Array) -> PermutationNull:
-    """Return (‖M‖² − n/(n−2)·Σkᵢl_π(i) + Σk·Σl/((n−1)(n−2))) over the norms of both sides."""
+    """Return (‖M‖² − n/(n−2)·Σkᵢl_π(i) + Σk·Σl/((n−1)(n−2))) over the norms of both sides.
+
+    That is n(n−3)·HSIC_u of Song et al. (2012), of linear kernels about the mean. Only its first two terms depend on
+    the order π; each side's own, its norm, does not.
+    """
     xp, n = namespace(products), task.sources[0].n
     norms, totals, scales = [], [], []
     undefined: dict[tuple[int, int], UndefinedIndexError] = {}
@@ -228,13 +233,13 @@ def _debiased(task: _Task, products: Array) -> PermutationNull:
         norms.append(xp.stack([layer.squared_norms for layer in side]))
         totals.append(xp.sum(norms[-1], axis=1))
         scale = xp.ones(len(side), dtype=xp.float64, device=products.device)
-        for place, layer in enumerate(side):
+        for number, layer in enumerate(side):
             try:
                 # An undefined layer keeps the scale 1, so that its pairs are divided by something and are
                 # set aside by `undefined`.
-                scale[place] = layer.debiased_norm()
+                scale[number] = layer.debiased_norm()
             except UndefinedIndexError as error:
-                undefined |= {pair: error for pair in task.pairs if pair[of_side] == place}
+                undefined |= {pair: error for pair in task.pairs if pair[of_side] == number}
         scales.append(scale)
     # The middle term Σkᵢl_π(i) takes the diagonal out of the kernels. It depends on the order, because the
     # diagonals are permuted against each other.
@@ -250,7 +255,10 @@ def _debiased(task: _Task, products: Array) -> PermutationNull:
 
 
 def _correlations(task: _Task, products: Array) -> PermutationNull:
-    """Return ‖Q_xᵀPQ_y‖²/min(rank X, rank Y)."""
+    """Return ‖Q_xᵀPQ_y‖²/min(rank X, rank Y): the mean of ρ², Q orthonormal bases of both sides.
+
+    With w = 1/λ the projector is QQᵀ = T diag(1/λ) Tᵀ, so that the products are already those of the bases.
+    """
     xp, n = namespace(products), task.sources[0].n
     ranks = [[layer.rank for layer in side] for side in (task.sources, task.targets)]
     smaller = xp.asarray(
@@ -307,11 +315,11 @@ def _check(
                 found=repr(index),
                 remedy="Other indices have nulls of their own: permutation_null, neighbour_null.",
             )
-    found = sorted({layer.n for layer in [*sources, *targets]})
-    if not sources or not targets or len(found) > 1:
+    counts = sorted({layer.n for layer in [*sources, *targets]})
+    if not sources or not targets or len(counts) > 1:
         raise RowsError(
             where="permutation null",
             expected="at least one source and one target, on the same samples",
-            found=f"{len(sources)} sources and {len(targets)} targets on {found} samples",
+            found=f"{len(sources)} sources and {len(targets)} targets on {counts} samples",
             remedy="Work all layers on the same images in the same order.",
         )

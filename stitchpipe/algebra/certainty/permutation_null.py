@@ -127,7 +127,7 @@ def permuted_products(
     # without it, whose entries can be read in any order.
     rows, columns = xp.nonzero(lower_triangle(xp, n, like.device))
     weights = packing_weights(xp, n, like.device)
-    out = xp.zeros((orders.shape[0], len(sources), len(targets)), dtype=like.dtype, device=like.device)
+    products = xp.zeros((orders.shape[0], len(sources), len(targets)), dtype=like.dtype, device=like.device)
     for group in grouped(n, len(targets)):
         beside = xp.zeros((n * n, group.stop - group.start), dtype=like.dtype, device=like.device)
         for part in chunks(int(rows.shape[0])):
@@ -144,9 +144,9 @@ def permuted_products(
             for k in range(orders.shape[0]):
                 order = orders[k, :]
                 # Entry (i, j) of the permuted target is entry (π(i), π(j)) of the target, read row by row.
-                places = xp.take(order, rows[part]) * n + xp.take(order, columns[part])
-                out[k, :, group] += left @ xp.take(beside, places, axis=0)
-    return out
+                permuted = xp.take(order, rows[part]) * n + xp.take(order, columns[part])
+                products[k, :, group] += left @ xp.take(beside, permuted, axis=0)
+    return products
 
 
 def neighbour_null(
@@ -166,11 +166,11 @@ def neighbour_null(
         beside = weights_beside(targets[group])
         for draw in range(orders.shape[0]):
             order = orders[draw, :]
-            for place, source in enumerate(sources):
+            for row, source in enumerate(sources):
                 # The neighbours j of sample i are looked up at (π(i), π(j)) among the target's weights.
                 moved = n * order[:, None] + order[source.samples]
                 gathered = xp.take(beside, xp.reshape(moved, (-1,)), axis=0)
-                null[draw, place, group] = xp.reshape(source.weights, (-1,)) @ gathered / (n * k)
+                null[draw, row, group] = xp.reshape(source.weights, (-1,)) @ gathered / (n * k)
     return PermutationNull("mutual_knn", mutual_neighbours(sources, targets), null)
 
 

@@ -68,8 +68,8 @@ class MinibatchHSIC:
             Fourth powers overflow.
         """
         kernels, kernel_squares, mean_squares, sizes = [], [], [], []
-        for place in range(len(layers)):
-            rows = as_rows(layers[place], f"layer {place}")  # one at a time: a caller may read them now
+        for number in range(len(layers)):
+            rows = as_rows(layers[number], f"layer {number}")  # one at a time: a caller may read them now
             sizes.append(rows.shape[0])
             xp = namespace(rows)
             mean, centred = centre(rows)
@@ -81,8 +81,8 @@ class MinibatchHSIC:
         b = sizes[0]
         xp = namespace(*kernels)
         flat = xp.stack(kernels)
-        # Inner products of U-centred kernels are b(b−3)·HSIC_u. Division by b−3 alone leaves the factor b
-        # that weighs each batch by its size.
+        # Inner products of U-centred kernels are b(b−3)·HSIC_u (Song et al. 2012). Division by b−3 alone leaves
+        # the factor b that weighs each batch by its size.
         hsic = (flat @ flat.T) / (b - 3)
         if not bool(xp.all(xp.isfinite(hsic))):
             raise MomentsError(
@@ -111,7 +111,7 @@ class MinibatchHSIC:
         )
 
     def cka(self, x: int, y: int) -> float:
-        """Return minibatch CKA of the layers in places x and y.
+        """Return minibatch CKA of layers number x and y.
 
         Raises
         ------
@@ -122,12 +122,13 @@ class MinibatchHSIC:
         scale = sqrt(self._own(x, "source")) * sqrt(self._own(y, "target"))
         return within(float(self.hsic[x, y]) / scale, -1.0, 1.0, index="cka_minibatch")
 
-    def _own(self, place: int, side: str) -> float:
-        own, kernel = float(self.hsic[place, place]), float(self.kernel_squares[place])
+    def _own(self, layer: int, side: str) -> float:
+        """Return the sum of a layer's HSIC with itself, refusing what is not above its rounding."""
+        own, kernel = float(self.hsic[layer, layer]), float(self.kernel_squares[layer])
         rows = self.n / self.batches
         # The kernel holds second powers of the rows and its squares fourth powers: hence the fourth power
         # of the rounding √n·eps that `variation` allows the rows themselves.
-        if kernel <= (8.0 * EPS64 * sqrt(rows)) ** 4 * float(self.mean_squares[place]):
+        if kernel <= (8.0 * EPS64 * sqrt(rows)) ** 4 * float(self.mean_squares[layer]):
             status, fault = "constant", "does not vary within any batch"
         # A layer that varies may still have no HSIC with itself, where all samples are equally far apart:
         # then what is left of the kernel is rounding.

@@ -147,11 +147,11 @@ def pair_from_augmented(
             found=f"n = {x.n}, {y.n} and {cross.n}",
             remedy="Merge the same blocks on all three sides.",
         )
-    one = xp.ones(1, dtype=x.mean.dtype, device=x.mean.device)
+    unit = xp.ones(1, dtype=x.mean.dtype, device=x.mean.device)
     # These are the combinations a = [−2d, 1] and b of the augmented columns, with d the mean less the
     # shift.
-    a = xp.concat([-2.0 * (x.mean[:-1] - shift_x), one])
-    b = xp.concat([-2.0 * (y.mean[:-1] - shift_y), one])
+    a = xp.concat([-2.0 * (x.mean[:-1] - shift_x), unit])
+    b = xp.concat([-2.0 * (y.mean[:-1] - shift_y), unit])
     total_x, total_y = x.unaugmented.total, y.unaugmented.total
     # The form aᵀCb holds the deviations of the squared norms from their averages. The averages tr/n are
     # added back, n times their product.

@@ -115,12 +115,12 @@ def weights_beside(layers: Sequence[NeighbourSets]) -> Array:
 
 def check_same_neighbourhoods(sources: Sequence[NeighbourSets], targets: Sequence[NeighbourSets]) -> None:
     """Refuse neighbours among other samples or of another number. Raises RowsError."""
-    found = sorted({(layer.n, layer.k) for layer in [*sources, *targets]})
-    if not sources or not targets or len(found) > 1:
+    kinds = sorted({(layer.n, layer.k) for layer in [*sources, *targets]})
+    if not sources or not targets or len(kinds) > 1:
         raise RowsError(
             where="mutual_knn",
             expected="at least one source and one target, one k, the same samples",
-            found=", ".join(f"k = {k} of {n} samples" for n, k in found) or "no layers",
+            found=", ".join(f"k = {k} of {n} samples" for n, k in kinds) or "no layers",
             remedy="Find every layer's neighbours on the same images in the same order, with the same k.",
         )
     namespace(*(layer.weights for layer in [*sources, *targets]))
@@ -139,7 +139,7 @@ def _listed(weights: Array, counts: Array) -> tuple[Array, Array]:
     # `nonzero` lists the entries row by row. An entry's number less that of the first of its row is its
     # place in the row.
     first = xp.cumulative_sum(counts) - counts
-    places = rows * width + xp.arange(rows.shape[0], device=rows.device) - xp.take(first, rows)
+    entries = rows * width + xp.arange(rows.shape[0], device=rows.device) - xp.take(first, rows)
     # Unused places hold the sample itself with weight 0, so that every row has the same length.
     own = xp.arange(n, device=rows.device)[:, None] + xp.zeros(
         (n, width), dtype=rows.dtype, device=rows.device
@@ -148,8 +148,8 @@ def _listed(weights: Array, counts: Array) -> tuple[Array, Array]:
         xp.reshape(own, (-1,)),
         xp.zeros((n * width,), dtype=weights.dtype, device=weights.device),
     )
-    samples[places] = columns
-    listed[places] = weights[rows, columns]
+    samples[entries] = columns
+    listed[entries] = weights[rows, columns]
     return xp.reshape(samples, (n, width)), xp.reshape(listed, (n, width))
 
 

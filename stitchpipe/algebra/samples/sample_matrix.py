@@ -95,12 +95,12 @@ def within_unit(cosines: Array) -> Array:
 def check_comparable(sources: Sequence[SampleMatrix], targets: Sequence[SampleMatrix]) -> None:
     """Refuse matrices of different indices, numbers of samples or array libraries. Raises RowsError."""
     layers = [*sources, *targets]
-    found = sorted({(layer.index, layer.n) for layer in layers})
-    if not sources or not targets or len(found) > 1:
+    kinds = sorted({(layer.index, layer.n) for layer in layers})
+    if not sources or not targets or len(kinds) > 1:
         raise RowsError(
             where="sample matrices",
             expected="at least one source and one target, of one index on the same samples",
-            found=", ".join(f"{index} on {n} samples" for index, n in found) or "no layers",
+            found=", ".join(f"{index} on {n} samples" for index, n in kinds) or "no layers",
             remedy="Work every layer's matrix with the same function, on the same images in the same order.",
         )
     namespace(*(layer.values for layer in layers))
