@@ -5,31 +5,29 @@ from __future__ import annotations
 import pytest
 
 from stitchpipe import algebra
-from stitchpipe.engine import ImagesJob
+from stitchpipe.engine import ImageComparison
 from stitchpipe.engine.samples.compare_images import compare_images
 from stitchpipe.engine.samples.kept_images import keep_images
 from stitchpipe.rows import to_rows
-from storage import open_summaries
 
 WITH_A_NULL = ("cka", "cka_biased", "rv", "cca_sq", "cka_rbf", "mutual_knn", "rsa")
 
 
 @pytest.mark.parametrize("view", ["pooled", "flatten"])
 def test_every_index_with_a_null_has_one_under_every_view_of_whole_images(synthetic, tmp_path, view):
-    job = ImagesJob(
-        synthetic.store,
-        open_summaries(tmp_path / "kept"),
+    comparison = ImageComparison(
+        synthetic.resources(tmp_path / "kept"),
         synthetic.layers,
         synthetic.splits[-1],
         {view: WITH_A_NULL},
         19,
     )
     for layer in (0, 1):
-        keep_images(job, layer, view)
-    numbers = compare_images(job, view, [0], [0, 1])
+        keep_images(comparison, layer, view)
+    numbers = compare_images(comparison, view, [0], [0, 1])
     assert {index for _, _, index in numbers} == set(WITH_A_NULL)
     rows = [
-        to_rows(synthetic.blocks["test", synthetic.layers[layer].layer], view)[: job.n_images]
+        to_rows(synthetic.blocks["test", synthetic.layers[layer].layer], view)[: comparison.n_images]
         for layer in (0, 1)
     ]
     pair = algebra.PairMoments.from_rows(*rows)
@@ -39,7 +37,7 @@ def test_every_index_with_a_null_has_one_under_every_view_of_whole_images(synthe
             assert (index, number.status) == ("cca_sq", "too_few_rows")  # wider than there are images
             continue
         assert 1 / 20 <= number.extras["p_value"] <= 1
-        assert number.extras["null_samples"] == job.n_images
+        assert number.extras["null_samples"] == comparison.n_images
         if algebra.INDICES[index].measure.computed_from == "moments":
             assert number.value == pytest.approx(algebra.evaluate(index, pair).value, rel=1e-8)
     assert numbers[view, (0, 1), "rv"].number == numbers[view, (0, 1), "cka_biased"].number
