@@ -20,7 +20,7 @@ def quickstart(*, out: Out = None, scheduler: Scheduler = None) -> None:
     """Run the whole pipeline on bundled data: three small networks on handwritten digits.
 
     Trains the networks, dumps their activations, compares all pairs of layers, stitches, checks how far out
-    of distribution the stitched representations are, and writes a report. Takes a few minutes on two cores;
+    of distribution the stitched representations are, and writes a report. Takes about two minutes on two cores;
     interrupted, it goes on where it was; finished, it only shows what is there.
     """
     _run("quickstart", out, scheduler=scheduler)

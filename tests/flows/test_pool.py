@@ -136,6 +136,12 @@ def test_a_process_that_dies_is_quoted(pool):
     assert "SIGABRT" in caught.value.found
 
 
+def test_a_process_that_cannot_start_is_quoted():
+    pool = WorkerPool(1, work="tests.flows.absent:perform")
+    with pool, pytest.raises(ProcessError, match=r"No module named 'tests.flows.absent'"):
+        pool.submit(unit("a")).result(20)
+
+
 def test_a_stopped_pool_leaves_no_process_and_no_child_of_one(pool, heard):
     future = pool.submit(unit("a", option="have a child"))
     await_report(heard, "train a", at_least=11)
