@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from stitchpipe import registry
 from stitchpipe.algebra import INDICES
 from stitchpipe.measures import TRANSFORMATIONS
-from stitchpipe.report.glossary import glossary
 from stitchpipe.stitching.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -43,11 +42,7 @@ def fidelity() -> str:
 
 def out_of_distribution() -> str:
     """Describe every score of how far a stitched representation is from its target's own."""
-    scores = [measure for measure in registry.OF_STITCHES.values() if measure.kind == "ood"]
-    words = [entry for entry in glossary(()) if entry.code.startswith("ood_")]
-    return _sections(scores) + "\n".join(
-        f"### {word.word}\n\n`{word.code}`. {word.meaning}\n" for word in words
-    )
+    return _sections(measure for measure in registry.OF_STITCHES.values() if measure.kind == "ood")
 
 
 def objectives() -> str:
