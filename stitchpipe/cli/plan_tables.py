@@ -108,6 +108,9 @@ def _where_store_lies(run: Run) -> str:
 def _engine_rows(sweep: Sweep, title: str, work: EngineWork, *, reads: bool) -> list[tuple[str, str]]:
     """Return what one run of the engine costs, and the least time that this machine's rates allow."""
     declared, cost = sweep.run, work.cost
+    pairs = f"{work.pairs} directed pairs, under {' and '.join(work.views)}"
+    if not work.passes:
+        return [(title, f"{pairs}, from the first images of each layer alone")]
     rates = measured_rates(declared.products, open_backend(declared.backend, declared.device))
     seconds = {
         "products": cost.flops / rates.flops_per_s,
@@ -120,7 +123,7 @@ def _engine_rows(sweep: Sweep, title: str, work: EngineWork, *, reads: bool) -> 
     maps = f", {work.maps} maps of stitches among them" if work.maps else ""
     passes = f"{work.passes} pass{'es' * (work.passes > 1)} over the layers"
     return [
-        (title, f"{work.pairs} directed pairs, under {' and '.join(work.views)}{maps}, in {passes}"),
+        (title, f"{pairs}{maps}, in {passes}"),
         ("", f"{read} read, {cost.flops:.3g} flops of products, {cost.finalisation_flops:.2g} after"),
         ("", f"at most {size_of(work.peak_bytes)} held by each of {declared.workers} workers"),
         ("", f"no faster on this machine than {bound}"),
