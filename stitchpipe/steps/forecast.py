@@ -132,7 +132,6 @@ class _Planner:
 
     def __init__(self, run: Run, splits: Sequence[SplitShape]) -> None:
         self._run, self._splits, self._names = run, splits, run.layers.names()
-        self._shapes = [_shape_of(run, splits, name, run.layers.info(name)) for name in self._names]
         numbers = {name: number for number, name in enumerate(self._names)}
         self.maps: dict[tuple[int, int], set[str]] = {}
         for planned in run.stitches:
@@ -169,9 +168,12 @@ class _Planner:
     ) -> Comparison:
         certainty = self._run.sweep.certainty
         is_fitted = fits([name for names in indices.values() for name in names], maps)
+        splits = tuple(self._splits if is_fitted else self._splits[-1:])
         return Comparison(
-            layers=tuple(self._shapes),
-            splits=tuple(self._splits if is_fitted else self._splits[-1:]),
+            layers=tuple(
+                _shape_of(self._run, splits, name, self._run.layers.info(name)) for name in self._names
+            ),
+            splits=splits,
             pairs=pairs,
             indices=indices,
             maps={(STITCH_VIEW, pair): families for pair, families in maps.items()},
@@ -181,14 +183,14 @@ class _Planner:
 
 
 def _shape_of(run: Run, splits: Sequence[SplitShape], name: LayerName, layer: LayerInfo) -> LayerShape:
-    """Return a layer as its dump will hold it."""
+    """Return a layer as its dump will hold it, of the splits that are read."""
     dump = run.sweep.dump
     shape = run.extent.stored_shapes.get(name.model, {}).get(name.layer, layer.shape)
     item = ITEM_BYTES[dump.dtype]
     rows = [split.row_groups[0][1] for split in splits]
     chunk = max(chunk_rows(n, item * prod(shape), target_bytes=dump.chunk_kib * KIB) for n in rows)
     chunk = 1 if run.activations.all_views_at_once else chunk
-    return LayerShape(name.model, name.layer, ("", ""), shape, item, chunk, layer.tokens)
+    return LayerShape(name.model, name.layer, ("",) * len(splits), shape, item, chunk, layer.tokens)
 
 
 def _splits(run: Run) -> list[SplitShape]:

@@ -52,10 +52,6 @@ def test_the_plans_that_are_shown_are_those_that_run(text, dumped, plans, tmp_pa
     if sweep.compare:
         steps.compare(run, cluster=cluster)
     assert steps.fit_maps(run, cluster=cluster)["maps"] == (0 if text == TINY else 18)
-    print(
-        "RAN", [(p.cost, p.blocks, len(p.layers[0].fingerprints), p.layers[0].chunk_samples) for p in plans]
-    )
-    print("SHOWN", [(s[2], s[1]) for s in shown])
     assert [(plan.passes, plan.blocks, plan.cost) for plan in plans] == shown
 
 
