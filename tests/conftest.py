@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import signal
-from contextlib import contextmanager
+import tempfile
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +28,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TAKEN: pytest.StashKey[list[tuple[float, int]]] = pytest.StashKey()
-SLOW_TO_MAKE = {"cluster", "stage", "tiny"}
+COMPARING: pytest.StashKey[set[Path]] = pytest.StashKey()
+CLUSTER: pytest.StashKey[Cluster] = pytest.StashKey()
+SLOW_TO_MAKE = {"cluster", "installation", "tiny"}
 """Fixtures that take many seconds once."""
 
 
@@ -56,7 +60,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(request) -> Iterator[Cluster]:
     """Two Dask workers for all comparisons of this process: they take seconds to start, a small comparison does not."""
     from stitchpipe.engine.cluster import Cluster
 
@@ -70,6 +74,7 @@ def cluster() -> Iterator[Cluster]:
             return client
 
     with Shared(workers=2, memory_limit_bytes=2**30) as opened:
+        request.config.stash[CLUSTER] = opened
         yield opened
 
 
@@ -82,6 +87,16 @@ def tiny(of_this_run, cluster) -> Tiny:
         return Tiny.at(of_this_run / "tiny", cluster)
 
 
+@pytest.fixture
+def without_prefect(monkeypatch) -> None:
+    """Let commands of this process carry out their steps in it, rather than through a server and workers."""
+    from stitchpipe.run import Run
+    from tests.cli.command import run_here
+
+    monkeypatch.setattr("stitchpipe.cli.run_commands._runner", lambda: run_here)
+    monkeypatch.setattr("flows.work._kept_open", Run.open)
+
+
 @pytest.fixture(scope="module")
 def undrawn() -> Iterator[None]:
     """Leave a report's figures empty, for tests that look at none of them: a third of a second each."""
@@ -90,10 +105,31 @@ def undrawn() -> Iterator[None]:
         yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep Prefect's files out of the home of whoever runs the tests, and the tests off their server."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # the process that deals the tests has done so
+    home = tempfile.mkdtemp(prefix="stitchpipe-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ["PREFECT_HOME"] = os.environ["STITCHPIPE_PREFECT_HOME"] = home
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let files come first whose tests share what is slow to make: no process is left with one of them at the end."""
-    first = {item.path for item in items if SLOW_TO_MAKE & set(getattr(item, "fixturenames", ()))}
+    names = {item: set(getattr(item, "fixturenames", ())) for item in items}
+    first = {item.path for item in items if SLOW_TO_MAKE & names[item]}
     items.sort(key=lambda item: item.path not in first)
+    config.stash[COMPARING] = {item.path for item in items if "cluster" in names[item]}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the Dask workers behind a file that uses them, unless the next one does too: idle they cost time as well."""
+    comparing = item.config.stash[COMPARING]
+    if item.path in comparing and (nextitem is None or nextitem.path not in comparing):
+        with item.config.stash.get(CLUSTER, nullcontext()):
+            pass
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,6 +12,7 @@ import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,8 @@ from stitchpipe import cli
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flows.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,32 @@ def stitchpipe(*arguments: object, columns: int = 80) -> Ended:
         with pytest.raises(SystemExit) as ended:
             cli.main()
     return Ended(ended.value.code or 0, out.getvalue(), err.getvalue())
+
+
+def run_here(
+    sweep: str,
+    out: str,
+    *,
+    steps: Sequence[str],
+    scheduler: str | None,
+    progress: Progress,
+    part: str = "1/1",
+) -> None:
+    """Do the units of some steps one after the other in this process: as `flows.runner.run`, without Prefect."""
+    from flows.plan import Plan
+    from flows.work import perform
+
+    plan = Plan.of(sweep, out, scheduler=scheduler, part=part)
+    units = {
+        "inspect": plan.inspections,
+        "train": plan.trainings,
+        "dump": (*plan.dumps, *plan.control_dumps),
+        "compare": plan.comparison,
+        "stitch": (plan.maps, *plan.stitches),
+        "report": (plan.report,),
+    }
+    for unit in (unit for step in steps for unit in units[step]):
+        perform(unit, partial(progress, unit.name))
 
 
 def in_a_process(*arguments: object, timeout_s: float = 240) -> Ended:

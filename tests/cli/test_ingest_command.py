@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import stitchpipe as sp
-from tests.cli.command import in_a_process, modules_loaded_by, refused, stitchpipe
+from tests.cli.command import modules_loaded_by, refused, stitchpipe
 
 N = 30
 SWEEP = """
@@ -25,7 +25,8 @@ workers = 1
 """
 
 
-def test_two_files_become_a_comparison(tmp_path):
+def test_two_files_become_a_comparison(tmp_path, without_prefect, cluster):
+    address = cluster.client.scheduler.address
     rng = np.random.default_rng(0)
     ids = [f"s{i}" for i in range(N)]
     run = tmp_path / "run"
@@ -47,7 +48,7 @@ def test_two_files_become_a_comparison(tmp_path):
     assert sp.open(run).activations("one", "layer1.0").shape == (N, 3, 4, 3)
     assert "other.npz" in stitchpipe("show", run, "other/h").stdout
     (tmp_path / "sweep.toml").write_text(SWEEP)
-    done = in_a_process("compare", tmp_path / "sweep.toml", "--out", run)
+    done = stitchpipe("compare", tmp_path / "sweep.toml", "--out", run, "--scheduler", address)
     assert done.returncode == 0, done.stderr
     assert stitchpipe("query", run, "SELECT count(*) AS n FROM results").stdout.split() == ["n", "4"]
 

@@ -139,6 +139,6 @@ def synthetic(tmp_path_factory) -> Synthetic:
     return build(tmp_path_factory.mktemp("engine") / "store.zarr")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(cluster):
     return cluster.client

@@ -15,9 +15,9 @@ from flows.processes import OwnedProcess
 from tests.flows import pretend as pretended
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installation(tmp_path_factory):
-    """A real Prefect server with all of its services, for the whole session."""
+    """A real Prefect server with all of its services, for all tests of this room; it ends with them."""
     with PrefectInstallation(tmp_path_factory.mktemp("prefect"), say=lambda _line: None) as installation:
         installation.start_server()
         yield installation
@@ -25,7 +25,7 @@ def installation(tmp_path_factory):
 
 @pytest.fixture
 def server(installation):
-    """This process's Prefect settings point at the session's server."""
+    """This process's Prefect settings point at the room's server."""
     quiet = {PREFECT_LOGGING_LEVEL: "CRITICAL", PREFECT_LOGGING_TO_API_ENABLED: False}
     with temporary_settings({PREFECT_API_URL: installation.api_url, **quiet}):
         yield installation
@@ -41,7 +41,7 @@ def pretend(monkeypatch):
         yield pool
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def migrated_home(installation, tmp_path_factory):
     """A directory for private servers whose first database is already migrated, which saves its start."""
     home = tmp_path_factory.mktemp("private")

@@ -12,6 +12,9 @@ from flows.processes import ProcessError
 from flows.unit import Unit
 from tests.flows.pretend import SECONDS, WORK, PretendError, is_alive
 
+PATIENCE_S = 120
+"""For what takes a second on an idle machine."""
+
 
 @pytest.fixture
 def heard():
@@ -20,8 +23,8 @@ def heard():
 
 @pytest.fixture
 def pool(heard):
-    """Two processes whose units take half a minute, unless a test says otherwise."""
-    with pool_taking(30, heard) as pool:
+    """Two processes whose units take longer than a test may, unless it says otherwise."""
+    with pool_taking(10 * PATIENCE_S, heard) as pool:
         yield pool
 
 
@@ -41,7 +44,7 @@ def unit(name, out="", option=None):
 
 
 def await_report(heard, name, at_least=0):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not any(report[0] == name and report[1] >= at_least for report in list(heard)):
         assert time.monotonic() < deadline, f"nothing was heard of {name}"
         time.sleep(0.02)
@@ -49,7 +52,7 @@ def await_report(heard, name, at_least=0):
 
 def test_as_many_units_at_a_time_as_there_are_processes_and_no_more(quick, tmp_path):
     futures = [quick.submit(unit(name, tmp_path)) for name in "abcd"]
-    records = [future.result(20) for future in futures]
+    records = [future.result(PATIENCE_S) for future in futures]
     assert [record["unit"] for record in records] == [f"train {name}" for name in "abcd"]
     assert len({record["pid"] for record in records}) == 2
     assert os.getpid() not in {record["pid"] for record in records}
@@ -59,30 +62,30 @@ def test_as_many_units_at_a_time_as_there_are_processes_and_no_more(quick, tmp_p
 
 
 def test_a_process_starts_only_for_a_unit(quick, tmp_path):
-    pids = {quick.submit(unit(name, tmp_path)).result(20)["pid"] for name in "abc"}
+    pids = {quick.submit(unit(name, tmp_path)).result(PATIENCE_S)["pid"] for name in "abc"}
     assert len(pids) == 1
 
 
 def test_a_unit_that_has_begun_is_not_begun_again(quick, tmp_path):
     first, again = (quick.submit(unit("a", tmp_path)) for _ in range(2))
     assert first is again
-    first.result(20)
+    first.result(PATIENCE_S)
     assert len(quick.finished) == 1
 
 
 def test_workers_get_the_threads_of_the_run(quick, tmp_path):
-    assert quick.submit(unit("a", tmp_path)).result(20)["threads"] == "3"
+    assert quick.submit(unit("a", tmp_path)).result(PATIENCE_S)["threads"] == "3"
 
 
 def test_progress_names_the_unit_and_reaches_its_end(quick, heard, tmp_path):
-    quick.submit(unit("a", tmp_path)).result(20)
+    quick.submit(unit("a", tmp_path)).result(PATIENCE_S)
     assert heard[:2] == [("train a", 0, 1), ("train a", 0, 10)]
     assert heard[-1] == ("train a", 10, 10)
     assert sum(done == total for _, done, total in heard) == 1
 
 
 def test_what_is_logged_and_warned_of_is_heard_in_this_process(quick, caplog, tmp_path):
-    quick.submit(unit("a", tmp_path, "speak")).result(20)
+    quick.submit(unit("a", tmp_path, "speak")).result(PATIENCE_S)
     assert [record.name for record in caplog.records] == ["pretend", "py.warnings"]
     assert caplog.records[0].getMessage() == "careful with train a"
     assert "that is old" in caplog.records[1].getMessage()
@@ -90,7 +93,7 @@ def test_what_is_logged_and_warned_of_is_heard_in_this_process(quick, caplog, tm
 
 def test_an_error_arrives_with_its_four_parts_and_its_own_attributes(pool):
     with pytest.raises(PretendError) as caught:
-        pool.submit(unit("a", option="explain")).result(20)
+        pool.submit(unit("a", option="explain")).result(PATIENCE_S)
     error = caught.value
     assert (error.where, error.expected, error.found) == ("missing.toml", "a sweep", "nothing")
     assert (error.remedy, error.shade) == ("Name one.", "blue")
@@ -99,20 +102,20 @@ def test_an_error_arrives_with_its_four_parts_and_its_own_attributes(pool):
 
 def test_another_error_arrives_as_raised_and_tells_where(pool):
     with pytest.raises(KeyError, match="no such thing") as caught:
-        pool.submit(unit("a", option="fail")).result(20)
+        pool.submit(unit("a", option="fail")).result(PATIENCE_S)
     assert "pretend.py" in caught.value.__notes__[0]
 
 
 def test_an_error_that_cannot_travel_is_told_in_words(pool):
     with pytest.raises(RuntimeError, match="LocalError: no way out"):
-        pool.submit(unit("a", option="fail locally")).result(20)
+        pool.submit(unit("a", option="fail locally")).result(PATIENCE_S)
 
 
 def test_the_first_failure_ends_what_runs_and_what_waits(pool, heard):
     running = pool.submit(unit("running"))
     await_report(heard, "train running")
     failing, waiting = pool.submit(unit("a", option="explain")), pool.submit(unit("waiting"))
-    done, _ = wait([running, failing, waiting], timeout=10)
+    done, _ = wait([running, failing, waiting], timeout=PATIENCE_S)
     assert len(done) == 3
     assert {type(future.exception()) for future in done} == {PretendError}
     assert isinstance(pool.failure, PretendError)
@@ -120,11 +123,11 @@ def test_the_first_failure_ends_what_runs_and_what_waits(pool, heard):
 
 
 def test_a_killed_process_is_an_error_that_says_so_and_how_to_go_on(quick, tmp_path):
-    pid = quick.submit(unit("a", tmp_path)).result(20)["pid"]
+    pid = quick.submit(unit("a", tmp_path)).result(PATIENCE_S)["pid"]
     second = quick.submit(unit("b", tmp_path))
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(ProcessError, match="SIGKILL") as caught:
-        second.result(20)
+        second.result(PATIENCE_S)
     assert caught.value.where.startswith("train b (worker process")
     assert "the same command continues" in caught.value.remedy
     assert (tmp_path / "train a").exists()
@@ -132,7 +135,7 @@ def test_a_killed_process_is_an_error_that_says_so_and_how_to_go_on(quick, tmp_p
 
 def test_a_process_that_dies_is_quoted(pool):
     with pytest.raises(ProcessError, match="something is wrong") as caught:
-        pool.submit(unit("a", option="die")).result(20)
+        pool.submit(unit("a", option="die")).result(PATIENCE_S)
     assert "SIGABRT" in caught.value.found
 
 
@@ -147,10 +150,8 @@ def test_a_stopped_pool_leaves_no_process_and_no_child_of_one(pool, heard):
     await_report(heard, "train a", at_least=11)
     child = next(done for _, done, _ in heard if done > 10)
     assert is_alive(child)
-    begun_s = time.monotonic()
     pool.stop(PoolClosedError("enough"))
     with pytest.raises(PoolClosedError, match="enough"):
-        future.result(10)
+        future.result(PATIENCE_S)
     pool.close()
-    assert time.monotonic() - begun_s < 8
     assert not is_alive(child)

@@ -77,7 +77,7 @@ def two_at_a_time(path, out):
     with pool_of(str(path), str(out)) as pool:
         for units in (plan.trainings, plan.dumps, plan.stitches):
             for future in [pool.submit(unit) for unit in units]:
-                future.result(60)
+                future.result(600)
         return pool
 
 

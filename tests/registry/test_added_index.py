@@ -105,7 +105,9 @@ def ingested(tmp_path):
     return run
 
 
-def test_a_sweep_computes_added_indices_in_its_workers_and_reports_them(example, ingested, tmp_path):
+def test_a_sweep_computes_added_indices_in_its_workers_and_reports_them(
+    example, ingested, tmp_path, without_prefect, undrawn
+):
     layers, run, path = related(), ingested, tmp_path / "added.toml"
     path.write_text(SWEEP)
     for command in ("compare", "report"):
