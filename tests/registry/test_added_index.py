@@ -12,7 +12,7 @@ from stitchpipe import config, registry
 from stitchpipe.algebra import AlgebraError
 from stitchpipe.measures import UnknownNameError
 from stitchpipe.plugins import PluginError
-from tests.cli.command import refused, stitchpipe
+from tests.cli.command import in_a_process, refused, stitchpipe
 
 N = 60
 LAYERS = {"one": ("early", 5), "other": ("late", 7)}
@@ -199,7 +199,9 @@ def test_a_formula_that_fails_names_its_package(write_package, formula, text):
         sp.compare(related(), indices=["sharpness"])
 
 
-def test_what_the_algebra_refuses_in_a_worker_is_one_line_of_the_command(write_package, ingested, tmp_path):
+def test_what_the_algebra_refuses_in_a_worker_is_one_line_of_the_command(
+    write_package, ingested, tmp_path, without_prefect
+):
     write_package(
         "sharpness",
         "from dataclasses import replace\nfrom stitchpipe.algebra import INDICES, Index\n"
@@ -212,3 +214,13 @@ def test_what_the_algebra_refuses_in_a_worker_is_one_line_of_the_command(write_p
     line = refused("compare", tmp_path / "sweep.toml", "--out", ingested)
     assert "the index 'sharpness' of other-indices 1.0" in line
     assert "ZeroDivisionError" in line
+
+
+@pytest.mark.slow
+def test_an_added_index_is_known_to_the_workers_of_a_whole_command(example, ingested, tmp_path):
+    """As above, but by the command as a user runs it: Prefect, its workers, and those of Dask."""
+    path = tmp_path / "added.toml"
+    path.write_text(SWEEP)
+    done = in_a_process("compare", path, "--out", ingested)
+    assert done.returncode == 0, done.stderr
+    assert {"linear_regression", "cosine_alignment"} <= set(sp.open(ingested).results()["index"])
