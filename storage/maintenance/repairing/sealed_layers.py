@@ -56,8 +56,7 @@ def repair_claim(
     """
     bad: dict[str, set[int]] = {name: set() for name in _settle_beside(mending, dump, split, claim)}
     for row_group in sorted({group for groups in claim.row_groups.values() for group in groups}):
-        layers = {name for name, groups in claim.row_groups.items() if row_group in groups}
-        for name in _unsound_shards(mending, dump, split, claim, row_group, layers, on_shard):
+        for name in _unsound_shards(mending, dump, split, claim, row_group, on_shard):
             bad.setdefault(name, set()).add(row_group)
     return bad
 
@@ -87,44 +86,46 @@ def _unsound_shards(
     split: Split,
     claim: Claim,
     row_group: int,
-    layers: set[str],
     on_shard: Callable[[str, int], None] | None,
 ) -> set[str]:
     """Return the layers whose shard of a row group is damaged, each in quarantine; the marker is sound or gone."""
-    manifest, place = claim.manifest, mending.place
     unsound: set[str] = set()
+    layers = {name for name, groups in claim.row_groups.items() if row_group in groups}
     # The marker holds the digests that chunks are checked by, so it must be sound first. Where it was made again from
     # the shards themselves, a layer that it does not speak for is the damaged one.
-    rebuilt = _settle_marker(mending, dump, split, manifest, row_group, layers)
+    rebuilt = _settle_marker(mending, dump, split, claim.manifest, row_group, layers)
     for name in sorted(layers):
-        record = manifest.layers[name]
-        seal = record.shards[row_group]
-        reader = ShardReader(
-            place=place,
-            dump=dump.key,
-            fingerprint=dump.fingerprint,
-            layer_set=manifest.layer_set,
-            label=dump.label(name),
-            record=record,
-            row_group=row_group,
-            check=True,
-        )
+        reader = _reader(mending.place, dump, claim.manifest, name, row_group)
         try:
             if rebuilt is not None and name not in rebuilt:
                 raise CorruptError(
-                    representation=dump.label(name),
+                    representation=reader.label,
                     row_group=row_group,
-                    file=place.path(reader.key),
+                    file=mending.place.path(reader.key),
                     expected="the shard that the manifest committed",
                     found="another one, or none",
                 )
             reader.verify(range)
         except (CorruptError, NotFoundError) as error:
-            mending.take_out(reader.key, problem_of(error, label=dump.label(name), row_group=row_group))
+            mending.take_out(reader.key, problem_of(error, label=reader.label, row_group=row_group))
             unsound.add(name)
         if on_shard is not None:
-            on_shard(dump.label(name), seal.n_bytes)
+            on_shard(reader.label, reader.seal.n_bytes)
     return unsound
+
+
+def _reader(place: Place, dump: DumpIdentity, manifest: Manifest, layer: str, row_group: int) -> ShardReader:
+    """Return what reads, and checks, the shard of a row group of a layer."""
+    return ShardReader(
+        place=place,
+        dump=dump.key,
+        fingerprint=dump.fingerprint,
+        layer_set=manifest.layer_set,
+        label=dump.label(layer),
+        record=manifest.layers[layer],
+        row_group=row_group,
+        check=True,
+    )
 
 
 def _settle_marker(
