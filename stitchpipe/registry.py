@@ -23,7 +23,7 @@ from stitchpipe.errors import ExplainedError, named_line
 from stitchpipe.measures import UnknownNameError, read_name, spelt
 from stitchpipe.ood.score import PREFIX
 from stitchpipe.ood.scores import OF_THE_DETECTOR, SCORES
-from stitchpipe.plugins import PluginError, Plugins, Registry
+from stitchpipe.plugins import Entry, PluginError, Plugins, Registry
 from stitchpipe.stitching.fidelity import CLASS_ACCURACY, FIDELITY
 from stitchpipe.stitching.objectives import OBJECTIVES
 
@@ -40,9 +40,9 @@ OF_STITCHES: Mapping[str, Measure] = {
     measure.name: measure
     for measure in (
         *(fidelity.measure for fidelity in FIDELITY.values()),
+        CLASS_ACCURACY,
         *(score.measure for score in SCORES.own.values()),
         *OF_THE_DETECTOR.values(),
-        CLASS_ACCURACY,
     )
 }
 """What stitched networks are judged by, but for scores that packages add."""
@@ -104,6 +104,50 @@ def indices() -> tuple[dict[str, Measure], list[PluginError]]:
 def index_measure(name: str) -> Measure:
     """Return what there is to know of an index, under the one spelling of its name; raises as `index_named`."""
     return index_named(name).measure
+
+
+def of_stitches() -> tuple[list[Measure], list[ExplainedError]]:
+    """Return what stitches are judged by, ours and what packages add, and why others that they add cannot be used."""
+    added, refusals = _added_to(SCORES)
+    return [*OF_STITCHES.values(), *(score.measure for score in added)], refusals
+
+
+def objectives() -> tuple[list[Objective], list[ExplainedError]]:
+    """Return what stitches can be trained for, ours and what packages add, and why others cannot be used."""
+    added, refusals = _added_to(OBJECTIVES)
+    return [*OBJECTIVES.own.values(), *added], refusals
+
+
+def described(name: str) -> Measure | Objective:
+    """Return what there is to know under a name: of an index, of a measure of stitches, or of an objective.
+
+    Raises
+    ------
+    UnknownNameError
+        Nobody knows the name, or not with that number.
+    ExplainedError
+        The package that adds it cannot be used.
+    """
+    if name in OF_STITCHES:
+        return OF_STITCHES[name]
+    if name in SCORES.names():
+        return SCORES.named(name).measure
+    return OBJECTIVES.named(name) if name in OBJECTIVES.names() else index_measure(name)
+
+
+def _added_to(offered: Registry[Entry]) -> tuple[list[Entry], list[ExplainedError]]:
+    """Return what packages add to a registry, and why what others add cannot be used."""
+    entries, refusals = [], []
+    try:
+        added = [name for name in offered.names() if name not in offered.own]
+    except ExplainedError as refusal:
+        return [], [refusal]
+    for name in added:
+        try:
+            entries.append(offered.named(name))
+        except ExplainedError as refusal:
+            refusals.append(refusal)
+    return entries, refusals
 
 
 def find_measure(name: str) -> Measure | None:

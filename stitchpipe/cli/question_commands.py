@@ -55,20 +55,21 @@ def indices(
     """List the indices of similarity: what each is unchanged by, its range, what it is computed from, its source.
 
     A table of all of them; with NAMEs, what each means and how to read it. These names stand in a sweep's [[compare]]
-    and in `stitchpipe.compare`; some take a number in parentheses: `gulp(0.1)`, `dm_low_rank_r2(4)`.
+    and in `stitchpipe.compare`; some take a number in parentheses: `gulp(0.1)`, `dm_low_rank_r2(4)`. What stitches are
+    judged by and what they can be trained for stands below, what packages add among them.
 
     Which to begin with: `cka` (debiased, pooled), `procrustes_angle` where a metric is needed, `dm_r2` for whether the
     target can be had from the source by a linear map.
     """
-    from stitchpipe.cli import index_tables
+    from stitchpipe.cli import measure_tables
 
-    chosen = index_tables.described(names)
+    chosen = measure_tables.described(names)
     if json:
-        sys.stdout.write(index_tables.as_json(chosen) + "\n")
+        sys.stdout.write(measure_tables.as_json(chosen) + "\n")
     elif names:
-        say(*map(index_tables.details, chosen))
+        say(*map(measure_tables.details, chosen))
     else:
-        say(index_tables.listing(chosen))
+        say(measure_tables.listing(chosen))
 
 
 @app.command

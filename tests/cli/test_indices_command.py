@@ -8,11 +8,13 @@ import json
 import pytest
 from rich.console import Console
 
+from stitchpipe import registry
 from stitchpipe.algebra import INDICES
 from stitchpipe.cli import app, question_commands
-from stitchpipe.cli.index_tables import as_json, described, details, listing
+from stitchpipe.cli.measure_tables import as_json, described, details, listing
 from stitchpipe.measures import UnknownNameError
 from stitchpipe.registry import index_measure
+from stitchpipe.stitching import OBJECTIVES
 from tests.cli.command import refused
 
 
@@ -36,6 +38,8 @@ def test_the_table_names_every_index_and_fits_into_80_columns():
     for name, index in INDICES.items():
         assert name in words
         assert index.measure.literature.split()[0] in text
+    for name in (*registry.OF_STITCHES, *OBJECTIVES.own):
+        assert name in words
 
 
 @pytest.mark.parametrize(
@@ -85,10 +89,25 @@ def test_names_give_the_whole_of_it():
         described(["gullp"])
 
 
+def test_measures_of_stitches_and_objectives_are_explained_too():
+    score, objective = described(["ood_frechet", "fula"])
+    text = " ".join(printed(details(score), 300).split())
+    assert "0 … ∞, smaller is more similar" in text
+    assert score.meaning in text
+    assert "symmetric" not in text
+    text = " ".join(printed(details(objective), 300).split())
+    assert "asks for representations" in text
+    assert "Athanasiadis et al. 2025" in text
+
+
 def test_json_holds_the_registry():
     records = json.loads(as_json(described([])))
-    assert [record["name"] for record in records] == list(INDICES)
-    for record, index in zip(records, INDICES.values(), strict=True):
+    indices = [record for record in records if record["kind"] == "index"]
+    assert [record["name"] for record in indices] == list(INDICES)
+    others = [*registry.OF_STITCHES, *OBJECTIVES.own]
+    assert [record["name"] for record in records[len(indices) :]] == others
+    assert {record["kind"] for record in records} == {"index", "fidelity", "ood", "objective"}
+    for record, index in zip(indices, INDICES.values(), strict=True):
         for key in (
             "title",
             "meaning",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from stitchpipe import registry
+from stitchpipe.cli.measure_tables import described, details, listing
 from stitchpipe.config import ConfigError
 from stitchpipe.run import Run
 from stitchpipe.stitching import OBJECTIVES
@@ -69,3 +72,11 @@ def test_a_package_that_cannot_be_used_is_told_in_one_line(install, write_packag
     with pytest.raises(ConfigError, match=message) as caught:
         read(ASKING.replace("margin", asked), tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_listing_shows_it(install):
+    install(EXAMPLE)
+    view = io.StringIO()
+    Console(width=200, file=view).print(listing(described([])), details(*described(["margin"])))
+    assert "Crammer and Singer 2001" in view.getvalue()
+    assert "above all others by one" in view.getvalue()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from stitchpipe import registry
+from stitchpipe.cli.measure_tables import as_json, described, details, listing
 from stitchpipe.config import ConfigError
 from stitchpipe.ood import SCORES
 from stitchpipe.run import Run
@@ -83,3 +87,15 @@ def test_a_package_that_cannot_be_used_is_told_in_one_line(install, write_packag
     with pytest.raises(ConfigError, match=message) as caught:
         read(ASKING.replace("ood_mean_shift", asked), tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_listing_shows_it_and_what_cannot_be_used(install, write_package):
+    install(EXAMPLE)
+    write_package("ood_bad", "raise RuntimeError('no such wheel')", group="stitchpipe.ood_scores")
+    view = io.StringIO()
+    Console(width=200, file=view).print(listing(described([])), details(*described(["ood_mean_shift"])))
+    text = view.getvalue()
+    assert "shift of the mean" in text
+    assert "in native standard deviations" in text
+    assert "no such wheel" in text
+    assert any(record["name"] == "ood_mean_shift" for record in json.loads(as_json(described([]))))

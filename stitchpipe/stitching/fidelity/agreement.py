@@ -22,7 +22,7 @@ AGREEMENT = Fidelity(
         range=(0.0, 1.0),
         larger_is_more_similar=True,
         cost="O(n·classes)",
-        literature="Csiszárik et al. 2021",
+        literature="Klabunde et al. 2025",
     ),
     of,
 )

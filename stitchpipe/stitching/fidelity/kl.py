@@ -26,7 +26,7 @@ KL = Fidelity(
         range=(0.0, float("inf")),
         larger_is_more_similar=False,
         cost="O(n·classes)",
-        literature="Hinton et al. 2015",
+        literature="Klabunde et al. 2025",
     ),
     of,
 )
