@@ -21,9 +21,9 @@ from stitchpipe.results import Result, Side, Subject
 from stitchpipe.rows import grid_label
 from stitchpipe.run.networks import gpus
 from stitchpipe.run.run_keys import STITCH_VIEW, index_key
+from stitchpipe.steps.comparing.begun_comparison import BegunComparison
 from stitchpipe.steps.comparing.live_networks import run_networks
-from stitchpipe.steps.comparing.under_way import ComparisonUnderWay
-from stitchpipe.steps.comparing.wanted import MomentsUnderWay
+from stitchpipe.steps.comparing.wanted import BegunMoments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -155,7 +155,7 @@ class EngineRun:
         ]
 
     @cached_property
-    def _moments(self) -> MomentsUnderWay | None:
+    def _moments(self) -> BegunMoments | None:
         """Return what is to be done with moments, maps included, or None."""
         pairs = self._comparison.moment_pairs
         if not pairs:
@@ -166,11 +166,11 @@ class EngineRun:
         }
         # A run that was killed had a plan, and its sums lie under the keys of that plan. The same plan is
         # made again, and finished pairs are left out when it is carried out.
-        under_way, declared = ComparisonUnderWay(self.run.place.files, names), self.run.sweep.run
+        begun, declared = BegunComparison(self.run.place.files, names), self.run.sweep.run
         plan = self._comparison.plan(
             {
                 view: frozenset((self._numbers[source], self._numbers[target]) for source, target in of_view)
-                for view, of_view in under_way.planned.items()
+                for view, of_view in begun.planned.items()
             },
             memory_limit_bytes=declared.memory_limit_bytes,
             precision=declared.products,
@@ -183,7 +183,7 @@ class EngineRun:
         # The plan may hold pairs that the killed run had finished. These are the ones that are not.
         still = frozenset((view, *pair) for view, of_view in pairs.items() for pair in of_view)
         comparison = MomentComparison.of(self._comparison, plan, self._resources, maps)
-        return MomentsUnderWay(comparison, under_way, still)
+        return BegunMoments(comparison, begun, still)
 
     def compare_moments(
         self, client: Client, nulls: Mapping[Named, PairNumber], report: Report
@@ -202,7 +202,7 @@ class EngineRun:
                 self.run_networks(pass_number, report)
             for numbers in execute(client, comparison, report=report, wanted=moments.wanted(pass_number)):
                 yield [self._with_null(number, nulls) for number in numbers]
-        moments.under_way.finish()
+        moments.begun.finish()
 
     def _with_null(self, found: PairNumber, nulls: Mapping[Named, PairNumber]) -> Result:
         """Return the result of a number from moments, and beside it what the images' null says of it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stitchpipe.rows import View
     from stitchpipe.run.activations import Ends
     from stitchpipe.run.names import Pair
-    from stitchpipe.steps.comparing.under_way import ComparisonUnderWay
+    from stitchpipe.steps.comparing.begun_comparison import BegunComparison
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class MomentsUnderWay:
+class BegunMoments:
     """What the engine is doing with moments.
 
     Attributes
@@ -94,7 +94,7 @@ class MomentsUnderWay:
     """
 
     comparison: MomentComparison
-    under_way: ComparisonUnderWay
+    begun: BegunComparison
     still: frozenset[tuple[View, int, int]]
 
     def wanted(self, pass_number: int | None) -> Callable[[View, Chunk], bool]:

@@ -16,7 +16,7 @@ Pairs: TypeAlias = Mapping[View, frozenset[Pair]]
 RECORD: Final = "comparison"
 
 
-class ComparisonUnderWay:
+class BegunComparison:
     """The pairs that a comparison was planned for.
 
     A plan follows from all its pairs, and leaves are kept under a digest of it. If an earlier run was planned for
