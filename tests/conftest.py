@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import logging
 import os
@@ -27,11 +28,20 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Prefect, which reads its settings when it is imported, keeps its files out of the home of whoever runs the tests, and
+# the tests off their server. The processes of one run inherit the folder.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["PREFECT_HOME"] = os.environ["STITCHPIPE_PREFECT_HOME"] = tempfile.mkdtemp(
+        prefix="stitchpipe-tests-"
+    )
+    os.environ.pop("PREFECT_API_URL", None)
+    atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
+
 TAKEN: pytest.StashKey[list[tuple[float, int]]] = pytest.StashKey()
 COMPARING: pytest.StashKey[set[Path]] = pytest.StashKey()
 CLUSTER: pytest.StashKey[Cluster] = pytest.StashKey()
-SLOW_TO_MAKE = {"cluster", "installation", "tiny"}
-"""Fixtures that take many seconds once."""
+FIRST = ("installation", "tiny", "cluster")
+"""Fixtures that take many seconds once, in the order of their files: none is waited for by two processes."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -105,22 +115,15 @@ def undrawn() -> Iterator[None]:
         yield
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Keep Prefect's files out of the home of whoever runs the tests, and the tests off their server."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # the process that deals the tests has done so
-    home = tempfile.mkdtemp(prefix="stitchpipe-tests-")
-    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
-    os.environ.pop("PREFECT_API_URL", None)
-    os.environ["PREFECT_HOME"] = os.environ["STITCHPIPE_PREFECT_HOME"] = home
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let files come first whose tests share what is slow to make: no process is left with one of them at the end."""
-    names = {item: set(getattr(item, "fixturenames", ())) for item in items}
-    first = {item.path for item in items if SLOW_TO_MAKE & names[item]}
-    items.sort(key=lambda item: item.path not in first)
-    config.stash[COMPARING] = {item.path for item in items if "cluster" in names[item]}
+    users = {
+        name: {item.path for item in items if name in getattr(item, "fixturenames", ())} for name in FIRST
+    }
+    items.sort(
+        key=lambda item: next((n for n, name in enumerate(FIRST) if item.path in users[name]), len(FIRST))
+    )
+    config.stash[COMPARING] = users["cluster"]
 
 
 @pytest.hookimpl(trylast=True)

@@ -57,7 +57,9 @@ MAKES = {
 }
 
 
-@pytest.mark.parametrize("family", MAKES)
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=[pytest.mark.slow] * (name == "resnet18")) for name in MAKES]
+)
 @torch.inference_mode()
 def test_a_traceable_network_is_the_same_both_ways(family, monkeypatch):
     make, size = MAKES[family]

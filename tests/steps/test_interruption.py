@@ -11,6 +11,7 @@ import time
 import pytest
 
 import stitchpipe as sp
+from tests.tiny_sweep import TINY
 
 PATIENCE_S = 300
 ONCE = (("stitch A layer1.0", signal.SIGINT),)
@@ -22,6 +23,10 @@ OFTEN = (
     ("stitch A layer2.0", signal.SIGKILL),
 )
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+
+
+FEW_PROCESSES = "[run]\nprocesses = 1\nworkers = 1\n"
+"""Each of them takes seconds to import what it needs."""
 
 
 def start(path, out, log):
@@ -40,10 +45,11 @@ def wait_for(process, log, text):
 @pytest.mark.timeout(2000)
 @pytest.mark.parametrize("stops", [ONCE, pytest.param(OFTEN, marks=pytest.mark.slow)], ids=["once", "often"])
 def test_a_run_that_is_stopped_or_killed_ends_with_the_same_numbers(tiny, tmp_path, stops):
-    out, log = tmp_path / "run", tmp_path / "log"
+    path, out, log = tmp_path / "tiny.toml", tmp_path / "run", tmp_path / "log"
+    path.write_text(TINY + FEW_PROCESSES, "utf-8")
     for unit, number in stops:
         with log.open("w") as stream:
-            process = start(tiny.path, out, stream)
+            process = start(path, out, stream)
             wait_for(process, log, f"{unit}: done")
             os.killpg(process.pid, number)
             assert process.wait(PATIENCE_S) == CODES[number], log.read_text()
@@ -51,7 +57,7 @@ def test_a_run_that_is_stopped_or_killed_ends_with_the_same_numbers(tiny, tmp_pa
             assert "the same command continues" in log.read_text()
             assert "Traceback" not in log.read_text()
     with log.open("w") as stream:
-        assert start(tiny.path, out, stream).wait(PATIENCE_S) == 0, log.read_text()
+        assert start(path, out, stream).wait(PATIENCE_S) == 0, log.read_text()
     order = [
         "index",
         "view",

@@ -125,9 +125,10 @@ def test_a_repair_that_is_killed_at_any_point_goes_on(files, tmp_path, monkeypat
     assert point > 5
 
 
+@pytest.mark.parametrize("every", [11, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("answered", [True, False], ids=["before", "after"])
-def test_a_run_in_a_bucket_that_is_killed_around_any_request_goes_on(aws, monkeypatch, answered):
-    for point in itertools.count(0, 5):
+def test_a_run_in_a_bucket_that_is_killed_around_any_request_goes_on(aws, monkeypatch, answered, every):
+    for point in itertools.count(0, every):
         files, finished = CheckedFiles(new_objects()), False
         with monkeypatch.context() as patched:
             CrashAfter(patched, obstore, REQUESTS, after=point, answered=answered)

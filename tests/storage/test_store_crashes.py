@@ -35,9 +35,10 @@ def undisturbed(tmp_path_factory):
     return tree(store.url)
 
 
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("torn", [False, True])
 def test_a_dump_cut_at_any_store_operation_resumes_to_the_same_bytes(
-    tmp_path, monkeypatch, undisturbed, torn
+    tmp_path, monkeypatch, undisturbed, torn, every
 ):
     operations, finished = crash_in(
         monkeypatch, lambda: dump_all(new_store(tmp_path / "all", row_groups=2)), after=10**6
@@ -45,7 +46,7 @@ def test_a_dump_cut_at_any_store_operation_resumes_to_the_same_bytes(
     assert finished
     assert operations > 100
     sealed_before_the_end = 0
-    for point in range(torn, operations, 3 if torn else 1):
+    for point in range(torn, operations, every):
         root = tmp_path / f"{point}"
         _, finished = crash_in(
             monkeypatch, lambda root=root: dump_all(new_store(root, row_groups=2)), after=point, torn=torn
