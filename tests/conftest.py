@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     )
     os.environ.pop("PREFECT_API_URL", None)
     atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
+
+# By itself hypothesis fails an example that takes more than a fifth of a second.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 TAKEN: pytest.StashKey[list[tuple[float, int]]] = pytest.StashKey()
 COMPARING: pytest.StashKey[set[Path]] = pytest.StashKey()
