@@ -7,7 +7,7 @@ a door of its own, so that whoever plans or reads results does not import a sche
 from stitchpipe.engine.live import LiveBlock, LiveImages, LiveLeaves, LiveSplit
 from stitchpipe.engine.moments.finalise import without_grid
 from stitchpipe.engine.moments.moment_comparison import MapDestination, MomentComparison
-from stitchpipe.engine.numbers import PairNumber
+from stitchpipe.engine.numbers import PairNumber, PairNumbers
 from stitchpipe.engine.planning.comparison import Comparison, fits, indices_of_images
 from stitchpipe.engine.planning.memory import WORKER_BYTES, beside_worker_bytes
 from stitchpipe.engine.planning.pass_layout import Chunk
@@ -33,6 +33,7 @@ __all__ = [
     "Named",
     "NotKeptError",
     "PairNumber",
+    "PairNumbers",
     "Plan",
     "PlanError",
     "Rates",

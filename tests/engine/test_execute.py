@@ -25,7 +25,7 @@ def compared(client, synthetic, plan, **options):
     """Return (source, target, index) → number of the pair."""
     heard = []
     parts = execute(client, synthetic.comparison(plan, **options), report=lambda *at: heard.append(at))
-    records = [record for part in parts for record in part]
+    records = [record for part in parts for record in part.records()]
     assert heard[0][0] == 0
     assert heard[-1][0] == heard[-1][1]
     return by_name(synthetic, records)
@@ -98,7 +98,7 @@ def test_a_worker_that_dies_changes_no_bit(records, synthetic):
         for part in execute(
             fragile, synthetic.comparison(plan), report=lambda *_: _kill_once(victims, killed)
         ):
-            parts += part
+            parts += part.records()
     assert killed
     assert by_name(synthetic, parts) == records
 

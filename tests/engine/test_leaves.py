@@ -52,7 +52,7 @@ def finished(plan, resources, *, intervals=False):
     return [
         record
         for number in range(len(plan.passes[0].chunks))
-        for record in finish(comparison, 0, number, pass_key(plan, 0))
+        for record in finish(comparison, 0, number, pass_key(plan, 0)).records()
     ]
 
 

@@ -17,6 +17,7 @@ from stitchpipe.engine.cluster.cluster import ExecutionError
 from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments.kept_leaves import KeptLeaves
 from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
+from stitchpipe.engine.numbers import PairNumbers
 from stitchpipe.engine.samples.compare_images import BLOCK_LAYERS, compare_images
 from stitchpipe.engine.samples.kept_images import keep_images
 from stitchpipe.engine.samples.minibatches import minibatch_numbers, minibatches
@@ -52,7 +53,7 @@ def execute(
     *,
     report: Report,
     wanted: Callable[[View, Chunk], bool] = _always,
-) -> Iterator[list[PairNumber]]:
+) -> Iterator[PairNumbers]:
     """Carry out a plan; yield the numbers of each chunk of pairs as soon as they are there.
 
     `report` is called with (done, total) leaves and chunks; chunks that are not `wanted` are not finalised. Leaves
@@ -76,7 +77,7 @@ def execute(
     report(done, total)
     for future in running:
         try:
-            numbers = future.result() if future.key in pass_of or future.status == "error" else []
+            numbers = future.result() if future.key in pass_of or future.status == "error" else None
         except KilledWorker as error:
             raise WorkerLostError(
                 where="comparison",
@@ -86,7 +87,7 @@ def execute(
             ) from None
         done += 1
         report(done, total)
-        if future.key in pass_of:
+        if numbers is not None:
             yield numbers
             # The caller has come back for more, so that it has kept these.
             pass_of[future.key].taken(future.key)
@@ -143,8 +144,8 @@ class _PassUnderWay:
 
 def execute_images(
     client: Client, comparison: ImageComparison, pairs: Mapping[View, frozenset[Pair]], *, report: Report
-) -> dict[Named, PairNumber]:
-    """Return the indices over images of all `pairs`, and the nulls of those of moments.
+) -> list[PairNumbers]:
+    """Return the indices over images of all `pairs`, and the nulls of those of moments, both directions of each.
 
     Each layer's images are kept first, then blocks of layers are compared; all of these indices are symmetric.
     `report` is called with (done, total) layers, leaves and blocks.
@@ -171,8 +172,13 @@ def execute_images(
     for view, leaves_of_view in batches.items():
         numbers |= minibatch_numbers(comparison, view, [leaf.result() for leaf in leaves_of_view])
     # Blocks beside the diagonal hold both directions of a pair, under other permutations: one of them counts.
-    once = {named: number for named, number in numbers.items() if named[1][0] <= named[1][1]}
-    return once | {(view, (t, s), name): number.swapped() for (view, (s, t), name), number in once.items()}
+    once: dict[View, list[PairNumber]] = {}
+    for (view, (source, target), _), number in numbers.items():
+        if source <= target:
+            once.setdefault(view, []).append(number)
+    of_views = [PairNumbers.of(view, of_view) for view, of_view in once.items()]
+    back = [of_view.where(of_view.pairs[:, 0] != of_view.pairs[:, 1]).swapped() for of_view in of_views]
+    return [*of_views, *back]
 
 
 def _given(comparison: Given) -> Given:
@@ -194,7 +200,7 @@ def _keep_leaf(comparison: MomentComparison, at: tuple[int, int, str], leaf: int
 
 def _finish(
     comparison: MomentComparison, where: tuple[int, int, str], _leaves_of_pass: Sequence[None]
-) -> list[PairNumber]:
+) -> PairNumbers:
     return finish(comparison, *where)
 
 

@@ -13,12 +13,10 @@ from stitchpipe.engine.moments.evaluate import PairIndex, Values, evaluate
 from stitchpipe.engine.moments.intervals import intervals_of
 from stitchpipe.engine.moments.leaf import merged
 from stitchpipe.engine.moments.pair_moments import ChunkPairs
-from stitchpipe.engine.numbers import PairNumber
+from stitchpipe.engine.numbers import PairNumber, PairNumbers
 from stitchpipe.engine.planning.shapes import STORAGE_EPS
-from stitchpipe.engine.planning.tiles import native_grid
 from stitchpipe.measures import Number
-from stitchpipe.registry import index_measure, index_named
-from stitchpipe.rows import View, width_of
+from stitchpipe.registry import index_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.moments.moment_comparison import MomentComparison
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.rows import View
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,7 +57,7 @@ def finalise(
     chunk_number: int,
     fitted_on: SplitMoments | None,
     scored_on: SplitMoments,
-) -> list[PairNumber]:
+) -> PairNumbers:
     """Return the numbers of one chunk of a pass, and write the maps asked for.
 
     Maps are fitted on `fitted_on` and scored on `scored_on`; every other index is computed in-sample on the latter.
@@ -98,15 +97,17 @@ def finalise(
         if comparison.intervals and len(scored_on.leaves) > 1:
             left_out = (cut(total.without(leaf()), scored_on) for leaf in scored_on.leaves)
             intervals = intervals_of(analyses, values, indices, left_out, scored_on.samples)
-    return [
+    records = [
         _pair_number(plan, view, named, _with_limits(number, intervals.get(named)), analyses[named[0]].pair.n)
         for named, number in values.items()
     ]
+    return PairNumbers.of(view, records)
 
 
-def without_grid(comparison: MomentComparison) -> list[PairNumber]:
+def without_grid(comparison: MomentComparison) -> list[PairNumbers]:
     """Return the records of the pairs that no resize puts on one grid: a status and a reason, no number."""
-    refused, plan = [], comparison.plan
+    plan = comparison.plan
+    refused: dict[View, list[PairNumber]] = {}
     for view, pair in plan.incomparable:
         shapes = [plan.layers[index].shape for index in pair]
         number = Number.missing(
@@ -114,10 +115,10 @@ def without_grid(comparison: MomentComparison) -> list[PairNumber]:
             "expected two layers that both have positions (images, tokens), or two vectors, "
             f"found samples of shapes {shapes[0]} and {shapes[1]}",
         )
-        refused += [
+        refused.setdefault(view, []).extend(
             _pair_number(plan, view, (pair, name), number, 0) for name in comparison.indices.get(view, ())
-        ]
-    return refused
+        )
+    return [PairNumbers.of(view, of_view) for view, of_view in refused.items()]
 
 
 def _eps(plan: Plan, pair: Pair) -> tuple[float, float]:
@@ -127,19 +128,14 @@ def _eps(plan: Plan, pair: Pair) -> tuple[float, float]:
 
 def _pair_number(plan: Plan, view: View, named: PairIndex, number: Number, rows: int) -> PairNumber:
     """Return the record of a number; `rows` are those it was scored on."""
-    (source, target), name = named
-    x, y = plan.layers[source], plan.layers[target]
+    pair, name = named
     return PairNumber(
         view=view,
-        pair=named[0],
+        pair=pair,
         index=name,
         number=number,
-        grid=native_grid(y, view),
-        fitted=index_measure(name).held_out,
         n_samples=plan.splits[-1].n_samples,
         n_rows=rows,
-        p=width_of(x.shape, view),
-        q=width_of(y.shape, view),
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.engine.moments.moment_comparison import MomentComparison
     from stitchpipe.engine.moments.shift import Stored
-    from stitchpipe.engine.numbers import PairNumber
+    from stitchpipe.engine.numbers import PairNumbers
     from storage import Representation
 
 
@@ -53,7 +53,7 @@ def read_leaf(leaves: KeptLeaves, leaf: int) -> None:
         leaves.form(leaf, _blocks(readers, split.leaves()[leaf], split.row_groups, samples))
 
 
-def finish(comparison: MomentComparison, pass_number: int, chunk_number: int, key: str) -> list[PairNumber]:
+def finish(comparison: MomentComparison, pass_number: int, chunk_number: int, key: str) -> PairNumbers:
     """Return the numbers of one chunk, from what all leaves of its pass left; `key` is the pass's."""
     plan, resources = comparison.plan, comparison.resources
     moments = [

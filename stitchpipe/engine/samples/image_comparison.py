@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.keys import images_key, images_work_key
 from stitchpipe.engine.numbers import PairNumber
-from stitchpipe.rows import View, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.engine.resources import TaskResources
     from stitchpipe.measures import Number
+    from stitchpipe.rows import View
     from storage import Representation, Summaries
 
 Named: TypeAlias = "tuple[View, Pair, str]"
@@ -84,9 +84,8 @@ class ImageComparison:
         self, view: View, pair: Pair, index: str, number: Number, images: int | None = None
     ) -> PairNumber:
         """Return a record of a number that was computed from so many images; default: those of samples."""
-        p, q = (width_of(self.layers[layer].shape, view) for layer in pair)
         n = self.n_images if images is None else images
-        return PairNumber(view=view, pair=pair, index=index, number=number, n_samples=n, n_rows=n, p=p, q=q)
+        return PairNumber(view=view, pair=pair, index=index, number=number, n_samples=n, n_rows=n)
 
     def work_key(self, view: View, what: str, leaf: int) -> str:
         """Return the key under which work in progress on a leaf's images is kept."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from stitchpipe.engine import (
     ImageComparison,
@@ -17,30 +18,28 @@ from stitchpipe.engine import (
     without_grid,
 )
 from stitchpipe.engine.cluster import Cluster, execute, execute_images
+from stitchpipe.registry import index_measure
 from stitchpipe.results import Result, Side, Subject
-from stitchpipe.rows import grid_label
+from stitchpipe.rows import grid_label, width_of
 from stitchpipe.run.networks import gpus
 from stitchpipe.run.run_keys import STITCH_VIEW, index_key
 from stitchpipe.steps.comparing.begun_comparison import BegunComparison
 from stitchpipe.steps.comparing.live_networks import run_networks
+from stitchpipe.steps.comparing.nulls import Nulls
 from stitchpipe.steps.comparing.wanted import BegunMoments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
     from distributed import Client
 
-    from stitchpipe.engine import Named, PairNumber
+    from stitchpipe.engine import PairNumber, PairNumbers
     from stitchpipe.rows import View
     from stitchpipe.run import Run
     from stitchpipe.run.activations import Ends
     from stitchpipe.steps.comparing.live_networks import LiveNetworks
     from stitchpipe.steps.comparing.wanted import Wanted
     from stitchpipe.steps.progress import Report
-
-
-NULL: Final = ("p_value", "calibrated", "null_samples")
-"""What a null says of a number, as it stands beside it."""
 
 
 def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Iterator[list[Result]]:
@@ -140,19 +139,22 @@ class EngineRun:
             if names
         }
 
-    def compare_images(self, client: Client, report: Report) -> dict[Named, PairNumber]:
+    def compare_images(self, client: Client, report: Report) -> list[PairNumbers]:
         """Return the indices over images, and the null of those of moments."""
         pairs = self._image_pairs
-        return execute_images(client, self._images, pairs, report=report) if pairs else {}
+        return execute_images(client, self._images, pairs, report=report) if pairs else []
 
-    def image_results(self, numbers: Mapping[Named, PairNumber]) -> list[Result]:
-        """Return the results of the indices over images, in the order of the declared pairs."""
-        return [
-            self._result(numbers[view, (self._numbers[source], self._numbers[target]), name])
-            for view, pairs in self.wanted.pairs.items()
-            for source, target in sorted(pairs)
-            for name in self._comparison.of_images[view]
-        ]
+    def image_results(self, numbers: Sequence[PairNumbers]) -> list[Result]:
+        """Return the results of the indices over images; what else was computed there are nulls of others."""
+        results: list[Result] = []
+        for of_view in numbers:
+            declared = np.isin(of_view.names, self._comparison.of_images[of_view.view])
+            is_wanted = np.zeros((len(self._names), len(self._names)), np.bool_)
+            for source, target in self.wanted.pairs[of_view.view]:
+                is_wanted[self._numbers[source], self._numbers[target]] = True
+            chosen = declared[of_view.index] & is_wanted[of_view.pairs[:, 0], of_view.pairs[:, 1]]
+            results += self._results(of_view.where(chosen))
+        return results
 
     @cached_property
     def _moments(self) -> BegunMoments | None:
@@ -186,43 +188,43 @@ class EngineRun:
         return BegunMoments(comparison, begun, still)
 
     def compare_moments(
-        self, client: Client, nulls: Mapping[Named, PairNumber], report: Report
+        self, client: Client, images: Sequence[PairNumbers], report: Report
     ) -> Iterator[list[Result]]:
         """Yield the results of the indices of moments part by part, and write the maps that are wanted.
 
-        Where activations are kept all passes are one graph; otherwise the networks run before each.
+        What `images` say of them stands beside them. Where activations are kept all passes are one graph; otherwise
+        the networks run before each.
         """
         moments = self._moments
         if moments is None:
             return
         comparison, passes = moments.comparison, range(len(moments.comparison.plan.passes))
-        yield [self._with_null(number, nulls) for number in without_grid(comparison)]
+        nulls = Nulls(images, len(self._names))
+        for numbers in without_grid(comparison):
+            yield self._results(numbers)
         for pass_number in [None] if self._networks is None else passes:
             if pass_number:  # those of the first pass have run
                 self.run_networks(pass_number, report)
             for numbers in execute(client, comparison, report=report, wanted=moments.wanted(pass_number)):
-                yield [self._with_null(number, nulls) for number in numbers]
+                yield self._results(nulls.beside(numbers))
         moments.begun.finish()
 
-    def _with_null(self, found: PairNumber, nulls: Mapping[Named, PairNumber]) -> Result:
-        """Return the result of a number from moments, and beside it what the images' null says of it."""
-        # A number without a value has nothing that a null could be held against.
-        null = nulls.get((found.view, found.pair, found.index))
-        if null is None or found.number.value is None:
-            return self._result(found)
-        extras = {name: null.number.extras.get(name) for name in NULL}
-        return self._result(replace(found, number=found.number.beside(**extras)))
+    def _results(self, numbers: PairNumbers) -> list[Result]:
+        return [self._result(found) for found in numbers.records()]
 
     def _result(self, found: PairNumber) -> Result:
         """Return a number of the engine as a result: with names, digests and its key."""
         source, target = (self._names[number] for number in found.pair)
         x, y = (self._digests[number] for number in found.pair)
+        p, q = (width_of(self._comparison.layers[number].shape, found.view) for number in found.pair)
+        is_fitted = index_measure(found.index).held_out
+        grid = self._comparison.layers[found.pair[1]].grid if found.view == "positions" else ()
         subject = Subject(
-            source=Side(source.model, source.layer, found.p, x),
-            target=Side(target.model, target.layer, found.q, y),
+            source=Side(source.model, source.layer, p, x),
+            target=Side(target.model, target.layer, q, y),
             view=found.view,
-            grid=grid_label(found.grid),
-            fit_split=self._comparison.splits[0].name if found.fitted else None,
+            grid=grid_label(grid),
+            fit_split=self._comparison.splits[0].name if is_fitted else None,
             split=self._comparison.splits[-1].name,
             n_samples=found.n_samples,
             n_rows=found.n_rows,

@@ -1,0 +1,58 @@
+"""What permuted images say of numbers that come from moments: laid beside them, pair by pair."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stitchpipe.engine import PairNumbers
+    from stitchpipe.engine.numbers import Float64
+
+COLUMNS: Final = ("p_value", "calibrated", "null_samples")
+"""What a null says of a number, as it stands beside it."""
+
+
+class Nulls:
+    """The nulls of indices under the views of a comparison, each as a matrix of layers by layers.
+
+    Parameters
+    ----------
+    numbers
+        With what their null says among the extras.
+    n_layers
+        Of the comparison.
+    """
+
+    def __init__(self, numbers: Iterable[PairNumbers], n_layers: int) -> None:
+        self._matrices: dict[tuple[str, str, str], Float64] = {}
+        for of_view in numbers:
+            for code, name in enumerate(of_view.names):
+                here = of_view.index == code
+                sources, targets = of_view.pairs[here].T
+                for column in COLUMNS:
+                    if column in of_view.extras:
+                        matrix = self._matrices.setdefault(
+                            (of_view.view, name, column), np.full((n_layers, n_layers), np.nan)
+                        )
+                        matrix[sources, targets] = of_view.extras[column][here]
+
+    def beside(self, numbers: PairNumbers) -> PairNumbers:
+        """Return numbers with what the null of the same index and pair says of them.
+
+        A number without a value has nothing that a null could be held against.
+        """
+        extras = dict(numbers.extras)
+        for code, name in enumerate(numbers.names):
+            here = (numbers.index == code) & ~np.isnan(numbers.values)
+            sources, targets = numbers.pairs[here].T
+            for column in COLUMNS:
+                matrix = self._matrices.get((numbers.view, name, column))
+                if matrix is not None:
+                    beside = extras.get(column, np.full(len(numbers), np.nan)).copy()
+                    beside[here] = matrix[sources, targets]
+                    extras[column] = beside
+        return numbers.with_columns(extras=extras)
