@@ -9,8 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy.typing as npt
+
     from stitchpipe.engine import PairNumbers
-    from stitchpipe.engine.numbers import Float64
 
 COLUMNS: Final = ("p_value", "calibrated", "null_samples")
 """What a null says of a number, as it stands beside it."""
@@ -28,7 +29,7 @@ class Nulls:
     """
 
     def __init__(self, numbers: Iterable[PairNumbers], n_layers: int) -> None:
-        self._matrices: dict[tuple[str, str, str], Float64] = {}
+        self._matrices: dict[tuple[str, str, str], npt.NDArray[np.float64]] = {}
         for of_view in numbers:
             for code, name in enumerate(of_view.names):
                 here = of_view.index == code
