@@ -102,6 +102,38 @@ def calibrated_score(observed, null, level):
     return min(1.0, max(0.0, (observed - threshold) / (1 - threshold)))
 
 
+def studentised(values):
+    """Each of K + 1 values less the mean, over the deviation, of the other K: treated alike, whichever was observed."""
+    others = [np.delete(values, k) for k in range(len(values))]
+    return np.array([(v - rest.mean()) / rest.std() for v, rest in zip(values, others, strict=True)])
+
+
+def family_wise(observed, null):
+    """Westfall and Young 1993, algorithm 2.5, of studentised values: p of each pair; `null` by pair and order."""
+    t = [studentised(np.array([s, *draws])) for s, draws in zip(observed, null, strict=True)]
+    largest = [max(of_pair[k] for of_pair in t) for k in range(1, len(t[0]))]
+    return [p_value(of_pair[0], largest) for of_pair in t]
+
+
+def family_threshold(observed, null, pair, level):
+    """What one pair must exceed: where its own null's deviation puts the order statistic of the family's largest."""
+    t = [studentised(np.array([s, *draws])) for s, draws in zip(observed, null, strict=True)]
+    largest = sorted(max(of_pair[k] for of_pair in t) for k in range(1, len(t[0])))
+    rank = int(np.ceil((1 - level) * (len(largest) + 1) - 1e-9))
+    return np.mean(null[pair]) + largest[rank - 1] * np.std(null[pair])
+
+
+def benjamini_yekutieli(p_values):
+    """Benjamini and Yekutieli 2001, by its definition, one hypothesis at a time."""
+    m = len(p_values)
+    harmonic = sum(1 / k for k in range(1, m + 1))
+    rank = {place: i for i, place in enumerate(sorted(range(m), key=lambda j: p_values[j]), 1)}
+    return [
+        min(1.0, *(p_values[j] * m * harmonic / rank[j] for j in range(m) if rank[j] >= rank[i]))
+        for i in range(m)
+    ]
+
+
 def jackknife_variance(value, leave_one_out, sizes):
     """Busing, Meijer and van der Leeden 1999: the delete-m_j jackknife, by its pseudo-values."""
     n, groups = sum(sizes), len(sizes)

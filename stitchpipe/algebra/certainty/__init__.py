@@ -1,6 +1,14 @@
-"""How sure a number is: intervals by leaving out groups of images, and nulls by permuting images."""
+"""How sure a number is: intervals by leaving out groups of images, nulls by permuting images, families of pairs."""
 
 from stitchpipe.algebra.certainty.calibration import Calibration, calibrate
+from stitchpipe.algebra.certainty.family import (
+    NO_FAMILY,
+    FamilyCalibration,
+    NullScale,
+    benjamini_yekutieli,
+    calibrate_in_family,
+    family_maxima,
+)
 from stitchpipe.algebra.certainty.jackknife import Interval, jackknife, leave_one_out
 from stitchpipe.algebra.certainty.linear_null import (
     LINEAR_INDICES,
@@ -19,14 +27,20 @@ from stitchpipe.algebra.certainty.permutation_null import (
 
 __all__ = [
     "LINEAR_INDICES",
+    "NO_FAMILY",
     "PERMUTATIONS",
     "Calibration",
+    "FamilyCalibration",
     "Interval",
     "LinearIndex",
     "NullCost",
+    "NullScale",
     "PermutationNull",
+    "benjamini_yekutieli",
     "calibrate",
+    "calibrate_in_family",
     "draw_permutations",
+    "family_maxima",
     "jackknife",
     "leave_one_out",
     "linear_null_cost",

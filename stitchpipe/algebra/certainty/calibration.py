@@ -8,7 +8,8 @@ from math import floor
 from stitchpipe.algebra.errors import RowsError
 from stitchpipe.algebra.inputs import Array, namespace
 
-_ROUNDING = 1e-12  # permuted values this little below the observed one are taken to equal it
+ROUNDING = 1e-12
+"""Permuted values this little below the observed one are taken to equal it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,28 @@ def calibrate(observed: Array, null: Array, *, level: float = 0.05, largest: flo
             remedy="Pass both as they come from one permutation null.",
         )
     draws = int(null.shape[0])
-    exceeding = floor(level * (draws + 1) + 1e-9)  # how many of the K + 1 values may be at least s
+    exceeding = exceeding_of(level, draws)
+    ordered = xp.sort(null, axis=0)
+    threshold = ordered[draws - exceeding, ...]
+    # The observed order is one of the K + 1, hence the 1 (Phipson and Smyth 2010).
+    reached = xp.sum(xp.astype(null >= observed[None, ...] - ROUNDING, xp.int64), axis=0)
+    p_value = xp.astype(1 + reached, xp.float64) / (draws + 1)
+    # Above τ exactly where p ≤ level, by the same rounding: a score and its p-value never contradict each other.
+    significant = observed - ROUNDING > threshold
+    above = xp.where(significant, largest - threshold, xp.ones_like(threshold))
+    score = xp.where(significant, (observed - threshold) / above, xp.zeros_like(threshold))
+    return Calibration(threshold, xp.clip(score, 0.0, 1.0), p_value, draws, level)
+
+
+def exceeding_of(level: float, draws: int) -> int:
+    """Return how many of the K + 1 values, the observed one among them, may be at least s where p ≤ level.
+
+    Raises
+    ------
+    RowsError
+        No number of them makes such a p.
+    """
+    exceeding = floor(level * (draws + 1) + 1e-9)
     if not 1 <= exceeding <= draws:
         raise RowsError(
             where="calibration",
@@ -78,13 +100,4 @@ def calibrate(observed: Array, null: Array, *, level: float = 0.05, largest: flo
             found=f"level = {level!r}",
             remedy="Draw more permutations, or choose a larger level.",
         )
-    ordered = xp.sort(null, axis=0)
-    threshold = ordered[draws - exceeding, ...]
-    # The observed order is one of the K + 1, hence the 1 (Phipson and Smyth 2010).
-    reached = xp.sum(xp.astype(null >= observed[None, ...] - _ROUNDING, xp.int64), axis=0)
-    p_value = xp.astype(1 + reached, xp.float64) / (draws + 1)
-    # Above τ exactly where p ≤ level, by the same rounding: a score and its p-value never contradict each other.
-    significant = observed - _ROUNDING > threshold
-    above = xp.where(significant, largest - threshold, xp.ones_like(threshold))
-    score = xp.where(significant, (observed - threshold) / above, xp.zeros_like(threshold))
-    return Calibration(threshold, xp.clip(score, 0.0, 1.0), p_value, draws, level)
+    return exceeding
