@@ -107,6 +107,14 @@ class Result:
     p_value: float | None = None
     calibrated: float | None = None
     null_samples: int | None = None
+    family: Annotated[
+        str | None,
+        "the pairs that `p_family`, `p_by` and `calibrated_family` are over: `models`, all layers of the two models; "
+        "`targets`, the target with all layers of the source's model; `run`, all pairs of models of the run",
+    ] = None
+    p_family: float | None = None
+    p_by: float | None = None
+    calibrated_family: float | None = None
     auroc: float | None = None
     floor: float | None = None
     warned: int | None = None
@@ -154,8 +162,16 @@ class Result:
                 raise self._refused(name, "a count", str(getattr(self, name)), "Pass the number of rows.")
 
     @classmethod
-    def of(cls, index: str, number: Number, subject: Subject, making: Making | None = None) -> Self:
-        """Return what a measure says about its subject; `making` where that is a stitch."""
+    def of(
+        cls,
+        index: str,
+        number: Number,
+        subject: Subject,
+        making: Making | None = None,
+        *,
+        family: str | None = None,
+    ) -> Self:
+        """Return what a measure says about its subject; `making` where that is a stitch, `family` as the column."""
         source, target = subject.source, subject.target
         shared = ("view", "grid", "split", "fit_split", "n_samples", "n_rows", "key")
         columns: dict[str, Any] = {**number.extras, **({} if making is None else asdict(making))}
@@ -170,6 +186,7 @@ class Result:
             target_layer=target.layer,
             p=source.width,
             q=target.width,
+            family=family,
             source_digest=source.digest,
             target_digest=target.digest,
             **{name: getattr(subject, name) for name in shared},
@@ -210,5 +227,5 @@ COLUMNS: Final = tuple(
 )
 """Every column in the order of the table: the attributes of `Result`."""
 
-LATER: Final = frozenset({"auroc", "floor", "warned"})
+LATER: Final = frozenset({"auroc", "floor", "warned", "family", "p_family", "p_by", "calibrated_family"})
 """Columns that parts of before may lack: they read as null there."""
