@@ -253,6 +253,7 @@ def _reporting(index: Index, package: str) -> Index:
     return replace(
         index,
         of_moments=index.of_moments and _Reported(index.of_moments, where),
+        of_batch=index.of_batch and _Reported(index.of_batch, where),
         of_gram=index.of_gram and _Reported(index.of_gram, where),
     )
 

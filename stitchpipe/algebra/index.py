@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import BatchValues, PairBatch
     from stitchpipe.algebra.certainty.linear_null import LinearIndex
     from stitchpipe.algebra.certainty.permutation_null import PermutationNull
     from stitchpipe.algebra.inputs import Array
     from stitchpipe.algebra.samples.grams import SampleGram
 
     Formula: TypeAlias = "Callable[[Analysis, Measure], IndexValue | float]"
+    BatchFormula: TypeAlias = "Callable[[PairBatch, Measure], BatchValues | None]"
     Side: TypeAlias = "Callable[[SampleGram], Any]"
     Permuted: TypeAlias = "Callable[[Sequence[Any], Sequence[Any], Array], PermutationNull]"
 
@@ -51,6 +53,9 @@ class Index:
         this form too is computed by it where layers have more features than there are images.
     permuted
         All pairs of the sides of some sources and targets, as they are and in each of some orders of the images.
+    of_batch
+        Of an index of moments: its values for a batch of pairs at once (`stitchpipe.algebra.batches`), as far as it
+        vouches for them. None where there is no such formula; `of_moments` is then asked for pair after pair.
     linear_null
         Of an index of moments: the null that is formed from principal scores for all such indices at once.
 
@@ -65,6 +70,7 @@ class Index:
     of_gram: Side | None = None
     permuted: Permuted = permutation_null
     linear_null: LinearIndex | None = None
+    of_batch: BatchFormula | None = None
 
     def __post_init__(self) -> None:
         basis, name = self.measure.computed_from, self.measure.name
@@ -74,7 +80,7 @@ class Index:
             "the kind 'index'": self.measure.kind == "index",
             "a name of letters, digits and underscores": re.fullmatch(r"\w+(\([^()]*\))?", name) is not None,
             f"a formula of {basis}": basis not in needs or needs[basis] is not None,
-            "no formula of moments": basis == "moments" or self.of_moments is None,
+            "no formula of moments": basis == "moments" or (self.of_moments or self.of_batch) is None,
             "a formula of the Gram or of principal scores, for its null": self.measure.null is None or null,
         }
         for expected, holds in checks.items():

@@ -14,7 +14,8 @@ EPS64 = 2.0**-52
 StorageEps: TypeAlias = float | tuple[float, float]
 """Spacing at 1 of the dtype that rows were kept in: of both sides, or of the source and of the target."""
 
-_ROUNDING = 4.0  # eigenvalues that should be 0 were seen up to 1.5·eps·λ_max (p = 3, n ≤ 1e5); see DESIGN.md
+ROUNDING = 4.0
+"""What a vanishing eigenvalue may be, in p·eps·λ_max: up to 1.5·eps·λ_max was seen (p = 3, n ≤ 1e5); see DESIGN.md."""
 
 
 def by_side(storage_eps: StorageEps) -> tuple[float, float]:
@@ -64,7 +65,7 @@ class Spectrum:
         # variation: hence the larger of λ_max and n·mean².
         top = float(self.values[0])
         stored = storage_eps**2 * max(top, n * float(xp.max(xp.abs(mean))) ** 2)
-        cut = max(_ROUNDING * self.vectors.shape[0] * EPS64 * top, stored)
+        cut = max(ROUNDING * self.vectors.shape[0] * EPS64 * top, stored)
         return self.first(int(xp.sum(xp.astype(self.values > cut, xp.int64))))
 
     def explaining(self, share: float) -> Spectrum:

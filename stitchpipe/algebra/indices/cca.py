@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stitchpipe.algebra.batches import BatchValues
 from stitchpipe.algebra.canonical import correlations_of_rows
 from stitchpipe.algebra.index import Index, IndexValue
 from stitchpipe.measures import LINEAR, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import PairBatch
     from stitchpipe.algebra.inputs import Array
 
 
@@ -50,6 +52,16 @@ def _mean_square(analysis: Analysis, _: Measure) -> IndexValue:
     return IndexValue(correlations.mean_square, correlations.rank, correlations.condition)
 
 
+def _means(batch: PairBatch, _: Measure) -> BatchValues:
+    correlations = batch.correlations()
+    return BatchValues(correlations.mean, correlations.rank, correlations.condition)
+
+
+def _mean_squares(batch: PairBatch, _: Measure) -> BatchValues:
+    correlations = batch.correlations()
+    return BatchValues(correlations.mean_square, correlations.rank, correlations.condition)
+
+
 CCA = Index(
     Measure(
         name="cca",
@@ -69,6 +81,7 @@ CCA = Index(
         literature="Hotelling 1936; Kornblith et al. 2019",
     ),
     of_moments=_mean,
+    of_batch=_means,
 )
 
 CCA_SQ = Index(
@@ -89,5 +102,6 @@ CCA_SQ = Index(
         literature="Hotelling 1936; Kornblith et al. 2019",
     ),
     of_moments=_mean_square,
+    of_batch=_mean_squares,
     linear_null="cca_sq",
 )

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
+from stitchpipe.algebra.batches import BatchValues
+from stitchpipe.algebra.batches.layer_batch import DOUBT
+from stitchpipe.algebra.batches.slices import Floats, inner
+from stitchpipe.algebra.batches.values import vouched
 from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
 from stitchpipe.algebra.guards import variation_of, within
 from stitchpipe.algebra.index import Index, IndexValue
@@ -16,8 +22,11 @@ from stitchpipe.measures import ISOTROPIC, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import LayerBatch, PairBatch
     from stitchpipe.algebra.moments import NormProducts, PairMoments
     from stitchpipe.algebra.samples.grams import SampleGram
+
+_Numbers = TypeVar("_Numbers", float, Floats)
 
 
 def cka(X: Array, Y: Array, *, debiased: bool = True) -> float:
@@ -94,18 +103,22 @@ def linear_kernel(gram: SampleGram, *, debiased: bool = True) -> SampleMatrix:
     return aligned(gram.products / spread / spread, index=index, debiased=debiased)
 
 
-def _unbiased(n: int, squared_norm: float, norm_product: float) -> float:
+def _unbiased(n: int, squared_norm: _Numbers, norm_product: _Numbers) -> _Numbers:
     """Return n(n−3)·HSIC_u of sides scaled so that Σk = Σl = 1."""
     return squared_norm - n / (n - 2) * norm_product + 1.0 / ((n - 1) * (n - 2))
+
+
+def _smallest(n: int, squared_norm: _Numbers, norm_product: _Numbers) -> _Numbers:
+    """Return what HSIC_u of a side with itself must exceed: the rounding of its three terms."""
+    # Their difference is small, and its own size says nothing of their rounding.
+    terms = squared_norm + n / (n - 2) * norm_product + 1.0 / ((n - 1) * (n - 2))
+    return 64.0 * EPS64 * sqrt(n) * terms
 
 
 def _positive(n: int, squared_norm: float, norm_product: float, side: str) -> float:
     """Return a side's HSIC_u with itself, refusing what is not above the rounding of its three terms."""
     value = _unbiased(n, squared_norm, norm_product)
-    # HSIC_u is a difference of three terms. What it must exceed is the rounding of their sizes, not of the
-    # small difference.
-    terms = squared_norm + n / (n - 2) * norm_product + 1.0 / ((n - 1) * (n - 2))
-    if value <= 64.0 * EPS64 * terms * sqrt(n):
+    if value <= _smallest(n, squared_norm, norm_product):
         raise UndefinedIndexError(
             status="degenerate",
             where="cka",
@@ -149,6 +162,40 @@ def biased_cka(analysis: Analysis, _: Measure) -> IndexValue:
     return IndexValue(cka_from_moments(analysis.pair, debiased=False))
 
 
+def _debiased_of_batch(batch: PairBatch, _: Measure) -> BatchValues | None:
+    if batch.n < 4 or batch.norm_products is None:
+        return None
+    x, y = _own_of_batch(batch.x), _own_of_batch(batch.y)
+    if x is None or y is None:
+        return None
+    square_x, square_y = batch.x.scale[batch.ix] ** 2, batch.y.scale[batch.iy] ** 2
+    hsic = _unbiased(batch.n, _squared_norms(batch), batch.norm_products / square_x / square_y)
+    own = x[batch.ix] * y[batch.iy]
+    return BatchValues(vouched(hsic / np.sqrt(np.where(own > 0.0, own, 1.0)), own > 0.0, -1.0, 1.0))
+
+
+def _own_of_batch(layers: LayerBatch) -> Floats | None:
+    """Return HSIC_u of each layer with itself, ``[L]``; 0 where a batch does not vouch for it."""
+    if layers.norm_squares is None:
+        return None
+    square = layers.scale**2
+    terms = layers.n, layers.inverse_participation, layers.norm_squares / square / square
+    own, smallest = _unbiased(*terms), _smallest(*terms)
+    return np.where(layers.varies & (own > DOUBT * smallest), own, 0.0)
+
+
+def _squared_norms(batch: PairBatch) -> Floats:
+    """Return ‖X̃ᵀỸ‖²_F of sides scaled to norm 1, ``[B]``."""
+    return inner(batch.scaled, batch.scaled)
+
+
+def biased_of_batch(batch: PairBatch, _: Measure) -> BatchValues:
+    """Return biased linear CKA of a batch of pairs."""
+    own = batch.x.inverse_participation[batch.ix] * batch.y.inverse_participation[batch.iy]
+    values = _squared_norms(batch) / np.sqrt(np.where(batch.varying, own, 1.0))
+    return BatchValues(vouched(values, batch.varying, 0.0, 1.0))
+
+
 def biased_kernel(gram: SampleGram) -> SampleMatrix:
     """Return a layer's matrix for biased linear CKA."""
     return linear_kernel(gram, debiased=False)
@@ -174,6 +221,7 @@ CKA = Index(
         literature="Kornblith et al. 2019; Song et al. 2012; Székely and Rizzo 2014",
     ),
     of_moments=_debiased,
+    of_batch=_debiased_of_batch,
     of_gram=linear_kernel,
     linear_null="cka",
 )
@@ -197,6 +245,7 @@ CKA_BIASED = Index(
         literature="Kornblith et al. 2019",
     ),
     of_moments=biased_cka,
+    of_batch=biased_of_batch,
     of_gram=biased_kernel,
     linear_null="cka_biased",
 )

@@ -6,12 +6,16 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from stitchpipe.algebra.batches import BatchValues
 from stitchpipe.algebra.index import Index, IndexValue
 from stitchpipe.algebra.maps import FAMILIES, Family
 from stitchpipe.measures import ISOTROPIC, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import PairBatch
 
 
 def _r2(analysis: Analysis, measure: Measure) -> IndexValue:
@@ -23,6 +27,26 @@ def _struct(analysis: Analysis, measure: Measure) -> IndexValue:
     fitted, residual = analysis.scored(*_map_of(measure))
     return IndexValue(
         fitted.struct_error_from_moments(analysis.pair, residual), fitted.rank, fitted.condition
+    )
+
+
+def _r2_of_batch(batch: PairBatch, measure: Measure) -> BatchValues | None:
+    maps, residuals = batch.fitted(*_map_of(measure)), batch.residuals(*_map_of(measure))
+    if maps is None or residuals is None:
+        return None
+    # A target that does not vary has a scale of infinity, and its R² is for the formula of one pair to refuse.
+    r2 = 1.0 - residuals / batch.y.scale[batch.iy] ** 2
+    return BatchValues(np.where(batch.y.varies[batch.iy], r2, np.nan), maps.rank, maps.condition)
+
+
+def _struct_of_batch(batch: PairBatch, measure: Measure) -> BatchValues | None:
+    maps, residuals = batch.fitted(*_map_of(measure)), batch.residuals(*_map_of(measure))
+    if maps is None or residuals is None:
+        return None
+    squares = (batch.y.total + batch.n * np.vecdot(batch.y.mean, batch.y.mean))[batch.iy]
+    known = squares > 0.0
+    return BatchValues(
+        np.where(known, residuals / np.where(known, squares, 1.0), np.nan), maps.rank, maps.condition
     )
 
 
@@ -61,7 +85,10 @@ def _held_out(family: Family) -> tuple[Index, Index]:
         larger_is_more_similar=False,
         target_invariances=frozenset({"scaling", "rotation"}),
     )
-    return Index(r2, of_moments=_r2), Index(struct, of_moments=_struct)
+    return (
+        Index(r2, of_moments=_r2, of_batch=_r2_of_batch),
+        Index(struct, of_moments=_struct, of_batch=_struct_of_batch),
+    )
 
 
 DIRECT_MATCHING = tuple(index for family in FAMILIES.values() for index in _held_out(family))

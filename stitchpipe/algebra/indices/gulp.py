@@ -5,6 +5,11 @@ from __future__ import annotations
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from stitchpipe.algebra.batches import BatchValues
+from stitchpipe.algebra.batches.nuclear_norms import penalised_squares
+from stitchpipe.algebra.batches.values import vouched
 from stitchpipe.algebra.guards import within
 from stitchpipe.algebra.index import Index, IndexValue
 from stitchpipe.algebra.inputs import Array, namespace, stored_spacing
@@ -14,6 +19,7 @@ from stitchpipe.measures import ISOTROPIC, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import PairBatch
 
 
 def gulp(X: Array, Y: Array, *, ridge: float = RIDGE) -> float:
@@ -63,9 +69,22 @@ def gulp_of(cross: PenalisedCross) -> float:
     return sqrt(within(square, 0.0, inf, index="gulp"))
 
 
+def _ridge(measure: Measure) -> float:
+    return measure.parameter.value if measure.parameter else RIDGE
+
+
 def _of_moments(analysis: Analysis, measure: Measure) -> IndexValue:
-    cross = analysis.penalised(measure.parameter.value if measure.parameter else RIDGE)
+    cross = analysis.penalised(_ridge(measure))
     return IndexValue(gulp_of(cross), cross.rank, cross.condition)
+
+
+def _of_batch(batch: PairBatch, measure: Measure) -> BatchValues:
+    x, y = batch.x.penalised(_ridge(measure)), batch.y.penalised(_ridge(measure))
+    # As in `gulp_of`, with the first two traces of each layer.
+    own_x, own_y = (np.vecdot(side.shares, side.shares) for side in (x, y))
+    squares = own_x[batch.ix] + own_y[batch.iy] - 2.0 * penalised_squares(batch, _ridge(measure))
+    rank, condition = x.between(y, batch.ix, batch.iy)
+    return BatchValues(np.sqrt(vouched(squares, batch.sound, 0.0, inf)), rank, condition)
 
 
 GULP = Index(
@@ -88,4 +107,5 @@ GULP = Index(
         literature="Boix-Adserà et al. 2022",
     ),
     of_moments=_of_moments,
+    of_batch=_of_batch,
 )

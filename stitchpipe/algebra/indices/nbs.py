@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stitchpipe.algebra.batches import BatchValues
 from stitchpipe.algebra.index import Index, IndexValue
 from stitchpipe.algebra.moments import rotated_moments
 from stitchpipe.algebra.nuclear import nuclear_cosine
@@ -11,6 +12,7 @@ from stitchpipe.measures import ISOTROPIC, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import PairBatch
     from stitchpipe.algebra.inputs import Array
 
 
@@ -25,6 +27,10 @@ def nbs(X: Array, Y: Array) -> float:
 
 def _cosine(analysis: Analysis, _: Measure) -> IndexValue:
     return IndexValue(analysis.nuclear_cosine)
+
+
+def _cosines(batch: PairBatch, _: Measure) -> BatchValues:
+    return BatchValues(batch.cosines)
 
 
 NBS = Index(
@@ -45,4 +51,5 @@ NBS = Index(
         literature="Tang et al. 2020; Harvey et al. 2024",
     ),
     of_moments=_cosine,
+    of_batch=_cosines,
 )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from math import acos, pi
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from stitchpipe.algebra.batches import BatchValues
 from stitchpipe.algebra.index import Index, IndexValue
 from stitchpipe.algebra.moments import rotated_moments
 from stitchpipe.algebra.nuclear import nuclear_cosine
@@ -12,6 +15,7 @@ from stitchpipe.measures import ISOTROPIC, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import PairBatch
     from stitchpipe.algebra.inputs import Array
     from stitchpipe.algebra.moments import PairMoments
 
@@ -72,6 +76,14 @@ def _angle(analysis: Analysis, _: Measure) -> IndexValue:
     return IndexValue(acos(analysis.nuclear_cosine))
 
 
+def _squares(batch: PairBatch, _: Measure) -> BatchValues:
+    return BatchValues(2.0 - 2.0 * batch.cosines)
+
+
+def _angles(batch: PairBatch, _: Measure) -> BatchValues:
+    return BatchValues(np.arccos(batch.cosines))
+
+
 PROCRUSTES = Index(
     Measure(
         name="procrustes",
@@ -90,6 +102,7 @@ PROCRUSTES = Index(
         literature="Schönemann 1966; Ding et al. 2021; Williams et al. 2021",
     ),
     of_moments=_squared,
+    of_batch=_squares,
 )
 
 PROCRUSTES_ANGLE = Index(
@@ -110,4 +123,5 @@ PROCRUSTES_ANGLE = Index(
         literature="Schönemann 1966; Ding et al. 2021; Williams et al. 2021",
     ),
     of_moments=_angle,
+    of_batch=_angles,
 )

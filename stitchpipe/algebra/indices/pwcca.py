@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stitchpipe.algebra.batches import BatchValues
+from stitchpipe.algebra.batches.correlations import projection_weighted
 from stitchpipe.algebra.canonical import canonical_correlations
 from stitchpipe.algebra.index import Index, IndexValue
 from stitchpipe.algebra.inputs import Array, stored_spacing
@@ -12,6 +14,7 @@ from stitchpipe.measures import LINEAR, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import PairBatch
 
 
 def pwcca(X: Array, Y: Array) -> float:
@@ -32,6 +35,11 @@ def _weighted_mean(analysis: Analysis, _: Measure) -> IndexValue:
     return IndexValue(correlations.projection_weighted, correlations.rank, correlations.condition)
 
 
+def _weighted_means(batch: PairBatch, _: Measure) -> BatchValues:
+    correlations = batch.correlations(rotated=True)
+    return BatchValues(projection_weighted(batch), correlations.rank, correlations.condition)
+
+
 PWCCA = Index(
     Measure(
         name="pwcca",
@@ -48,4 +56,5 @@ PWCCA = Index(
         literature="Morcos et al. 2018",
     ),
     of_moments=_weighted_mean,
+    of_batch=_weighted_means,
 )

@@ -5,6 +5,10 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from stitchpipe.algebra.batches import BatchValues
+from stitchpipe.algebra.batches.values import vouched
 from stitchpipe.algebra.guards import within
 from stitchpipe.algebra.index import Index, IndexValue
 from stitchpipe.algebra.inputs import Array, namespace, stored_spacing
@@ -14,6 +18,7 @@ from stitchpipe.measures import ISOTROPIC, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import PairBatch
 
 
 def ridge_cca(X: Array, Y: Array, *, ridge: float = RIDGE) -> float:
@@ -56,9 +61,22 @@ def ridge_cca_of(cross: PenalisedCross) -> float:
     return within(total / sqrt(dimensions), 0.0, 1.0, index="ridge_cca")
 
 
+def _ridge(measure: Measure) -> float:
+    return measure.parameter.value if measure.parameter else RIDGE
+
+
 def _of_moments(analysis: Analysis, measure: Measure) -> IndexValue:
-    cross = analysis.penalised(measure.parameter.value if measure.parameter else RIDGE)
+    cross = analysis.penalised(_ridge(measure))
     return IndexValue(ridge_cca_of(cross), cross.rank, cross.condition)
+
+
+def _of_batch(batch: PairBatch, measure: Measure) -> BatchValues:
+    x, y = batch.x.penalised(_ridge(measure)), batch.y.penalised(_ridge(measure))
+    dimensions = x.shares.sum(axis=-1)[batch.ix] * y.shares.sum(axis=-1)[batch.iy]
+    # A pair that is not sound may have no dimensions at all; it is not vouched for.
+    values = batch.penalised_norms(_ridge(measure)) / np.sqrt(np.where(batch.sound, dimensions, 1.0))
+    rank, condition = x.between(y, batch.ix, batch.iy)
+    return BatchValues(vouched(values, batch.sound, 0.0, 1.0), rank, condition)
 
 
 RIDGE_CCA = Index(
@@ -81,4 +99,5 @@ RIDGE_CCA = Index(
         literature="Vinod 1976; Williams et al. 2021",
     ),
     of_moments=_of_moments,
+    of_batch=_of_batch,
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stitchpipe.algebra.batches import BatchValues
 from stitchpipe.algebra.canonical import correlations_of_rows
 from stitchpipe.algebra.index import Index, IndexValue
 from stitchpipe.measures import ISOTROPIC, Measure, Parameter
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
+    from stitchpipe.algebra.batches import PairBatch
     from stitchpipe.algebra.inputs import Array
 
 SVCCA_VARIANCE = 0.99
@@ -24,11 +26,19 @@ def svcca(X: Array, Y: Array, *, variance: float = SVCCA_VARIANCE) -> float:
     return correlations_of_rows(X, Y, index="svcca", variance=variance).mean
 
 
+def _share(measure: Measure) -> float:
+    """Return the share of variance, which is part of the measure: one analysis can serve SVCCA at several."""
+    return measure.parameter.value if measure.parameter else SVCCA_VARIANCE
+
+
 def _mean_of_leading(analysis: Analysis, measure: Measure) -> IndexValue:
-    share = measure.parameter.value if measure.parameter else SVCCA_VARIANCE
-    # The share is part of the measure, so that one analysis can serve SVCCA at several shares.
-    correlations = analysis.correlations(share)
+    correlations = analysis.correlations(_share(measure))
     return IndexValue(correlations.mean, correlations.rank, correlations.condition)
+
+
+def _means_of_leading(batch: PairBatch, measure: Measure) -> BatchValues:
+    correlations = batch.correlations(_share(measure))
+    return BatchValues(correlations.mean, correlations.rank, correlations.condition)
 
 
 SVCCA = Index(
@@ -56,4 +66,5 @@ SVCCA = Index(
         literature="Raghu et al. 2017",
     ),
     of_moments=_mean_of_leading,
+    of_batch=_means_of_leading,
 )

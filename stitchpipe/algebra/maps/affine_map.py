@@ -11,7 +11,7 @@ from stitchpipe.algebra.inputs import Array, as_rows, namespace, paired_rows
 from stitchpipe.algebra.moments import Moments, PairMoments
 from stitchpipe.algebra.spectrum import EPS64
 
-_FAR_ABOVE = 1e6
+FAR_ABOVE = 1e6
 """How far above its rounding floor a residual is taken as it comes; see DESIGN.md, "Residuals from a factor"."""
 
 
@@ -104,7 +104,7 @@ class AffineMap:
         spread += pair.y.total
         # A good fit leaves three large traces that nearly cancel, and their difference could even come out
         # negative.
-        if spread <= _FAR_ABOVE * floor:
+        if spread <= FAR_ABOVE * floor:
             spread = self._squares_from_factor(pair)
         offset = self.W @ pair.mean_x + self.b - pair.mean_y
         return Residual(spread + pair.n * _squares(offset), floor)

@@ -68,6 +68,13 @@ class Moments:
         between = (n * part.n / self.n) * (step[:, None] * step[None, :])
         return Moments(n, mean, self.comoment - part.comoment - between)
 
+    def decomposed(self, spectrum: Spectrum) -> Moments:
+        """Return the same moments with a spectrum that was computed elsewhere, which must be theirs."""
+        moments = Moments(self.n, self.mean, self.comoment)
+        # A cached property keeps its value under its own name.
+        moments.__dict__["spectrum"] = spectrum
+        return moments
+
     @cached_property
     def spectrum(self) -> Spectrum:
         """All directions, computed once however many pairs these rows take part in. Time O(P³)."""

@@ -1,0 +1,52 @@
+"""What fitted maps leave of a batch of pairs on other rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stitchpipe.algebra.batches.layer_batch import DOUBT
+from stitchpipe.algebra.batches.slices import inner
+from stitchpipe.algebra.maps.affine_map import FAR_ABOVE
+from stitchpipe.algebra.spectrum import EPS64
+
+if TYPE_CHECKING:
+    from stitchpipe.algebra.batches.fits import BatchMaps
+    from stitchpipe.algebra.batches.pair_batch import PairBatch
+    from stitchpipe.algebra.batches.slices import Flags, Floats
+
+
+def squared_residuals(batch: PairBatch, train: PairBatch, maps: BatchMaps) -> Floats:
+    """Return Σ‖W x + b − y‖² of each pair, ``[B]``, by traces (`AffineMap.residual_from_moments`).
+
+    NaN where the traces cancel to what is not far above their rounding. With W = A·V it is
+    tr(A·V·XX·Vᵀ·Aᵀ) − 2·tr(A·V·XY) + tr(YY) + n‖e‖²: V·XX·Vᵀ is of the layer, so that a pair costs O(k·q·(p + k)),
+    with k the directions that the rows of `train` can have.
+    """
+    weights = maps.weights
+    squares, steps = batch.x.projected(train.x)
+    spread = inner(squares[batch.ix] @ weights, weights)
+    spread += batch.y.total[batch.iy] - 2.0 * inner(weights, batch.scored_projections)
+    means = (batch.y.mean - train.y.mean)[batch.iy]
+    offset = (steps[batch.ix, None, :] @ weights)[:, 0, :] - means
+    far = maps.known & _far_above_rounding(batch, train, maps, spread)
+    return np.where(far, spread + batch.n * np.vecdot(offset, offset), np.nan)
+
+
+def _far_above_rounding(batch: PairBatch, train: PairBatch, maps: BatchMaps, spread: Floats) -> Flags:
+    """Return which residuals are certainly far above the rounding of their three traces, ``[B]``."""
+    sizes_y = batch.y.sizes[batch.iy]
+    # Σ_j|W_kj|·‖x̃_j‖ ≤ ‖W_k‖·‖X̃‖_F, and ‖W_k‖ = ‖A_k‖ because directions are orthonormal. W itself need be formed only
+    # where this bound does not settle it.
+    lengths = np.sqrt((maps.weights * maps.weights).sum(axis=1))
+    spread_x = np.sqrt(np.clip(batch.x.total[batch.ix], 0.0, None))
+    bound = lengths * spread_x[:, None] + sizes_y
+    limit = DOUBT * FAR_ABOVE * EPS64
+    far = spread > limit * np.vecdot(bound, bound)
+    near = np.flatnonzero(~far)
+    if near.size:
+        W = maps.weights[near].swapaxes(1, 2) @ train.x.axes[batch.ix[near]]
+        terms = (np.abs(W) @ batch.x.sizes[batch.ix[near], :, None])[:, :, 0] + sizes_y[near]
+        far[near] = spread[near] > limit * np.vecdot(terms, terms)
+    return np.asarray(far)
