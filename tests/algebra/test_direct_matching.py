@@ -117,7 +117,7 @@ def test_a_held_out_residual_is_never_negative_and_agrees_with_the_rows(seed, sc
 
 
 def test_the_plain_trace_expression_does_turn_negative_here():
-    """Why the residual is formed from a factor: the same figures by traces are below zero for some seed."""
+    """Why eigenvalues are summed where traces cancel: the same figures by traces are below zero for some seed."""
     negative = 0
     for seed in range(20):
         X = conditioned(80, 6, 1e3, seed)

@@ -12,7 +12,7 @@ from stitchpipe.algebra.moments import Moments, PairMoments
 from stitchpipe.algebra.spectrum import EPS64
 
 FAR_ABOVE = 1e6
-"""How far above its rounding floor a residual is taken as it comes; see DESIGN.md, "Residuals from a factor"."""
+"""How far above its rounding floor a residual is taken as it comes; see DESIGN.md, "Residuals where traces cancel"."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class AffineMap:
 
         With e = W·mean_x + b − mean_y it is tr(W·XX·Wᵀ) − 2·tr(W·XY) + tr(YY) + n‖e‖². The first three terms
         may cancel: each is known to about eps times Σ_k(Σ_j|W_kj|·‖x̃_j‖ + ‖ỹ_k‖)², the ``floor``. Unless their
-        sum is far above it, they are formed as a sum of squares instead (`_squares_from_factor`), which has no
-        more digits but keeps its sign. Time O(p²·q), there O((p + q)³).
+        sum is far above it, the residuals' comoments are formed and their positive eigenvalues summed
+        (`_positive_spread`), which has no more digits but keeps its sign. Time O(p²·q), there O(q³) beside that.
         """
         self._check_widths(pair.mean_x.shape[0], pair.mean_y.shape[0])
         xp = namespace(self.W, pair.xy)
@@ -105,27 +105,20 @@ class AffineMap:
         # A good fit leaves three large traces that nearly cancel, and their difference could even come out
         # negative.
         if spread <= FAR_ABOVE * floor:
-            spread = self._squares_from_factor(pair)
+            spread = self._positive_spread(pair)
         offset = self.W @ pair.mean_x + self.b - pair.mean_y
         return Residual(spread + pair.n * _squares(offset), floor)
 
-    def _squares_from_factor(self, pair: PairMoments) -> float:
-        """Return ‖R [W, −I]ᵀ‖²_F with J = RᵀR the joint comoments of [x, y].
+    def _positive_spread(self, pair: PairMoments) -> float:
+        """Return the sum of the positive eigenvalues of the residuals' comoments, W·XX·Wᵀ − W·XY − (W·XY)ᵀ + YY.
 
-        R is formed from the eigenvectors of J scaled to a unit diagonal, so that columns of very different
-        size keep their digits. Not by Cholesky: J of related layers is singular. Time O((p + q)³).
+        Comoments have no negative eigenvalues; those that come out negative are rounding of zero. Time O(p²·q + q³).
         """
         xp = namespace(self.W, pair.xy)
-        joint = xp.concat([xp.concat([pair.xx, pair.xy], axis=1), xp.concat([pair.xy.T, pair.yy], axis=1)])
-        size = _column_norms(joint)
-        # A column that does not vary keeps the unit 1, so that no zero is divided by.
-        unit = xp.where(size > 0.0, size, xp.ones_like(size))
-        values, vectors = xp.linalg.eigh(joint / unit[:, None] / unit[None, :])
-        difference = xp.concat([self.W, -xp.eye(self.q, dtype=xp.float64, device=self.W.device)], axis=1)
-        # The joint comoments cannot have negative eigenvalues; those that come out negative are rounding of
-        # zero.
-        factor = vectors * xp.sqrt(xp.clip(values, 0.0, None))[None, :]
-        return _squares((difference * unit[None, :]) @ factor)
+        explained = self.W @ pair.xy
+        comoment = self.W @ pair.xx @ self.W.T - explained - explained.T + pair.yy
+        values = xp.linalg.eigvalsh(0.5 * (comoment + comoment.T))
+        return float(xp.sum(xp.clip(values, 0.0, None)))
 
     def r2_from_moments(self, pair: PairMoments, residual: Residual | None = None) -> float:
         """Return R² on the rows that `pair` summarises, as `r2`; needs no second pass over them.
