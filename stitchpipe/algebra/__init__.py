@@ -23,7 +23,7 @@ from stitchpipe.algebra.indices.procrustes import (
 from stitchpipe.algebra.indices.pwcca import pwcca
 from stitchpipe.algebra.indices.ridge_cca import ridge_cca
 from stitchpipe.algebra.indices.svcca import svcca
-from stitchpipe.algebra.inputs import as_rows, stored_spacing
+from stitchpipe.algebra.inputs import Products, as_rows, stored_spacing
 from stitchpipe.algebra.maps import (
     FAMILIES,
     AffineMap,
@@ -37,11 +37,13 @@ from stitchpipe.algebra.maps import (
     fit_ridge,
 )
 from stitchpipe.algebra.moments import (
+    CentredRows,
     CrossMoments,
     Moments,
     NormProducts,
     PairMoments,
     augment,
+    in_coordinates_of,
     pair_from_augmented,
 )
 from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps
@@ -54,6 +56,7 @@ __all__ = [
     "AlgebraError",
     "Analysis",
     "CanonicalCorrelations",
+    "CentredRows",
     "CrossMoments",
     "Index",
     "IndexValue",
@@ -62,6 +65,7 @@ __all__ = [
     "MomentsError",
     "NormProducts",
     "PairMoments",
+    "Products",
     "Residual",
     "RowsError",
     "Spectrum",
@@ -82,6 +86,7 @@ __all__ = [
     "fit_orthogonal",
     "fit_ridge",
     "gulp",
+    "in_coordinates_of",
     "index_named",
     "nbs",
     "pair_from_augmented",

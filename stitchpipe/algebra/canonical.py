@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.guards import directions_of
-from stitchpipe.algebra.inputs import Array, namespace, stored_spacing
+from stitchpipe.algebra.inputs import Array, Products, namespace, stored_spacing
 from stitchpipe.algebra.moments import rotated_moments
 from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps
 
@@ -68,10 +68,8 @@ class CanonicalCorrelations:
         With X̃ = Z̃ Λ^½ Vᵀ on the retained directions, ⟨zᵢ, x̃ⱼ⟩ = (rotation_xᵀ Λ^½ Vᵀ)ᵢⱼ.
         """
         xp = namespace(self.values)
-        x = self.directions_x
-        # The rows of `loadings` are the canonical variates zᵢ, its columns the neurons of X. Only inner
-        # products enter, so no rows of data are needed.
-        loadings = self.rotation_x.T @ (xp.sqrt(x.values)[:, None] * x.vectors.T)
+        # The rows of `loadings` are the canonical variates zᵢ, its columns the neurons of X.
+        loadings = self.rotation_x.T @ self.directions_x.loadings()
         weights = xp.sum(xp.abs(loadings), axis=1)
         return min(1.0, float(weights @ self.values) / float(xp.sum(weights)))
 
@@ -112,8 +110,8 @@ def canonical_correlations(
 
 
 def correlations_of_rows(
-    X: Array, Y: Array, *, index: str, variance: float | None = None
+    X: Array, Y: Array, *, index: str, variance: float | None = None, products: Products = "float64"
 ) -> CanonicalCorrelations:
     """Return the correlations of rows, judged at the precision of the arrays' own dtype."""
-    pair, eps = rotated_moments(X, Y), (stored_spacing(X), stored_spacing(Y))
+    pair, eps = rotated_moments(X, Y, products=products), (stored_spacing(X), stored_spacing(Y))
     return canonical_correlations(pair, variance=variance, storage_eps=eps, index=index)

@@ -10,10 +10,10 @@ from stitchpipe.algebra.inputs import Array, namespace
 from stitchpipe.algebra.spectrum import EPS64, Spectrum, StorageEps, by_side
 
 if TYPE_CHECKING:
-    from stitchpipe.algebra.moments import Moments, PairMoments
+    from stitchpipe.algebra.moments import CentredRows, Moments, PairMoments
 
 
-def variation(rows: Moments, *, index: str, side: str) -> float:
+def variation(rows: Moments | CentredRows, *, index: str, side: str) -> float:
     """Return ‖X̃‖_F = √tr(XX), refusing rows that do not vary beyond the rounding of their mean.
 
     Raises

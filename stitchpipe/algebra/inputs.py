@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import array_api_compat as api
 import numpy as np
@@ -13,6 +13,9 @@ Array: TypeAlias = Any
 """An array of the array API standard: ``numpy.ndarray``, ``torch.Tensor``, …"""
 
 Namespace: TypeAlias = Any
+
+Products: TypeAlias = Literal["float64", "float32"]
+"""The type in which rows are multiplied; sums of products are float64 with either."""
 
 
 def namespace(*arrays: Array) -> Namespace:
@@ -39,6 +42,17 @@ def as_rows(rows: Array, name: str) -> Array:
     RowsError
         Not two-dimensional, empty, not real numbers, or NaN or infinite somewhere.
     """
+    array = real_rows(rows, name)
+    array = namespace(array).astype(array, namespace(array).float64)
+    demand_finite(array, name)
+    return array
+
+
+def real_rows(rows: Array, name: str) -> Array:
+    """Return `rows` as a matrix ``(n, width)`` of real floating numbers, in float64 or in a shorter type of its own.
+
+    They are not looked at: `demand_finite` does that. Raises RowsError as `as_rows` for all else.
+    """
     array = rows if api.is_array_api_obj(rows) else np.asarray(rows)
     if api.is_torch_array(array):
         array = array.detach()
@@ -57,7 +71,14 @@ def as_rows(rows: Array, name: str) -> Array:
             found=f"dtype {array.dtype}",
             remedy="Convert it to a floating-point dtype.",
         )
-    array = xp.astype(array, xp.float64)
+    # The half types are slow to compute with, and float32 holds each of their values. It does not hold all integers.
+    short = xp.isdtype(array.dtype, "real floating") and xp.finfo(array.dtype).bits < 64
+    return xp.astype(array, xp.float32 if short else xp.float64, copy=False)
+
+
+def demand_finite(array: Array, name: str) -> None:
+    """Raise RowsError where an entry is NaN or infinite."""
+    xp = namespace(array)
     finite = int(xp.sum(xp.astype(xp.isfinite(array), xp.int64)))
     if finite != array.shape[0] * array.shape[1]:
         raise RowsError(
@@ -66,7 +87,6 @@ def as_rows(rows: Array, name: str) -> Array:
             found=f"{array.shape[0] * array.shape[1] - finite} NaN or infinite entries",
             remedy="Find the layer and sample that produced them; they are never skipped.",
         )
-    return array
 
 
 def stored_spacing(*arrays: Array) -> float:
@@ -83,6 +103,12 @@ def stored_spacing(*arrays: Array) -> float:
 def paired_rows(X: Array, Y: Array) -> tuple[Array, Array]:
     """Return both arguments as by `as_rows`, refusing different row counts, libraries or devices."""
     X, Y = as_rows(X, "X"), as_rows(Y, "Y")
+    demand_paired(X, Y)
+    return X, Y
+
+
+def demand_paired(X: Array, Y: Array) -> None:
+    """Raise RowsError for matrices with different row counts, of different libraries or on different devices."""
     namespace(X, Y)
     if X.shape[0] != Y.shape[0]:
         raise RowsError(
@@ -98,4 +124,3 @@ def paired_rows(X: Array, Y: Array) -> tuple[Array, Array]:
             found=f"{api.device(X)} and {api.device(Y)}",
             remedy="Move one of them.",
         )
-    return X, Y

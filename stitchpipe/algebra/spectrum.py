@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 from typing import TypeAlias
 
@@ -24,20 +25,56 @@ def by_side(storage_eps: StorageEps) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, eq=False)
+class Neurons:
+    """What columns are coordinates of, where rows were wider than there are rows (`CentredRows.narrowed`).
+
+    Attributes
+    ----------
+    mean
+        ``[P]``, of the neurons.
+    rows
+        X̃ ``[n, P]``, the centred rows over neurons.
+    coordinates
+        C ``[n, p]``, the same rows in an orthonormal basis B ``[P, p]``: X̃ = C·Bᵀ.
+    """
+
+    mean: Array
+    rows: Array
+    coordinates: Array
+
+    @cached_property
+    def basis(self) -> Array:
+        """B ``[P, p]``, of the QR factors of [mean, X̃ᵀ]. Time O(n²·P): most uses of coordinates do without it."""
+        xp = namespace(self.rows)
+        return xp.linalg.qr(xp.concat([self.mean[None, :], self.rows]).T)[0]
+
+    def loadings(self, directions: Spectrum) -> Array:
+        """Return ``√Λ Vᵀ Bᵀ [r, P]`` of directions of the coordinates. Time O(n·P·r).
+
+        With CV = U√Λ it is UᵀX̃, so that the rows take the place of the basis.
+        """
+        return (self.coordinates @ directions.whitening()).T @ self.rows
+
+
+@dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Eigenvalues ``values [r]`` (descending) and orthonormal eigenvectors ``vectors [p, r]``."""
+    """Eigenvalues ``values [r]`` (descending) and orthonormal eigenvectors ``vectors [p, r]``.
+
+    ``neurons`` is None where the p columns are the neurons themselves.
+    """
 
     values: Array
     vectors: Array
+    neurons: Neurons | None = None
 
     @classmethod
-    def of(cls, comoment: Array) -> Spectrum:
+    def of(cls, comoment: Array, neurons: Neurons | None = None) -> Spectrum:
         """Decompose a symmetric matrix ``[p, p]``. Time O(p³)."""
         xp = namespace(comoment)
         values, vectors = xp.linalg.eigh(comoment)
         # The eigenvalues of eigh come in ascending order, and everything here reads the leading directions
         # first.
-        return cls(xp.flip(values), xp.flip(vectors, axis=1))
+        return cls(xp.flip(values), xp.flip(vectors, axis=1), neurons)
 
     @property
     def rank(self) -> int:
@@ -51,7 +88,7 @@ class Spectrum:
 
     def first(self, rank: int) -> Spectrum:
         """Return the `rank` leading directions."""
-        return Spectrum(self.values[:rank], self.vectors[:, :rank])
+        return Spectrum(self.values[:rank], self.vectors[:, :rank], self.neurons)
 
     def retained(self, *, n: int, mean: Array, storage_eps: float = EPS64) -> Spectrum:
         """Return the directions whose eigenvalue is above rounding.
@@ -80,3 +117,9 @@ class Spectrum:
         """Return ``V Λ^-½ [p, r]``: centred rows times this have orthonormal columns."""
         xp = namespace(self.values)
         return self.vectors / xp.sqrt(self.values)[None, :]
+
+    def loadings(self) -> Array:
+        """Return ``√Λ Vᵀ``, inner products of each direction's scores of norm 1 with each neuron, ``[r, neurons]``."""
+        if self.neurons is not None:
+            return self.neurons.loadings(self)
+        return namespace(self.values).sqrt(self.values)[:, None] * self.vectors.T

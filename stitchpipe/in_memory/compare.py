@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+    from stitchpipe.algebra import Products
     from stitchpipe.in_memory.networks import Batches
     from stitchpipe.rows import View
 
@@ -26,6 +27,7 @@ def compare(
     indices: Sequence[str] = ...,
     view: View | None = ...,
     fit: Mapping[str, Any] | None = ...,
+    products: Products = ...,
 ) -> pd.DataFrame: ...
 
 
@@ -54,6 +56,13 @@ def compare(*compared: Any, **options: Any) -> pd.DataFrame:
     ------
     RowsError
         Neither a mapping of names to arrays, nor two networks and images; and what the two functions raise.
+
+    Notes
+    -----
+    L representations of n rows, p wide, cost O(L·n·p·r) for what each is in itself and O(L²·n·r²) for what their pairs
+    are, products and decompositions, with r = min(n, p): where there are fewer rows than features the width is never
+    squared. That is what the plain functions of `stitchpipe.algebra` cost together, or less, because what indices and
+    pairs have in common is computed once.
     """
     match compared:
         case (Mapping() as representations,):

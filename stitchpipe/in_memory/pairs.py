@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from stitchpipe.algebra import Analysis
 from stitchpipe.measures import Number
@@ -12,8 +12,8 @@ from stitchpipe.rows import grid_label
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stitchpipe.algebra import Index, PairMoments
-    from stitchpipe.in_memory.summaries import ArraySummaries
+    from stitchpipe.algebra import Index
+    from stitchpipe.in_memory.summaries import ArraySummaries, HeldOutSummaries
 
 COLUMNS: Final = {
     "source": "string",
@@ -36,36 +36,55 @@ COLUMNS: Final = {
 
 
 @dataclass(frozen=True, eq=False)
+class Analyses:
+    """One ordered pair, analysed: for the indices of its rows, and for those that fit a map, which may be the same."""
+
+    rows: Analysis
+    maps: Analysis
+
+    def of(self, index: Index) -> Analysis:
+        """Return the one that an index is computed from."""
+        return self.maps if index.measure.held_out else self.rows
+
+    def swap(self) -> Self:
+        """Return those of the other direction."""
+        rows = self.rows.swap()
+        return replace(self, rows=rows, maps=rows if self.maps is self.rows else self.maps.swap())
+
+
+@dataclass(frozen=True, eq=False)
 class Pair:
-    """One ordered pair of representations and what is asked of it."""
+    """One ordered pair of representations and what is asked of it; maps are fitted on `held_out`, if there is any."""
 
     scored: ArraySummaries
-    fitted_on: ArraySummaries
+    held_out: HeldOutSummaries | None
     source: str
     target: str
     indices: tuple[Index, ...]
-
-    @property
-    def in_sample(self) -> bool:
-        """Maps are scored on the rows they are fitted on."""
-        return self.fitted_on is self.scored
 
     def swap(self) -> Pair:
         """Return the other direction."""
         return replace(self, source=self.target, target=self.source)
 
-    def analysis(self) -> Analysis:
-        """Form the products of this direction."""
-        pair = self.scored.pair(self.source, self.target)
-        train = None
-        # The moments of the fit cost another product, and only maps need them.
-        if any(index.measure.held_out for index in self.indices):
-            train = pair if self.in_sample else self.fitted_on.pair(self.source, self.target)
-        return Analysis(pair, train, (self.scored.spacing[self.source], self.scored.spacing[self.target]))
+    def analyses(self) -> Analyses:
+        """Form the products of this direction, those of a fit only where a map is asked for."""
+        eps = (self.scored.spacing[self.source], self.scored.spacing[self.target])
+        maps = {index.measure.held_out for index in self.indices}
+        if self.held_out is None or maps == {False}:
+            pair = self.scored.pair(self.source, self.target)
+            analysis = Analysis(pair, pair, eps)
+            return Analyses(analysis, analysis)
+        train, pair = self.held_out.pairs(self.source, self.target)
+        fitted = Analysis(pair, train, eps)
+        if maps == {True} or self.held_out.as_scored(self.source, self.target):
+            return Analyses(fitted, fitted)
+        return Analyses(Analysis(self.scored.pair(self.source, self.target), None, eps), fitted)
 
-    def records(self, numbers: Mapping[str, Number], moments: PairMoments) -> list[dict[str, object]]:
+    def records(self, numbers: Mapping[str, Number]) -> list[dict[str, object]]:
         """Return one record per index, with the columns `COLUMNS`."""
-        fit = "in_sample" if self.in_sample else "held_out"
+        grid = self.scored.grid(self.target)
+        x, y = self.scored.neurons(self.source, grid), self.scored.neurons(self.target, grid)
+        fit = "in_sample" if self.held_out is None else "held_out"
         return [
             {
                 "source": self.source,
@@ -75,12 +94,12 @@ class Pair:
                 "status": number.status,
                 "reason": number.reason,
                 "view": self.scored.view,
-                "grid": grid_label(self.scored.grid(self.target)),
+                "grid": grid_label(grid),
                 "fit": fit if index.measure.held_out else None,
                 "n_samples": len(self.scored.samples[self.source]),
-                "n_rows": moments.n,
-                "p": moments.mean_x.shape[0],
-                "q": moments.mean_y.shape[0],
+                "n_rows": x.n,
+                "p": x.width,
+                "q": y.width,
                 "rank": number.extras.get("rank"),
                 "condition": number.extras.get("condition"),
             }
@@ -93,17 +112,17 @@ def both_directions(pair: Pair) -> dict[tuple[str, str], list[dict[str, object]]
     """Return the records of a pair and of its reverse, which on the same grid needs no product of its own."""
     n_samples = len(pair.scored.samples[pair.source])
 
-    def numbers(analysis: Analysis) -> dict[str, Number]:
-        return {index.name: _number(index, analysis, n_samples) for index in pair.indices}
+    def numbers(analyses: Analyses) -> dict[str, Number]:
+        return {index.name: _number(index, analyses.of(index), n_samples) for index in pair.indices}
 
-    forth = pair.analysis()
-    records = {(pair.source, pair.target): pair.records(numbers(forth), forth.pair)}
+    forth = pair.analyses()
+    records = {(pair.source, pair.target): pair.records(numbers(forth))}
     if pair.source != pair.target:
         # A comparison is made on the target's grid. On one grid for both, XY of the reverse is the
         # transpose of this one.
         shared = pair.scored.grid(pair.source) == pair.scored.grid(pair.target)
-        back = forth.swap() if shared else pair.swap().analysis()
-        records[pair.target, pair.source] = pair.swap().records(numbers(back), back.pair)
+        back = forth.swap() if shared else pair.swap().analyses()
+        records[pair.target, pair.source] = pair.swap().records(numbers(back))
     return records
 
 

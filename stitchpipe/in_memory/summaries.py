@@ -1,26 +1,17 @@
-"""Representations held in memory as rows, each summarised once on every grid it is compared on."""
+"""Representations held in memory as rows: centred, narrowed and summarised once on every grid."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from stitchpipe.algebra import (
-    CrossMoments,
-    Moments,
-    PairMoments,
-    augment,
-    pair_from_augmented,
-)
+from stitchpipe.algebra import CentredRows, PairMoments, in_coordinates_of
 from stitchpipe.in_memory.samples import InMemory
 from stitchpipe.rows import View, ViewError, grid_of, result_grid, to_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stitchpipe.algebra import Products
     from stitchpipe.in_memory.samples import Samples
     from stitchpipe.rows import Grid
 
@@ -28,17 +19,8 @@ Label: TypeAlias = View | Literal["as_given"]
 """A view, or ``as_given`` for matrices whose rows are taken as they are."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """One representation as rows on one grid, augmented by their squared norm, and its own moments."""
-
-    augmented: npt.NDArray[np.float64]
-    shift: npt.NDArray[np.float64]
-    moments: Moments
-
-
 class ArraySummaries:
-    """Own moments of each representation on each grid, formed once, and pairs assembled from them.
+    """The rows of each representation on each grid, and pairs assembled from them.
 
     Attributes
     ----------
@@ -50,37 +32,64 @@ class ArraySummaries:
         The same for all.
     """
 
-    def __init__(self, arrays: Mapping[str, Any], view: View | None, *, where: str) -> None:
+    def __init__(
+        self, arrays: Mapping[str, Any], view: View | None, *, where: str, products: Products
+    ) -> None:
         held = InMemory.of(arrays, where)
         self.samples, self.spacing = held.samples, held.spacing
         self.view = _view_label(self.samples, view)
-        self._rows: dict[tuple[str, Grid], _Rows] = {}
+        self._products = products
+        self._neurons: dict[tuple[str, Grid], CentredRows] = {}
+        self._narrowed: dict[tuple[str, Grid], CentredRows] = {}
 
     def grid(self, target: str) -> Grid:
         """Return the grid on which a comparison into `target` is made."""
         return () if self.view == "as_given" else result_grid(self.view, self.samples[target].shape[1:])
 
+    def neurons(self, name: str, grid: Grid) -> CentredRows:
+        """Return the centred rows of a representation on a grid, over its neurons."""
+        if (name, grid) not in self._neurons:
+            block = self.samples[name]
+            rows = block if self.view == "as_given" else to_rows(block, self.view, grid)
+            self._neurons[name, grid] = CentredRows.of(rows, name, products=self._products)
+        return self._neurons[name, grid]
+
+    def narrowed(self, name: str, grid: Grid) -> CentredRows:
+        """Return the same in no more coordinates than there are rows and one."""
+        if (name, grid) not in self._narrowed:
+            self._narrowed[name, grid] = self.neurons(name, grid).narrowed()
+        return self._narrowed[name, grid]
+
     def pair(self, source: str, target: str) -> PairMoments:
         """Return the moments of an ordered pair: one product, and none for a representation with itself."""
         grid = self.grid(target)
-        x, y = self._on_grid(source, grid), self._on_grid(target, grid)
-        own = x.moments
-        # The cross moments of a representation with itself are its own moments, which are there already.
-        if x is y:
-            cross = CrossMoments(own.n, own.mean, own.mean, own.comoment)
-        else:
-            cross = CrossMoments.from_block(x.augmented, y.augmented)
-        return pair_from_augmented(x.moments, y.moments, cross, shift_x=x.shift, shift_y=y.shift)
+        return PairMoments.of(self.narrowed(source, grid), self.narrowed(target, grid))
 
-    def _on_grid(self, name: str, grid: Grid) -> _Rows:
+
+class HeldOutSummaries:
+    """Rows that maps are scored on, in the coordinates of those that they are fitted on."""
+
+    def __init__(self, scored: ArraySummaries, fitted_on: ArraySummaries) -> None:
+        self._scored, self._fitted_on = scored, fitted_on
+        self._rows: dict[tuple[str, Grid], tuple[CentredRows, CentredRows]] = {}
+
+    def pairs(self, source: str, target: str) -> tuple[PairMoments, PairMoments]:
+        """Return the moments of an ordered pair to fit on, and those to score."""
+        grid = self._scored.grid(target)
+        (fitted_x, scored_x), (fitted_y, scored_y) = self._on_grid(source, grid), self._on_grid(target, grid)
+        return PairMoments.of(fitted_x, fitted_y), PairMoments.of(scored_x, scored_y)
+
+    def as_scored(self, source: str, target: str) -> bool:
+        """Return whether maps are scored on the very rows that the other indices are computed from."""
+        grid = self._scored.grid(target)
+        return all(
+            self._on_grid(name, grid)[1] is self._scored.narrowed(name, grid) for name in (source, target)
+        )
+
+    def _on_grid(self, name: str, grid: Grid) -> tuple[CentredRows, CentredRows]:
         if (name, grid) not in self._rows:
-            block = self.samples[name]
-            rows = block.astype(np.float64) if self.view == "as_given" else to_rows(block, self.view, grid)
-            # All rows are at hand, so the squared norms are appended about the mean itself, where they lose
-            # the fewest digits.
-            shift = rows.mean(axis=0)
-            augmented = augment(rows, shift)
-            self._rows[name, grid] = _Rows(augmented, shift, Moments.from_block(augmented))
+            fitted, scored = self._fitted_on.narrowed(name, grid), self._scored.neurons(name, grid)
+            self._rows[name, grid] = in_coordinates_of(fitted, scored)
         return self._rows[name, grid]
 
 

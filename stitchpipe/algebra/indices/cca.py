@@ -12,10 +12,10 @@ from stitchpipe.measures import LINEAR, Measure
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
     from stitchpipe.algebra.batches import PairBatch
-    from stitchpipe.algebra.inputs import Array
+    from stitchpipe.algebra.inputs import Array, Products
 
 
-def cca(X: Array, Y: Array) -> float:
+def cca(X: Array, Y: Array, *, products: Products = "float64") -> float:
     """Return the mean canonical correlation ρ̄ ∈ [0, 1] of ``X [n, p]``, ``Y [n, q]``.
 
     The mean is over min(rank X, rank Y) correlations, not over min(p, q): dead and duplicate neurons do not
@@ -34,12 +34,12 @@ def cca(X: Array, Y: Array) -> float:
     Time O(n·(p + q)²), memory O(n·(p + q) + p² + q²); error about eps·cond². Hotelling 1936; Kornblith et
     al. 2019 (R̄_CCA).
     """
-    return correlations_of_rows(X, Y, index="cca").mean
+    return correlations_of_rows(X, Y, index="cca", products=products).mean
 
 
-def cca_sq(X: Array, Y: Array) -> float:
+def cca_sq(X: Array, Y: Array, *, products: Products = "float64") -> float:
     """Return the mean squared canonical correlation ∈ [0, 1]; as `cca` otherwise (Kornblith's R²_CCA)."""
-    return correlations_of_rows(X, Y, index="cca_sq").mean_square
+    return correlations_of_rows(X, Y, index="cca_sq", products=products).mean_square
 
 
 def _mean(analysis: Analysis, _: Measure) -> IndexValue:

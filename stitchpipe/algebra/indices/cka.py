@@ -14,7 +14,7 @@ from stitchpipe.algebra.batches.values import vouched
 from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
 from stitchpipe.algebra.guards import variation_of, within
 from stitchpipe.algebra.index import Index, IndexValue
-from stitchpipe.algebra.inputs import Array, namespace
+from stitchpipe.algebra.inputs import Array, Products, namespace
 from stitchpipe.algebra.moments import rotated_moments
 from stitchpipe.algebra.samples.sample_matrix import SampleMatrix, aligned
 from stitchpipe.algebra.spectrum import EPS64
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _Numbers = TypeVar("_Numbers", float, Floats)
 
 
-def cka(X: Array, Y: Array, *, debiased: bool = True) -> float:
+def cka(X: Array, Y: Array, *, debiased: bool = True, products: Products = "float64") -> float:
     """Return linear CKA of paired rows ``X [n, p]``, ``Y [n, q]``.
 
     Biased: ‖X̃ᵀỸ‖²_F / (‖X̃ᵀX̃‖_F ‖ỸᵀỸ‖_F), in [0, 1], and close to 1 for independent noise where p ≫ n.
@@ -58,7 +58,7 @@ def cka(X: Array, Y: Array, *, debiased: bool = True) -> float:
     large (p ≫ n). Kornblith et al. 2019 (linear CKA); Song et al. 2012, Székely and Rizzo 2014 (the
     unbiased estimator).
     """
-    return cka_from_moments(rotated_moments(X, Y), debiased=debiased)
+    return cka_from_moments(rotated_moments(X, Y, products=products), debiased=debiased)
 
 
 def cka_from_moments(pair: PairMoments, *, debiased: bool = True) -> float:

@@ -12,7 +12,7 @@ from stitchpipe.algebra.batches.nuclear_norms import penalised_squares
 from stitchpipe.algebra.batches.values import vouched
 from stitchpipe.algebra.guards import within
 from stitchpipe.algebra.index import Index, IndexValue
-from stitchpipe.algebra.inputs import Array, namespace, stored_spacing
+from stitchpipe.algebra.inputs import Array, Products, namespace, stored_spacing
 from stitchpipe.algebra.moments import rotated_moments
 from stitchpipe.algebra.penalty import RIDGE, PenalisedCross, penalised_cross, ridge_parameter
 from stitchpipe.measures import ISOTROPIC, Measure
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.batches import PairBatch
 
 
-def gulp(X: Array, Y: Array, *, ridge: float = RIDGE) -> float:
+def gulp(X: Array, Y: Array, *, ridge: float = RIDGE, products: Products = "float64") -> float:
     """Return the GULP distance d_λ ≥ 0 of ``X [n, p]``, ``Y [n, q]``.
 
     Both sides are centred and scaled to mean squared row norm 1; with Σ their covariances (sums over n) and
@@ -55,7 +55,7 @@ def gulp(X: Array, Y: Array, *, ridge: float = RIDGE) -> float:
     dimension; near 0 the root turns it into about 1e-8. The plug-in estimator: biased upwards for p near n.
     Boix-Adserà, Lawrence, Stepaniants and Rigollet 2022 (arXiv 2210.06545), whose code returns d_λ².
     """
-    pair, eps = rotated_moments(X, Y), (stored_spacing(X), stored_spacing(Y))
+    pair, eps = rotated_moments(X, Y, products=products), (stored_spacing(X), stored_spacing(Y))
     return gulp_of(penalised_cross(pair, ridge=ridge, storage_eps=eps, index="gulp"))
 
 

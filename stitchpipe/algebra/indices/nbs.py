@@ -6,23 +6,22 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.batches import BatchValues
 from stitchpipe.algebra.index import Index, IndexValue
-from stitchpipe.algebra.moments import rotated_moments
-from stitchpipe.algebra.nuclear import nuclear_cosine
+from stitchpipe.algebra.nuclear import nuclear_cosine_of_rows
 from stitchpipe.measures import ISOTROPIC, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
     from stitchpipe.algebra.batches import PairBatch
-    from stitchpipe.algebra.inputs import Array
+    from stitchpipe.algebra.inputs import Array, Products
 
 
-def nbs(X: Array, Y: Array) -> float:
+def nbs(X: Array, Y: Array, *, products: Products = "float64") -> float:
     """Return the normalised Bures similarity ‖X̃ᵀỸ‖_*/(‖X̃‖_F·‖Ỹ‖_F) ∈ [0, 1] of ``X [n, p]``, ``Y [n, q]``.
 
     The cosine of `procrustes_angle` and 1 − `procrustes`/2: another scale of the same distance. As `procrustes`
     otherwise. Tang et al. 2020; Harvey et al. 2024 (duality with shape distances).
     """
-    return nuclear_cosine(rotated_moments(X, Y), index="nbs")
+    return nuclear_cosine_of_rows(X, Y, index="nbs", products=products)
 
 
 def _cosine(analysis: Analysis, _: Measure) -> IndexValue:

@@ -9,18 +9,17 @@ import numpy as np
 
 from stitchpipe.algebra.batches import BatchValues
 from stitchpipe.algebra.index import Index, IndexValue
-from stitchpipe.algebra.moments import rotated_moments
-from stitchpipe.algebra.nuclear import nuclear_cosine
+from stitchpipe.algebra.nuclear import nuclear_cosine, nuclear_cosine_of_rows
 from stitchpipe.measures import ISOTROPIC, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
     from stitchpipe.algebra.batches import PairBatch
-    from stitchpipe.algebra.inputs import Array
+    from stitchpipe.algebra.inputs import Array, Products
     from stitchpipe.algebra.moments import PairMoments
 
 
-def procrustes(X: Array, Y: Array) -> float:
+def procrustes(X: Array, Y: Array, *, products: Products = "float64") -> float:
     """Return the squared Procrustes distance 2 − 2‖X̃ᵀỸ‖_* ∈ [0, 2] of ``X [n, p]``, ``Y [n, q]``.
 
     Both sides are centred and scaled to Frobenius norm 1 first; ‖·‖_* is the sum of singular values. Where
@@ -40,16 +39,16 @@ def procrustes(X: Array, Y: Array) -> float:
     conditioning. Independent noise is not at 2: .85 for n = 1000, p = q = 512. Schönemann 1966; Ding et al.
     2021; Williams et al. 2021.
     """
-    return procrustes_from_moments(rotated_moments(X, Y))
+    return squared_distance(nuclear_cosine_of_rows(X, Y, index="procrustes", products=products))
 
 
-def procrustes_angle(X: Array, Y: Array) -> float:
+def procrustes_angle(X: Array, Y: Array, *, products: Products = "float64") -> float:
     """Return the angular Procrustes distance arccos ‖X̃ᵀỸ‖_* ∈ [0, π/2], in radians; a metric of shapes.
 
     As `procrustes` otherwise; near 0 the arccosine turns a rounding error δ into √(2δ), about 1e-8.
     Williams et al. 2021.
     """
-    return procrustes_angle_from_moments(rotated_moments(X, Y))
+    return acos(nuclear_cosine_of_rows(X, Y, index="procrustes_angle", products=products))
 
 
 def procrustes_from_moments(pair: PairMoments) -> float:

@@ -6,28 +6,24 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.batches import BatchValues
 from stitchpipe.algebra.batches.correlations import projection_weighted
-from stitchpipe.algebra.canonical import canonical_correlations
+from stitchpipe.algebra.canonical import correlations_of_rows
 from stitchpipe.algebra.index import Index, IndexValue
-from stitchpipe.algebra.inputs import Array, stored_spacing
-from stitchpipe.algebra.moments import PairMoments
 from stitchpipe.measures import LINEAR, Measure
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
     from stitchpipe.algebra.batches import PairBatch
+    from stitchpipe.algebra.inputs import Array, Products
 
 
-def pwcca(X: Array, Y: Array) -> float:
+def pwcca(X: Array, Y: Array, *, products: Products = "float64") -> float:
     """Return projection-weighted CCA Σwᵢρᵢ ∈ [0, 1], a similarity; the weights come from X, the source.
 
     wᵢ ∝ Σⱼ|⟨zᵢ, x̃ⱼ⟩| over the neurons j of X, zᵢ the canonical variates of X, for the first min(rank X, rank
-    Y) of them. Not symmetric, and not invariant to a rotation of X's neurons. As `cca` otherwise, but with
-    memory O(p² + q²) however few the rows. Morcos et al. 2018, who report 1 − Σwᵢρᵢ.
+    Y) of them. Not symmetric, and not invariant to a rotation of X's neurons. As `cca` otherwise. Morcos et al. 2018,
+    who report 1 − Σwᵢρᵢ.
     """
-    # The rows must not be rotated into fewer coordinates here: the weights are sums over the neurons
-    # themselves.
-    pair, eps = PairMoments.from_rows(X, Y), (stored_spacing(X), stored_spacing(Y))
-    return canonical_correlations(pair, storage_eps=eps, index="pwcca").projection_weighted
+    return correlations_of_rows(X, Y, index="pwcca", products=products).projection_weighted
 
 
 def _weighted_mean(analysis: Analysis, _: Measure) -> IndexValue:

@@ -11,7 +11,7 @@ from stitchpipe.algebra.batches import BatchValues
 from stitchpipe.algebra.batches.values import vouched
 from stitchpipe.algebra.guards import within
 from stitchpipe.algebra.index import Index, IndexValue
-from stitchpipe.algebra.inputs import Array, namespace, stored_spacing
+from stitchpipe.algebra.inputs import Array, Products, namespace, stored_spacing
 from stitchpipe.algebra.moments import rotated_moments
 from stitchpipe.algebra.penalty import RIDGE, PenalisedCross, penalised_cross, ridge_parameter
 from stitchpipe.measures import ISOTROPIC, Measure
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.batches import PairBatch
 
 
-def ridge_cca(X: Array, Y: Array, *, ridge: float = RIDGE) -> float:
+def ridge_cca(X: Array, Y: Array, *, ridge: float = RIDGE, products: Products = "float64") -> float:
     """Return penalised canonical correlations, summed, over the effective dimensions; in [0, 1], 1 for X = Y.
 
     With both sides centred, scaled to mean squared row norm 1 and whitened by (Σ + λI)^-½ instead of Σ^-½, it is
@@ -48,7 +48,7 @@ def ridge_cca(X: Array, Y: Array, *, ridge: float = RIDGE) -> float:
     Time O(n·(p + q)²), memory O(n·(p + q) + p² + q²); error about eps/λ at most. The penalty after Vinod (1976,
     canonical ridge); the normalisation is the cosine of Williams et al. (2021) between whitened shapes.
     """
-    pair, eps = rotated_moments(X, Y), (stored_spacing(X), stored_spacing(Y))
+    pair, eps = rotated_moments(X, Y, products=products), (stored_spacing(X), stored_spacing(Y))
     return ridge_cca_of(penalised_cross(pair, ridge=ridge, storage_eps=eps, index="ridge_cca"))
 
 

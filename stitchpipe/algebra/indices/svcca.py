@@ -12,18 +12,18 @@ from stitchpipe.measures import ISOTROPIC, Measure, Parameter
 if TYPE_CHECKING:
     from stitchpipe.algebra.analysis import Analysis
     from stitchpipe.algebra.batches import PairBatch
-    from stitchpipe.algebra.inputs import Array
+    from stitchpipe.algebra.inputs import Array, Products
 
 SVCCA_VARIANCE = 0.99
 """The share of variance that SVCCA keeps on each side (Raghu et al. 2017)."""
 
 
-def svcca(X: Array, Y: Array, *, variance: float = SVCCA_VARIANCE) -> float:
+def svcca(X: Array, Y: Array, *, variance: float = SVCCA_VARIANCE, products: Products = "float64") -> float:
     """Return the mean canonical correlation of the leading directions that hold 99 % of each side's variance.
 
     As `cca` otherwise; `variance` is the share kept, in (0, 1]. Raghu et al. 2017.
     """
-    return correlations_of_rows(X, Y, index="svcca", variance=variance).mean
+    return correlations_of_rows(X, Y, index="svcca", variance=variance, products=products).mean
 
 
 def _share(measure: Measure) -> float:

@@ -7,12 +7,13 @@ from math import sqrt
 
 from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
 from stitchpipe.algebra.guards import variation
-from stitchpipe.algebra.inputs import Array, as_rows, namespace, paired_rows
-from stitchpipe.algebra.moments import Moments, PairMoments
+from stitchpipe.algebra.inputs import Array, Products, as_rows, demand_paired, namespace
+from stitchpipe.algebra.moments import CentredRows, PairMoments
 from stitchpipe.algebra.spectrum import EPS64
 
 FAR_ABOVE = 1e6
 """How far above its rounding floor a residual is taken as it comes; see DESIGN.md, "Residuals where traces cancel"."""
+_BLOCK_ROWS = 1024  # a block of predictions stays in the cache
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ class AffineMap:
         self._check_widths(X.shape[1], self.q)
         return X @ self.W.T + self.b[None, :]
 
-    def r2(self, X: Array, Y: Array) -> float:
+    def r2(self, X: Array, Y: Array, *, products: Products = "float64") -> float:
         """Return R² = 1 − ‖Ŷ − Y‖²_F / ‖Y − Ȳ‖²_F, variance-weighted over outputs, about the mean of this Y.
 
-        At most 1, and below 0 where the map does worse than that mean.
+        At most 1, and below 0 where the map does worse than that mean. Time O(n·p·q); `products` is as of `cka`.
 
         Raises
         ------
@@ -72,20 +73,38 @@ class AffineMap:
         UndefinedIndexError
             ``constant`` or ``too_few_rows``: Y does not vary.
         """
-        X, Y = paired_rows(X, Y)
-        self._check_widths(X.shape[1], Y.shape[1])
-        total = variation(Moments.from_block(Y), index="dm_r2", side="target") ** 2
-        return 1.0 - _squares(self.predict(X) - Y) / total
+        x, y = self._centred(X, Y, products)
+        total = variation(y, index="dm_r2", side="target") ** 2
+        return 1.0 - self._squares_of_rows(x, y) / total
 
-    def struct_error(self, X: Array, Y: Array) -> float:
+    def struct_error(self, X: Array, Y: Array, *, products: Products = "float64") -> float:
         """Return ‖Ŷ − Y‖²_F / ‖Y‖²_F, uncentred, as Balogh and Jelasity (2025) report it; ≥ 0.
 
         Not comparable between targets: a target with a large mean has a small error. Raises as `r2`, with
         ``constant`` only where Y is zero.
         """
-        X, Y = paired_rows(X, Y)
-        self._check_widths(X.shape[1], Y.shape[1])
-        return _squares(self.predict(X) - Y) / _nonzero(_squares(Y))
+        x, y = self._centred(X, Y, products)
+        return self._squares_of_rows(x, y) / _nonzero(y.total + y.n * _squares(y.mean))
+
+    def _centred(self, X: Array, Y: Array, products: Products) -> tuple[CentredRows, CentredRows]:
+        x, y = CentredRows.of(X, "X", products=products), CentredRows.of(Y, "Y", products=products)
+        demand_paired(x.centred, y.centred)
+        self._check_widths(x.width, y.width)
+        return x, y
+
+    def _squares_of_rows(self, x: CentredRows, y: CentredRows) -> float:
+        """Return Σ‖W x + b − y‖²: that of the centred rows, and n times that of the means."""
+        xp = namespace(self.W, x.centred)
+        # In the units of the centred target, in which squares fit into either type.
+        W = xp.astype(self.W * (x.unit / y.unit), x.centred.dtype, copy=False)
+        total = 0.0
+        for first in range(0, x.n, _BLOCK_ROWS):
+            block = slice(first, first + _BLOCK_ROWS)
+            left = x.centred[block] @ W.T
+            left -= y.centred[block]
+            total += float(xp.sum(xp.linalg.vecdot(left, left), dtype=xp.float64))
+        offset = self.W @ x.mean + self.b - y.mean
+        return total * y.unit**2 + x.n * _squares(offset)
 
     def residual_from_moments(self, pair: PairMoments) -> Residual:
         """Return Σ‖W x + b − y‖² over the rows that `pair` summarises; never negative.

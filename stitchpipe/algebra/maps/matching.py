@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from stitchpipe.algebra.errors import RowsError
-from stitchpipe.algebra.inputs import Array, paired_rows, stored_spacing
+from stitchpipe.algebra.inputs import Array, Products, stored_spacing
 from stitchpipe.algebra.maps.affine_map import AffineMap
 from stitchpipe.algebra.maps.families import fit_map
 from stitchpipe.algebra.maps.triangular import JointFactor
-from stitchpipe.algebra.moments import PairMoments, narrow
+from stitchpipe.algebra.moments import PairMoments, centred_pair
 from stitchpipe.algebra.spectrum import EPS64
 
 
@@ -21,10 +21,11 @@ def direct_matching(
     parameter: float | None = None,
     solver: Literal["moments", "tsqr"] = "moments",
     storage_eps: float | None = None,
+    products: Products = "float64",
 ) -> AffineMap:
     """Fit a map from ``X [n, p]`` to ``Y [n, q]``: by default that of least squares, `fit_direct_matching`.
 
-    Rows wider than n are first expressed in n coordinates, which leaves the minimum-norm solution as it is.
+    Rows wider than n + 1 are first expressed in n + 1 coordinates, which leaves the minimum-norm solution as it is.
     Score the map on rows it has not seen (`AffineMap.r2`, `AffineMap.struct_error`).
 
     Parameters
@@ -39,6 +40,8 @@ def direct_matching(
         time. Blocks that do not fit into memory go through `JointFactor`.
     storage_eps
         Spacing at 1 of the dtype the rows were kept in; by default, of the dtype they have.
+    products
+        As of `cka`; ``tsqr`` has float64 only.
 
     Raises
     ------
@@ -56,20 +59,15 @@ def direct_matching(
     eps = (stored_spacing(X), stored_spacing(Y)) if storage_eps is None else (storage_eps, storage_eps)
     if solver == "tsqr":
         return _by_factor(X, Y, family, eps[0])
-    X, Y = paired_rows(X, Y)
-    narrow_x, narrow_y = narrow(X), narrow(Y)
-    pair = PairMoments.from_rows(
-        X if narrow_x is None else narrow_x.coordinates,
-        Y if narrow_y is None else narrow_y.coordinates,
-    )
-    fitted = fit_map(family, pair, parameter=parameter, storage_eps=eps)
-    W, mean_x, mean_y = fitted.W, pair.mean_x, pair.mean_y
-    if narrow_x is not None:
-        # The map was fitted to coordinates z with x = mean + Q·z, so z = Qᵀ(x − mean) is what W takes.
-        W, mean_x = W @ narrow_x.basis.T, narrow_x.mean
-    if narrow_y is not None:
+    x, y = centred_pair(X, Y, products=products)
+    fitted = fit_map(family, PairMoments.of(x, y), parameter=parameter, storage_eps=eps)
+    W, mean_x, mean_y = fitted.W, x.mean, y.mean
+    if x.neurons is not None:
+        # The map was fitted to coordinates z with x = B·z, so z = Bᵀx is what W takes.
+        W, mean_x = W @ x.neurons.basis.T, x.neurons.mean
+    if y.neurons is not None:
         # The predictions are coordinates of Y, and its basis takes them back to the neurons.
-        W, mean_y = narrow_y.basis @ W, narrow_y.mean
+        W, mean_y = y.neurons.basis @ W, y.neurons.mean
     return AffineMap(W, mean_y - W @ mean_x, fitted.rank, fitted.condition)
 
 

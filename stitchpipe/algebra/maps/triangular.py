@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from stitchpipe.algebra.errors import MomentsError, RowsError
 from stitchpipe.algebra.inputs import Array, namespace, paired_rows
 from stitchpipe.algebra.maps.affine_map import AffineMap
-from stitchpipe.algebra.moments import centre
+from stitchpipe.algebra.moments import centre, triangle
 from stitchpipe.algebra.spectrum import EPS64
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class JointFactor:
         """Factor the rows of one block. Time O(n·(p + q)²). Raises RowsError."""
         X, Y = paired_rows(X, Y)
         mean, centred = centre(namespace(X, Y).concat([X, Y], axis=1))
-        return cls(X.shape[0], mean, _triangle(centred), X.shape[1])
+        return cls(X.shape[0], mean, triangle(centred), X.shape[1])
 
     @classmethod
     def from_blocks(cls, blocks: Iterable[tuple[Array, Array]]) -> JointFactor:
@@ -85,7 +85,7 @@ class JointFactor:
         # The step between the means becomes one more row, whose square is the n₁n₂/n·δδᵀ of merged moments.
         between = sqrt(self.n * other.n / n) * step[None, :]
         stacked = namespace(step).concat([self.factor, other.factor, between])
-        return JointFactor(n, self.mean + step * (other.n / n), _triangle(stacked), self.p)
+        return JointFactor(n, self.mean + step * (other.n / n), triangle(stacked), self.p)
 
     def fit(self, *, storage_eps: float = EPS64) -> AffineMap:
         """Return the least-squares map of smallest norm from X to Y, as `fit_direct_matching`.
@@ -119,7 +119,3 @@ class JointFactor:
         left = self.factor[:, : self.p] @ fitted.W.T - self.factor[:, self.p :]
         offset = fitted.W @ self.mean[: self.p] + fitted.b - self.mean[self.p :]
         return float(xp.sum(left * left)) + self.n * float(offset @ offset)
-
-
-def _triangle(rows: Array) -> Array:
-    return namespace(rows).linalg.qr(rows)[1]

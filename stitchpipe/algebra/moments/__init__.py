@@ -6,19 +6,29 @@ assemble a `PairMoments` and hand it to any index.
 
 from stitchpipe.algebra.moments.centring import centre
 from stitchpipe.algebra.moments.cross import CrossMoments
+from stitchpipe.algebra.moments.held_out import in_coordinates_of
 from stitchpipe.algebra.moments.own import Moments
-from stitchpipe.algebra.moments.pair import NormProducts, PairMoments, augment, pair_from_augmented
-from stitchpipe.algebra.moments.wide import Narrowed, narrow, rotated_moments
+from stitchpipe.algebra.moments.pair import (
+    NormProducts,
+    PairMoments,
+    augment,
+    pair_from_augmented,
+    rotated_moments,
+)
+from stitchpipe.algebra.moments.rows import CentredRows, centred_pair
+from stitchpipe.algebra.moments.triangle import triangle
 
 __all__ = [
+    "CentredRows",
     "CrossMoments",
     "Moments",
-    "Narrowed",
     "NormProducts",
     "PairMoments",
     "augment",
     "centre",
-    "narrow",
+    "centred_pair",
+    "in_coordinates_of",
     "pair_from_augmented",
     "rotated_moments",
+    "triangle",
 ]

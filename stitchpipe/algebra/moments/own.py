@@ -12,7 +12,7 @@ from stitchpipe.algebra.inputs import Array, as_rows, namespace
 from stitchpipe.algebra.moments.centring import centre
 from stitchpipe.algebra.moments.checks import finite, rows_left, same_widths
 from stitchpipe.algebra.moments.cross import CrossMoments
-from stitchpipe.algebra.spectrum import EPS64, Spectrum
+from stitchpipe.algebra.spectrum import EPS64, Neurons, Spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +27,15 @@ class Moments:
         ``[P]``.
     comoment
         ``[P, P]``, Σ (z − mean)(z − mean)ᵀ: n times the covariance.
+    neurons
+        What the columns are coordinates of; None where they are the neurons themselves. Merging, leaving out and
+        picking lose it.
     """
 
     n: int
     mean: Array
     comoment: Array
+    neurons: Neurons | None = None
 
     @classmethod
     def from_block(cls, Z: Array) -> Moments:
@@ -70,7 +74,7 @@ class Moments:
 
     def decomposed(self, spectrum: Spectrum) -> Moments:
         """Return the same moments with a spectrum that was computed elsewhere, which must be theirs."""
-        moments = Moments(self.n, self.mean, self.comoment)
+        moments = Moments(self.n, self.mean, self.comoment, self.neurons)
         # A cached property keeps its value under its own name.
         moments.__dict__["spectrum"] = spectrum
         return moments
@@ -78,11 +82,13 @@ class Moments:
     @cached_property
     def spectrum(self) -> Spectrum:
         """All directions, computed once however many pairs these rows take part in. Time O(P³)."""
-        return Spectrum.of(self.comoment)
+        return Spectrum.of(self.comoment, self.neurons)
 
     def retained(self, storage_eps: float = EPS64) -> Spectrum:
         """Return the directions above rounding for rows kept at that spacing (`Spectrum.retained`)."""
-        return self.spectrum.retained(n=self.n, mean=self.mean, storage_eps=storage_eps)
+        # Rounding at storage went with the size of the values that were stored, which are those of the neurons.
+        mean = self.mean if self.neurons is None else self.neurons.mean
+        return self.spectrum.retained(n=self.n, mean=mean, storage_eps=storage_eps)
 
     @cached_property
     def total(self) -> float:

@@ -7,13 +7,13 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.errors import MomentsError
-from stitchpipe.algebra.inputs import Array, as_rows, namespace, paired_rows
-from stitchpipe.algebra.moments.centring import centre
-from stitchpipe.algebra.moments.checks import finite, overflow, same_widths
-from stitchpipe.algebra.moments.own import Moments
+from stitchpipe.algebra.inputs import Array, Products, as_rows, demand_paired, namespace
+from stitchpipe.algebra.moments.checks import overflow, same_widths
+from stitchpipe.algebra.moments.rows import CentredRows, centred_pair
 
 if TYPE_CHECKING:
     from stitchpipe.algebra.moments.cross import CrossMoments
+    from stitchpipe.algebra.moments.own import Moments
     from stitchpipe.algebra.spectrum import Spectrum
 
 
@@ -64,16 +64,18 @@ class PairMoments:
             )
 
     @classmethod
-    def from_rows(cls, X: Array, Y: Array) -> PairMoments:
+    def from_rows(cls, X: Array, Y: Array, *, products: Products = "float64") -> PairMoments:
         """Summarise paired rows held in memory. Time O(n·(p + q)²). Raises RowsError, MomentsError."""
-        X, Y = paired_rows(X, Y)
-        xp = namespace(X, Y)
-        mean_x, X = centre(X)
-        mean_y, Y = centre(Y)
-        k, l = xp.sum(X * X, axis=1), xp.sum(Y * Y, axis=1)  # noqa: E741 - the letters of the formula
+        x, y = CentredRows.of(X, "X", products=products), CentredRows.of(Y, "Y", products=products)
+        demand_paired(x.centred, y.centred)
+        return cls.of(x, y)
+
+    @classmethod
+    def of(cls, x: CentredRows, y: CentredRows) -> PairMoments:
+        """Summarise both sides of paired rows. Time O(n·p·q), and O(n·p²) once per side. Raises MomentsError."""
+        k, l = x.squared_norms, y.squared_norms  # noqa: E741 - the letters of the formula
         norms = NormProducts(float(k @ k), float(k @ l), float(l @ l))
-        x, y = (Moments(Z.shape[0], mean, finite(Z.T @ Z)) for Z, mean in ((X, mean_x), (Y, mean_y)))
-        return cls(x, y, finite(X.T @ Y), norms)
+        return cls(x.moments, y.moments, x.cross(y), norms)
 
     def swap(self) -> PairMoments:
         """Return the same pair with source and target exchanged."""
@@ -161,3 +163,11 @@ def pair_from_augmented(
         yy=float(b @ y.comoment @ b) + total_y**2 / x.n,
     )
     return PairMoments(x.unaugmented, y.unaugmented, cross.comoment[:-1, :-1], norms)
+
+
+def rotated_moments(X: Array, Y: Array, *, products: Products = "float64") -> PairMoments:
+    """Return moments that every index may be computed from, however wide the rows: of n + 1 columns at most.
+
+    Time O(n·(p·min(n, p) + q·min(n, q))). Raises RowsError, MomentsError.
+    """
+    return PairMoments.of(*centred_pair(X, Y, products=products))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.guards import variation
 from stitchpipe.algebra.inputs import Array, as_rows, namespace, stored_spacing
-from stitchpipe.algebra.moments import Moments, centre, narrow
+from stitchpipe.algebra.moments import Moments, centre, triangle
 from stitchpipe.algebra.spectrum import EPS64, Spectrum
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ class PrincipalScores:
         """
         storage_eps = stored_spacing(X) if storage_eps is None else storage_eps
         X = as_rows(X, "X")
-        narrowed = narrow(X)
+        mean, centred = centre(X)
         # Where there are more features than rows, the rows are first rotated into as many coordinates as
         # there are rows. Inner products stay as they are, and the decomposition is of the smaller size.
-        mean, centred = centre(X) if narrowed is None else (narrowed.mean, narrowed.coordinates)
+        centred = triangle(centred.T).T if X.shape[1] > X.shape[0] else centred
         comoment = centred.T @ centred
         spread = variation(Moments(X.shape[0], mean, comoment), index="permutation null", side="layer")
         directions = Spectrum.of(comoment)
