@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.planning.tiles import Own, Tile
     from stitchpipe.rows import View
 
-ACCUMULATION_VERSION: Final = 2
+ACCUMULATION_VERSION: Final = 3
 """Raised when the same leaf would hold other sums, or the same sums under other names."""
 IMAGES_VERSION: Final = 1
 """Raised when the same images would be kept as something else."""

@@ -9,16 +9,15 @@ _MASK = np.int32(-0x7000_2000)  # sign, exponent and fraction once shifted into 
 _REBIAS = np.float32(2.0**112)  # 2^(127 - 15)
 
 
-def widen(half: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-    """Return finite float16 values as float32, in the same memory layout.
+def widen(half: npt.NDArray[np.float16], into: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Write finite float16 values as float32 into an array of the same shape, and return it.
 
     Bits are moved to where float32 has them, and the product with 2^112 corrects the exponent, subnormal
-    numbers included. Infinities and NaN would become finite: stores never hold them. Time O(values), one
-    float32 copy.
+    numbers included. Infinities and NaN would become finite: stores never hold them. Time O(values).
     """
-    bits = half.view(np.int16).astype(np.int32)  # sign-extended
+    bits = into.view(np.int32)
+    bits[...] = half.view(np.int16)  # sign-extended
     np.left_shift(bits, 13, out=bits)
     np.bitwise_and(bits, _MASK, out=bits)
-    wide = bits.view(np.float32)
-    wide *= _REBIAS
-    return wide
+    into *= _REBIAS
+    return into

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cache
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,12 +21,12 @@ Rows: TypeAlias = npt.NDArray[np.floating]
 Float64: TypeAlias = npt.NDArray[np.float64]
 
 name = "numpy"
-cached = 2**16
+cached = 2**17
 
 COPIED = 512
 """Columns of rows that are copied for a product at most, where they are part of wider ones."""
-NARROW = 16
-"""Width of maps up to which their rows are resized before their columns."""
+RUN = 1024
+"""Positions that are summed in the rows' own precision at most, where they are not one line."""
 _MIRRORED = 64
 """Rows that are mirrored at a time."""
 
@@ -73,7 +74,13 @@ def fill(into: Rows, values: Rows, shift: Rows) -> None:
 
     `shift` is of features ``[p]``, or of features and positions ``[p, …]``.
     """
-    into[...] = widen(values) if values.dtype == np.float16 else values
+    if values.dtype != np.float16:
+        into[...] = values
+    elif into.dtype == np.float32:
+        widen(values, into)
+    else:
+        # Narrow numbers are widened once more on their way: cheaper than wide ones by moving twice the bits.
+        into[...] = widen(values, np.empty(values.shape, np.float32))
     by_position = shift.shape[1:] or [1] * (into.ndim - 2)
     into -= shift.astype(into.dtype).reshape(-1, 1, *by_position)
 
@@ -81,28 +88,30 @@ def fill(into: Rows, values: Rows, shift: Rows) -> None:
 def resize(rows: Rows, maps: tuple[Float64, ...], into: Rows) -> None:
     """Set ``into [p, n, …]`` to ``rows [p, n, …]``, their positions mapped.
 
-    By ``[H', H]`` and ``[W', W]`` from ``(H, W)`` to ``(H', W')``, or by one dense ``[positions', positions]``.
+    By ``[H', H]`` and ``[W', W]`` from ``(H, W)`` to ``(H', W')``, or by one dense ``[positions', positions]``. The
+    last axis is mapped by one product of each feature. Maps lie as they are read: small products are not packed.
     """
-    if len(maps) == 1:
-        dense = maps[0].T.astype(rows.dtype, copy=False)
-        into[...] = (rows.reshape(*rows.shape[:2], -1) @ dense).reshape(into.shape)
-        return
-    high, wide = (axis.astype(rows.dtype, copy=False) for axis in maps)
-    if rows.shape[-1] <= NARROW:  # one product over all maps at once, where those of single maps are tiny
-        across = rows.reshape(-1, rows.shape[-1]) @ wide.T
-        np.matmul(high, across.reshape(*rows.shape[:-1], len(wide)), out=into)
-    else:
-        np.matmul(np.matmul(high, rows), wide.T, out=into)
+    *high, last = (np.ascontiguousarray(axis, rows.dtype) for axis in (*maps[:-1], maps[-1].T))
+    for axis in high:
+        rows = np.matmul(axis, rows)
+    features = len(rows)
+    flat = into.reshape(features, -1, last.shape[1])
+    np.matmul(rows.reshape(features, -1, last.shape[0]), last, out=flat)
 
 
 def sum_samples(rows: Rows) -> Float64:
-    """Return ``rows [p, n, …]`` summed over samples in float64."""
-    return np.asarray(rows.sum(axis=1, dtype=np.float64))
+    """Return ``rows [p, n, …]`` summed over samples, in their own precision; in float64."""
+    samples = rows.shape[1]
+    sums = np.ones(samples, rows.dtype) @ rows.reshape(len(rows), samples, -1)
+    return np.asarray(sums.reshape(len(rows), *rows.shape[2:]), np.float64)
 
 
 def mean_positions(rows: Rows) -> Float64:
-    """Return ``rows [p, n, …]`` averaged over positions in float64, ``[p, n]``."""
-    return np.asarray(rows.reshape(*rows.shape[:2], -1).mean(axis=2, dtype=np.float64))
+    """Return ``rows [p, n, …]`` averaged over positions, `RUN` of them or a line in their own precision, ``[p, n]``."""
+    features, samples, positions = *rows.shape[:2], prod(rows.shape[2:])
+    run = positions if positions <= RUN else rows.shape[-1]
+    lines = rows.reshape(features, -1, run) @ np.ones(run, rows.dtype)
+    return np.asarray(lines.reshape(features, samples, -1).sum(axis=2, dtype=np.float64) / positions)
 
 
 def squared_norms(rows: Rows) -> Float64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -35,37 +36,42 @@ class TileSum:
         layers, tile = plan.layers, self._tile
         self._x = [operand_of_side(layers, tile, layer, "source") for layer in tile.sources]
         self._y = [operand_of_side(layers, tile, layer, "target") for layer in tile.targets]
-        self._bands: list[tuple[slice, slice]] = []
+        bands = [band for band in formed.bands if band.tile == tile_number]
+        self._heights = [side_width(layers, tile.view, band.targets) for band in bands]
+        # A band's targets follow those of the band before; its sources are always the first columns.
         self._totals: list[tuple[Any, Any]] = []
-        stop = 0
-        for band in formed.bands:
-            if band.tile == tile_number:
-                p, q = (side_width(layers, tile.view, side) for side in (band.sources, band.targets))
-                start, stop = stop, stop + q
-                # A band's targets follow those of the band before; its sources are always the first p columns.
-                self._bands.append((slice(0, p), slice(start, stop)))
-                square = backend.zeros((q, q)) if tile.symmetric else None
-                self._totals.append((backend.zeros((q, p)), square))
+        if tile.symmetric:
+            for band, q in zip(bands, self._heights, strict=True):
+                p = side_width(layers, tile.view, band.sources)
+                self._totals.append((backend.zeros((q, p)), backend.zeros((q, q))))
+        else:
+            columns = side_width(layers, tile.view, tile.sources)
+            self._totals.append((backend.zeros((sum(self._heights), columns)), None))
 
     def add(self) -> None:
-        """Add the products of the rows that the panel holds."""
+        """Add the products of the rows that the panel holds: one for all bands where the tile is not symmetric."""
         y = self.panel.columns(self._y)
-        x = y if self._tile.symmetric else self.panel.columns(self._x)
-        for (sources, targets), (across, square) in zip(self._bands, self._totals, strict=True):
-            if sources.stop:
-                self._backend.add_product(across, y[targets], x[sources])
-            if square is not None:
-                self._backend.add_symmetric(square, y[targets])
+        if not self._tile.symmetric:
+            self._backend.add_product(self._totals[0][0], y, self.panel.columns(self._x))
+            return
+        start = 0
+        for across, square in self._totals:
+            before, targets = across.shape[1], y[start : start + len(square)]
+            if before:
+                self._backend.add_product(across, targets, y[:before])
+            self._backend.add_symmetric(square, targets)
+            start += len(square)
 
     def finished(self) -> list[BandSums]:
         """Return the sums of each band, both triangles of a symmetric one; they are used up."""
+        if not self._tile.symmetric:
+            whole, stops = self._backend.fetch(self._totals.pop()[0]), list(accumulate(self._heights))
+            return [(whole[stop - q : stop], None) for stop, q in zip(stops, self._heights, strict=True)]
         finished: list[BandSums] = []
         while self._totals:  # one after the other, so that no two copies of all of them are held
             across, square = self._totals.pop(0)
-            if square is not None:
-                self._backend.mirror(square)
-            fetched = None if square is None else self._backend.fetch(square)
-            finished.append((self._backend.fetch(across), fetched))
+            self._backend.mirror(square)
+            finished.append((self._backend.fetch(across), self._backend.fetch(square)))
         return finished
 
 

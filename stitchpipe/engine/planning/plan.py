@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.rows import View
 
-BLOCK_SAMPLES = 32
+BLOCK_SAMPLES = 16
 """Samples that become rows at a time, where memory allows."""
 FEW_SAMPLES = 8
 """Samples below which products are rather made of fewer rows: each block costs calls for every layer."""
