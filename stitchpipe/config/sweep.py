@@ -64,6 +64,11 @@ class Certainty(Section):
         default=200,
         description="Permutations of images, for p-values and calibrated scores; 0 for none, otherwise at least 19.",
     )
+    family: Literal["models", "targets", "run", "none"] = Field(
+        default="models",
+        description="Which pairs make one claim, for family-wise p-values and scores. models: all layers of two "
+        "models; targets: each target layer with all layers of another model; run: all pairs of different models.",
+    )
 
     @field_validator("permutations")
     @classmethod
@@ -75,6 +80,25 @@ class Certainty(Section):
                 remedy="200 resolve p-values down to .005.",
             )
         return count
+
+    @model_validator(mode="after")
+    def _families_have_permutations(self) -> Certainty:
+        if "family" in self.model_fields_set and "family" in self.idle_keys():
+            raise RefusalError(
+                expected="permutations for `family`, which does nothing without them",
+                found="permutations = 0",
+                remedy="Remove `family`, or set `permutations = 200`.",
+            )
+        return self
+
+    def idle_keys(self) -> set[str]:
+        """Return the keys that do nothing beside the values of the others."""
+        return super().idle_keys() | (set() if self.permutations else {"family"})
+
+    @property
+    def family_kind(self) -> Literal["models", "targets", "run"] | None:
+        """Return which pairs make one claim; None where each stands for itself alone."""
+        return None if self.family == "none" or not self.permutations else self.family
 
 
 class RunSettings(Section):

@@ -15,7 +15,7 @@ from stitchpipe.engine.planning.plan import Cost, Plan, PlanError
 from stitchpipe.engine.planning.rates import Rates, measured_rates
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
 from stitchpipe.engine.resources import NotKeptError, TaskResources
-from stitchpipe.engine.samples.image_comparison import ImageComparison, Named
+from stitchpipe.engine.samples.image_comparison import ImageComparison
 
 __all__ = [
     "WORKER_BYTES",
@@ -30,7 +30,6 @@ __all__ = [
     "LiveSplit",
     "MapDestination",
     "MomentComparison",
-    "Named",
     "NotKeptError",
     "PairNumber",
     "PairNumbers",

@@ -109,6 +109,30 @@ class PairNumbers:
             n_rows=np.array([record.n_rows for record in records], np.int64),
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[PairNumbers]) -> Self:
+        """Return the numbers of one or more parts of a view, one part after the other."""
+        names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+        notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+        index = [np.array([names.index(name) for name in part.names], np.int16)[part.index] for part in parts]
+        note = [np.array([notes.index(note) for note in part.notes], np.int32)[part.note] for part in parts]
+        extras = dict.fromkeys(name for part in parts for name in part.extras)
+        return cls(
+            view=parts[0].view,
+            pairs=np.concatenate([part.pairs for part in parts]),
+            names=names,
+            index=np.concatenate(index),
+            values=np.concatenate([part.values for part in parts]),
+            notes=notes,
+            note=np.concatenate(note),
+            extras={
+                name: np.concatenate([part.extras.get(name, np.full(len(part), np.nan)) for part in parts])
+                for name in extras
+            },
+            n_samples=np.concatenate([part.n_samples for part in parts]),
+            n_rows=np.concatenate([part.n_rows for part in parts]),
+        )
+
     def records(self) -> Iterator[PairNumber]:
         """Yield the numbers one by one: for few of them."""
         for at, value in enumerate(self.values.tolist()):
@@ -125,9 +149,11 @@ class PairNumbers:
                 n_rows=int(self.n_rows[at]),
             )
 
-    def swapped(self) -> PairNumbers:
-        """Return the numbers of symmetric indices in the other direction."""
-        return self.with_columns(pairs=self.pairs[:, ::-1])
+    def back(self) -> PairNumbers:
+        """Return the numbers of symmetric indices in the other direction, which a layer with itself has not."""
+        pairs = self.pairs
+        there = self.where(pairs[:, 0] != pairs[:, 1])
+        return there.with_columns(pairs=there.pairs[:, ::-1])
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> PairNumbers:
         """Return some of the numbers, ``chosen [n]``."""

@@ -32,11 +32,40 @@ def pair_keys(run: OpenedSweep, ends: Ends, table: Compare) -> dict[Pair, str]:
     """Return the key of the numbers of every pair of some layers under a table's view."""
     certainty = run.sweep.certainty
     settings = {"intervals": certainty.intervals, "permutations": certainty.permutations}
+    families = _family_digests(certainty.family_kind, ends) if table.view != "positions" else {}
+    of_models = {
+        models: {**settings, "family": [certainty.family_kind, digest]} for models, digest in families.items()
+    }
     return {
         (source, target): keys.pair_key(
-            ends[source].side, ends[target].side, view=table.view, products=run.products, certainty=settings
+            ends[source].side,
+            ends[target].side,
+            view=table.view,
+            products=run.products,
+            # Pairs of one model are in no family, and have none in their key.
+            certainty=of_models.get((source.model, target.model), settings),
         )
         for source, target in product(ends, ends)
+    }
+
+
+def _family_digests(kind: str | None, ends: Ends) -> dict[tuple[str, str], str]:
+    """Return a digest of all layers that the families of two models hold, by the models' names.
+
+    A number that is said of a family depends on all its pairs: a model that gets a layer more is compared again with
+    each other model. Over a run that is every layer.
+    """
+    if kind is None:
+        return {}
+    layers: dict[str, list[Any]] = {}
+    for name, end in ends.items():
+        layers.setdefault(name.model, []).append([end.side.name, end.side.digests])
+    models = {model: keys.digest_of(*of_model) for model, of_model in layers.items()}
+    whole = keys.digest_of(sorted(models.values())) if kind == "run" else None
+    return {
+        (x, y): whole or keys.digest_of(sorted((models[x], models[y])))
+        for x, y in product(models, models)
+        if x != y
     }
 
 

@@ -179,6 +179,7 @@ class _Planner:
             maps={(STITCH_VIEW, pair): families for pair, families in maps.items()},
             intervals=certainty.intervals,
             permutations=certainty.permutations,
+            family=certainty.family_kind,
         )
 
 

@@ -8,7 +8,7 @@ dies takes nothing with it but the leaf it was in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations_with_replacement
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from distributed import KilledWorker, as_completed
@@ -17,8 +17,8 @@ from stitchpipe.engine.cluster.cluster import ExecutionError
 from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments.kept_leaves import KeptLeaves
 from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
-from stitchpipe.engine.numbers import PairNumbers
-from stitchpipe.engine.samples.compare_images import BLOCK_LAYERS, compare_images
+from stitchpipe.engine.samples.compare_images import blocks_of, compare_images
+from stitchpipe.engine.samples.family_numbers import ComparedPairs, with_families
 from stitchpipe.engine.samples.kept_images import keep_images
 from stitchpipe.engine.samples.minibatches import minibatch_numbers, minibatches
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.indices.cka_minibatch import MinibatchHSIC
     from stitchpipe.engine.moments.moment_comparison import MomentComparison
-    from stitchpipe.engine.numbers import PairNumber
+    from stitchpipe.engine.numbers import PairNumbers
     from stitchpipe.engine.planning.pass_layout import Chunk
     from stitchpipe.engine.planning.tiles import Pair
-    from stitchpipe.engine.samples.image_comparison import ImageComparison, Named
+    from stitchpipe.engine.samples.image_comparison import ImageComparison
     from stitchpipe.rows import View
 
 Report: TypeAlias = Callable[[int, int], None]
@@ -147,38 +147,38 @@ def execute_images(
 ) -> list[PairNumbers]:
     """Return the indices over images of all `pairs`, and the nulls of those of moments, both directions of each.
 
-    Each layer's images are kept first, then blocks of layers are compared; all of these indices are symmetric.
-    `report` is called with (done, total) layers, leaves and blocks.
+    Each layer's images are kept first, then blocks of layers are compared; all of these indices are symmetric. Pairs
+    whose family is wanted only in part are compared with the whole of it. `report` is called with (done, total) layers,
+    leaves and blocks.
     """
     given = client.submit(_given, comparison, pure=False)
     kept: dict[tuple[View, int], Future[None]] = {}
-    blocks: list[Future[dict[Named, PairNumber]]] = []
+    whole: dict[View, frozenset[Pair]] = {}
+    blocks: dict[View, list[Future[ComparedPairs]]] = {}
     batches: dict[View, list[Future[MinibatchHSIC | None]]] = {}
     for view, of_view in pairs.items():
-        layers = sorted({layer for pair in of_view for layer in pair})
         if any(name != "cka_minibatch" for name in comparison.indices[view]):
+            wanted = whole[view] = comparison.families.completed(of_view)
+            layers = sorted({layer for pair in wanted for layer in pair})
             kept |= {(view, layer): client.submit(_keep, given, layer, view, pure=False) for layer in layers}
-            runs = [layers[at : at + BLOCK_LAYERS] for at in range(0, len(layers), BLOCK_LAYERS)]
-            for sides in combinations_with_replacement(runs, 2):
+            for sides in blocks_of(wanted):
                 needed = [kept[view, layer] for layer in {*sides[0], *sides[1]}]
-                blocks.append(client.submit(_compare, given, view, *sides, needed, pure=False))
+                block = client.submit(_compare, given, view, *sides, needed, pure=False)
+                blocks.setdefault(view, []).append(block)
         if "cka_minibatch" in comparison.indices[view]:
             leaves = range(len(comparison.split.leaves()))
             batches[view] = [client.submit(_batches, given, view, leaf, pure=False) for leaf in leaves]
-    waiting = [*kept.values(), *blocks, *(leaf for of_view in batches.values() for leaf in of_view)]
+    waiting = [*kept.values(), *chain.from_iterable(blocks.values()), *chain.from_iterable(batches.values())]
     for done, _ in enumerate(as_completed(waiting, loop=client.loop), 1):
         report(done, len(waiting))
-    numbers = {named: number for block in blocks for named, number in block.result().items()}
-    for view, leaves_of_view in batches.items():
-        numbers |= minibatch_numbers(comparison, view, [leaf.result() for leaf in leaves_of_view])
-    # Blocks beside the diagonal hold both directions of a pair, under other permutations: one of them counts.
-    once: dict[View, list[PairNumber]] = {}
-    for (view, (source, target), _), number in numbers.items():
-        if source <= target:
-            once.setdefault(view, []).append(number)
-    of_views = [PairNumbers.of(view, of_view) for view, of_view in once.items()]
-    back = [of_view.where(of_view.pairs[:, 0] != of_view.pairs[:, 1]).swapped() for of_view in of_views]
-    return [*of_views, *back]
+    numbers: list[PairNumbers] = []
+    for view, of_blocks in blocks.items():
+        compared = ComparedPairs.joined([block.result() for block in of_blocks])
+        numbers += with_families(comparison.families, compared.among(whole[view]))
+    for view, of_leaves in batches.items():
+        of_batches = minibatch_numbers(comparison, view, [leaf.result() for leaf in of_leaves])
+        numbers += [of_batches, of_batches.back()]
+    return numbers
 
 
 def _given(comparison: Given) -> Given:
@@ -210,7 +210,7 @@ def _keep(comparison: ImageComparison, layer: int, view: View) -> None:
 
 def _compare(
     comparison: ImageComparison, view: View, sources: list[int], targets: list[int], _kept: list[None]
-) -> dict[Named, PairNumber]:
+) -> ComparedPairs:
     return compare_images(comparison, view, sources, targets)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.planning.memory import Evaluation
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
     from stitchpipe.engine.planning.tiles import Pair
+
+FamilyKind: TypeAlias = Literal["models", "targets", "run"]
+"""Pairs that make one claim together: of two models, of a target layer and another model, of all different models."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Comparison:
         Whether each number gets an interval.
     permutations
         Of the null of those indices that have one; 0 for none.
+    family
+        Which pairs make one claim together; None where each stands for itself alone.
     """
 
     layers: tuple[LayerShape, ...]
@@ -56,6 +61,7 @@ class Comparison:
     maps: Mapping[tuple[View, Pair], Collection[str]] = field(default_factory=dict)
     intervals: bool = False
     permutations: int = 0
+    family: FamilyKind | None = None
 
     @cached_property
     def of_images(self) -> Mapping[View, tuple[str, ...]]:

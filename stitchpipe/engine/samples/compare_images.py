@@ -4,33 +4,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
-from stitchpipe.algebra.certainty import PermutationNull, draw_permutations, linear_nulls
+from stitchpipe.algebra.certainty import linear_nulls
 from stitchpipe.algebra.errors import UndefinedIndexError
+from stitchpipe.engine.numbers import DEFINED
 from stitchpipe.engine.planning.comparison import by_scores
+from stitchpipe.engine.samples.family_numbers import ComparedPairs
 from stitchpipe.engine.samples.kept_images import side_of
-from stitchpipe.measures import Number
 from stitchpipe.registry import index_named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
     from stitchpipe.algebra import Index
-    from stitchpipe.engine.numbers import PairNumber
-    from stitchpipe.engine.samples.image_comparison import ImageComparison, Named
+    from stitchpipe.algebra.certainty import PermutationNull
+    from stitchpipe.engine.numbers import Float64, Note
+    from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.engine.samples.families import Orders
+    from stitchpipe.engine.samples.image_comparison import ImageComparison
     from stitchpipe.rows import View
 
 BLOCK_LAYERS = 12
 """Layers on either side of a task: their sample matrices are held at once."""
 
 
+def blocks_of(pairs: Collection[Pair]) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield the blocks, on the diagonal or above it, that hold some pair in either direction."""
+    layers = sorted({layer for pair in pairs for layer in pair})
+    runs = [layers[first : first + BLOCK_LAYERS] for first in range(0, len(layers), BLOCK_LAYERS)]
+    run_of = {layer: number for number, run in enumerate(runs) for layer in run}
+    for first, second in sorted({tuple(sorted((run_of[x], run_of[y]))) for x, y in pairs}):
+        yield runs[first], runs[second]
+
+
 def compare_images(
     comparison: ImageComparison, view: View, sources: Sequence[int], targets: Sequence[int]
-) -> dict[Named, PairNumber]:
+) -> ComparedPairs:
     """Return every index over samples of a block of layers, and the nulls of those of moments.
+
+    The blocks of a comparison lie on or above the diagonal, and each pair is compared in one direction: sources have
+    the smaller numbers. Of blocks on the diagonal that is half.
 
     Notes
     -----
@@ -43,11 +60,18 @@ def compare_images(
     alone = [index for index in indices if index.of_gram is not None and index not in together]
     groups = [together, *([index] for index in alone)]
     with threadpool_limits(limits=1):
-        orders = draw_permutations(comparison.n_images, max(1, comparison.permutations))
-        numbers: dict[Named, PairNumber] = {}
-        for group in filter(None, groups):
-            numbers |= _compare_group(comparison, view, group, (sources, targets), orders)
-        return numbers
+        parts = list(
+            comparison.families.parts(
+                (sources, targets), comparison.n_images, max(1, comparison.permutations)
+            )
+        )
+        return ComparedPairs.joined(
+            [
+                pairs
+                for group in filter(None, groups)
+                for pairs in _compare_group(comparison, view, group, (sources, targets), parts)
+            ]
+        )
 
 
 def _compare_group(
@@ -55,8 +79,8 @@ def _compare_group(
     view: View,
     indices: Sequence[Index],
     sides: tuple[Sequence[int], Sequence[int]],
-    orders: npt.NDArray[Any],
-) -> dict[Named, PairNumber]:
+    parts: Sequence[tuple[list[int], list[int], Orders]],
+) -> list[ComparedPairs]:
     """Return the indices that are computed from one kind of summary."""
     prepared: dict[int, Any] = {}
     missing: dict[int, UndefinedIndexError] = {}
@@ -65,22 +89,13 @@ def _compare_group(
             prepared[layer] = side_of(comparison, view, layer, indices[0])
         except UndefinedIndexError as undefined:
             missing[layer] = undefined
-    numbers: dict[Named, PairNumber] = {}
-    for pair in ((source, target) for source in sides[0] for target in sides[1]):
-        if at_fault := [layer for layer in pair if layer in missing]:
-            refusal = missing[at_fault[0]]
-            numbers |= {
-                (view, pair, index.name): comparison.number(
-                    view, pair, index.name, _refused(refusal, index.name)
-                )
-                for index in indices
-            }
-    x, y = ([layer for layer in side if layer in prepared] for side in sides)
-    if x and y:
-        nulls = _nulls(view, indices, ([prepared[i] for i in x], [prepared[i] for i in y]), orders)
-        for name, null in nulls.items():
-            numbers |= _numbers(comparison, view, name, (x, y), null)
-    return numbers
+    compared = [_refusals(comparison, view, index.name, sides, missing) for index in indices]
+    for sources, targets, orders in parts:
+        x, y = ([layer for layer in side if layer in prepared] for side in (sources, targets))
+        if x and y:
+            nulls = _nulls(view, indices, ([prepared[i] for i in x], [prepared[i] for i in y]), orders)
+            compared += [_calibrated(comparison, view, name, (x, y), null) for name, null in nulls.items()]
+    return compared
 
 
 def _nulls(
@@ -94,32 +109,57 @@ def _nulls(
     return {name: computed[linear] for name, linear in shared.items()}
 
 
-def _numbers(
+def _refusals(
+    comparison: ImageComparison,
+    view: View,
+    name: str,
+    sides: tuple[Sequence[int], Sequence[int]],
+    missing: Mapping[int, UndefinedIndexError],
+) -> ComparedPairs:
+    """Return why pairs have no value of which a layer has no side of the index; of two reasons the source's."""
+    pairs = [(x, y) for x in sides[0] for y in sides[1] if x <= y and (x in missing or y in missing)]
+    notes = [_note(missing[x] if x in missing else missing[y], name) for x, y in pairs]
+    return ComparedPairs.without_null(
+        comparison.numbers(
+            view, name, np.array(pairs, np.int32).reshape(-1, 2), np.full(len(pairs), np.nan), notes
+        )
+    )
+
+
+def _calibrated(
     comparison: ImageComparison,
     view: View,
     name: str,
     sides: tuple[Sequence[int], Sequence[int]],
     null: PermutationNull,
-) -> dict[Named, PairNumber]:
-    """Return every pair of a block: its value, and where that stands in the null if there is one."""
-    scale = null.calibrated() if comparison.permutations else None
-    numbers: dict[Named, PairNumber] = {}
-    for row, source in enumerate(sides[0]):
-        for column, target in enumerate(sides[1]):
-            if (row, column) in null.undefined:
-                number = _refused(null.undefined[row, column], name)
-            else:
-                number = Number(float(null.observed[row, column]))
-                if scale is not None:
-                    number = number.beside(
-                        p_value=float(scale.p_value[row, column]),
-                        calibrated=float(scale.score[row, column]),
-                        null_samples=comparison.n_images,
-                    )
-            numbers[view, (source, target), name] = comparison.number(view, (source, target), name, number)
-    return numbers
+) -> ComparedPairs:
+    """Return every pair of a block: its value, and where that stands in its null and its families if there are any."""
+    pairs = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
+    is_counted = pairs[:, 0] <= pairs[:, 1]
+    undefined = {
+        (sides[0][row], sides[1][column]): _note(error, name)
+        for (row, column), error in null.undefined.items()
+    }
+    notes = [undefined.get((x, y), DEFINED) for x, y in pairs[is_counted].tolist()]
+    is_defined = np.array([note == DEFINED for note in notes], np.bool_)
+
+    def of_counted(of_block: Any) -> Float64:
+        return np.where(is_defined, np.asarray(of_block).reshape(-1)[is_counted], np.nan)
+
+    numbers = comparison.numbers(view, name, pairs[is_counted], of_counted(null.observed), notes)
+    if not comparison.permutations:
+        return ComparedPairs.without_null(numbers)
+    found = null.calibrated()
+    images = np.where(is_defined, float(comparison.n_images), np.nan)
+    extras = {
+        "p_value": of_counted(found.p_value),
+        "calibrated": of_counted(found.score),
+        "null_samples": images,
+    }
+    drawn = np.asarray(null.null).reshape(len(null.null), -1)[:, is_counted]
+    return ComparedPairs.of(comparison.families, numbers.with_columns(extras=extras), drawn)
 
 
-def _refused(undefined: UndefinedIndexError, name: str) -> Number:
+def _note(undefined: UndefinedIndexError, name: str) -> Note:
     error = undefined.within(name)
-    return Number.missing(error.status, error.reason)
+    return error.status, error.reason

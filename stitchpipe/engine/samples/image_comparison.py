@@ -8,26 +8,28 @@ with several rows per image have no such index and no null.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.keys import images_key, images_work_key
-from stitchpipe.engine.numbers import PairNumber
+from stitchpipe.engine.numbers import PairNumber, PairNumbers
+from stitchpipe.engine.samples.families import Families
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
-    from stitchpipe.engine.planning.comparison import Comparison
+    from stitchpipe.engine.numbers import Float64, Int32, Note
+    from stitchpipe.engine.planning.comparison import Comparison, FamilyKind
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
     from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.engine.resources import TaskResources
     from stitchpipe.measures import Number
     from stitchpipe.rows import View
     from storage import Representation, Summaries
-
-Named: TypeAlias = "tuple[View, Pair, str]"
-"""An index of a pair under a view."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class ImageComparison:
         By view, those over samples and those of moments that get a null.
     permutations
         Of the null, and 0 for none.
+    family
+        Which pairs make one claim together; None where each stands for itself alone.
     """
 
     resources: TaskResources
@@ -49,6 +53,7 @@ class ImageComparison:
     split: SplitShape
     indices: Mapping[View, tuple[str, ...]]
     permutations: int
+    family: FamilyKind | None = None
 
     @classmethod
     def of(cls, comparison: Comparison, resources: TaskResources) -> Self:
@@ -59,7 +64,14 @@ class ImageComparison:
             comparison.splits[-1],
             comparison.over_images,
             comparison.permutations,
+            comparison.family,
         )
+
+    @cached_property
+    def families(self) -> Families:
+        """Return the families of the layers' pairs: none where nothing is permuted."""
+        kind = self.family if self.permutations else None
+        return Families(kind, tuple(layer.model for layer in self.layers))
 
     @property
     def summaries(self) -> Summaries:
@@ -86,6 +98,25 @@ class ImageComparison:
         """Return a record of a number that was computed from so many images; default: those of samples."""
         n = self.n_images if images is None else images
         return PairNumber(view=view, pair=pair, index=index, number=number, n_samples=n, n_rows=n)
+
+    def numbers(
+        self, view: View, index: str, pairs: Int32, values: Float64, notes: Sequence[Note]
+    ) -> PairNumbers:
+        """Return what was computed of an index of pairs ``[n, 2]`` from the images of samples."""
+        known = tuple(dict.fromkeys(notes))
+        n = np.full(len(pairs), self.n_images)
+        return PairNumbers(
+            view=view,
+            pairs=pairs,
+            names=(index,),
+            index=np.zeros(len(pairs), np.int16),
+            values=values,
+            notes=known,
+            note=np.array([known.index(note) for note in notes], np.int32),
+            extras={},
+            n_samples=n,
+            n_rows=n,
+        )
 
     def work_key(self, view: View, what: str, leaf: int) -> str:
         """Return the key under which work in progress on a leaf's images is kept."""

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.indices.cka_minibatch import BATCH_ROWS, MinibatchHSIC
+from stitchpipe.engine.numbers import PairNumbers
 from stitchpipe.measures import Number
 from stitchpipe.rows import to_rows
 from storage import WORK
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.engine.numbers import PairNumber
-    from stitchpipe.engine.samples.image_comparison import ImageComparison, Named
+    from stitchpipe.engine.samples.image_comparison import ImageComparison
     from stitchpipe.rows import View
     from storage import Representation, Summaries
 
@@ -57,13 +58,13 @@ def batch_bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 def minibatch_numbers(
     comparison: ImageComparison, view: View, leaves: Sequence[MinibatchHSIC | None]
-) -> dict[Named, PairNumber]:
-    """Return minibatch CKA of all pairs from the HSIC of the leaves, merged in order."""
+) -> PairNumbers:
+    """Return minibatch CKA of all pairs, each in one direction, from the HSIC of the leaves, merged in order."""
     name = "cka_minibatch"
     total: MinibatchHSIC | None = None
     for leaf in leaves:
         total = merged_batches(total, leaf)
-    numbers: dict[Named, PairNumber] = {}
+    numbers: list[PairNumber] = []
     for source in range(len(comparison.layers)):
         for target in range(source, len(comparison.layers)):
             images = None  # as many as the other indices have, where there was no batch
@@ -74,10 +75,8 @@ def minibatch_numbers(
             except UndefinedIndexError as undefined:
                 refusal = undefined.within(name)
                 number = Number.missing(refusal.status, refusal.reason)
-            numbers[view, (source, target), name] = comparison.number(
-                view, (source, target), name, number, images
-            )
-    return numbers
+            numbers.append(comparison.number(view, (source, target), name, number, images))
+    return PairNumbers.of(view, numbers)
 
 
 def _no_batch(comparison: ImageComparison) -> UndefinedIndexError:

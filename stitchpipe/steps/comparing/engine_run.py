@@ -117,8 +117,8 @@ class EngineRun:
             return None
         names = self._comparison.over_images.get("pooled", ())
         is_compared = any(name != "cka_minibatch" for name in names)
-        pairs = self._image_pairs.get("pooled", ()) if is_compared else ()
-        layers = {layer for pair in pairs for layer in pair}
+        pairs = self._image_pairs.get("pooled", frozenset()) if is_compared else frozenset()
+        layers = {layer for pair in self._images.families.completed(pairs) for layer in pair}
         return LiveImages(self._images, pooled=sorted(layers), minibatches="cka_minibatch" in names)
 
     def forget_batches(self) -> None:
@@ -230,4 +230,5 @@ class EngineRun:
             n_rows=found.n_rows,
             key=index_key(self.wanted.keys[found.view][source, target], found.index),
         )
-        return Result.of(found.index, found.number, subject)
+        family = self._comparison.family if "p_family" in found.number.extras else None
+        return Result.of(found.index, found.number, subject, family=family)

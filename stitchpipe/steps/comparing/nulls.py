@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from stitchpipe.engine import PairNumbers
 
-COLUMNS: Final = ("p_value", "calibrated", "null_samples")
-"""What a null says of a number, as it stands beside it."""
+COLUMNS: Final = ("p_value", "calibrated", "null_samples", "p_family", "p_by", "calibrated_family")
+"""What a null, and the nulls of its family, say of a number, as it stands beside it."""
 
 
 class Nulls:

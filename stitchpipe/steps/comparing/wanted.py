@@ -80,6 +80,7 @@ class Wanted:
             },
             intervals=sweep.certainty.intervals,
             permutations=sweep.certainty.permutations,
+            family=sweep.certainty.family_kind,
         )
 
 
