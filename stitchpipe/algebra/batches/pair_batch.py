@@ -10,9 +10,9 @@ import numpy as np
 
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.batches.correlations import Correlations, correlate
-from stitchpipe.algebra.batches.fits import BatchMaps, fit_maps
+from stitchpipe.algebra.batches.fits import fit_maps
 from stitchpipe.algebra.batches.nuclear_norms import nuclear_norms, penalised_norms
-from stitchpipe.algebra.batches.residuals import squared_residuals
+from stitchpipe.algebra.batches.residuals import ScoredMaps, score_maps
 from stitchpipe.algebra.batches.values import vouched
 from stitchpipe.algebra.errors import MomentsError
 from stitchpipe.algebra.moments import NormProducts, PairMoments
@@ -61,8 +61,7 @@ class PairBatch:
     _analyses: dict[int, Analysis] = field(default_factory=dict, init=False, repr=False)
     _correlations: dict[float | None, Correlations] = field(default_factory=dict, init=False, repr=False)
     _penalised: dict[float, Floats] = field(default_factory=dict, init=False, repr=False)
-    _maps: dict[MapKey, BatchMaps | None] = field(default_factory=dict, init=False, repr=False)
-    _residuals: dict[MapKey, Floats] = field(default_factory=dict, init=False, repr=False)
+    _scored: dict[MapKey, ScoredMaps | None] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.xy)
@@ -204,27 +203,18 @@ class PairBatch:
             self._penalised[ridge] = penalised_norms(self, ridge)
         return self._penalised[ridge]
 
-    def fitted(self, family: str = "affine", parameter: float | None = None) -> BatchMaps | None:
-        """Return the maps of a family, fitted on the rows of `train`; None where there are none, or none in stacks."""
+    def scored(self, family: str = "affine", parameter: float | None = None) -> ScoredMaps | None:
+        """Return what the maps of a family, fitted on the rows of `train`, leave of each pair.
+
+        None where there is no `train`, or no formula for stacks of the family.
+        """
         key = (family, parameter)
         if self.train is None:
             return None
-        if key not in self._maps:
-            self._maps[key] = fit_maps(self.train, family, parameter)
-        return self._maps[key]
-
-    def residuals(self, family: str = "affine", parameter: float | None = None) -> Floats | None:
-        """Return the sums of squares that fitted maps leave, ``[B]``; NaN where the batch does not vouch for one.
-
-        None as `fitted`.
-        """
-        key = (family, parameter)
-        maps = self.fitted(family, parameter)
-        if maps is None or self.train is None:
-            return None
-        if key not in self._residuals:
-            self._residuals[key] = squared_residuals(self, self.train, maps)
-        return self._residuals[key]
+        if key not in self._scored:
+            maps = fit_maps(self.train, family, parameter)
+            self._scored[key] = None if maps is None else score_maps(self, self.train, maps)
+        return self._scored[key]
 
     @cached_property
     def scored_projections(self) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,25 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.batches.slices import Flags, Floats, Integers
 
 
-def squared_residuals(batch: PairBatch, train: PairBatch, maps: BatchMaps) -> Floats:
-    """Return Σ‖W x + b − y‖² of each pair, ``[B]`` (`AffineMap.residual_from_moments`); NaN for unknown maps.
+@dataclass(frozen=True, eq=False)
+class ScoredMaps:
+    """What fitted maps leave of a batch of pairs.
+
+    Attributes
+    ----------
+    residuals
+        Σ‖W x + b − y‖², ``[B]``; NaN where the batch does not vouch for the map.
+    rank, condition
+        ``[B]``, as of `AffineMap`.
+    """
+
+    residuals: Floats
+    rank: Integers
+    condition: Floats
+
+
+def score_maps(batch: PairBatch, train: PairBatch, maps: BatchMaps) -> ScoredMaps:
+    """Return what maps leave of each pair, as `AffineMap.residual_from_moments`.
 
     With W = A·V it is tr(A·V·XX·Vᵀ·Aᵀ) − 2·tr(A·V·XY) + tr(YY) + n‖e‖²: V·XX·Vᵀ is of the layer, so that a pair costs
     O(k·q·(p + k)), with k the directions that the rows of `train` can have. Where the traces cancel to what is not far
@@ -33,7 +51,8 @@ def squared_residuals(batch: PairBatch, train: PairBatch, maps: BatchMaps) -> Fl
         spread[near] = _positive_spreads(batch, near, weights[near], predicted[near])
     means = (batch.y.mean - train.y.mean)[batch.iy]
     offset = (steps[batch.ix, None, :] @ weights)[:, 0, :] - means
-    return np.where(maps.known, spread + batch.n * np.vecdot(offset, offset), np.nan)
+    residuals = np.where(maps.known, spread + batch.n * np.vecdot(offset, offset), np.nan)
+    return ScoredMaps(residuals, maps.rank, maps.condition)
 
 
 def _positive_spreads(batch: PairBatch, rows: Integers, weights: Floats, predicted: Floats) -> Floats:

@@ -16,7 +16,7 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 
 SLICE_BYTES: Final = 8 * 2**20
 """What all temporary stacks of a slice of pairs may take, where one pair does not take more."""
-_STACKS = 12  # of p×q that are alive at once with every index of the product wanted, both directions
+_STACKS = 18  # of p×q alive at once, every index of the product wanted in both directions: 11 to 16 were seen
 STEP: Final = 8
 """Ranks are rounded up to multiples of this where zeros beside a matrix leave its singular values as they are."""
 

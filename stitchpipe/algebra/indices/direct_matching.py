@@ -31,22 +31,22 @@ def _struct(analysis: Analysis, measure: Measure) -> IndexValue:
 
 
 def _r2_of_batch(batch: PairBatch, measure: Measure) -> BatchValues | None:
-    maps, residuals = batch.fitted(*_map_of(measure)), batch.residuals(*_map_of(measure))
-    if maps is None or residuals is None:
+    maps = batch.scored(*_map_of(measure))
+    if maps is None:
         return None
     # A target that does not vary has a scale of infinity, and its R² is for the formula of one pair to refuse.
-    r2 = 1.0 - residuals / batch.y.scale[batch.iy] ** 2
+    r2 = 1.0 - maps.residuals / batch.y.scale[batch.iy] ** 2
     return BatchValues(np.where(batch.y.varies[batch.iy], r2, np.nan), maps.rank, maps.condition)
 
 
 def _struct_of_batch(batch: PairBatch, measure: Measure) -> BatchValues | None:
-    maps, residuals = batch.fitted(*_map_of(measure)), batch.residuals(*_map_of(measure))
-    if maps is None or residuals is None:
+    maps = batch.scored(*_map_of(measure))
+    if maps is None:
         return None
     squares = (batch.y.total + batch.n * np.vecdot(batch.y.mean, batch.y.mean))[batch.iy]
     known = squares > 0.0
     return BatchValues(
-        np.where(known, residuals / np.where(known, squares, 1.0), np.nan), maps.rank, maps.condition
+        np.where(known, maps.residuals / np.where(known, squares, 1.0), np.nan), maps.rank, maps.condition
     )
 
 
