@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from stitchpipe.engine.moments.finalise import finalise
 from stitchpipe.engine.moments.kept_leaves import KeptLeaves
+from stitchpipe.engine.moments.reading import blocks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from stitchpipe.engine.moments.moment_comparison import MomentComparison
-    from stitchpipe.engine.moments.shift import Stored
     from stitchpipe.engine.numbers import PairNumbers
     from storage import Representation
 
@@ -36,7 +31,7 @@ def read_shifts(leaves: KeptLeaves) -> None:
 def read_leaf(leaves: KeptLeaves, leaf: int) -> None:
     """Keep the state of one leaf; one that is there already is not formed again.
 
-    The row groups of the leaf are read in order, of one layer at a time a block.
+    The row groups of the leaf are read in order, of one layer at a time a block, the next one in a thread.
 
     Raises
     ------
@@ -50,7 +45,7 @@ def read_leaf(leaves: KeptLeaves, leaf: int) -> None:
     if not leaves.has(leaf):
         readers = {layer: _reader(leaves, layer) for layer in leaves.formed.layers}
         split, samples = leaves.split, leaves.plan.blocks.samples
-        leaves.form(leaf, _blocks(readers, split.leaves()[leaf], split.row_groups, samples))
+        leaves.form(leaf, blocks_of(readers, split.leaves()[leaf], split.row_groups, samples))
 
 
 def finish(comparison: MomentComparison, pass_number: int, chunk_number: int, key: str) -> PairNumbers:
@@ -67,41 +62,3 @@ def finish(comparison: MomentComparison, pass_number: int, chunk_number: int, ke
 def _reader(leaves: KeptLeaves, layer: int) -> Representation:
     shape = leaves.plan.layers[layer]
     return leaves.resources.open(shape, leaves.split, shape.fingerprints[leaves.split_number])
-
-
-def _blocks(
-    readers: Mapping[int, Representation],
-    leaf: Sequence[int],
-    bounds: Sequence[tuple[int, int]],
-    samples: int,
-) -> Iterator[tuple[int, Iterator[tuple[int, Stored]]]]:
-    """Yield the row groups of a leaf block by block; of a block each layer is read when it is asked for."""
-    for row_group in leaf:
-        start, stop = bounds[row_group]
-        pieces = {
-            layer: _exact(reader.blocks(row_group, samples), samples) for layer, reader in readers.items()
-        }
-        for size in (min(samples, stop - at) for at in range(start, stop, samples)):
-            yield size, ((layer, next(blocks)) for layer, blocks in pieces.items())
-
-
-def _exact(blocks: Iterator[Stored], samples: int) -> Iterator[Stored]:
-    """Yield blocks of exactly `samples`, but for the last: stored chunks need not have as many rows.
-
-    Holds what is left over of a chunk, and nothing of what was yielded.
-    """
-    held: list[Stored] = []  # one array at most
-    while True:
-        while not held or len(held[0]) < samples:
-            following = list(islice(blocks, 1))
-            if not following:
-                yield from held
-                return
-            held = [np.concatenate([*held, *following])] if held else following
-        if len(held[0]) == samples:
-            yield held.pop()
-        else:
-            taken, rest = [held[0][:samples]], held.pop()[samples:]
-            held = [rest if len(rest) >= samples else rest.copy()]
-            del rest
-            yield taken.pop()

@@ -222,8 +222,8 @@ def _kinds(formed: Pass) -> dict[int, set[tuple[str, str, Grid]]]:
 def _sample_bytes(layer: LayerShape, kinds: set[tuple[str, str, Grid]], item: int) -> int:
     """Return what a sample of one layer takes until its rows lie in their panels.
 
-    As stored, in its compressed bytes and joined from two chunks; float16 widened; rows that no panel holds, or that
-    are flattened; and between the two axes of a resize.
+    As stored, and of the layer that is read meanwhile as stored, in its compressed bytes and joined from two chunks;
+    float16 widened; rows that no panel holds, or that are flattened; and between the two axes of a resize.
     """
     values = prod(layer.shape)
     home = any((view, kind) == ("positions", "native") for view, kind, _ in kinds)
@@ -231,7 +231,7 @@ def _sample_bytes(layer: LayerShape, kinds: set[tuple[str, str, Grid]], item: in
     between = max((_between(layer, grid) for _, kind, grid in kinds if kind != "native"), default=0)
     widened = 4 * values if layer.itemsize == 2 else 0
     scratch = item * values * ((not home) + 2 * flattened)
-    return 3 * layer.sample_bytes + scratch + max(widened, item * between)
+    return 4 * layer.sample_bytes + scratch + max(widened, item * between)
 
 
 def _between(layer: LayerShape, grid: Grid) -> int:
