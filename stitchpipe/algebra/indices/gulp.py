@@ -41,6 +41,8 @@ def gulp(X: Array, Y: Array, *, ridge: float = RIDGE, products: Products = "floa
         λ > 0, in units of the total variance. Towards 0 the distance becomes that of CCA, p + q − 2Σρ² with p
         and q the ranks, towards infinity λ·d tends to that of linear CKA. The default mutes directions with less
         than 1 % of the variance; the authors embed networks with it (their figure 1).
+    products
+        As of `cka`.
 
     Raises
     ------

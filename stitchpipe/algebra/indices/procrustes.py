@@ -24,7 +24,7 @@ def procrustes(X: Array, Y: Array, *, products: Products = "float64") -> float:
 
     Both sides are centred and scaled to Frobenius norm 1 first; ‖·‖_* is the sum of singular values. Where
     p ≠ q the narrower side is understood as padded with zero columns. Not a metric: its square root, and
-    `procrustes_angle`, are.
+    `procrustes_angle`, are. `products` is as of `cka`.
 
     Raises
     ------

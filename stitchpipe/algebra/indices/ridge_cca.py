@@ -35,6 +35,8 @@ def ridge_cca(X: Array, Y: Array, *, ridge: float = RIDGE, products: Products = 
         Row i of X belongs with row i of Y.
     ridge
         λ > 0, in units of the total variance of each side.
+    products
+        As of `cka`.
 
     Raises
     ------

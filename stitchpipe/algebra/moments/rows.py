@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import frexp
+from typing import get_args
 
 import numpy as np
 
+from stitchpipe.algebra.errors import RowsError
 from stitchpipe.algebra.inputs import Array, Products, demand_finite, demand_paired, namespace, real_rows
 from stitchpipe.algebra.moments.checks import finite
 from stitchpipe.algebra.moments.own import Moments
 from stitchpipe.algebra.moments.triangle import triangle
 from stitchpipe.algebra.spectrum import Neurons
 
-_BLOCK_ROWS = 1024
-"""So many float32 products are summed up in float32: their rounding is then some 1e-7 of the sum."""
+_BLOCK_ROWS = 4096
+"""So many float32 products are summed up in float32: their rounding is then some 1e-7 of each entry's size."""
 _SQUARABLE = 2.0**-60, 2.0**60
 """Mean squares of float32 entries whose products neither overflow nor vanish."""
 
@@ -50,8 +52,15 @@ class CentredRows:
         Raises
         ------
         RowsError
-            As `as_rows`.
+            As `as_rows`, and for products of no such type.
         """
+        if products not in get_args(Products):
+            raise RowsError(
+                where="products",
+                expected=" or ".join(map(repr, get_args(Products))),
+                found=repr(products),
+                remedy="Choose one of these; the type of the rows themselves does not matter.",
+            )
         rows = real_rows(rows, name)
         xp = namespace(rows)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -89,14 +98,14 @@ class CentredRows:
     @cached_property
     def moments(self) -> Moments:
         """Count, mean and centred sums of products. Time O(n·p²). Raises MomentsError where they overflow."""
-        comoment = finite(_product(self.centred, self.centred) * self.unit**2)
+        comoment = finite(_product(self.centred, self.centred, self.unit**2))
         return Moments(self.n, self.mean, comoment, self.neurons)
 
     def cross(self, other: CentredRows) -> Array:
         """Return Σ x̃ỹᵀ ``[p, q]``. Time O(n·p·q), none with itself. Raises MomentsError where it overflows."""
         if other is self:
             return self.moments.comoment
-        return finite(_product(self.centred, other.centred) * (self.unit * other.unit))
+        return finite(_product(self.centred, other.centred, self.unit * other.unit))
 
     def narrowed(self) -> CentredRows:
         """Return the rows in n + 1 coordinates where they are wider than that, else as they are.
@@ -166,17 +175,21 @@ def _single(rows: Array, mean: Array) -> CentredRows:
 
 
 def _mean_square(rows: CentredRows) -> float:
-    return rows.total / (rows.n * rows.width)
+    """Return the mean square of the entries, infinite where that does not fit."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return rows.total / (rows.n * rows.width)
 
 
-def _product(left: Array, right: Array) -> Array:
-    """Return ``leftᵀ·right`` as a float64 matrix; float32 products are summed in float32 by a block of rows."""
+def _product(left: Array, right: Array, unit: float) -> Array:
+    """Return ``unit·leftᵀ·right`` as a float64 matrix; float32 products are summed in float32 by a block of rows."""
     xp = namespace(left, right)
-    if not left.dtype == right.dtype == xp.float32:
-        return xp.astype(left, xp.float64, copy=False).T @ xp.astype(right, xp.float64, copy=False)
-    shape = (left.shape[1], right.shape[1])
-    total = xp.zeros(shape, dtype=xp.float64, device=left.device)
-    for first in range(0, left.shape[0], _BLOCK_ROWS):
-        block = slice(first, first + _BLOCK_ROWS)
-        total += left[block].T @ right[block]
+    if left.dtype == right.dtype == xp.float32:
+        blocks = [slice(first, first + _BLOCK_ROWS) for first in range(0, left.shape[0], _BLOCK_ROWS)]
+        total = xp.astype(left[blocks[0]].T @ right[blocks[0]], xp.float64)
+        for block in blocks[1:]:
+            total += left[block].T @ right[block]
+    else:
+        total = xp.astype(left, xp.float64, copy=False).T @ xp.astype(right, xp.float64, copy=False)
+    if unit != 1.0:
+        total *= unit
     return total
