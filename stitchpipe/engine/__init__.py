@@ -8,10 +8,11 @@ from stitchpipe.engine.live import LiveBlock, LiveImages, LiveLeaves, LiveSplit
 from stitchpipe.engine.moments.finalise import without_grid
 from stitchpipe.engine.moments.moment_comparison import MapDestination, MomentComparison
 from stitchpipe.engine.numbers import PairNumber, PairNumbers
+from stitchpipe.engine.planning.chunks import Chunk
 from stitchpipe.engine.planning.comparison import Comparison, fits, indices_of_images
+from stitchpipe.engine.planning.cost import Cost
 from stitchpipe.engine.planning.memory import WORKER_BYTES, beside_worker_bytes
-from stitchpipe.engine.planning.pass_layout import Chunk
-from stitchpipe.engine.planning.plan import Cost, Plan, PlanError
+from stitchpipe.engine.planning.plan import Plan, PlanError
 from stitchpipe.engine.planning.rates import Rates, measured_rates
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
 from stitchpipe.engine.resources import NotKeptError, TaskResources

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from stitchpipe.engine.planning.pass_layout import Band, Chunk, Space
+    from stitchpipe.engine.planning.chunks import Chunk
+    from stitchpipe.engine.planning.pass_layout import Band, Space
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
     from stitchpipe.engine.planning.tiles import Own, Tile
@@ -109,4 +110,5 @@ def _own(own: Own) -> Sequence[Any]:
 
 
 def _space(space: Space) -> Sequence[Any]:
-    return space.view, space.grid, [(operand.layer, operand.kind) for operand in space.operands]
+    operands = [(operand.layer, operand.kind) for operand in space.operands]
+    return space.view, space.grid, operands, space.leaf_samples

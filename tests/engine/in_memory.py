@@ -11,8 +11,10 @@ import numpy as np
 from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.engine import SplitShape
 from stitchpipe.engine.moments.accumulate import PassSums
-from stitchpipe.engine.moments.leaf import merged
-from stitchpipe.engine.moments.pair_moments import ChunkPairs
+from stitchpipe.engine.moments.chunk_batches import ChunkBatches
+from stitchpipe.engine.moments.chunk_moments import MergedLeaves
+from stitchpipe.engine.moments.kept_rows import MomentsOfRows, RowLayout
+from stitchpipe.engine.moments.leaf import OwnLayout, chunk_of_leaf
 from stitchpipe.engine.moments.shift import SHIFT_SAMPLES, Shift
 from stitchpipe.engine.planning.memory import WORKER_BYTES
 from stitchpipe.engine.planning.pass_layout import Blocks
@@ -70,18 +72,26 @@ class Case:
     def pairs(self, plan, **options):
         """Return the moments of every pair, (view, pair) → PairMoments, over all leaves of the plan's split."""
         found = {}
+        sizes = [
+            stop - start for start, stop in (self._bounds(plan, leaf) for leaf in plan.splits[0].leaves())
+        ]
         for step, work in enumerate(plan.passes):
             states = [
                 self.state(plan, step, *self._bounds(plan, leaf), **options)
                 for leaf in plan.splits[0].leaves()
             ]
+            shifts = self.shifts(work)
             for number, chunk in enumerate(work.chunks):
                 view = work.tiles[chunk.tile].view
-                shifts = {index: shift.features(view) for index, shift in self.shifts(work).items()}
-                moments = merged([partial(state.chunk, work, number) for state in states])
-                pairs = ChunkPairs(plan, step, number, moments, shifts)
-                for pair in chunk.pairs:
-                    found[pairs.view, pair] = pairs.pair(pair)
+                about = {index: shift.features(view) for index, shift in shifts.items()}
+                moments = split_moments(plan, step, number, states, sizes, about).total()
+                batches = ChunkBatches(plan, chunk, view)
+                for group, batch in zip(batches.groups, batches.of(moments, about), strict=True):
+                    for at, (source, target) in enumerate(group.pairs.tolist()):
+                        if group.forth[at]:
+                            found[view, (source, target)] = batch.moments(at)
+                        if group.back[at]:
+                            found[view, (target, source)] = batch.moments(at).swap()
         return found
 
     def _bounds(self, plan, leaf):
@@ -103,6 +113,19 @@ class Case:
             for (view, pair), moments in found.items()
             for name, error in differences(moments, *self.rows(view, pair), self.offset).items()
         }
+
+
+def split_moments(plan, step, number, states, samples, shifts):
+    """Return the moments of a chunk on a split, as they are put together from what its leaves left."""
+    work = plan.passes[step]
+    chunk = work.chunks[number]
+    if chunk.band is None:
+        rows = RowLayout(plan, work, chunk)
+        return MomentsOfRows(
+            rows, rows.read([lambda s=s: s.arrays for s in states], samples), samples, shifts
+        )
+    layout = OwnLayout(plan, work)
+    return MergedLeaves([partial(chunk_of_leaf, layout, number, state) for state in states], samples, shifts)
 
 
 def defined(x, y, offset):

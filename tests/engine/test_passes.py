@@ -179,16 +179,17 @@ def test_of_the_dealings_that_fit_the_one_that_reads_least_is_taken(wish, room):
 
 
 def _held(layers, pairs):
-    return Held.of(layers, pass_of(layers, pairs), "float64", LEAVES, MOMENTS_ONLY)
+    return Held.of(layers, pass_of(layers, pairs), "float64", LEAVES, MOMENTS_ONLY, SPLIT.n_samples)
 
 
 def test_views_are_read_apart_where_one_pass_cannot_hold_them():
     layers = layers_of([(32, 4, 4)] * 40)
     wanted = dict.fromkeys(("positions", "pooled"), all_pairs(layers))
-    plan = make_plan(layers, wanted, splits=[SPLIT], memory_limit_bytes=2**30)
+    many = [SplitShape("data", "test", ((0, 10**6),))]  # more than the products of pooled rows are large
+    plan = make_plan(layers, wanted, splits=many, memory_limit_bytes=2**30)
     assert [{tile.view for tile in work.tiles} for work in plan.passes] == [{"positions", "pooled"}]
     held = _held(layers, wanted).peak_bytes(Blocks(1, LEAST_ROWS))
-    plan = make_plan(layers, wanted, splits=[SPLIT], memory_limit_bytes=WORKER_BYTES + held - 1)
+    plan = make_plan(layers, wanted, splits=many, memory_limit_bytes=WORKER_BYTES + held - 1)
     assert [{tile.view for tile in work.tiles} for work in plan.passes] == [{"positions"}, {"pooled"}]
 
 
@@ -200,7 +201,7 @@ def test_a_plane_reads_little_more_than_the_bound(order, layers_of_a_block):
     pairs = {"positions": pairs_of(len(layers))}
     dealt = dealing.Dealt.by(dealing._lines(order, block), pairs, together=True)
     lines = [pass_of(layers, of_line) for of_line in dealt.passes()]
-    held = max(Held.of(layers, line, "float64", LEAVES, MOMENTS_ONLY).sums for line in lines)
+    held = max(Held.of(layers, line, "float64", LEAVES, MOMENTS_ONLY, SPLIT.n_samples).sums for line in lines)
     columns = 32 * len(layers)
     read = sum(32 * len(line.layers) for line in lines)
     assert read == columns * (order + 1)

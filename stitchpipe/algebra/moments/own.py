@@ -45,13 +45,16 @@ class Moments:
         return cls(Z.shape[0], mean, finite(centred.T @ centred))
 
     def merge(self, other: Moments) -> Moments:
-        """Return the moments of both sets of rows together. Time and memory O(P²)."""
+        """Return the moments of both sets of rows together. Time and memory O(P²).
+
+        Stacks of several layers, ``mean [L, P]`` and ``comoment [L, P, P]``, are merged layer by layer; `without` too.
+        """
         same_widths(self.mean.shape, other.mean.shape)
         n = self.n + other.n
         step = other.mean - self.mean
         # Sums about either mean add up once the step δ between the means is accounted for: C = C₁ + C₂ +
         # n₁n₂/n·δδᵀ.
-        between = (self.n * other.n / n) * (step[:, None] * step[None, :])
+        between = (self.n * other.n / n) * (step[..., :, None] * step[..., None, :])
         return Moments(n, self.mean + step * (other.n / n), self.comoment + other.comoment + between)
 
     def without(self, part: Moments) -> Moments:
@@ -69,7 +72,7 @@ class Moments:
         # The equations of `merge` are solved for one of the two sides, with `self` as the whole.
         mean = self.mean + (self.mean - part.mean) * (part.n / n)
         step = part.mean - mean
-        between = (n * part.n / self.n) * (step[:, None] * step[None, :])
+        between = (n * part.n / self.n) * (step[..., :, None] * step[..., None, :])
         return Moments(n, mean, self.comoment - part.comoment - between)
 
     def decomposed(self, spectrum: Spectrum) -> Moments:

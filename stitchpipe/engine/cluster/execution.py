@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.indices.cka_minibatch import MinibatchHSIC
     from stitchpipe.engine.moments.moment_comparison import MomentComparison
     from stitchpipe.engine.numbers import PairNumbers
-    from stitchpipe.engine.planning.pass_layout import Chunk
+    from stitchpipe.engine.planning.chunks import Chunk
     from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.engine.samples.image_comparison import ImageComparison
     from stitchpipe.rows import View

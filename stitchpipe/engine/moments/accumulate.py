@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stitchpipe.algebra.backends import numpy_backend
-from stitchpipe.engine.moments.leaf import LeafState
+from stitchpipe.engine.moments.kept_rows import kept_rows
+from stitchpipe.engine.moments.leaf import LeafState, OwnLayout, centred_products
 from stitchpipe.engine.moments.panel import Panel
 from stitchpipe.engine.moments.products import OwnSum, TileSum
 from stitchpipe.engine.moments.shift import features_first
@@ -61,6 +62,7 @@ class PassSums:
         self._tiles = [
             TileSum(self._panel(tile.view, tile.formed_on), number, plan, self._formed, backend)
             for number, tile in enumerate(self._formed.tiles)
+            if any(band.tile == number for band in self._formed.bands)
         ]
         self._owns = [
             OwnSum(self._panel(own.view, own_operand(plan.layers, own)[0]), own, plan, backend)
@@ -127,11 +129,12 @@ class PassSums:
         slot = panel.slot(Operand(layer, "native"), rows.shape[1], ())
         slot[:-1] = rows
         slot[-1] = self._backend.squared_norms(slot[:-1]) - self._shifts[layer].norms[panel.space.view]
-        self._sums[panel.space.view, layer] += self._backend.sum_samples(slot)
+        if (panel.space.view, layer) in self._sums:
+            self._sums[panel.space.view, layer] += self._backend.sum_samples(slot)
 
     def _flush(self, panel: Panel) -> None:
         """Add the products of the rows that a panel holds to their sums, and empty it."""
-        if panel.held:
+        if panel.held and panel.space.leaf_samples is None:
             sums: list[TileSum | OwnSum] = [*self._tiles, *self._owns]
             for products in sums:
                 if products.panel is panel:
@@ -151,11 +154,18 @@ class PassSums:
         """
         for panel in self._panels:
             self._flush(panel)
-            panel.release()
+        rows: dict[str, Any] = {}
+        for number, panel in enumerate(self._panels):
+            if panel.space.leaf_samples is None:
+                panel.release()
+            else:
+                rows |= kept_rows(panel, self._plan, number, self._backend)
         means = {own: self._mean(own) for own in self._formed.owns}
         products = [band for tile in self._tiles for band in tile.finished()]
         comoments = {products.own: products.finished() for products in self._owns}
-        return LeafState.from_sums(self._plan, self._formed, self._n, means, products, comoments)
+        layout = OwnLayout(self._plan, self._formed)
+        centred = centred_products(layout, self._n, means, products, comoments)
+        return LeafState(self._n, {**rows, **centred})
 
     def _mean(self, own: Own) -> Float64:
         """Return a layer's mean on a grid, about its shift.

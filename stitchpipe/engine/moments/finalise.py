@@ -2,53 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
-from stitchpipe.algebra.analysis import Analysis
+from stitchpipe.algebra.batches import BatchNumbers, PairBatch, evaluate, evaluate_both
+from stitchpipe.algebra.certainty import jackknife
+from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.maps import family_named
-from stitchpipe.engine.moments.evaluate import PairIndex, Values, evaluate
-from stitchpipe.engine.moments.intervals import intervals_of
-from stitchpipe.engine.moments.leaf import merged
-from stitchpipe.engine.moments.pair_moments import ChunkPairs
-from stitchpipe.engine.numbers import PairNumber, PairNumbers
-from stitchpipe.engine.planning.shapes import STORAGE_EPS
+from stitchpipe.engine.moments.chunk_batches import ChunkBatches
+from stitchpipe.engine.numbers import DEFINED, PairNumber, PairNumbers
 from stitchpipe.measures import Number
 from stitchpipe.registry import index_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
-    from stitchpipe.algebra.certainty import Interval
-    from stitchpipe.engine.moments.leaf import ChunkMoments
-    from stitchpipe.engine.moments.moment_comparison import MomentComparison
-    from stitchpipe.engine.planning.plan import Plan
+    from stitchpipe.algebra import Index
+    from stitchpipe.engine.moments.chunk_batches import EqualPairs
+    from stitchpipe.engine.moments.chunk_moments import SplitMoments
+    from stitchpipe.engine.moments.moment_comparison import MapDestination, MomentComparison
     from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.rows import View
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class SplitMoments:
-    """The leaves of a chunk on one split, each loaded when it is needed.
-
-    Attributes
-    ----------
-    leaves
-        In order.
-    samples
-        How many samples each leaf holds.
-    shifts
-        What the moments' means are about, by layer.
-    """
-
-    leaves: Sequence[Callable[[], ChunkMoments]]
-    samples: Sequence[int]
-    shifts: Mapping[int, npt.NDArray[np.float64]]
+    Float64 = npt.NDArray[np.float64]
 
 
 def finalise(
@@ -66,42 +47,37 @@ def finalise(
 
     Notes
     -----
-    O(pairs · (p³ + q³)) time, once more for each leaf with intervals; holds the chunk's moments on both splits
-    and a leaf of each level of the merge.
+    O(pairs · (p³ + q³)) time, once more for each leaf with intervals; holds the chunk's moments on both splits, their
+    batches, and those of one leaf or without one.
     """
     plan, formed = comparison.plan, comparison.plan.passes[pass_number]
     chunk = formed.chunks[chunk_number]
     view = formed.tiles[chunk.tile].view
-
-    def cut(moments: ChunkMoments, split: SplitMoments) -> ChunkPairs:
-        return ChunkPairs(plan, pass_number, chunk_number, moments, split.shifts)
-
+    cut = ChunkBatches(plan, chunk, view)
+    indices = [index_named(name) for name in comparison.indices.get(view, ())]
     with threadpool_limits(limits=1):
-        fitted = None if fitted_on is None else cut(merged(fitted_on.leaves), fitted_on)
-        total = merged(scored_on.leaves)
-        scored = cut(total, scored_on)
-        indices = [index_named(name) for name in comparison.indices.get(view, ())]
-        values: Values = {}
-        analyses: dict[Pair, Analysis] = {}
-        for pair in chunk.pairs:
-            fit = None if fitted is None else fitted.pair(pair)
-            analysis = Analysis(scored.pair(pair), fit, _eps(plan, pair))
-            for family, destination in comparison.maps.get((view, pair), {}).items():
-                destination.keep(analysis.fitted(*family_named(family)))
-            evaluate(values, pair, analysis, indices)
-            # Maps are scored again without each leaf; whatever else was computed goes.
-            analyses[pair] = (
-                analysis.rescored(analysis.pair) if comparison.intervals else Analysis(analysis.pair)
-            )
-        intervals: Mapping[PairIndex, Interval | None] = {}
-        if comparison.intervals and len(scored_on.leaves) > 1:
-            left_out = (cut(total.without(leaf()), scored_on) for leaf in scored_on.leaves)
-            intervals = intervals_of(analyses, values, indices, left_out, scored_on.samples)
-    records = [
-        _pair_number(plan, view, named, _with_limits(number, intervals.get(named)), analyses[named[0]].pair.n)
-        for named, number in values.items()
+        batches = cut.of(scored_on.total(), scored_on.shifts)
+        if fitted_on is not None:
+            fits = cut.of(fitted_on.total(), fitted_on.shifts)
+            batches = [replace(batch, train=fit) for batch, fit in zip(batches, fits, strict=True)]
+        for group, batch in zip(cut.groups, batches, strict=True):
+            _keep_maps(group, batch, view, comparison.maps)
+        evaluated = [_Evaluated.of(*both, indices) for both in zip(cut.groups, batches, strict=True)]
+        if comparison.intervals and indices and len(scored_on.samples) > 1:
+            without: list[list[Sequence[Float64]]] = [[] for _ in batches]
+            for rest in scored_on.left_out():
+                left = cut.of(rest, scored_on.shifts)
+                for values, group, batch, part in zip(without, cut.groups, batches, left, strict=True):
+                    of_rest = _Evaluated.of(group, batch.rescored(part), indices)
+                    values.append([numbers.values for numbers in of_rest.directions])
+            for each, values in zip(evaluated, without, strict=True):
+                each.add_limits(values, indices, scored_on.samples)
+    names = tuple(index.name for index in indices)
+    n_rows = batches[0].n if batches else 0
+    parts = [
+        part for each in evaluated for part in each.columns(view, names, plan.splits[-1].n_samples, n_rows)
     ]
-    return PairNumbers.of(view, records)
+    return PairNumbers.joined(parts)
 
 
 def without_grid(comparison: MomentComparison) -> list[PairNumbers]:
@@ -116,28 +92,114 @@ def without_grid(comparison: MomentComparison) -> list[PairNumbers]:
             f"found samples of shapes {shapes[0]} and {shapes[1]}",
         )
         refused.setdefault(view, []).extend(
-            _pair_number(plan, view, (pair, name), number, 0) for name in comparison.indices.get(view, ())
+            PairNumber(
+                view=view,
+                pair=pair,
+                index=name,
+                number=number,
+                n_samples=plan.splits[-1].n_samples,
+                n_rows=0,
+            )
+            for name in comparison.indices.get(view, ())
         )
     return [PairNumbers.of(view, of_view) for view, of_view in refused.items()]
 
 
-def _eps(plan: Plan, pair: Pair) -> tuple[float, float]:
-    source, target = (STORAGE_EPS[plan.layers[index].itemsize] for index in pair)
-    return source, target
+def _keep_maps(
+    group: EqualPairs,
+    batch: PairBatch,
+    view: View,
+    maps: Mapping[tuple[View, Pair], Mapping[str, MapDestination]],
+) -> None:
+    """Fit and keep the maps that are wanted of some pairs, in whichever direction."""
+    if not maps:
+        return
+    for place, (source, target) in enumerate(group.pairs.tolist()):
+        for pair, direction in (((source, target), batch), ((target, source), batch.swap())):
+            is_wanted = group.forth[place] if direction is batch else group.back[place]
+            for family, destination in maps.get((view, pair), {}).items() if is_wanted else ():
+                destination.keep(direction.pair(place).fitted(*family_named(family)))
 
 
-def _pair_number(plan: Plan, view: View, named: PairIndex, number: Number, rows: int) -> PairNumber:
-    """Return the record of a number; `rows` are those it was scored on."""
-    pair, name = named
-    return PairNumber(
-        view=view,
-        pair=pair,
-        index=name,
-        number=number,
-        n_samples=plan.splits[-1].n_samples,
-        n_rows=rows,
-    )
+@dataclass(eq=False)
+class _Evaluated:
+    """The numbers of a batch in its own direction, and in the other where any pair of it is wanted.
 
+    Attributes
+    ----------
+    pairs, chosen
+        Of each direction: ``[B, 2]``, and which of them are wanted.
+    limits
+        Of each direction ``[2, K, B]``: the ends of intervals, NaN where there is none.
+    """
 
-def _with_limits(number: Number, interval: Interval | None) -> Number:
-    return number if interval is None else number.beside(low=float(interval.low), high=float(interval.high))
+    pairs: list[npt.NDArray[np.int32]]
+    chosen: list[npt.NDArray[np.bool_]]
+    directions: tuple[BatchNumbers, ...]
+    limits: list[Float64]
+
+    @classmethod
+    def of(cls, group: EqualPairs, batch: PairBatch, indices: Sequence[Index]) -> _Evaluated:
+        """Evaluate all indices of a batch."""
+        is_both = bool(group.back.any())
+        directions = evaluate_both(batch, indices) if is_both else (evaluate(batch, indices),)
+        pairs, chosen = [group.pairs, group.pairs[:, ::-1]], [group.forth, group.back]
+        return cls(pairs[: 1 + is_both], chosen[: 1 + is_both], directions, [])
+
+    def add_limits(
+        self, without: Sequence[Sequence[Float64]], indices: Sequence[Index], samples: Sequence[int]
+    ) -> None:
+        """Add intervals by leaving out one leaf at a time: a delete-a-group jackknife whose groups are the leaves.
+
+        Images are dealt to row groups by a hash, so that leaves are exchangeable. A number has no interval where it has
+        none by its measure, or no value without one of the leaves.
+
+        Parameters
+        ----------
+        without
+            Values without each leaf, by direction: ``[K, B]``.
+        """
+        for direction, numbers in enumerate(self.directions):
+            rest = np.stack([of_leaf[direction] for of_leaf in without])
+            limits = np.full((2, *numbers.values.shape), np.nan)
+            for place, index in enumerate(indices):
+                rule, values = index.measure.interval, numbers.values[place]
+                known = np.isfinite(values) & np.isfinite(rest[:, place]).all(axis=0)
+                if rule is None or not known.any():
+                    continue
+                try:
+                    interval = jackknife(values[known], rest[:, place][:, known], samples, about=rule)
+                except UndefinedIndexError:  # too few leaves
+                    continue
+                limits[:, place, known] = interval.low, interval.high
+            self.limits.append(limits)
+
+    def columns(self, view: View, names: tuple[str, ...], n_samples: int, n_rows: int) -> list[PairNumbers]:
+        """Return the wanted numbers of each direction, index after index."""
+        parts = []
+        for direction, (pairs, chosen, numbers) in enumerate(
+            zip(self.pairs, self.chosen, self.directions, strict=True)
+        ):
+            count = len(names) * int(chosen.sum())
+            extras = {
+                "rank": numbers.rank[:, chosen].ravel(),
+                "condition": numbers.condition[:, chosen].ravel(),
+            }
+            if self.limits:
+                low, high = self.limits[direction][:, :, chosen].reshape(2, -1)
+                extras |= {"low": low, "high": high}
+            parts.append(
+                PairNumbers(
+                    view=view,
+                    pairs=np.tile(pairs[chosen], (len(names), 1)),
+                    names=names,
+                    index=np.repeat(np.arange(len(names), dtype=np.int16), int(chosen.sum())),
+                    values=numbers.values[:, chosen].ravel(),
+                    notes=numbers.notes or (DEFINED,),
+                    note=numbers.codes[:, chosen].ravel(),
+                    extras=extras,
+                    n_samples=np.full(count, n_samples),
+                    n_rows=np.full(count, n_rows),
+                )
+            )
+        return parts

@@ -15,8 +15,9 @@ import numpy as np
 from stitchpipe.algebra.backends import open_backend
 from stitchpipe.engine.keys import leaf_key, pass_key, shift_key
 from stitchpipe.engine.moments.accumulate import PassSums
-from stitchpipe.engine.moments.finalise import SplitMoments
-from stitchpipe.engine.moments.leaf import ChunkMoments, LeafState, names_of_chunk
+from stitchpipe.engine.moments.chunk_moments import MergedLeaves
+from stitchpipe.engine.moments.kept_rows import MomentsOfRows, RowLayout
+from stitchpipe.engine.moments.leaf import LeafState, OwnLayout, chunk_of_leaf, names_of_chunk
 from stitchpipe.engine.moments.shift import SHIFT_SAMPLES, Shift
 from stitchpipe.rows import VIEWS
 from storage import WORK
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from stitchpipe.engine.moments.chunk_moments import ChunkMoments, SplitMoments
     from stitchpipe.engine.moments.shift import Stored
     from stitchpipe.engine.planning.pass_layout import Pass
     from stitchpipe.engine.planning.plan import Plan
@@ -97,7 +99,12 @@ class KeptLeaves:
         if self.has_shifts:
             return
         arrays: dict[str, npt.NDArray[np.float64]] = {}
-        flattened = {own.layer for own in self.formed.owns if own.view == "flatten"}
+        flattened = {
+            operand.layer
+            for space in self.formed.spaces
+            if space.view == "flatten"
+            for operand in space.operands
+        }
         for layer in self.formed.layers:
             shift = Shift.of(first(layer), flattened=layer in flattened)
             arrays[f"channels{layer}"] = shift.channels
@@ -132,25 +139,34 @@ class KeptLeaves:
         self.resources.summaries.write(WORK, self._name(leaf), state.arrays, content, durable=False)
 
     def moments(self, chunk_number: int) -> SplitMoments:
-        """Return the moments of a chunk: each leaf's part is loaded when it is needed."""
-        names, tile = names_of_chunk(self.formed, chunk_number), self.formed.chunks[chunk_number].tile
-        view = self.formed.tiles[tile].view
+        """Return the moments of a chunk; of each leaf no more is read than it needs."""
+        chunk = self.formed.chunks[chunk_number]
+        shifts = {
+            layer: shift.features(self.formed.tiles[chunk.tile].view)
+            for layer, shift in self._shifts().items()
+        }
         _, *leaves = self.names
-        heads = [self.resources.summaries.read(WORK, leaf, []).content for leaf in leaves]
-        return SplitMoments(
-            leaves=[partial(self._load, chunk_number, leaf, names) for leaf in leaves],
-            samples=[head["n_samples"] for head in heads],
-            shifts={layer: shift.features(view) for layer, shift in self._shifts().items()},
-        )
+        samples = [self.split.samples_of(groups) for groups in self.split.leaves()]
+        if chunk.band is None:
+            rows = RowLayout(self.plan, self.formed, chunk)
+            arrays = [partial(self._arrays, leaf, rows.names) for leaf in leaves]
+            return MomentsOfRows(rows, rows.read(arrays, samples), samples, shifts)
+        layout = OwnLayout(self.plan, self.formed)
+        names = names_of_chunk(layout, chunk_number)
+
+        def load(leaf: str, n_samples: int) -> ChunkMoments:
+            return chunk_of_leaf(layout, chunk_number, LeafState(n_samples, self._arrays(leaf, names)))
+
+        loaders = [partial(load, *leaf) for leaf in zip(leaves, samples, strict=True)]
+        return MergedLeaves(loaders, samples, shifts)
 
     def delete(self) -> None:
         """Remove all files."""
         self.resources.summaries.delete(WORK, self.names)
 
-    def _load(self, chunk_number: int, name: str, arrays: Sequence[str]) -> ChunkMoments:
-        """Return one leaf's part of a chunk."""
-        kept = self.resources.summaries.read(WORK, name, arrays)
-        return LeafState(kept.content["n_samples"], kept.arrays).chunk(self.formed, chunk_number)
+    def _arrays(self, leaf: str, names: Sequence[str]) -> Mapping[str, npt.NDArray[Any]]:
+        """Return some arrays of a leaf."""
+        return self.resources.summaries.read(WORK, leaf, names).arrays
 
     def _shifts(self) -> dict[int, Shift]:
         arrays: Mapping[str, npt.NDArray[Any]] = self.resources.summaries.read(WORK, self._shifts_name).arrays

@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from stitchpipe.algebra.backends.numpy_backend import COPIED
+from stitchpipe.algebra.batches import working_bytes
 from stitchpipe.engine.planning.pass_layout import (
     joined,
     operand_of_side,
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from stitchpipe.algebra.backends import BackendName
-    from stitchpipe.engine.planning.pass_layout import Band, Blocks, Chunk, Operand, Pass, Space
-    from stitchpipe.engine.planning.shapes import LayerShape
+    from stitchpipe.engine.planning.chunks import Chunk
+    from stitchpipe.engine.planning.pass_layout import Band, Blocks, Operand, Pass, Space
+    from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
     from stitchpipe.measures import Measure
     from stitchpipe.rows import Grid
 
@@ -31,8 +33,10 @@ Precision = Literal["float64", "float32"]
 
 FLOAT_BYTES = 8
 ITEM_BYTES: Final[dict[Precision, int]] = {"float64": 8, "float32": 4}
-WORKER_BYTES = 160 * 2**20
-"""A worker's interpreter and libraries, before any work (seen: 120-150 MiB)."""
+SLICE_BYTES: Final = working_bytes(1, 1)
+"""What pairs of narrow layers are worked in, however few they are."""
+WORKER_BYTES: Final = 160 * 2**20 + SLICE_BYTES
+"""A worker's interpreter and libraries, before any work (seen: 120-150 MiB), and those slices."""
 BACKEND_BYTES: Final[dict[BackendName, int]] = {"numpy": 0, "torch": 512 * 2**20}
 """What an array library adds to that (torch with CUDA's libraries, seen: 390 MiB, or 500 that are shared)."""
 
@@ -51,16 +55,20 @@ class Evaluation(NamedTuple):
         Whether each pair is finalised once more for every group of the jackknife.
     families
         How many kinds of maps are fitted, and kept meanwhile.
+    indices
+        How many numbers each pair has.
     """
 
     intervals: bool = False
     families: int = 1
+    indices: int = 1
 
     @classmethod
     def of(cls, indices: Iterable[Measure], *, intervals: bool, maps: int = 0) -> Evaluation:
         """Return the evaluation of some indices, and of so many kinds of maps that are wanted themselves."""
-        held_out = {(index.family, index.parameter) for index in indices if index.held_out}
-        return cls(intervals, len(held_out) + maps)
+        measures = list(indices)
+        held_out = {(measure.family, measure.parameter) for measure in measures if measure.held_out}
+        return cls(intervals, len(held_out) + maps, max(1, len(measures)))
 
 
 MOMENTS_ONLY: Final = Evaluation()
@@ -134,8 +142,9 @@ class Held:
         precision: Precision,
         leaves: LeafCounts,
         evaluation: Evaluation,
+        n_samples: int,
     ) -> Held:
-        """Count the arrays of a pass."""
+        """Count the arrays of a pass; `n_samples` of its largest split."""
         item, mine = ITEM_BYTES[precision], formed.layers
         apart = sum(width(layers[own.layer], own.view) ** 2 for own in formed.apart)
         own = sum(width(layers[own.layer], own.view) ** 2 for own in formed.owns)
@@ -152,7 +161,11 @@ class Held:
             sums=FLOAT_BYTES * (sum(products) + apart + means + spare),
             copies=FLOAT_BYTES * (own - apart),
             chunk=max(
-                (_chunk_bytes(layers, formed, each, leaves, evaluation) for each in formed.chunks), default=0
+                (
+                    _chunk_bytes(layers, formed, each, leaves, evaluation, item * n_samples)
+                    for each in formed.chunks
+                ),
+                default=0,
             ),
             item=item,
             sample=max((_sample_bytes(layers[index], kinds[index], item) for index in mine), default=0),
@@ -184,7 +197,7 @@ def _band_products(layers: Sequence[LayerShape], formed: Pass, band: Band) -> in
 def _panel(layers: Sequence[LayerShape], formed: Pass, space: Space) -> PanelSize:
     """Return a space's panel, and what its tiles and own moments copy."""
     copied, multiplied = [0], [0]
-    for tile in formed.tiles:
+    for tile in formed.tiles if space.leaf_samples is None else ():
         if (tile.view, tile.formed_on) == (space.view, space.grid):
             sides: list[list[Operand]] = [
                 [operand_of_side(layers, tile, index, "target") for index in tile.targets]
@@ -243,31 +256,47 @@ def _between(layer: LayerShape, grid: Grid) -> int:
 
 
 def _chunk_bytes(
-    layers: Sequence[LayerShape], formed: Pass, chunk: Chunk, leaves: LeafCounts, evaluation: Evaluation
+    layers: Sequence[LayerShape],
+    formed: Pass,
+    chunk: Chunk,
+    leaves: LeafCounts,
+    evaluation: Evaluation,
+    column_bytes: int,
 ) -> int:
-    """Return what finalising a chunk holds at most: while leaves are merged, pairs evaluated, or leaves left out.
+    """Return what finalising a chunk holds at most: while its moments are formed, evaluated, or leaves left out.
 
-    A merge of leaves holds one part of each level of its tree, and three times the products of one; an evaluated pair
-    its decompositions, and of a map that leaves little the joint moments of both sides.
+    A merge of leaves holds one part of each level of its tree, and three times the products of one. Where leaves keep
+    rows, these are held instead, `column_bytes` a column on each split, with one leaf beside them.
     """
     view, splits = formed.tiles[chunk.tile].view, leaves.splits
-    # In numbers, not bytes; `spectra` are the eigenvectors of each layer's own moments.
-    widths = {index: width(layers[index], view) for index in (*chunk.sources, *chunk.targets)}
-    cross = side_width(layers, view, chunk.sources) * side_width(layers, view, chunk.targets)
-    own = sum(columns * columns for columns in widths.values())
-    moments, spectra = cross + own, own
-    merging = (splits + (leaves.leaves - 1).bit_length()) * moments + 3 * cross
-    sizes = {tuple(sorted((widths[source], widths[target]))) for source, target in chunk.pairs}
-    # The largest pair: 16 matrices q × q; of a map that leaves little, 8 joint ones of both sides instead.
-    pair = max(4 * q * q + 8 * (p + q) ** 2 if splits > 1 else 16 * q * q for p, q in sizes)
-    kept = splits * (moments + spectra)
-    most = max(merging, kept + pair)
-    if evaluation.intervals and leaves.leaves > 1:
-        maps = (
-            evaluation.families
-            * (splits - 1)
-            * sum(widths[source] * widths[target] for source, target in chunk.pairs)
-        )
-        # Beside all pairs and their maps: the total, the leaf that is left out, and what is left.
-        most = max(most, kept + maps + 3 * moments + 2 * spectra + max(pair, 3 * cross))
-    return FLOAT_BYTES * most
+    widths = {index: width(layers[index], view) for index in {*chunk.sources, *chunk.targets}}
+    cross = FLOAT_BYTES * prod(side_width(layers, view, side) for side in (chunk.sources, chunk.targets))
+    own = FLOAT_BYTES * sum(columns * columns for columns in widths.values())
+    moments = cross + own
+    rows = column_bytes * sum(widths.values()) if chunk.band is None else 0
+    # Sums about the shifts stay beside the moments of rows; of merged leaves the total does.
+    forming = 2 * rows + 3 * moments if rows else (1 + (leaves.leaves - 1).bit_length()) * moments + 3 * cross
+    # Batches hold the moments once more, the features' apart from the norms'; directions, projections and whitened
+    # directions of each layer; and of each number a few columns.
+    batches = 2 * cross + 6 * own
+    pairs = Counter((widths[source], widths[target]) for source, target in chunk.pairs)
+    working = max((working_bytes(p, q) for p, q in pairs), default=SLICE_BYTES) - SLICE_BYTES
+    leave = evaluation.intervals and leaves.leaves > 1
+    numbers = FLOAT_BYTES * len(chunk.pairs) * evaluation.indices * (8 + 2 * leaves.leaves * leave)
+    kept = splits * (rows + 2 * moments + batches)
+    left_out = 3 * moments + batches if leave else 0
+    return (
+        max(splits * rows + (splits - 1) * (2 * moments + batches) + forming, kept + left_out + working)
+        + numbers
+    )
+
+
+def leaf_bytes(
+    layers: Sequence[LayerShape], formed: Pass, splits: Sequence[SplitShape], precision: Precision
+) -> int:
+    """Return what the leaves of a pass take in the folder of summaries, on all splits."""
+    products = sum(_band_products(layers, formed, band) for band in formed.bands)
+    own = sum(width(layers[own.layer], own.view) ** 2 for own in formed.owns)
+    columns = sum(space_width(layers, space) for space in formed.spaces if space.leaf_samples is not None)
+    leaves, samples = sum(len(split.leaves()) for split in splits), sum(split.n_samples for split in splits)
+    return FLOAT_BYTES * leaves * (products + own) + ITEM_BYTES[precision] * samples * columns

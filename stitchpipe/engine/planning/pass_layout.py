@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from stitchpipe.engine.planning.chunks import Chunk, Cutting, Run, blocks_of, runs_of
 from stitchpipe.engine.planning.tiles import (
     Own,
     Pair,
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
 
     from stitchpipe.engine.planning.shapes import LayerShape
 
-CHUNK_PAIRS = 128
-"""Pairs that are finalised as one task, at least, where a tile has as many and their products are small."""
-CHUNK_PRODUCTS = 2**21
-"""Numbers of the products of such a task from which on no further target is added to it."""
+GROUP_COLUMNS: Final = 1024
+"""Columns of rows that a leaf keeps as one array, at least: what a task reads is made of whole arrays."""
 BAND_COLUMNS = 256
 """Columns of targets that are multiplied at once, at least: narrower products would be bound by memory."""
 
@@ -41,11 +40,18 @@ class Operand(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """All operands whose rows live on one grid of one view; they share a panel of rows."""
+    """All operands whose rows live on one grid of one view; they share a panel of rows.
+
+    Attributes
+    ----------
+    leaf_samples
+        Where leaves keep rows and no products: how many samples the largest of them has, all of which the panel holds.
+    """
 
     view: View
     grid: Grid
     operands: tuple[Operand, ...]
+    leaf_samples: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +65,6 @@ class Band:
     tile: int
     sources: tuple[int, ...]
     targets: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Pairs of a band that are finalised as one: adjacent targets with all the band's sources.
-
-    Attributes
-    ----------
-    tile, band
-        Their numbers in the pass.
-    sources
-        The band's, and of a symmetric tile its targets.
-    targets
-        Whose rows of the band's sums are needed.
-    pairs
-        Directed pairs, those of both directions side by side.
-    """
-
-    tile: int
-    band: int
-    sources: tuple[int, ...]
-    targets: tuple[int, ...]
-    pairs: tuple[Pair, ...]
 
 
 class Blocks(NamedTuple):
@@ -122,41 +105,28 @@ class Pass:
         return tuple(sorted({index for tile in self.tiles for index in (*tile.sources, *tile.targets)}))
 
 
-def pass_of(layers: Sequence[LayerShape], pairs: Mapping[View, frozenset[Pair]]) -> Pass:
+def pass_of(
+    layers: Sequence[LayerShape], pairs: Mapping[View, frozenset[Pair]], cutting: Cutting | None = None
+) -> Pass:
     """Return the tiles of some pairs and everything that follows from them. Time O(pairs)."""
+    cutting = cutting or Cutting()
     tiles = tuple(tile for view, of_view in sorted(pairs.items()) for tile in tiles_of(layers, view, of_view))
     bands: list[Band] = []
     chunks: list[Chunk] = []
     for number, tile in enumerate(tiles):
-        for group in _bands(layers, tile, _runs(layers, tile, pairs[tile.view])):
+        if tile.view in cutting.leaf_samples:
+            chunks += blocks_of(layers, number, tile, pairs[tile.view], cutting)
+            continue
+        for group in _bands(layers, tile, runs_of(layers, tile, pairs[tile.view], cutting)):
             targets = tuple(target for run, _ in group for target in run)
             before = tile.sources[: tile.sources.index(targets[0])] if tile.symmetric else tile.sources
             with_targets = (*before, *targets) if tile.symmetric else before
             chunks += [Chunk(number, len(bands), with_targets, run, of_run) for run, of_run in group]
             bands.append(Band(number, before, targets))
-    owns = owns_of(tiles)
-    apart = apart_of(tiles, owns)
-    return Pass(tiles, tuple(bands), tuple(chunks), owns, apart, _spaces(layers, tiles, apart))
-
-
-Run = tuple[tuple[int, ...], tuple[Pair, ...]]
-"""Adjacent targets, and the pairs of their chunk."""
-
-
-def _runs(layers: Sequence[LayerShape], tile: Tile, wanted: frozenset[Pair]) -> list[Run]:
-    """Cut a tile's targets into runs of about `CHUNK_PAIRS` pairs each."""
-    runs: list[Run] = []
-    columns = side_width(layers, tile.view, tile.sources)
-    start, pairs, products = 0, list[Pair](), 0
-    for stop, target in enumerate(tile.targets, 1):
-        # Of a symmetric product the upper triangle holds every pair once.
-        sources = tile.sources[:stop] if tile.symmetric else tile.sources
-        pairs += [pair for source in sources for pair in _directions(tile, source, target) if pair in wanted]
-        products += columns * width(layers[target], tile.view)
-        if len(pairs) >= CHUNK_PAIRS or products >= CHUNK_PRODUCTS or stop == len(tile.targets):
-            runs.append((tile.targets[start:stop], tuple(pairs)))
-            start, pairs, products = stop, [], 0
-    return runs
+    summed = [tile for tile in tiles if tile.view not in cutting.leaf_samples]
+    owns = owns_of(summed)
+    apart = apart_of(summed, owns)
+    return Pass(tiles, tuple(bands), tuple(chunks), owns, apart, _spaces(layers, tiles, apart, cutting))
 
 
 def _bands(layers: Sequence[LayerShape], tile: Tile, runs: Sequence[Run]) -> list[list[Run]]:
@@ -172,15 +142,8 @@ def _bands(layers: Sequence[LayerShape], tile: Tile, runs: Sequence[Run]) -> lis
     return bands
 
 
-def _directions(tile: Tile, source: int, target: int) -> tuple[Pair, ...]:
-    """Return the pairs that a product serves: both directions where neither side is resized."""
-    if tile.mutual and source != target:
-        return (source, target), (target, source)
-    return ((source, target),)
-
-
 def _spaces(
-    layers: Sequence[LayerShape], tiles: tuple[Tile, ...], apart: tuple[Own, ...]
+    layers: Sequence[LayerShape], tiles: tuple[Tile, ...], apart: tuple[Own, ...], cutting: Cutting
 ) -> tuple[Space, ...]:
     """Return the operands by grid, those of one side of a tile adjacent where that can be.
 
@@ -194,7 +157,10 @@ def _spaces(
     for own in apart:
         grid, operand = own_operand(layers, own)
         members.setdefault((own.view, grid), {})[operand] = None
-    return tuple(Space(view, grid, tuple(operands)) for (view, grid), operands in members.items())
+    return tuple(
+        Space(view, grid, tuple(operands), cutting.leaf_samples.get(view))
+        for (view, grid), operands in members.items()
+    )
 
 
 def operand_of_side(
@@ -225,7 +191,22 @@ def space_width(layers: Sequence[LayerShape], space: Space) -> int:
     return side_width(layers, space.view, (operand.layer for operand in space.operands))
 
 
+def row_groups(layers: Sequence[LayerShape], space: Space) -> list[tuple[Operand, ...]]:
+    """Cut the operands of a space into those whose rows are kept as one array."""
+    groups: list[list[Operand]] = []
+    columns = GROUP_COLUMNS
+    for operand in space.operands:
+        if columns >= GROUP_COLUMNS:
+            groups.append([])
+            columns = 0
+        groups[-1].append(operand)
+        columns += width(layers[operand.layer], space.view)
+    return [tuple(group) for group in groups]
+
+
 def panel_samples(space: Space, blocks: Blocks) -> int:
-    """Return how many samples a space's panel holds: whole blocks, enough for the rows of a product."""
+    """Return how many samples a space's panel holds: whole blocks, enough for the rows of a product, or a leaf."""
+    if space.leaf_samples is not None:
+        return space.leaf_samples
     count = -(-blocks.rows // (blocks.samples * rows_per_sample(space.view, space.grid)))
     return blocks.samples * max(1, count)

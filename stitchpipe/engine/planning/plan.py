@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from stitchpipe.engine.planning.chunks import Cutting
+from stitchpipe.engine.planning.cost import Cost, cost_of
 from stitchpipe.engine.planning.dealing import Wanted, dealings
 from stitchpipe.engine.planning.memory import (
     BACKEND_BYTES,
@@ -17,10 +19,9 @@ from stitchpipe.engine.planning.memory import (
     Held,
     LeafCounts,
 )
-from stitchpipe.engine.planning.pass_layout import Blocks, Pass, own_operand, pass_of
-from stitchpipe.engine.planning.tiles import comparable, side_width, width
+from stitchpipe.engine.planning.pass_layout import Blocks, Pass, pass_of
+from stitchpipe.engine.planning.tiles import comparable, width
 from stitchpipe.errors import ExplainedError
-from stitchpipe.rows import rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,31 +45,6 @@ PRODUCT_ROWS = 2048
 
 class PlanError(ExplainedError, ValueError):
     """A comparison cannot be carried out within the limits: says which pair, what it needs and what to change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Projected work, over all splits.
-
-    Attributes
-    ----------
-    pairs
-        Directed pairs.
-    bytes_read
-        Stored bytes before compression.
-    flops
-        Of the distinct products: 2·rows·p·q each, half of that for a symmetric one.
-    finalisation_flops
-        Of decompositions and solves, at about 40·max(p, q)³ a pair and evaluation.
-    peak_bytes
-        Of one worker, its interpreter included.
-    """
-
-    pairs: int
-    bytes_read: int
-    flops: int
-    finalisation_flops: int
-    peak_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +122,9 @@ def make_plan(
         incomparable,
         fit.blocks,
         precision,
-        _cost(fit.passes, layers, splits, memory_limit_bytes - room + fit.held_bytes, evaluation),
+        cost_of(
+            fit.passes, layers, splits, fitting.cutting, precision, memory_limit_bytes - room + fit.held_bytes
+        ),
         backend,
     )
 
@@ -170,15 +148,34 @@ class _Fitting:
         precision: Precision,
         evaluation: Evaluation,
     ) -> None:
-        self._layers, self._wanted, self._precision, self._evaluation = layers, wanted, precision, evaluation
+        self.layers, self.splits, self.precision = layers, splits, precision
+        self._wanted, self._evaluation = wanted, evaluation
         self._samples = max(split.n_samples for split in splits)
         self._leaves = LeafCounts(len(splits), len(splits[-1].leaves()))
-        self._widths = {view: np.array([width(layer, view) for layer in layers], np.int64) for view in wanted}
+        self.cutting = Cutting(
+            n_samples=splits[-1].n_samples,
+            all_samples=sum(split.n_samples for split in splits),
+            evaluations=1 + (self._leaves.leaves if evaluation.intervals else 0),
+            leaf_samples=_views_of_rows(layers, wanted, splits),
+        )
+        # Where leaves keep rows no product is held while they are formed.
+        self._widths = {
+            view: np.array(
+                [0 if view in self.cutting.leaf_samples else width(layer, view) for layer in layers], np.int64
+            )
+            for view in wanted
+        }
 
     def search(self, room: int) -> _Fit | None:
         """Return the passes that read least of those that fit into `room` bytes; None where a pair does not fit."""
-        widest = np.max([np.zeros(len(self._layers), np.int64), *self._widths.values()], axis=0)
-        sizes = [layer.sample_bytes for layer in self._layers]
+        widest = np.max(
+            [
+                [0] * len(self.layers),
+                *([width(layer, view) for layer in self.layers] for view in self._wanted),
+            ],
+            axis=0,
+        )
+        sizes = [layer.sample_bytes for layer in self.layers]
         # Rather read more than multiply slivers, rather that than give up.
         for ladder in (self._ladder(LEAST_ROWS), self._ladder(1)):
             for dealt in dealings(sizes, widest.tolist(), self._wanted):
@@ -208,7 +205,7 @@ class _Fitting:
         """
         passes, held, rung = list[Pass](), list[Held](), 0
         for pairs in dealt.passes():
-            passes.append(pass_of(self._layers, pairs))
+            passes.append(pass_of(self.layers, pairs, self.cutting))
             held.append(self._held(passes[-1]))
             while held[-1].peak_bytes(ladder[rung]) > room:
                 rung += 1
@@ -222,7 +219,7 @@ class _Fitting:
         needs = {key: self._need(key[0], pair) for key, pair in self._kinds().items()}
         key = max(needs, key=needs.__getitem__)
         view, pair, needed = key[0], self._kinds()[key], limit - room + needs[key]
-        source, target = (self._layers[index] for index in pair)
+        source, target = (self.layers[index] for index in pair)
         smaller = view != "pooled" and self._need("pooled", pair) <= room
         other = " or compare under the view 'pooled'" if smaller else ""
         return PlanError(
@@ -237,54 +234,40 @@ class _Fitting:
         kinds: dict[tuple[View, tuple[object, ...]], Pair] = {}
         for view, pairs in self._wanted.items():
             for pair in sorted(pairs):
-                sides = tuple((self._layers[index].shape, self._layers[index].itemsize) for index in pair)
+                sides = tuple((self.layers[index].shape, self.layers[index].itemsize) for index in pair)
                 kinds.setdefault((view, (*sides, pair[0] == pair[1], pair[::-1] in pairs)), pair)
         return kinds
 
     def _need(self, view: View, pair: Pair) -> int:
         """Return what a pair holds alone, in both directions where both are wanted."""
         both = {pair, pair[::-1]} & self._wanted[view] if view in self._wanted else {pair}
-        formed = pass_of(self._layers, {view: frozenset(both)})
+        formed = pass_of(self.layers, {view: frozenset(both)}, self.cutting)
         return self._held(formed).peak_bytes(Blocks(1, 1))
 
     def _held(self, formed: Pass) -> Held:
-        return Held.of(self._layers, formed, self._precision, self._leaves, self._evaluation)
+        return Held.of(self.layers, formed, self.precision, self._leaves, self._evaluation, self._samples)
 
 
-def _cost(
-    passes: Sequence[Pass],
-    layers: Sequence[LayerShape],
-    splits: Sequence[SplitShape],
-    peak_bytes: int,
-    evaluation: Evaluation,
-) -> Cost:
-    samples = sum(split.n_samples for split in splits)
-    evaluations = 1 + (len(splits[-1].leaves()) if evaluation.intervals else 0)
-    return Cost(
-        pairs=sum(len(chunk.pairs) for formed in passes for chunk in formed.chunks),
-        bytes_read=samples * sum(layers[index].sample_bytes for formed in passes for index in formed.layers),
-        flops=samples * sum(_flops(layers, formed) for formed in passes),
-        finalisation_flops=evaluations * sum(_finalisation_flops(layers, formed) for formed in passes),
-        peak_bytes=peak_bytes,
-    )
+ROWS_OF_COLUMNS: Final = 30
+"""Rows are kept in place of their products up to so many for each column.
+
+They are read by each task that needs them, a thousand columns at a time; products are written by twenty leaves, and
+read by one task, once or twice.
+"""
+MOST_COLUMNS: Final = 1024
+"""Columns that a task of many layers has on either side, about."""
 
 
-def _flops(layers: Sequence[LayerShape], formed: Pass) -> int:
-    """Return the flops of a pass for one sample."""
-    flops = 0
-    for tile in formed.tiles:
-        p, q = (side_width(layers, tile.view, side) for side in (tile.sources, tile.targets))
-        flops += rows_per_sample(tile.view, tile.formed_on) * (p * (p + 1) if tile.symmetric else 2 * p * q)
-    for own in formed.apart:
-        p = width(layers[own.layer], own.view)
-        flops += rows_per_sample(own.view, own_operand(layers, own)[0]) * p * (p + 1)
-    return flops
-
-
-def _finalisation_flops(layers: Sequence[LayerShape], formed: Pass) -> int:
-    flops = 0
-    for number, tile in enumerate(formed.tiles):
-        widths = {index: width(layers[index], tile.view) for index in {*tile.sources, *tile.targets}}
-        pairs = (pair for chunk in formed.chunks if chunk.tile == number for pair in chunk.pairs)
-        flops += sum(40 * max(widths[source], widths[target]) ** 3 for source, target in pairs)
-    return flops
+def _views_of_rows(
+    layers: Sequence[LayerShape], wanted: Wanted, splits: Sequence[SplitShape]
+) -> dict[View, int]:
+    """Return the views whose leaves keep rows, and how many samples the largest leaf has."""
+    samples = max(split.n_samples for split in splits)
+    largest = max(split.samples_of(leaf) for split in splits for leaf in split.leaves())
+    views: dict[View, int] = {}
+    for view, pairs in wanted.items():
+        columns = sum(width(layers[layer], view) for layer in {layer for pair in pairs for layer in pair})
+        is_of_images = view != "positions"
+        if is_of_images and samples <= ROWS_OF_COLUMNS * min(columns, MOST_COLUMNS):
+            views[view] = largest
+    return views

@@ -1,0 +1,151 @@
+"""How the pairs of a tile are cut into tasks that finalise them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import TYPE_CHECKING, Final
+
+from stitchpipe.engine.planning.tiles import Pair, Tile, side_width, width
+from stitchpipe.rows import View, rows_per_sample
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stitchpipe.engine.planning.shapes import LayerShape
+
+CHUNK_FLOPS: Final = 2e10
+"""Work of a task that finalises pairs, about: one or two seconds, so that a scheduler's share is small."""
+CHUNK_PRODUCTS: Final = 2**22
+"""Numbers of the products, or of the rows of a side, of such a task from which on no further layer is added to it."""
+PAIR_FLOPS: Final = 1e6
+"""What a pair costs however narrow it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Pairs that are finalised as one: adjacent targets with adjacent sources.
+
+    Attributes
+    ----------
+    tile, band
+        Their numbers in the pass; no band where leaves keep rows.
+    sources
+        The band's, and of a symmetric tile its targets. Where leaves keep rows, a run of the tile's.
+    targets
+        Whose rows of the band's sums are needed.
+    pairs
+        Directed pairs, those of both directions side by side.
+    """
+
+    tile: int
+    band: int | None
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """What decides how the pairs of a pass are cut into tasks.
+
+    Attributes
+    ----------
+    n_samples
+        Of the split that is scored: directions are no more than rows.
+    all_samples
+        Of all splits: so many rows are held of each layer whose leaves keep rows.
+    evaluations
+        How often each pair is evaluated: once, and with intervals once more without each leaf.
+    leaf_samples
+        The views whose leaves keep rows, and how many samples the largest leaf has.
+    """
+
+    n_samples: int = 2**31
+    all_samples: int = 0
+    evaluations: int = 1
+    leaf_samples: Mapping[View, int] = field(default_factory=dict)
+
+    def pair_flops(self, p: int, q: int, rows_per_sample: int = 1) -> float:
+        """Return about what one evaluation of a pair costs: decompositions of its widths, or of fewer rows."""
+        return 40.0 * min(max(p, q), self.n_samples * rows_per_sample) ** 3 + PAIR_FLOPS
+
+
+Run = tuple[tuple[int, ...], tuple[Pair, ...]]
+"""Adjacent targets, and the pairs of their chunk."""
+
+
+def runs_of(layers: Sequence[LayerShape], tile: Tile, wanted: frozenset[Pair], cutting: Cutting) -> list[Run]:
+    """Cut a tile's targets into runs that are work for a task, each with all sources."""
+    runs: list[Run] = []
+    columns = side_width(layers, tile.view, tile.sources)
+    widest = max(width(layers[source], tile.view) for source in tile.sources)
+    start, pairs, products, flops = 0, list[Pair](), 0, 0.0
+    for stop, target in enumerate(tile.targets, 1):
+        # Of a symmetric product the upper triangle holds every pair once.
+        sources = tile.sources[:stop] if tile.symmetric else tile.sources
+        pairs += _wanted_pairs(tile, sources, target, wanted)
+        q = width(layers[target], tile.view)
+        products += columns * q
+        flops += len(sources) * cutting.evaluations * cutting.pair_flops(widest, q, _rows(tile))
+        if flops >= CHUNK_FLOPS or products >= CHUNK_PRODUCTS or stop == len(tile.targets):
+            runs.append((tile.targets[start:stop], tuple(pairs)))
+            start, pairs, products, flops = stop, [], 0, 0.0
+    return runs
+
+
+def blocks_of(
+    layers: Sequence[LayerShape], number: int, tile: Tile, wanted: frozenset[Pair], cutting: Cutting
+) -> list[Chunk]:
+    """Cut a tile into chunks of a run of targets with a run of sources: what is decomposed once serves a whole run."""
+    of_targets, of_sources = (
+        _even_runs(layers, tile, side, cutting) for side in (tile.targets, tile.sources)
+    )
+    blocks = []
+    for place, targets in enumerate(of_targets):
+        for sources in of_sources[: place + 1] if tile.symmetric else of_sources:
+            pairs = [
+                pair
+                for at, target in enumerate(targets, 1)
+                for pair in _wanted_pairs(
+                    tile, sources[:at] if tile.symmetric and sources == targets else sources, target, wanted
+                )
+            ]
+            if pairs:
+                blocks.append(Chunk(number, None, sources, targets, tuple(pairs)))
+    return blocks
+
+
+def _even_runs(
+    layers: Sequence[LayerShape], tile: Tile, members: Sequence[int], cutting: Cutting
+) -> list[tuple[int, ...]]:
+    """Cut layers into runs such that a run with another is work for a task."""
+    runs: list[list[int]] = [[]]
+    columns, load = 0, 0.0
+    for member in members:
+        p = width(layers[member], tile.view)
+        # The work of a block is that of its pairs: a side's share of it is the root.
+        share = sqrt(cutting.evaluations * cutting.pair_flops(p, p, _rows(tile)) / CHUNK_FLOPS)
+        numbers = (columns + p) * max(columns + p, cutting.all_samples)
+        if runs[-1] and (load + share > 1.0 or numbers > CHUNK_PRODUCTS):
+            runs.append([])
+            columns, load = 0, 0.0
+        runs[-1].append(member)
+        columns, load = columns + p, load + share
+    return [tuple(run) for run in runs]
+
+
+def _wanted_pairs(tile: Tile, sources: Sequence[int], target: int, wanted: frozenset[Pair]) -> list[Pair]:
+    """Return the wanted pairs that the products of some sources with a target serve."""
+    return [pair for source in sources for pair in _directions(tile, source, target) if pair in wanted]
+
+
+def _rows(tile: Tile) -> int:
+    return rows_per_sample(tile.view, tile.grid)
+
+
+def _directions(tile: Tile, source: int, target: int) -> tuple[Pair, ...]:
+    """Return the pairs that a product serves: both directions where neither side is resized."""
+    if tile.mutual and source != target:
+        return (source, target), (target, source)
+    return ((source, target),)

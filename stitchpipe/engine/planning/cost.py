@@ -1,0 +1,93 @@
+"""What a plan costs: what is read, formed, decomposed, held and left in between."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stitchpipe.engine.planning.memory import leaf_bytes
+from stitchpipe.engine.planning.pass_layout import own_operand
+from stitchpipe.engine.planning.tiles import side_width, width
+from stitchpipe.rows import rows_per_sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stitchpipe.engine.planning.chunks import Cutting
+    from stitchpipe.engine.planning.memory import Precision
+    from stitchpipe.engine.planning.pass_layout import Pass
+    from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Projected work, over all splits.
+
+    Attributes
+    ----------
+    pairs
+        Directed pairs.
+    bytes_read
+        Stored bytes before compression.
+    flops
+        Of the distinct products: 2·rows·p·q each, half of that for a symmetric one.
+    finalisation_flops
+        Of decompositions and solves, at about 40·r³ a pair and evaluation, r the larger width or, where they are fewer,
+        the rows.
+    peak_bytes
+        Of one worker, its interpreter included.
+    temporary_bytes
+        Of the leaves that lie in the folder of summaries at a time: those of two passes that follow each other.
+    """
+
+    pairs: int
+    bytes_read: int
+    flops: int
+    finalisation_flops: int
+    peak_bytes: int
+    temporary_bytes: int
+
+
+def cost_of(
+    passes: Sequence[Pass],
+    layers: Sequence[LayerShape],
+    splits: Sequence[SplitShape],
+    cutting: Cutting,
+    precision: Precision,
+    peak_bytes: int,
+) -> Cost:
+    """Return what passes cost. Time O(pairs)."""
+    samples = sum(split.n_samples for split in splits)
+    left = [leaf_bytes(layers, formed, splits, precision) for formed in passes]
+    return Cost(
+        pairs=sum(len(chunk.pairs) for formed in passes for chunk in formed.chunks),
+        bytes_read=samples * sum(layers[index].sample_bytes for formed in passes for index in formed.layers),
+        flops=samples * sum(_flops(layers, formed) for formed in passes),
+        finalisation_flops=sum(_finalisation_flops(layers, formed, cutting) for formed in passes),
+        peak_bytes=peak_bytes,
+        temporary_bytes=max((sum(left[at : at + 2]) for at in range(len(left))), default=0),
+    )
+
+
+def _flops(layers: Sequence[LayerShape], formed: Pass) -> int:
+    """Return the flops of a pass for one sample."""
+    flops = 0
+    for tile in formed.tiles:
+        p, q = (side_width(layers, tile.view, side) for side in (tile.sources, tile.targets))
+        flops += rows_per_sample(tile.view, tile.formed_on) * (p * (p + 1) if tile.symmetric else 2 * p * q)
+    for own in formed.apart:
+        p = width(layers[own.layer], own.view)
+        flops += rows_per_sample(own.view, own_operand(layers, own)[0]) * p * (p + 1)
+    return flops
+
+
+def _finalisation_flops(layers: Sequence[LayerShape], formed: Pass, cutting: Cutting) -> int:
+    flops = 0.0
+    for chunk in formed.chunks:
+        tile = formed.tiles[chunk.tile]
+        rows = rows_per_sample(tile.view, tile.grid)
+        widths = {index: width(layers[index], tile.view) for index in {*chunk.sources, *chunk.targets}}
+        sizes = Counter((widths[source], widths[target]) for source, target in chunk.pairs)
+        flops += sum(count * cutting.pair_flops(p, q, rows) for (p, q), count in sizes.items())
+    return int(cutting.evaluations * flops)
