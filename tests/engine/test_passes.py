@@ -16,7 +16,7 @@ from stitchpipe.engine.planning.dealing import dealings
 from stitchpipe.engine.planning.finite_fields import ORDERS, field_of
 from stitchpipe.engine.planning.memory import MOMENTS_ONLY, WORKER_BYTES, Held, LeafCounts
 from stitchpipe.engine.planning.pass_layout import Blocks, pass_of
-from stitchpipe.engine.planning.plan import LEAST_ROWS, make_plan
+from stitchpipe.engine.planning.plan import LEAST_ROWS, cutting_of, make_plan
 from stitchpipe.engine.planning.tiles import comparable, width
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
 from tests.engine.test_tiles import wishes
@@ -170,26 +170,31 @@ def test_of_the_dealings_that_fit_the_one_that_reads_least_is_taken(wish, room):
     rows = LEAST_ROWS if plan.blocks.rows >= LEAST_ROWS else 1
     sizes = [layer.sample_bytes for layer in layers]
     widest = [max(width(layer, view) for view in wanted) for layer in layers]
+    cutting = cutting_of(layers, possible, [SPLIT], MOMENTS_ONLY, 2**room)
     fitting = [
         dealt.bytes_read(np.array(sizes))
         for dealt in dealings(sizes, widest, possible)
-        if all(_held(layers, pairs).peak_bytes(Blocks(1, rows)) <= 2**room for pairs in dealt.passes())
+        if all(
+            _held(layers, pairs, cutting).peak_bytes(Blocks(1, rows)) <= 2**room for pairs in dealt.passes()
+        )
     ]
     assert plan.cost.bytes_read == SPLIT.n_samples * min(fitting)
 
 
-def _held(layers, pairs):
-    return Held.of(layers, pass_of(layers, pairs), "float64", LEAVES, MOMENTS_ONLY, SPLIT.n_samples)
+def _held(layers, pairs, cutting=None):
+    return Held.of(layers, pass_of(layers, pairs, cutting), "float64", LEAVES, MOMENTS_ONLY, SPLIT.n_samples)
 
 
 def test_views_are_read_apart_where_one_pass_cannot_hold_them():
     layers = layers_of([(32, 4, 4)] * 40)
     wanted = dict.fromkeys(("positions", "pooled"), all_pairs(layers))
-    many = [SplitShape("data", "test", ((0, 10**6),))]  # more than the products of pooled rows are large
+    many = [
+        SplitShape("data", "test", tuple((10**5 * start, 10**5 * stop) for start, stop in SPLIT.row_groups))
+    ]  # more than the products of pooled rows are large
     plan = make_plan(layers, wanted, splits=many, memory_limit_bytes=2**30)
     assert [{tile.view for tile in work.tiles} for work in plan.passes] == [{"positions", "pooled"}]
-    held = _held(layers, wanted).peak_bytes(Blocks(1, LEAST_ROWS))
-    plan = make_plan(layers, wanted, splits=many, memory_limit_bytes=WORKER_BYTES + held - 1)
+    while len(plan.passes) == 1:
+        plan = make_plan(layers, wanted, splits=many, memory_limit_bytes=plan.cost.peak_bytes - 1)
     assert [{tile.view for tile in work.tiles} for work in plan.passes] == [{"positions"}, {"pooled"}]
 
 

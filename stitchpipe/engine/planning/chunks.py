@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 CHUNK_FLOPS: Final = 2e10
 """Work of a task that finalises pairs, about: one or two seconds, so that a scheduler's share is small."""
-CHUNK_PRODUCTS: Final = 2**22
+CHUNK_PRODUCTS: Final = 2**21
 """Numbers of the products, or of the rows of a side, of such a task from which on no further layer is added to it."""
+FEWEST_PRODUCTS: Final = 2**14
+"""The same, however little memory there is."""
+CHUNK_COPIES: Final = 40
+"""How often the moments of such a task are held at once, at most: on two splits, merged, stacked, decomposed."""
 PAIR_FLOPS: Final = 1e6
 """What a pair costs however narrow it is."""
 
@@ -59,12 +63,15 @@ class Cutting:
         How often each pair is evaluated: once, and with intervals once more without each leaf.
     leaf_samples
         The views whose leaves keep rows, and how many samples the largest leaf has.
+    products
+        Numbers of a task's products from which on no further layer is added to it.
     """
 
     n_samples: int = 2**31
     all_samples: int = 0
     evaluations: int = 1
     leaf_samples: Mapping[View, int] = field(default_factory=dict)
+    products: int = CHUNK_PRODUCTS
 
     def pair_flops(self, p: int, q: int, rows_per_sample: int = 1) -> float:
         """Return about what one evaluation of a pair costs: decompositions of its widths, or of fewer rows."""
@@ -88,7 +95,7 @@ def runs_of(layers: Sequence[LayerShape], tile: Tile, wanted: frozenset[Pair], c
         q = width(layers[target], tile.view)
         products += columns * q
         flops += len(sources) * cutting.evaluations * cutting.pair_flops(widest, q, _rows(tile))
-        if flops >= CHUNK_FLOPS or products >= CHUNK_PRODUCTS or stop == len(tile.targets):
+        if flops >= CHUNK_FLOPS or products >= cutting.products or stop == len(tile.targets):
             runs.append((tile.targets[start:stop], tuple(pairs)))
             start, pairs, products, flops = stop, [], 0, 0.0
     return runs
@@ -127,7 +134,7 @@ def _even_runs(
         # The work of a block is that of its pairs: a side's share of it is the root.
         share = sqrt(cutting.evaluations * cutting.pair_flops(p, p, _rows(tile)) / CHUNK_FLOPS)
         numbers = (columns + p) * max(columns + p, cutting.all_samples)
-        if runs[-1] and (load + share > 1.0 or numbers > CHUNK_PRODUCTS):
+        if runs[-1] and (load + share > 1.0 or numbers > cutting.products):
             runs.append([])
             columns, load = 0, 0.0
         runs[-1].append(member)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from stitchpipe.engine.planning.chunks import Cutting
+from stitchpipe.engine.planning.chunks import CHUNK_COPIES, CHUNK_PRODUCTS, FEWEST_PRODUCTS, Cutting
 from stitchpipe.engine.planning.cost import Cost, cost_of
 from stitchpipe.engine.planning.dealing import Wanted, dealings
 from stitchpipe.engine.planning.memory import (
@@ -111,7 +111,8 @@ def make_plan(
         (view, pair) for view, pairs in wanted.items() for pair in sorted(pairs - possible[view])
     )
     room = memory_limit_bytes - WORKER_BYTES - BACKEND_BYTES[backend]
-    fitting = _Fitting(layers, possible, splits, precision, evaluation)
+    cutting = cutting_of(layers, possible, splits, evaluation, room)
+    fitting = _Fitting(layers, possible, splits, precision, evaluation, cutting)
     fit = fitting.search(room)
     if fit is None:
         raise fitting.refusal(memory_limit_bytes, room)
@@ -147,17 +148,13 @@ class _Fitting:
         splits: Sequence[SplitShape],
         precision: Precision,
         evaluation: Evaluation,
+        cutting: Cutting,
     ) -> None:
         self.layers, self.splits, self.precision = layers, splits, precision
         self._wanted, self._evaluation = wanted, evaluation
         self._samples = max(split.n_samples for split in splits)
         self._leaves = LeafCounts(len(splits), len(splits[-1].leaves()))
-        self.cutting = Cutting(
-            n_samples=splits[-1].n_samples,
-            all_samples=sum(split.n_samples for split in splits),
-            evaluations=1 + (self._leaves.leaves if evaluation.intervals else 0),
-            leaf_samples=_views_of_rows(layers, wanted, splits),
-        )
+        self.cutting = cutting
         # Where leaves keep rows no product is held while they are formed.
         self._widths = {
             view: np.array(
@@ -256,6 +253,28 @@ read by one task, once or twice.
 """
 MOST_COLUMNS: Final = 1024
 """Columns that a task of many layers has on either side, about."""
+
+
+def cutting_of(
+    layers: Sequence[LayerShape],
+    wanted: Wanted,
+    splits: Sequence[SplitShape],
+    evaluation: Evaluation,
+    room: int,
+) -> Cutting:
+    """Return how the pairs of a comparison are cut into tasks, and under which views leaves keep rows.
+
+    Tasks of narrow layers are smaller where there is little `room`, in bytes, so that finalising a chunk does not take
+    more than forming its products.
+    """
+    affordable = room // (FLOAT_BYTES * CHUNK_COPIES)
+    return Cutting(
+        products=min(CHUNK_PRODUCTS, max(FEWEST_PRODUCTS, affordable)),
+        n_samples=splits[-1].n_samples,
+        all_samples=sum(split.n_samples for split in splits),
+        evaluations=1 + (len(splits[-1].leaves()) if evaluation.intervals else 0),
+        leaf_samples=_views_of_rows(layers, wanted, splits),
+    )
 
 
 def _views_of_rows(
