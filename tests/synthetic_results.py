@@ -6,13 +6,12 @@ distribution. The numbers are made up; only their shape resembles a real run.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from stitchpipe.results import SCHEMA, Result
+from stitchpipe.results import SCHEMA
 
 LAYERS = tuple(f"layer{stage}.{block}" for stage in (1, 2, 3) for block in (0, 1, 2))
 WIDTHS = {"A": (16, 32, 64), "B": (16, 32, 64), "C": (8, 16, 32)}
@@ -151,26 +150,24 @@ def stitch(pair, method, accuracy, distance, frechet, **budget):
 def record(view, pair, **changes):
     source, source_layer, target, target_layer = pair
     grid = GRIDS[stage(target_layer)] if view == "positions" else ()
-    return asdict(
-        Result(
-            **{
-                "view": view,
-                "grid": "x".join(map(str, grid)) or "1x1",
-                "source_model": source,
-                "source_layer": source_layer,
-                "target_model": target,
-                "target_layer": target_layer,
-                "split": "test",
-                "n_samples": IMAGES,
-                "n_rows": IMAGES * int(np.prod(grid)) if grid else IMAGES,
-                "p": WIDTHS.get(source, (16, 32, 64))[stage(source_layer)],
-                "q": WIDTHS.get(target, (16, 32, 64))[stage(target_layer)],
-                "source_digest": "aa",
-                "target_digest": "bb",
-                **changes,
-            }
-        )
-    )
+    return {
+        **dict.fromkeys(SCHEMA.names),
+        "status": "ok",
+        "view": view,
+        "grid": "x".join(map(str, grid)) or "1x1",
+        "source_model": source,
+        "source_layer": source_layer,
+        "target_model": target,
+        "target_layer": target_layer,
+        "split": "test",
+        "n_samples": IMAGES,
+        "n_rows": IMAGES * int(np.prod(grid)) if grid else IMAGES,
+        "p": WIDTHS.get(source, (16, 32, 64))[stage(source_layer)],
+        "q": WIDTHS.get(target, (16, 32, 64))[stage(target_layer)],
+        "source_digest": "aa",
+        "target_digest": "bb",
+        **changes,
+    }
 
 
 def _closeness(pair, order):

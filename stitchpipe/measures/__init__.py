@@ -13,7 +13,7 @@ from stitchpipe.measures.measure import (
     Transformation,
 )
 from stitchpipe.measures.naming import UnknownNameError, read_name, spelt
-from stitchpipe.measures.number import EXTRAS, OK, Number, NumberError
+from stitchpipe.measures.number import EXTRAS, OK, WHOLE_EXTRAS, Number, NumberError
 from stitchpipe.measures.parameter import Parameter
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "NO_INVARIANCE",
     "OK",
     "TRANSFORMATIONS",
+    "WHOLE_EXTRAS",
     "Basis",
     "IntervalRule",
     "Kind",

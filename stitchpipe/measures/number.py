@@ -32,6 +32,9 @@ EXTRAS: Final = {
 }
 """What may stand beside a number, and what it means. Each is a column of the results."""
 
+WHOLE_EXTRAS: Final = frozenset({"rank", "null_samples", "warned"})
+"""Those of them that are whole numbers."""
+
 Extra: TypeAlias = float | int
 _NONE: Mapping[str, Extra] = MappingProxyType({})
 

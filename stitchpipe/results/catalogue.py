@@ -1,53 +1,63 @@
-"""Results in long form: one record per number, kept as Parquet parts, queried as the table ``results``."""
+"""Results in long form: one row per number, kept as Parquet parts, queried as the table ``results``."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
-from io import BytesIO
-from typing import TYPE_CHECKING
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from stitchpipe.errors import ExplainedError, first_line
-from stitchpipe.results.query import QueryError, answer
-from stitchpipe.results.schema import COLUMNS, LATER
+from stitchpipe.results.bucket_parts import PROTOCOL, BucketParts
+from stitchpipe.results.compaction import FILE_BYTES, Compacted, compact, tidy
+from stitchpipe.results.held import Held, first_of_each
+from stitchpipe.results.nearest import nearest_sql
+from stitchpipe.results.part_files import (
+    SUFFIX,
+    CatalogueError,
+    columns_of,
+    conformed,
+    encoded,
+    explained,
+    is_folder,
+    opened,
+    plain_type,
+    schema_of,
+)
+from stitchpipe.results.parts import COMPACTED, FOLDER, Parts
+from stitchpipe.results.query import FileGoneError, QueryError, answer
+from stitchpipe.results.tables import SCHEMA, TEXTS, demand_sound, table_of_results
+from storage import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from stitchpipe.results.schema import Kind, Result
+    from stitchpipe.results.held import Keys
+    from stitchpipe.results.nearest import Side
+    from stitchpipe.results.result import Result
     from storage import CheckedFile, CheckedFiles
 
-
-class CatalogueError(ExplainedError, ValueError):
-    """A part of the results cannot be written or read."""
-
-
-_TYPES: dict[Kind, pa.DataType] = {"text": pa.string(), "whole number": pa.int64(), "number": pa.float64()}
-
-SCHEMA = pa.schema(
-    [pa.field(column.name, _TYPES[column.kind], nullable=column.is_nullable) for column in COLUMNS]
-)
-"""The columns of a part."""
-
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
-_FOLDER, _SUFFIX = "results/", ".parquet"
-COMPARED = "compare-"
+_ATTEMPTS = 8
+COMPARED: Final = "compare-"
 """How the keys of a comparison's parts begin."""
+MANY_PARTS: Final = 32
+"""From how many parts on they are compacted at the end of a command."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Results beside a store, one Parquet part per content key.
+    """Results beside a store: a Parquet part for each unit of work, and compacted files that hold the rows of many.
 
     A part appears whole or not at all, and is what `has` answers for: work whose key is there is done. Its digest
-    stands in its name, and it is held against it whenever it is read. Of two writers of one key the first wins; they
-    wrote the same numbers.
+    stands in its name, and it is held against it before its first use in a process. Of two writers of one key the first
+    wins; they wrote the same numbers.
 
     Attributes
     ----------
@@ -59,48 +69,42 @@ class Catalogue:
 
     def has(self, key: str) -> bool:
         """Return whether the results of `key` are there. Raises CatalogueError if it is no key."""
-        return self.files.find(self._name(key)) is not None
+        return self.files.find(self._name(key)) is not None or key in self._compacted_keys()
 
     def keys(self) -> list[str]:
-        """Return the keys that are there, sorted. One listing."""
-        return [part.name.removeprefix(_FOLDER) for part in self._parts(None)]
+        """Return the keys that are there, sorted: of parts, and of stitches in compacted files."""
+        single = (part.name.removeprefix(FOLDER) for part in Parts.of(self.files).single)
+        return sorted({*single, *self._compacted_keys()})
 
-    def held(self) -> dict[str, set[str]]:
-        """Return which indices are there of each pair, by the pair's `Result.key`.
+    def held(self) -> Held:
+        """Return which numbers of comparisons are there, by the pair's key.
 
         Raises
         ------
-        CatalogueError
-            A part is of another version.
+        CatalogueError, storage.CorruptError
+            A part is of another version, or damaged.
 
         Notes
         -----
-        Reads every part of a comparison, because each is held against its digest.
+        Reads two columns of every file of a comparison; eight bytes of memory for each number.
         """
-        held: dict[str, set[str]] = {}
-        for part in self._compared():
-            columns = self._table_of(part, ["key", "index"]).to_pydict()
-            for key, index in zip(columns["key"], columns["index"], strict=True):
-                held.setdefault(key, set()).add(index)
-        return held
+        return self._steadily(lambda parts: Held.of(self._tables(_compared(parts), ["key", "index"])))
 
-    def compared(self, wanted: Mapping[str, Collection[str]]) -> pd.DataFrame:
-        """Return the results of pairs, by their `Result.key`, for the indices asked of each; each number once.
+    def compared(self, wanted: Mapping[str, Keys]) -> pd.DataFrame:
+        """Return the results of pairs for the keys asked of each index, ``[n]`` each; each number once.
 
-        In the order of parts, which is not that of `wanted`. Raises CatalogueError if a part is damaged.
+        In no promised order. Raises CatalogueError, storage.CorruptError if a part is of another version, or damaged.
         """
-        tables = []
-        keys = pa.array(list(wanted), pa.string())
-        for part in self._compared():
-            table = self._table_of(part)
-            tables.append(table.filter(pc.is_in(table["key"], keys)))
-        frame: pd.DataFrame = pa.concat_tables(
-            [SCHEMA.empty_table(), *tables], promote_options="default"
-        ).to_pandas()
-        asked = [index in wanted[key] for key, index in zip(frame["key"], frame["index"], strict=True)]
-        return frame[asked].drop_duplicates(["key", "index"], ignore_index=True)
+        asked = Held({index: np.unique(keys) for index, keys in wanted.items()})
+        columns = SCHEMA.names
 
-    def write(self, key: str, results: Sequence[Result]) -> CheckedFile:
+        def chosen(parts: Parts) -> list[pa.Table]:
+            return [asked.those_of(table) for table in self._tables(_compared(parts), columns)]
+
+        table = _joined(self._steadily(chosen))
+        return _frame(table.filter(first_of_each(table)))
+
+    def write(self, key: str, results: Sequence[Result] | pa.Table) -> CheckedFile:
         """Write the results of one unit of work under its content key; return the part.
 
         Parameters
@@ -108,32 +112,66 @@ class Catalogue:
         key
             Digest of everything the numbers depend on; letters, digits, ``.``, ``_`` and ``-``.
         results
-            Rows, in the order in which they will be read. May be empty.
+            Rows, in the order in which they will be read: a table as `table_of` makes it, or a few single ones. May be
+            empty.
 
         Raises
         ------
         CatalogueError
             `key` is no key.
+        ResultError
+            A row contradicts itself.
         storage.WriteError, storage.UnreachableError
             The place refused; finished parts are kept.
         """
-        table = pa.Table.from_pylist([asdict(result) for result in results], schema=SCHEMA)
-        return self.files.write(self._name(key), _SUFFIX, _encoded(table))
+        table = results if isinstance(results, pa.Table) else table_of_results(results)
+        demand_sound(table)
+        return self.files.write(self._name(key), SUFFIX, encoded(conformed(table)))
+
+    def compact(self, *, least_parts: int = 1) -> Compacted | None:
+        """Merge parts into few sorted files, each number once; return what was done, or None.
+
+        Readers see all numbers at every moment. Cut short anywhere, nothing is lost or there twice, and the next
+        compaction tidies up. Where two work at once one of them has its way.
+
+        Parameters
+        ----------
+        least_parts
+            Do nothing below so many parts; above, merge them with those files that are not full. 1: merge everything.
+
+        Raises
+        ------
+        CatalogueError, storage.CorruptError
+            A part is of another version, or damaged: nothing is changed.
+        storage.WriteError, storage.UnreachableError
+            The place refused.
+        """
+        parts = Parts.of(self.files)
+        tidy(self.files, parts, time.time())
+        if len(parts.single) < max(least_parts, 1):
+            return None
+        is_all = least_parts <= 1
+        compacted = [part for part in parts.compacted if is_all or part.n_bytes < FILE_BYTES // 2]
+        try:
+            merged = [*compacted, *self._mergeable(parts.single)]
+            return compact(self.files, parts, merged) if len(merged) > len(compacted) else None
+        except NotFoundError:  # merged by another process a moment ago
+            return None
 
     def read(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
-        """Return results as a data frame, parts in the order of `keys` (default: all, sorted by key).
+        """Return results as a data frame, in the order of `keys`; default: all, compacted files before parts.
 
         Missing numbers are NaN in the frame, as pandas has it; the Parquet part holds null.
 
         Raises
         ------
         CatalogueError
-            A part of `keys` is not there, or one of another version.
+            What `keys` names is not there, or one of another version.
         storage.CorruptError
             A part is damaged; names the file.
         """
-        frame: pd.DataFrame = self._table(keys).to_pandas()
-        return frame
+        asked = None if keys is None else list(dict.fromkeys(keys))
+        return _frame(self._steadily(lambda parts: self._table(parts, asked)))
 
     def query(self, sql: str, keys: Iterable[str] | None = None) -> pd.DataFrame:
         """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over the table ``results``, read-only.
@@ -143,7 +181,7 @@ class Catalogue:
         sql
             One statement in DuckDB's dialect. It sees the results and nothing else: no files, no network.
         keys
-            Which parts make up the table; default: all.
+            Which single parts make up the table; default: all results.
 
         Raises
         ------
@@ -151,89 +189,195 @@ class Catalogue:
             It is not one such statement, it is wrong, or there are no results yet.
         CatalogueError, storage.CorruptError
             A part is missing, of another version, or damaged.
+        KeyboardInterrupt
+            Ctrl-C was pressed: the query ends at once.
 
         Notes
         -----
-        All parts are read into memory, then DuckDB answers: O(rows) per query.
+        The database scans the files itself and reads the columns and row groups that it needs. Before its first use in
+        a process each file is held against its digest, which reads it once.
         """
-        if keys is None and not self.keys():
+        asked = None if keys is None else list(dict.fromkeys(keys))
+        return self._steadily(lambda parts: self._answer(parts, asked, sql, ()))
+
+    def nearest(
+        self, model: str, layer: str, *, measure: str, view: str, side: Side = "target", k: int = 10
+    ) -> pd.DataFrame:
+        """Return the layers most similar to one by a measure, the most similar first.
+
+        Parameters
+        ----------
+        measure
+            Its name as in the results, such as ``cka`` or ``gulp(0.1)``. What is more similar follows from it: of a
+            distance the smallest, of a similarity the largest.
+        side
+            What the layer is: the ``target`` of the numbers that are looked at, or their ``source``.
+        k
+            At most so many.
+
+        Returns
+        -------
+        DataFrame
+            ``model``, ``layer``, ``depth``, ``value``, ``low``, ``high``, ``p_value``, ``n_samples``; the layer itself
+            is not among them.
+
+        Raises
+        ------
+        QueryError
+            No such measure or none that says what is similar, or there are no such numbers.
+        CatalogueError, storage.CorruptError
+            As `query`.
+
+        Examples
+        --------
+        >>> run.results.nearest("A", "layer3.2", measure="cka", view="pooled", k=3)  # doctest: +SKIP
+        """
+        sql, values = nearest_sql(measure, side, k)
+        wanted = (measure, view, model, layer, model, layer)
+        frame = self._steadily(lambda parts: self._answer(parts, None, sql, (*wanted, *values)))
+        if frame.empty:
             raise QueryError(
-                where=self.files.place.path(_FOLDER.rstrip("/")),
-                expected="results (*.parquet)",
+                where=f"nearest to {model}/{layer}",
+                expected=f"numbers of {measure} under {view} with it as {side}",
                 found="none",
-                remedy="Run a sweep into this folder first, for example `stitchpipe quickstart`.",
+                remedy="`SELECT DISTINCT index, view, target_model, target_layer FROM results` lists what there is.",
             )
-        return answer(sql, self._table(keys))
+        return frame
 
     def _name(self, key: str) -> str:
-        if not _KEY.fullmatch(key):
+        if not _KEY.fullmatch(key) or f"{FOLDER}{key}".startswith(COMPACTED):
             raise CatalogueError(
-                where=self.files.place.path(_FOLDER.rstrip("/")),
+                where=self.files.place.path(FOLDER.rstrip("/")),
                 expected="a key of letters, digits, '.', '_' and '-'",
                 found=repr(key),
                 remedy="Use the hexadecimal digest of what the numbers depend on.",
             )
-        return f"{_FOLDER}{key}"
+        return f"{FOLDER}{key}"
 
-    def _compared(self) -> list[CheckedFile]:
-        """Return the parts that comparisons wrote, sorted."""
-        return [part for part in self._parts(None) if part.name.startswith(f"{_FOLDER}{COMPARED}")]
+    def _steadily(self, act: Callable[[Parts], _T]) -> _T:
+        """Act on what is there; again where a compaction put other files in the place of some meanwhile."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            parts = Parts.of(self.files)
+            try:
+                return act(parts)
+            except (NotFoundError, FileGoneError) as error:
+                if attempts_left and Parts.of(self.files) != parts:
+                    continue
+                raise self._missing(str(error)) from None
+        raise AssertionError
 
-    def _parts(self, keys: Iterable[str] | None) -> list[CheckedFile]:
-        """Return the parts of some keys, in their order, or all there are, sorted."""
-        there = {part.name: part for part in self.files.listing(_FOLDER.rstrip("/"))}
-        if keys is None:
-            return list(there.values())
-        names = [self._name(key) for key in dict.fromkeys(keys)]
+    def _missing(self, what: str) -> CatalogueError:
+        return CatalogueError(
+            where=f"{self.files.place.path(FOLDER.rstrip('/'))}, {what}",
+            expected="a part of the results",
+            found="no such file",
+            remedy="Run the sweep again: only its numbers are recomputed.",
+        )
+
+    def _answer(self, parts: Parts, keys: list[str] | None, sql: str, values: Sequence[Any]) -> pd.DataFrame:
+        chosen = parts.all if keys is None else self._chosen(parts, keys)
+        if keys is None and not chosen:
+            raise QueryError(
+                where=self.files.place.path(FOLDER.rstrip("/")),
+                expected="results (*.parquet)",
+                found="none",
+                remedy="Run a sweep into this folder first, for example `stitchpipe quickstart`.",
+            )
+        for part in chosen:
+            self.files.demand_sound(part)
+        names = [columns_of(self.files, part) for part in chosen]
+        if is_folder(self.files):
+            paths = [self.files.place.path(part.key) for part in chosen]
+            return answer(sql, dict(zip(paths, names, strict=True)), values=values)
+        paths = [f"{PROTOCOL}://{number}{SUFFIX}" for number in range(len(chosen))]
+        reader = BucketParts(self.files, dict(zip(paths, chosen, strict=True)))
+        return answer(sql, dict(zip(paths, names, strict=True)), reader=reader, values=values)
+
+    def _chosen(self, parts: Parts, keys: Sequence[str]) -> list[CheckedFile]:
+        """Return the single parts of some keys, in their order."""
+        there = {part.name: part for part in parts.single}
+        names = [self._name(key) for key in keys]
         for name in names:
             if name not in there:
-                raise CatalogueError(
-                    where=self.files.place.path(name),
-                    expected="a part of the results",
-                    found="no such file",
-                    remedy="Run the sweep again: only its numbers are recomputed.",
-                )
+                raise self._missing(name.removeprefix(FOLDER))
         return [there[name] for name in names]
 
-    def _table(self, keys: Iterable[str] | None) -> pa.Table:
-        parts = [self._table_of(part) for part in self._parts(keys)]
-        return pa.concat_tables([SCHEMA.empty_table(), *parts], promote_options="default")
+    def _table(self, parts: Parts, keys: list[str] | None) -> pa.Table:
+        """Return the rows of some keys in their order, or all."""
+        if keys is None:
+            return _joined(self._tables(parts.all))
+        single = {part.name for part in parts.single}
+        merged = [key for key in keys if self._name(key) not in single]
+        kept = pa.array(merged, pa.string())
+        found = []
+        if merged:
+            found = [table.filter(pc.is_in(table["key"], kept)) for table in self._tables(parts.compacted)]
+        of_merged = _joined(found)
+        if lost := set(merged) - set(of_merged["key"].to_pylist()):
+            raise self._missing(min(lost))
+        places = [*pc.index_in(of_merged["key"], pa.array(keys)).to_pylist()]
+        tables = [of_merged]
+        for place, key in enumerate(keys):
+            if self._name(key) in single:
+                (part,) = self._chosen(parts, [key])
+                tables += self._tables([part])
+                places += [place] * (sum(map(len, tables)) - len(places))
+        order = np.argsort(np.array(places, np.int64), kind="stable")
+        return _joined(tables).take(pa.array(order))
 
-    def _table_of(self, part: CheckedFile, columns: list[str] | None = None) -> pa.Table:
-        """Return one part or some columns of it, its bytes held against its digest."""
-        data, path = self.files.read(part), self.files.place.path(part.key)
-        try:
-            held = pq.ParquetFile(pa.BufferReader(data))
-            _check_columns(path, held.schema_arrow)
-            return held.read(columns)
-        except (OSError, pa.ArrowException) as error:
-            raise CatalogueError(
-                where=path,
-                expected="a part of the results",
-                found=first_line(error),
-                remedy="Remove the file and run the sweep again: only its numbers are recomputed.",
-            ) from None
+    def _tables(self, parts: Iterable[CheckedFile], columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Yield parts that are sound, or some columns of them, row group by row group."""
+        for part in parts:
+            self.files.demand_sound(part)
+            file = opened(self.files, part, read_dictionary=list(TEXTS))
+            schema = schema_of([file.schema_arrow])
+            chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+            there = [name for name in chosen.names if name in file.schema_arrow.names]
+            for group in range(file.num_row_groups):
+                with explained(self.files.place.path(part.key)):
+                    table = file.read_row_group(group, there)
+                yield conformed(table, chosen)
+
+    def _compacted_keys(self) -> set[str]:
+        """Return the keys of the stitches in compacted files."""
+
+        def found(parts: Parts) -> set[str]:
+            keys = set[str]()
+            for table in self._tables(parts.compacted, ["key", "method"]):
+                keys.update(table.filter(pc.is_valid(table["method"]))["key"].unique().to_pylist())
+            return keys
+
+        return self._steadily(found)
+
+    def _mergeable(self, parts: Iterable[CheckedFile]) -> list[CheckedFile]:
+        """Return the parts whose rows say what they are of: comparisons, and stitches under their own key."""
+        return [
+            part for part in parts if part.name.startswith(f"{FOLDER}{COMPARED}") or self._is_one_stitch(part)
+        ]
+
+    def _is_one_stitch(self, part: CheckedFile) -> bool:
+        keys = set[str | None]()
+        for table in self._tables([part], ["key", "method"]):
+            if table["method"].null_count:
+                return False
+            keys.update(table["key"].unique().to_pylist())
+        return keys == {part.name.removeprefix(FOLDER)}
 
 
-def _encoded(table: pa.Table) -> bytes:
-    buffer = BytesIO()
-    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-    return buffer.getvalue()
-
-
-def _check_columns(path: str, held: pa.Schema) -> None:
-    """Refuse a part that lacks a column, but for those that were added later, or has another type in one."""
-    wrong = [
-        f"'{field.name}' {f'of type {held.field(field.name).type}' if field.name in held.names else 'missing'}"
-        for field in SCHEMA
-        if (
-            held.field(field.name).type != field.type if field.name in held.names else field.name not in LATER
-        )
+def _compared(parts: Parts) -> list[CheckedFile]:
+    """Return the files that hold comparisons."""
+    return [
+        *parts.compacted,
+        *(part for part in parts.single if part.name.startswith(f"{FOLDER}{COMPARED}")),
     ]
-    if wrong:
-        raise CatalogueError(
-            where=path,
-            expected="a part of the results with the columns of this version",
-            found=", ".join(wrong[:3]),
-            remedy="Remove the file and run the sweep again: only its numbers are recomputed.",
-        )
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """Return a table as a data frame, with texts as such."""
+    plain = pa.schema([field.with_type(plain_type(field.type)) for field in table.schema])
+    frame: pd.DataFrame = table.cast(plain).to_pandas()
+    return frame
+
+
+def _joined(tables: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables([conformed(SCHEMA.empty_table()), *tables], promote_options="default")

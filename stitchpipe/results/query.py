@@ -1,19 +1,34 @@
-"""A locked database for one question: the results in memory, no files, no network, no second statement."""
+"""A locked database for one question: it scans the files of the results and nothing else: no network, no second one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final
 
-from stitchpipe.errors import ExplainedError
+import pyarrow as pa
+
+from stitchpipe.errors import ExplainedError, first_line
+from stitchpipe.results.tables import SCHEMA
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import duckdb
     import pandas as pd
-    import pyarrow as pa
+
+    from stitchpipe.results.bucket_parts import BucketParts
+
+MEMORY: Final = "640MiB"
+"""What the database may hold; a question that needs more is refused."""
+THREADS: Final = 4
+"""At most so many, and not more than there are cores."""
 
 _ALONE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "memory_limit": MEMORY,
+    "threads": min(THREADS, os.cpu_count() or 1),
 }
 _LOCKS = (
     "SET python_enable_replacements = false",  # a table name never reaches for a variable of this process
@@ -21,36 +36,75 @@ _LOCKS = (
     "SET enable_external_access = false",
     "SET lock_configuration = true",  # last: the settings above cannot be taken back
 )
+_SQL_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.float64(): "DOUBLE"}
 
 
 class QueryError(ExplainedError, ValueError):
     """A query cannot be answered."""
 
 
-def answer(sql: str, results: pa.Table) -> pd.DataFrame:
-    """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over `results`, which it knows as the table ``results``.
+class FileGoneError(Exception):
+    """A file of the results was removed while a query was answered: a compaction put others in its place."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended a query."""
+
+
+def answer(
+    sql: str,
+    parts: Mapping[str, Sequence[str]],
+    *,
+    reader: BucketParts | None = None,
+    values: Sequence[Any] = (),
+) -> pd.DataFrame:
+    """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over the files of the results, as the table ``results``.
+
+    Parameters
+    ----------
+    parts
+        The columns of each file, by path.
+    reader
+        What opens the files where they lie in a bucket; None where they are files of this machine.
+    values
+        What stands for the question marks of the statement.
 
     Raises
     ------
     QueryError
-        It is empty, several statements, a statement that is not a question, or it fails.
+        It is empty, several statements, a statement that is not a question, it fails, or it takes too much memory.
+    FileGoneError
+        A file was removed meanwhile.
+    KeyboardInterrupt
+        Ctrl-C was pressed: the query ends at once.
 
     Notes
     -----
-    The rows are copied into an in-memory database of their own, which is locked before the statement is
-    even parsed and dropped afterwards: whatever the statement does, it cannot reach the Parquet parts.
+    The database is in memory and of its own. It is locked before the statement is even parsed, and dropped
+    afterwards: it may open exactly the files that it was given, and cannot write. It reads the columns and the row
+    groups that the statement needs.
     """
     import duckdb  # noqa: PLC0415 - a fifth of a second that only queries should cost
 
     with duckdb.connect(":memory:", config=_ALONE) as connection:
-        connection.register("parts", results)
-        connection.execute("CREATE TABLE results AS SELECT * FROM parts")
-        connection.unregister("parts")
-        for lock in _LOCKS:
-            connection.execute(lock)
         try:
+            if reader is not None:
+                connection.register_filesystem(reader)
+            connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, parts))}]")
+            connection.execute(f"CREATE VIEW results AS {_scan(parts)}")
+            for lock in _LOCKS:
+                connection.execute(lock)
             _refuse_unless_one_question(connection, sql)
-            frame: pd.DataFrame = connection.sql(sql).to_arrow_table().to_pandas()
+            table = _interruptible(connection, sql, values)
+        except duckdb.IOException as error:
+            raise FileGoneError(_one_line(error)) from None
+        except duckdb.OutOfMemoryException as error:
+            raise QueryError(
+                where="query",
+                expected=f"a question that is answered in {MEMORY} of memory",
+                found=_one_line(error),
+                remedy="Ask for fewer columns or groups, or filter by `index`, `view` and models.",
+            ) from None
         except duckdb.Error as error:
             raise QueryError(
                 where="query",
@@ -58,7 +112,74 @@ def answer(sql: str, results: pa.Table) -> pd.DataFrame:
                 found=_one_line(error),
                 remedy="`DESCRIBE results` lists its columns; `SELECT DISTINCT index FROM results` its indices.",
             ) from None
+    return _frame(table)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """Return an answer as a data frame; `QueryError` where a type has no equal there."""
+    try:
+        frame: pd.DataFrame = table.to_pandas()
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        raise _no_frame(first_line(error)) from None
     return frame
+
+
+def _no_frame(found: str) -> QueryError:
+    return QueryError(
+        where="query",
+        expected="columns of types that a data frame has",
+        found=found,
+        remedy="Cast the column to one, for example CAST(… AS VARCHAR).",
+    )
+
+
+def _scan(parts: Mapping[str, Sequence[str]]) -> str:
+    """Return the statement that scans files: all columns of this version, and those of others behind them."""
+    known = {field.name: _SQL_TYPES[field.type] for field in SCHEMA}
+    if not parts:
+        columns = ", ".join(f'NULL::{held} AS "{name}"' for name, held in known.items())
+        return f"SELECT {columns} WHERE false"
+    there = dict.fromkeys(name for names in parts.values() for name in names)
+    columns = ", ".join(
+        [
+            *(f'"{name}"' if name in there else f'NULL::{held} AS "{name}"' for name, held in known.items()),
+            *('"' + name.replace('"', '""') + '"' for name in there if name not in known),
+        ]
+    )
+    # Only where columns differ must every footer be read before anything is answered.
+    differ = any(set(names) != there.keys() for names in parts.values())
+    options = f"hive_partitioning = false, union_by_name = {str(differ).lower()}"
+    files = ", ".join(map(_quoted, parts))
+    return f"SELECT {columns} FROM read_parquet([{files}], {options})"  # noqa: S608  (quoted)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _interruptible(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any]) -> pa.Table:
+    """Execute in a thread, so that this one hears Ctrl-C: the database's own wait does not end for it."""
+    answers: list[pa.Table] = []
+    errors: list[BaseException] = []
+
+    def act() -> None:
+        try:
+            answers.append(connection.sql(sql, params=list(values)).to_arrow_table())
+        except BaseException as error:  # noqa: BLE001  (whatever it is, it is raised in the thread that asked)
+            errors.append(error)
+
+    thread = threading.Thread(target=act, name="query")
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.05)
+    except KeyboardInterrupt:
+        connection.interrupt()
+        thread.join()
+        raise Interrupted("Interrupted: the query was ended.") from None
+    if errors:
+        raise errors[0]
+    return answers[0]
 
 
 def _refuse_unless_one_question(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

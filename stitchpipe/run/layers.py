@@ -77,6 +77,15 @@ class Layers:
         """Return every layer of the table, model by model, in the networks' order."""
         return [LayerName(model, info.name) for model, infos in self.table.items() for info in infos]
 
+    @cached_property
+    def depths(self) -> dict[LayerName, int]:
+        """The place of every layer of the table in its network's order, 0 for the first."""
+        return {
+            LayerName(model, info.name): depth
+            for model, infos in self.table.items()
+            for depth, info in enumerate(infos)
+        }
+
     def info(self, name: LayerName) -> LayerInfo:
         """Return what is known of a layer of the table."""
         return next(info for info in self.of(name.model) if info.name == name.layer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from stitchpipe.ood import SCORES
 from stitchpipe.registry import provider
 from stitchpipe.run import keys
@@ -12,12 +14,13 @@ from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.stitching import OBJECTIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    import numpy.typing as npt
 
     from stitchpipe.config import Compare, Data
     from stitchpipe.rows import View
     from stitchpipe.run.activations.contents import Contents, End, Ends
-    from stitchpipe.run.names import Pair
     from stitchpipe.run.opened import OpenedSweep
     from stitchpipe.run.stitches import PlannedStitch
 
@@ -28,25 +31,25 @@ FOREIGN_ROLES: Final = {"auxiliary": TRAIN, "sanity": TEST}
 """What foreign images are for, and which split of a data set serves."""
 
 
-def pair_keys(run: OpenedSweep, ends: Ends, table: Compare) -> dict[Pair, str]:
-    """Return the key of the numbers of every pair of some layers under a table's view."""
+def pair_keys(run: OpenedSweep, ends: Ends, table: Compare) -> keys.PairKeys:
+    """Return the keys of the numbers of all pairs of some layers, in their order, under a table's view."""
     certainty = run.sweep.certainty
     settings = {"intervals": certainty.intervals, "permutations": certainty.permutations}
     families = _family_digests(certainty.family_kind, ends) if table.view != "positions" else {}
-    of_models = {
-        models: {**settings, "family": [certainty.family_kind, digest]} for models, digest in families.items()
-    }
-    return {
-        (source, target): keys.pair_key(
-            ends[source].side,
-            ends[target].side,
-            view=table.view,
-            products=run.products,
-            # Pairs of one model are in no family, and have none in their key.
-            certainty=of_models.get((source.model, target.model), settings),
-        )
-        for source, target in product(ends, ends)
-    }
+    # Pairs of one model are in no family, and have none in their key.
+    kinds = [settings, *({**settings, "family": [certainty.family_kind, digest]} for digest in families.values())]
+    models = list(dict.fromkeys(name.model for name in ends))
+    of_models = np.zeros((len(models), len(models)), np.int64)
+    for kind, (source, target) in enumerate(families, 1):
+        of_models[models.index(source), models.index(target)] = kind
+    places = [models.index(name.model) for name in ends]
+    return keys.PairKeys.of(
+        [end.side for end in ends.values()],
+        view=table.view,
+        products=run.products,
+        certainties=kinds,
+        kinds=of_models[np.ix_(places, places)],
+    )
 
 
 def _family_digests(kind: str | None, ends: Ends) -> dict[tuple[str, str], str]:
@@ -69,13 +72,14 @@ def _family_digests(kind: str | None, ends: Ends) -> dict[tuple[str, str], str]:
     }
 
 
-def index_key(pair_key: str, index: str) -> str:
-    """Return the key of one index of a pair: the pair's own, but where a package adds the index, that package counts.
+def index_keys(pairs: keys.PairKeys, indices: Iterable[str]) -> dict[str, npt.NDArray[np.uint64]]:
+    """Return the keys of some indices of all pairs, ``[layers, layers]`` each.
 
-    A new version of the package computes its own index again and nothing else.
+    They are the pairs' own, but where a package adds an index, that package counts: a new version of it computes its
+    own index again and nothing else.
     """
-    added_by = provider(index)
-    return pair_key if added_by is None else keys.digest_of(pair_key, added_by)
+    by_package = {package: pairs.added_by(package).matrix for package in {provider(name) for name in indices}}
+    return {name: by_package[provider(name)] for name in indices}
 
 
 def prediction_keys(logits: Mapping[str, Contents], *, view: str, index: str) -> dict[tuple[str, str], str]:

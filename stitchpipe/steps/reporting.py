@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from stitchpipe.config import ConfigError, ControlModel, NetworkModel
@@ -13,7 +14,7 @@ from stitchpipe.report import rendered
 from stitchpipe.run.declared import permuted_model
 from stitchpipe.run.names import TEST, LayerName
 from stitchpipe.run.place import model_record
-from stitchpipe.run.run_keys import index_key, pair_keys, stitch_key
+from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
 from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
 from stitchpipe.studies import findings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stitchpipe.config import Model
+    from stitchpipe.results import Keys
     from stitchpipe.run import Run
     from stitchpipe.run.activations import Ends
     from stitchpipe.studies import Finding
@@ -41,8 +43,9 @@ def report(run: Run) -> dict[str, Any]:
     """
     names = run.layers.names()
     ends = run.activations.ends({*names, *ends_of(run.stitches)})
-    pairs = _pairs(run, {name: ends[name] for name in names})
-    compared = run.results.compared(pairs)
+    wanted = _wanted(run, {name: ends[name] for name in names})
+    compared = run.results.compared(wanted)
+    n_pairs = len(np.unique(np.concatenate([np.empty(0, np.uint64), *wanted.values()])))
     there = set(run.results.keys())
     stitches = [stitch_key(run, planned, ends) for planned in run.stitches]
     stitched = run.results.read([key for key in stitches if key in there])
@@ -60,7 +63,7 @@ def report(run: Run) -> dict[str, Any]:
     page = rendered(results, answers, layer_order=order, provenance=_provenance(run), title=run.sweep.name)
     record = {
         "sweep": run.sweep.name,
-        "pairs_missing": len(pairs) - (0 if compared.empty else compared["key"].nunique()),
+        "pairs_missing": n_pairs - (0 if compared.empty else compared["key"].nunique()),
         "stitches_missing": sum(key not in there for key in stitches),
         "numbers": len(results),
         "findings": [{"title": finding.question, **finding.record()} for finding in answers],
@@ -69,16 +72,16 @@ def report(run: Run) -> dict[str, Any]:
     return record
 
 
-def _pairs(run: Run, ends: Ends) -> dict[str, set[str]]:
-    """Return which indices this sweep asks for of each pair, by the pair's key."""
-    pairs: defaultdict[str, set[str]] = defaultdict(set)
+def _wanted(run: Run, ends: Ends) -> dict[str, Keys]:
+    """Return the keys of the numbers that this sweep asks for, by index."""
+    keys: defaultdict[str, list[Keys]] = defaultdict(list)
     for table in run.sweep.compare:
-        for key in pair_keys(run, ends, table).values():
-            for index in table.indices:
-                pairs[index_key(key, index)].add(index)
-        for key in prediction_keys(run, table).values():
-            pairs[key] = {AGREEMENT}
-    return pairs
+        declared = [index for index in table.indices if index != AGREEMENT]
+        for index, of_pairs in index_keys(pair_keys(run, ends, table), declared).items():
+            keys[index].append(of_pairs.ravel())
+        predicted = [int(key, 16) for key in prediction_keys(run, table).values()]
+        keys[AGREEMENT].append(np.array(predicted, np.uint64))
+    return {index: np.concatenate(of_index) for index, of_index in keys.items()}
 
 
 def _findings(run: Run, results: pd.DataFrame) -> list[Finding]:

@@ -11,6 +11,7 @@ from storage.checked_files.garbage import FileGarbage, find_garbage
 from storage.checked_files.keys import FILES, RECORDS, encoded, parse_commit_key
 from storage.checked_files.published import publish, read_published
 from storage.checked_files.repair import FileRepair, repair
+from storage.checked_files.sound import demand_sound
 from storage.checked_files.versions import Versions, read_version, versions_of
 from storage.checked_files.walk import entries, walk
 from storage.errors import LayoutError, NotFoundError
@@ -120,6 +121,17 @@ class CheckedFiles:
                 remedy="It was never written, or was removed.",
             )
         return kept.read(self.place, known)
+
+    def demand_sound(self, file: CheckedFile) -> None:
+        """Hold a file against its digest, before another program reads it: once in this process.
+
+        It is held against it again where its size, its time of change or its entity tag is another. Errors as `read`.
+
+        Notes
+        -----
+        Reads the file in pieces of 16 MiB. What a disk alters later under the same time of change is not noticed.
+        """
+        demand_sound(self.place, file)
 
     def listing(self, folder: str = "") -> list[CheckedFile]:
         """Return the files whose names lie in a folder, at any depth, sorted by name.

@@ -71,7 +71,7 @@ def write(place: Place, name: str, suffix: str, data: bytes) -> CheckedFile:
         if place.make_durable(commit_key(encoded(name))) and place.make_durable(standing.key):
             return standing
         if standing.key != file.key and find(place, name) == standing:
-            raise _missing(place, standing)
+            raise missing(place, standing)
     raise WriteError(
         path=place.path(file.key),
         n_bytes=len(data),
@@ -127,7 +127,7 @@ def read(place: Place, file: CheckedFile) -> bytes:
     except NotFoundError:
         if find(place, file.name) != file:
             raise  # removed since
-    raise _missing(place, file)
+    raise missing(place, file)
 
 
 def demand_digest(place: Place, file: CheckedFile, digest: str) -> None:
@@ -210,6 +210,6 @@ def _create_data(place: Place, file: CheckedFile, data: bytes) -> bool:
     return True
 
 
-def _missing(place: Place, file: CheckedFile) -> CorruptError:
+def missing(place: Place, file: CheckedFile) -> CorruptError:
     """Return the error for bytes that are gone though their commit is there."""
     return damaged(file.name, place.path(file.key), [file.digest], "no such file")

@@ -14,7 +14,7 @@ from stitchpipe import config
 from stitchpipe.cli import app
 from stitchpipe.data.kinds.entry_point import DATA_SETS
 from stitchpipe.models.entry_points import NETWORKS
-from stitchpipe.results import Result
+from stitchpipe.results import table_of_records
 from stitchpipe.run import RunPlace
 from tests import synthetic_results
 from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_of
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
         sp.ingest_batches(run, [batch], dataset="digits", split="test", model=model)
     frame = synthetic_results.results(views=("pooled",)).astype(object)
     records = frame.where(frame.notna(), None).to_dict("records")
-    RunPlace.at(run).results.write("made-up", [Result(**record) for record in records])
+    RunPlace.at(run).results.write("made-up", table_of_records(records))
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,8 +37,9 @@ def keys(folder: Path) -> dict[str, str]:
     }
     found["training: T"] = trained.networks.declaration(trained.sweep.network("T"))
     for compared in run.sweep.compare:
-        for (source, target), key in run_keys.pair_keys(run, known, compared).items():
-            found[f"pair: {compared.view} {source} {target}"] = key
+        of_pairs = run_keys.pair_keys(run, known, compared).matrix
+        for (i, source), (j, target) in product(enumerate(known), enumerate(known)):
+            found[f"pair: {compared.view} {source} {target}"] = f"{of_pairs[i, j]:016x}"
     for planned in run.stitches:
         label = f"{planned.method} {planned.source} {planned.target} {planned.init} {planned.budget}"
         found[f"stitch: {label}"] = run_keys.stitch_key(run, planned, known)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stitchpipe import config, registry, stitching
 from stitchpipe.measures import UnknownNameError
-from stitchpipe.run.run_keys import index_key
+from stitchpipe.run.keys import PairKeys
+from stitchpipe.run.run_keys import index_keys
 from tests.cli.command import modules_loaded_by
 
 SWEEP = """
@@ -145,10 +147,12 @@ def test_a_sweep_refuses_a_wrong_name_where_it_stands(indices, view, place, hint
 def test_numbers_of_an_added_index_depend_on_who_adds_it(monkeypatch):
     monkeypatch.setattr(registry, "_added", lambda: {"sharpness": "sharp-package 1.2"})
     assert registry.provider("sharpness(2)") == "sharp-package 1.2"
-    assert index_key("0a1b", "gulp(0.1)") == "0a1b"
-    keys = {index_key("0a1b", "sharpness"), index_key("0a1c", "sharpness"), "0a1b", "0a1c"}
+    keys = PairKeys((b"common",), np.zeros((2, 2), np.int64), (b"one", b"other"))
+    ours, added = index_keys(keys, ["gulp(0.1)", "sharpness"]).values()
     monkeypatch.setattr(registry, "_added", lambda: {"sharpness": "sharp-package 1.3"})
-    assert len(keys | {index_key("0a1b", "sharpness")}) == 5
+    (newer,) = index_keys(keys, ["sharpness"]).values()
+    assert (ours == keys.matrix).all()
+    assert len({*ours.ravel(), *added.ravel(), *newer.ravel()}) == 12
 
 
 def test_the_names_of_a_sweep_file_need_neither_torch_nor_dask():

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from stitchpipe.rows import View
-from stitchpipe.run.names import LayerName, Pair
+from stitchpipe.run.names import LayerName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from storage import CheckedFiles
 
-Pairs: TypeAlias = Mapping[View, frozenset[Pair]]
+Pairs: TypeAlias = Mapping[View, frozenset[tuple[int, int]]]
+"""Pairs of layers by view, as places among the layers."""
+_Matrix: TypeAlias = npt.NDArray[np.bool_]
 
 RECORD: Final = "comparison"
 
@@ -24,6 +33,8 @@ class BegunComparison:
 
     Parameters
     ----------
+    layers
+        What the places in `pairs` are of.
     pairs
         What is still missing, by view.
 
@@ -33,31 +44,60 @@ class BegunComparison:
         What to plan for: `pairs`, or those and the ones that the killed run had finished.
     """
 
-    def __init__(self, files: CheckedFiles, pairs: Pairs) -> None:
-        self._files = files
-        before = self._before()
+    def __init__(self, files: CheckedFiles, layers: Sequence[LayerName], pairs: Pairs) -> None:
+        self._files, self._layers = files, layers
+        missing, before = {view: self._matrix(of_view) for view, of_view in pairs.items()}, self._before()
         # What is missing now is part of what was planned before, so this run goes on with the old plan.
         # Anything new needs a plan of its own.
-        is_again = before.keys() == pairs.keys() and all(pairs[view] <= before[view] for view in pairs)
-        self.planned: Pairs = before if is_again else pairs
-        if not is_again:
-            noted = {view: sorted(map(_names, of_view)) for view, of_view in pairs.items()}
+        is_again = before is not None and before.keys() == missing.keys()
+        is_again = is_again and not any(
+            (missing[view] & ~of_view).any() for view, of_view in (before or {}).items()
+        )
+        self.planned: Pairs = pairs
+        if is_again and before is not None:
+            self.planned = {view: _pairs(of_view) for view, of_view in before.items()}
+        else:
+            views = {view: _text(of_view) for view, of_view in missing.items()}
             files.put_record(
-                RECORD, {view: [list(names) for names in pairs] for view, pairs in noted.items()}
+                RECORD, {"layers": [[name.model, name.layer] for name in layers], "views": views}
             )
 
-    def _before(self) -> Pairs:
-        record = self._files.record(RECORD) or {}
-        return {
-            cast("View", view): frozenset((LayerName(*pair[:2]), LayerName(*pair[2:])) for pair in pairs)
-            for view, pairs in record.items()
-        }
+    def _matrix(self, pairs: frozenset[tuple[int, int]]) -> _Matrix:
+        matrix = np.zeros((len(self._layers), len(self._layers)), np.bool_)
+        matrix[tuple(np.array(list(pairs), np.int64).reshape(-1, 2).T)] = True
+        return matrix
+
+    def _before(self) -> dict[View, _Matrix] | None:
+        """Return the pairs on record, by the layers of now; None where there are none, or of layers that are gone."""
+        record: Mapping[str, Any] = self._files.record(RECORD) or {}
+        if "layers" not in record:
+            return None
+        place = {name: number for number, name in enumerate(self._layers)}
+        layers = [LayerName(*name) for name in record["layers"]]
+        if not place.keys() >= set(layers):
+            return None
+        places = np.array([place[name] for name in layers], np.int64)
+        before = {}
+        for view, text in record["views"].items():
+            matrix = np.zeros((len(place), len(place)), np.bool_)
+            matrix[np.ix_(places, places)] = _matrix(text, len(places))
+            before[cast("View", view)] = matrix
+        return before
 
     def finish(self) -> None:
         """Forget it: everything planned is done."""
         self._files.remove_record(RECORD)
 
 
-def _names(pair: Pair) -> tuple[str, str, str, str]:
-    source, target = pair
-    return source.model, source.layer, target.model, target.layer
+def _pairs(matrix: _Matrix) -> frozenset[tuple[int, int]]:
+    return frozenset((source, target) for source, target in np.argwhere(matrix).tolist())
+
+
+def _text(matrix: _Matrix) -> str:
+    """Return a matrix as text: a bit for each pair, compressed."""
+    return base64.b64encode(zlib.compress(np.packbits(matrix).tobytes())).decode()
+
+
+def _matrix(text: str, n: int) -> _Matrix:
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    return np.unpackbits(bits, count=n * n).astype(np.bool_).reshape(n, n)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from stitchpipe.config import ConfigError
-from stitchpipe.results import COMPARED, MapToKeep
-from stitchpipe.run import keys
+from stitchpipe.results import COMPARED, MANY_PARTS, MapToKeep, numbers_of
+from stitchpipe.run.keys import part_key
 from stitchpipe.run.place import map_name
-from stitchpipe.run.run_keys import STITCH_VIEW, index_key, map_key, pair_keys
+from stitchpipe.run.run_keys import STITCH_VIEW, index_keys, map_key, pair_keys
 from stitchpipe.steps.comparing.engine_run import EngineRun, carry_out
 from stitchpipe.steps.comparing.live_networks import LiveNetworks
 from stitchpipe.steps.comparing.predictions import AGREEMENT, compare_predictions
@@ -16,12 +18,13 @@ from stitchpipe.steps.comparing.wanted import Wanted
 from stitchpipe.steps.progress import Report, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Sequence
+
+    import pyarrow as pa
 
     from stitchpipe.config import Compare, Sweep
     from stitchpipe.engine.cluster import Cluster
-    from stitchpipe.results import Result
-    from stitchpipe.rows import View
+    from stitchpipe.results import Held
     from stitchpipe.run import Pair, Run
     from stitchpipe.run.activations import Ends
 
@@ -58,16 +61,16 @@ def compare(
         tables = list(run.sweep.compare)
     networks = LiveNetworks.open(run)
     ends = run.activations.ends(run.layers.names())
-    pairs = {table.view: pair_keys(run, ends, table) for table in tables}
     held = run.results.held()
-    wanted = _wanted(run, tables, ends, pairs, held)
+    wanted = _wanted(run, tables, ends, held)
     written = sum(_commit(run, compare_predictions(run, table, held)) for table in tables)
     for results in carry_out(EngineRun(run, ends, wanted, networks), cluster, report):
         written += _commit(run, results)
+    run.results.compact(least_parts=MANY_PARTS)
     return {
         "views": [table.view for table in tables],
-        "pairs": sum(map(len, pairs.values())),
-        "computed": sum(map(len, wanted.pairs.values())),
+        "pairs": len(ends) ** 2 * len(tables),
+        "computed": sum(int(of_view.sum()) for of_view in wanted.pairs.values()),
         "numbers": written,
     }
 
@@ -87,53 +90,32 @@ def fit_maps(run: Run, *, cluster: Cluster | None = None, report: Report = silen
     return {"maps": sum(map(len, maps.values()))}
 
 
-def _wanted(
-    run: Run,
-    tables: Sequence[Compare],
-    ends: Ends,
-    pairs: Mapping[View, Mapping[Pair, str]],
-    held: Mapping[str, Collection[str]],
-) -> Wanted:
+def _wanted(run: Run, tables: Sequence[Compare], ends: Ends, held: Held) -> Wanted:
     """Return what the engine is to give: indices that a pair lacks, and maps where their view is compared anyway."""
-    missing = {
-        table.view: {
-            pair: tuple(
-                index
-                for index in table.indices
-                # Agreement is of models and not of layers; it is worked from the logits, without the
-                # engine.
-                if index != AGREEMENT and index not in held.get(index_key(key, index), ())
-            )
-            for pair, key in pairs[table.view].items()
-        }
-        for table in tables
-    }
+    keys, pairs, indices = {}, {}, {}
+    for table in tables:
+        # Agreement is of models and not of layers; it is worked from the logits, without the engine.
+        declared = [index for index in table.indices if index != AGREEMENT]
+        of_indices = index_keys(pair_keys(run, ends, table), declared)
+        missing = {index: ~held.has(index, of_indices[index]) for index in declared}
+        keys[table.view] = of_indices
+        pairs[table.view] = np.any([*missing.values(), np.zeros((len(ends), len(ends)), np.bool_)], axis=0)
+        indices[table.view] = tuple(index for index in declared if missing[index].any())
     return Wanted(
-        pairs={
-            view: frozenset(pair for pair, left in of_view.items() if left)
-            for view, of_view in missing.items()
-        },
-        indices={
-            table.view: tuple(
-                index
-                for index in table.indices
-                if any(index in left for left in missing[table.view].values())
-            )
-            for table in tables
-        },
+        pairs=pairs,
+        indices=indices,
         # Maps rest on the same sums as the indices of their view, so they are fitted on the way.
         maps=_missing_maps(run, ends) if STITCH_VIEW in pairs else {},
-        keys=pairs,
+        keys=keys,
     )
 
 
-def _commit(run: Run, results: Sequence[Result]) -> int:
+def _commit(run: Run, results: pa.Table) -> int:
     """Write a part of the results under a digest of what it holds; return how many there are."""
-    if results:
+    if len(results):
         # The name follows from the numbers in the part, so that a part which is written again has the same
         # name.
-        part = keys.part_key([(result.key, result.index) for result in results])
-        run.results.write(COMPARED + part, results)
+        run.results.write(COMPARED + part_key(*numbers_of(results)), results)
     return len(results)
 
 

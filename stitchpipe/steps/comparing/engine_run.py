@@ -18,22 +18,21 @@ from stitchpipe.engine import (
     without_grid,
 )
 from stitchpipe.engine.cluster import Cluster, execute, execute_images
-from stitchpipe.registry import index_measure
-from stitchpipe.results import Result, Side, Subject
-from stitchpipe.rows import grid_label, width_of
 from stitchpipe.run.networks import gpus
-from stitchpipe.run.run_keys import STITCH_VIEW, index_key
+from stitchpipe.run.run_keys import STITCH_VIEW
 from stitchpipe.steps.comparing.begun_comparison import BegunComparison
 from stitchpipe.steps.comparing.live_networks import run_networks
 from stitchpipe.steps.comparing.nulls import Nulls
+from stitchpipe.steps.comparing.result_tables import ResultTables
 from stitchpipe.steps.comparing.wanted import BegunMoments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import pyarrow as pa
     from distributed import Client
 
-    from stitchpipe.engine import PairNumber, PairNumbers
+    from stitchpipe.engine import PairNumbers
     from stitchpipe.rows import View
     from stitchpipe.run import Run
     from stitchpipe.run.activations import Ends
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from stitchpipe.steps.progress import Report
 
 
-def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Iterator[list[Result]]:
+def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Iterator[pa.Table]:
     """Execute on Dask what is wanted, on a cluster of its own where none is given; nothing wanted starts none."""
     if not work.wanted.is_anything:
         report(1, 1)
@@ -51,7 +50,7 @@ def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Itera
     with nullcontext(cluster) if cluster is not None else cluster_of(work.run) as chosen:
         work.run_networks(0, report)
         of_images = work.compare_images(chosen.client, report)
-        yield work.image_results(of_images)
+        yield from work.image_results(of_images)
         work.forget_batches()
         yield from work.compare_moments(chosen.client, of_images, report)
 
@@ -82,7 +81,7 @@ class EngineRun:
     def __init__(self, run: Run, ends: Ends, wanted: Wanted, networks: LiveNetworks | None = None) -> None:
         self.run, self.wanted, self._networks = run, wanted, networks
         self._comparison = wanted.comparison(ends, run.sweep)
-        self._digests = tuple(end.test.digest for end in ends.values())
+        self._tables = ResultTables(run, ends, self._comparison, wanted.keys)
         self._names = list(ends)
         self._numbers = {name: number for number, name in enumerate(ends)}
 
@@ -144,17 +143,12 @@ class EngineRun:
         pairs = self._image_pairs
         return execute_images(client, self._images, pairs, report=report) if pairs else []
 
-    def image_results(self, numbers: Sequence[PairNumbers]) -> list[Result]:
-        """Return the results of the indices over images; what else was computed there are nulls of others."""
-        results: list[Result] = []
+    def image_results(self, numbers: Sequence[PairNumbers]) -> Iterator[pa.Table]:
+        """Yield the results of the indices over images; what else was computed there are nulls of others."""
         for of_view in numbers:
             declared = np.isin(of_view.names, self._comparison.of_images[of_view.view])
-            is_wanted = np.zeros((len(self._names), len(self._names)), np.bool_)
-            for source, target in self.wanted.pairs[of_view.view]:
-                is_wanted[self._numbers[source], self._numbers[target]] = True
-            chosen = declared[of_view.index] & is_wanted[of_view.pairs[:, 0], of_view.pairs[:, 1]]
-            results += self._results(of_view.where(chosen))
-        return results
+            is_wanted = self.wanted.pairs[of_view.view][tuple(of_view.pairs.T)]
+            yield self._tables.of(of_view.where(declared[of_view.index] & is_wanted))
 
     @cached_property
     def _moments(self) -> BegunMoments | None:
@@ -162,18 +156,11 @@ class EngineRun:
         pairs = self._comparison.moment_pairs
         if not pairs:
             return None
-        names = {
-            view: frozenset((self._names[source], self._names[target]) for source, target in of_view)
-            for view, of_view in pairs.items()
-        }
         # A run that was killed had a plan, and its sums lie under the keys of that plan. The same plan is
         # made again, and finished pairs are left out when it is carried out.
-        begun, declared = BegunComparison(self.run.place.files, names), self.run.sweep.run
+        begun, declared = BegunComparison(self.run.place.files, self._names, pairs), self.run.sweep.run
         plan = self._comparison.plan(
-            {
-                view: frozenset((self._numbers[source], self._numbers[target]) for source, target in of_view)
-                for view, of_view in begun.planned.items()
-            },
+            begun.planned,
             memory_limit_bytes=declared.memory_limit_bytes,
             precision=declared.products,
             backend=declared.backend,
@@ -189,7 +176,7 @@ class EngineRun:
 
     def compare_moments(
         self, client: Client, images: Sequence[PairNumbers], report: Report
-    ) -> Iterator[list[Result]]:
+    ) -> Iterator[pa.Table]:
         """Yield the results of the indices of moments part by part, and write the maps that are wanted.
 
         What `images` say of them stands beside them. Where activations are kept all passes are one graph; otherwise
@@ -201,34 +188,10 @@ class EngineRun:
         comparison, passes = moments.comparison, range(len(moments.comparison.plan.passes))
         nulls = Nulls(images, len(self._names))
         for numbers in without_grid(comparison):
-            yield self._results(numbers)
+            yield self._tables.of(numbers)
         for pass_number in [None] if self._networks is None else passes:
             if pass_number:  # those of the first pass have run
                 self.run_networks(pass_number, report)
             for numbers in execute(client, comparison, report=report, wanted=moments.wanted(pass_number)):
-                yield self._results(nulls.beside(numbers))
+                yield self._tables.of(nulls.beside(numbers))
         moments.begun.finish()
-
-    def _results(self, numbers: PairNumbers) -> list[Result]:
-        return [self._result(found) for found in numbers.records()]
-
-    def _result(self, found: PairNumber) -> Result:
-        """Return a number of the engine as a result: with names, digests and its key."""
-        source, target = (self._names[number] for number in found.pair)
-        x, y = (self._digests[number] for number in found.pair)
-        p, q = (width_of(self._comparison.layers[number].shape, found.view) for number in found.pair)
-        is_fitted = index_measure(found.index).held_out
-        grid = self._comparison.layers[found.pair[1]].grid if found.view == "positions" else ()
-        subject = Subject(
-            source=Side(source.model, source.layer, p, x),
-            target=Side(target.model, target.layer, q, y),
-            view=found.view,
-            grid=grid_label(grid),
-            fit_split=self._comparison.splits[0].name if is_fitted else None,
-            split=self._comparison.splits[-1].name,
-            n_samples=found.n_samples,
-            n_rows=found.n_rows,
-            key=index_key(self.wanted.keys[found.view][source, target], found.index),
-        )
-        family = self._comparison.family if "p_family" in found.number.extras else None
-        return Result.of(found.index, found.number, subject, family=family)

@@ -11,7 +11,7 @@ from stitchpipe.algebra.indices.agreement import PredictionSums
 from stitchpipe.config import ConfigError, NetworkModel
 from stitchpipe.graph import LOGITS
 from stitchpipe.measures import Number
-from stitchpipe.results import Result, Side, Subject
+from stitchpipe.results import Result, Side, Subject, table_of_records
 from stitchpipe.rows import grid_label
 from stitchpipe.run import run_keys
 from stitchpipe.run.activations import StoredActivations
@@ -19,11 +19,11 @@ from stitchpipe.run.names import TEST, LayerName
 from storage import NotFoundError, Representation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     import numpy.typing as npt
+    import pyarrow as pa
 
     from stitchpipe.config import Compare
+    from stitchpipe.results import Held
     from stitchpipe.run import Run
 
 AGREEMENT = "agreement"
@@ -37,7 +37,7 @@ def prediction_keys(run: Run, table: Compare) -> dict[tuple[str, str], str]:
     return run_keys.prediction_keys(_logits(run), view=table.view, index=AGREEMENT)
 
 
-def compare_predictions(run: Run, table: Compare, held: Mapping[str, Collection[str]]) -> list[Result]:
+def compare_predictions(run: Run, table: Compare, held: Held) -> pa.Table:
     """Return the agreement of all pairs of models that is not among what is `held` already.
 
     Models that were ingested without logits have no part in it.
@@ -47,13 +47,18 @@ def compare_predictions(run: Run, table: Compare, held: Mapping[str, Collection[
     storage.StoreError
         Logits are damaged.
     """
-    keys = {pair: key for pair, key in prediction_keys(run, table).items() if key not in held}
+    keys = prediction_keys(run, table)
+    there = held.has(AGREEMENT, np.array([int(key, 16) for key in keys.values()], np.uint64))
+    keys = {
+        pair: key for (pair, key), is_held in zip(keys.items(), there.tolist(), strict=True) if not is_held
+    }
     if not keys:
-        return []
+        return table_of_records([])
     logits = _logits(run)
     values = {model: stored.read_rows(np.arange(stored.shape[0])) for model, stored in logits.items()}
-    sides = {
-        model: Side(model, LOGITS, values[model].shape[1], stored.digest) for model, stored in logits.items()
+    sides = {  # logits come behind all layers
+        model: Side(model, LOGITS, values[model].shape[1], stored.digest, depth=len(run.layers.of(model)))
+        for model, stored in logits.items()
     }
     results = []
     for (source, target), key in keys.items():
@@ -67,8 +72,8 @@ def compare_predictions(run: Run, table: Compare, held: Mapping[str, Collection[
             n_rows=len(values[source]),
             key=key,
         )
-        results.append(Result.of(AGREEMENT, _agreement(values[source], values[target]), subject))
-    return results
+        results.append(Result(AGREEMENT, _agreement(values[source], values[target]), subject).columns())
+    return table_of_records(results)
 
 
 def _agreement(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> Number:

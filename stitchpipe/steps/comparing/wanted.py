@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from stitchpipe.engine import Comparison, LayerShape, SplitShape, fits
 from stitchpipe.run.run_keys import STITCH_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
 
     from stitchpipe.config import Sweep
     from stitchpipe.engine import Chunk, MomentComparison
@@ -20,29 +24,31 @@ if TYPE_CHECKING:
     from stitchpipe.steps.comparing.begun_comparison import BegunComparison
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Wanted:
     """What one run of the engine is to give.
 
     Attributes
     ----------
-    pairs, indices
+    pairs
+        Which pairs of the ends, ``[layers, layers]``, source first, by view.
+    indices
         By view.
     maps
         Names that maps are to be kept under, by pair and family.
     keys
-        Of the numbers of every pair, by view.
+        Of the numbers of every index of every pair, ``[layers, layers]`` each, by view.
     """
 
-    pairs: Mapping[View, frozenset[Pair]] = field(default_factory=dict)
+    pairs: Mapping[View, npt.NDArray[np.bool_]] = field(default_factory=dict)
     indices: Mapping[View, tuple[str, ...]] = field(default_factory=dict)
     maps: Mapping[Pair, Mapping[str, MapToKeep]] = field(default_factory=dict)
-    keys: Mapping[View, Mapping[Pair, str]] = field(default_factory=dict)
+    keys: Mapping[View, Mapping[str, npt.NDArray[np.uint64]]] = field(default_factory=dict)
 
     @property
     def is_anything(self) -> bool:
         """Return whether there is anything to do."""
-        return bool(self.maps) or any(self.pairs.values())
+        return bool(self.maps) or any(of_view.any() for of_view in self.pairs.values())
 
     def comparison(self, ends: Ends, sweep: Sweep) -> Comparison:
         """Return what the engine is asked for; layers have the numbers of their places among the ends.
@@ -70,8 +76,8 @@ class Wanted:
                 for of_split in sides[0]
             ),
             pairs={
-                view: frozenset((numbers[source], numbers[target]) for source, target in pairs)
-                for view, pairs in self.pairs.items()
+                view: frozenset((source, target) for source, target in np.argwhere(of_view).tolist())
+                for view, of_view in self.pairs.items()
             },
             indices=self.indices,
             maps={

@@ -133,7 +133,7 @@ class Distribution:
 
     def warn(self, source: LayerName, results: Iterable[Result]) -> bool:
         """Return whether the detector is one-sided wrong about a stitch, and log it."""
-        is_warned = any(result.warned for result in results)
+        is_warned = any(result.number.extras.get("warned") for result in results)
         if is_warned:
             logger.warning(
                 "%s -> %s: the detector passed its sanity check, yet takes stitched representations for more native "

@@ -21,6 +21,8 @@ from stitchpipe.stitching import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import numpy.typing as npt
     import torch
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.config import Sweep
     from stitchpipe.measures import Number
-    from stitchpipe.run import PlannedStitch
+    from stitchpipe.run import LayerName, PlannedStitch
     from stitchpipe.run.activations import StoredEnd
     from stitchpipe.stitching import StitchingLayer, TrainingBudget, TrainingCurve
 
@@ -75,6 +77,8 @@ class Judge:
         Logits of the target network itself on the test split, ``[n, classes]`` in stored order.
     distribution
         The target layer's own.
+    depths
+        Places of layers in their networks' order.
     """
 
     sweep: Sweep
@@ -83,6 +87,7 @@ class Judge:
     native: npt.NDArray[np.floating]
     distribution: Distribution
     device: torch.device
+    depths: Mapping[LayerName, int]
 
     def results(self, made: Made) -> list[Result]:
         """Judge one stitch. A training that diverged has results without values."""
@@ -91,7 +96,7 @@ class Judge:
         if fitted is not None:
             beside = {"rank": fitted.rank, "condition": fitted.condition}
             numbers = {name: number.beside(**beside) for name, number in numbers.items()}
-        return [Result.of(name, number, subject, making) for name, number in numbers.items()]
+        return [Result(name, number, subject, making) for name, number in numbers.items()]
 
     def _numbers(self, made: Made) -> dict[str, Number]:
         """Return the measures of a stitched network on the test split, or for each why it has no number."""
@@ -121,7 +126,13 @@ class Judge:
         x, y, grid = made.source.test, self.target.test, self.target.grid
         names = made.planned.source, made.planned.target
         source, target = (
-            Side(name.model, name.layer, width_of(end.shape[1:], STITCH_VIEW), end.digest)
+            Side(
+                name.model,
+                name.layer,
+                width_of(end.shape[1:], STITCH_VIEW),
+                end.digest,
+                self.depths.get(name),
+            )
             for name, end in zip(names, (x, y), strict=True)
         )
         return Subject(

@@ -53,7 +53,8 @@ def stitch(run: Run, model: str, layer: str, *, report: Report = silent) -> dict
     ends = run.stored_activations().ends(ends_of(declared))
     _check_disjoint(ends[target])
     keys = {planned: stitch_key(run, planned, ends) for planned in declared}
-    missing = [planned for planned in declared if not run.results.has(keys[planned])]
+    there = set(run.results.keys())
+    missing = [planned for planned in declared if keys[planned] not in there]
     warnings = 0
     if missing:
         run.fix_threads()

@@ -95,7 +95,7 @@ class TargetNetwork:
         native = run.stored_activations().layer(LayerName(name.model, LOGITS), TEST).read_rows(slice(None))
         behind = _tail(run, network, name.layer, device)
         distribution = Distribution(run, target, network, native, device)
-        judge = Judge(run.sweep, target, behind, native, distribution, device)
+        judge = Judge(run.sweep, target, behind, native, distribution, device, run.layers.depths)
         return cls(run, ends, target, keys, network, behind, device, judge)
 
     def groups(
