@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stitchpipe import algebra
-    from stitchpipe.in_memory import compare
+    from stitchpipe.in_memory.compare import compare
     from stitchpipe.in_memory.estimator import DirectMatching
     from stitchpipe.ingest import ingest_batches, ingest_files
     from stitchpipe.run.workspace import Workspace

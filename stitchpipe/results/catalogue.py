@@ -29,7 +29,7 @@ from stitchpipe.results.part_files import (
 )
 from stitchpipe.results.parts import COMPACTED, FOLDER, Parts
 from stitchpipe.results.query import FileGoneError, QueryError, answer
-from stitchpipe.results.tables import SCHEMA, TEXTS, demand_sound, table_of_results
+from stitchpipe.results.tables import SCHEMA, demand_sound, table_of_results
 from storage import NotFoundError
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ class Catalogue:
         Parameters
         ----------
         least_parts
-            Do nothing below so many parts; above, merge them with those files that are not full. 1: merge everything.
+            1: merge everything. Otherwise do nothing below so many parts of comparisons; above, merge those, and with
+            them the files that are not full.
 
         Raises
         ------
@@ -148,12 +149,13 @@ class Catalogue:
         """
         parts = Parts.of(self.files)
         tidy(self.files, parts, time.time())
-        if len(parts.single) < max(least_parts, 1):
-            return None
         is_all = least_parts <= 1
         compacted = [part for part in parts.compacted if is_all or part.n_bytes < FILE_BYTES // 2]
+        of_comparisons = [part for part in parts.single if part.name.startswith(f"{FOLDER}{COMPARED}")]
+        if not is_all and len(of_comparisons) < least_parts:
+            return None
         try:
-            merged = [*compacted, *self._mergeable(parts.single)]
+            merged = [*compacted, *(self._mergeable(parts.single) if is_all else of_comparisons)]
             return compact(self.files, parts, merged) if len(merged) > len(compacted) else None
         except NotFoundError:  # merged by another process a moment ago
             return None
@@ -315,7 +317,7 @@ class Catalogue:
         of_merged = _joined(found)
         if lost := set(merged) - set(of_merged["key"].to_pylist()):
             raise self._missing(min(lost))
-        places = [*pc.index_in(of_merged["key"], pa.array(keys)).to_pylist()]
+        places = [*pc.index_in(of_merged["key"], pa.array(keys, pa.string())).to_pylist()]
         tables = [of_merged]
         for place, key in enumerate(keys):
             if self._name(key) in single:
@@ -329,7 +331,7 @@ class Catalogue:
         """Yield parts that are sound, or some columns of them, row group by row group."""
         for part in parts:
             self.files.demand_sound(part)
-            file = opened(self.files, part, read_dictionary=list(TEXTS))
+            file = opened(self.files, part)
             schema = schema_of([file.schema_arrow])
             chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
             there = [name for name in chosen.names if name in file.schema_arrow.names]

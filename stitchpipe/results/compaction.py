@@ -29,7 +29,6 @@ from stitchpipe.results.part_files import (
 )
 from stitchpipe.results.parts import COMPACTED, RECORD, Compaction, Parts
 from stitchpipe.results.sorting import GROUP, Buckets, settled
-from stitchpipe.results.tables import TEXTS
 from storage import CheckedFile
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ def _rows(
     """Yield some columns of parts, row group by row group; what an older part lacks is null."""
     chosen = pa.schema([schema.field(name) for name in names])
     for part in parts:
-        file = opened(files, part, read_dictionary=list(TEXTS))
+        file = opened(files, part)
         there = [name for name in names if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
             with explained(files.place.path(part.key)):

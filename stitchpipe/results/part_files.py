@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from stitchpipe.errors import ExplainedError, first_line
 from stitchpipe.results.schema import LATER
-from stitchpipe.results.tables import IN_MEMORY, SCHEMA
+from stitchpipe.results.tables import IN_MEMORY, SCHEMA, TEXTS
 from storage import NotFoundError
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def is_folder(files: CheckedFiles) -> bool:
     return "://" not in files.place.url
 
 
-def opened(files: CheckedFiles, part: CheckedFile, **options: Any) -> pq.ParquetFile:
-    """Open a part that is known to be sound, as far as its footer; `CatalogueError` if it is none.
+def opened(files: CheckedFiles, part: CheckedFile) -> pq.ParquetFile:
+    """Open a part that is known to be sound, as far as its footer; texts are read as `CODED`.
 
     Raises
     ------
@@ -112,10 +112,19 @@ def opened(files: CheckedFiles, part: CheckedFile, **options: Any) -> pq.Parquet
     """
     path = files.place.path(part.key)
     with explained(path):
-        source = path if is_folder(files) else PartFile(files, part)
-        file = pq.ParquetFile(source, page_checksum_verification=True, **options)
-    _demand_columns(path, file.schema_arrow)
-    return file
+        metadata = pq.ParquetFile(_source(files, part, path)).metadata
+        held = metadata.schema.to_arrow_schema()
+        _demand_columns(path, held)
+        return pq.ParquetFile(
+            _source(files, part, path),
+            metadata=metadata,
+            read_dictionary=[name for name in TEXTS if name in held.names],
+            page_checksum_verification=True,
+        )
+
+
+def _source(files: CheckedFiles, part: CheckedFile, path: str) -> str | PartFile:
+    return path if is_folder(files) else PartFile(files, part)
 
 
 _columns: dict[str, tuple[str, ...]] = {}

@@ -47,7 +47,9 @@ def coded(texts: Sequence[str | None], codes: npt.NDArray[np.integer[Any]]) -> p
     # Among the texts there may be none, but not in a dictionary: there rows have no code instead.
     places = np.cumsum([text is not None for text in texts], dtype=np.int32) - 1
     absent = np.array([text is None for text in texts], np.bool_)
-    indices = pa.array(places[codes], pa.int32(), mask=absent[codes]) if len(codes) else pa.array([], pa.int32())
+    indices = (
+        pa.array(places[codes], pa.int32(), mask=absent[codes]) if len(codes) else pa.array([], pa.int32())
+    )
     return pa.DictionaryArray.from_arrays(indices, pa.array(held, pa.string()))
 
 

@@ -139,7 +139,10 @@ class PairKeys:
         """The keys of all pairs, ``[layers, layers]``, source first."""
         digests = bytearray()
         for source, kinds in zip(self.sides, self.kinds, strict=True):
-            begun = {kind: blake2b(self.commons[kind] + source, digest_size=8) for kind in np.unique(kinds).tolist()}
+            begun = {
+                kind: blake2b(self.commons[kind] + source, digest_size=8)
+                for kind in np.unique(kinds).tolist()
+            }
             for target, kind in zip(self.sides, kinds.tolist(), strict=True):
                 hashed = begun[kind].copy()
                 hashed.update(target)

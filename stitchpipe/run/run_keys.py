@@ -37,7 +37,10 @@ def pair_keys(run: OpenedSweep, ends: Ends, table: Compare) -> keys.PairKeys:
     settings = {"intervals": certainty.intervals, "permutations": certainty.permutations}
     families = _family_digests(certainty.family_kind, ends) if table.view != "positions" else {}
     # Pairs of one model are in no family, and have none in their key.
-    kinds = [settings, *({**settings, "family": [certainty.family_kind, digest]} for digest in families.values())]
+    kinds = [
+        settings,
+        *({**settings, "family": [certainty.family_kind, digest]} for digest in families.values()),
+    ]
     models = list(dict.fromkeys(name.model for name in ends))
     of_models = np.zeros((len(models), len(models)), np.int64)
     for kind, (source, target) in enumerate(families, 1):

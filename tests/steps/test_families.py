@@ -15,6 +15,7 @@ from stitchpipe import steps
 from stitchpipe.algebra.certainty import NullScale, draw_permutations
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.engine.samples.families import Families
+from stitchpipe.results import texts_of
 from stitchpipe.run import Run
 from stitchpipe.run.run_keys import pair_keys
 from tests import oracles, oracles_samples
@@ -72,7 +73,7 @@ def compared(folder, cluster, *, models=tuple(LAYERS), family="models"):
     found = run.results.read()
     # What was said of a smaller run stays among the results, under the keys that it had.
     keys = pair_keys(run, run.activations.ends(run.layers.names()), run.sweep.compare[0])
-    found = found[found["key"].isin(list(keys.values()))]
+    found = found[found["key"].isin(texts_of(keys.matrix.ravel()).to_pylist())]
     return counts, found.sort_values(PAIR, ignore_index=True)
 
 

@@ -66,7 +66,8 @@ def compare(
     written = sum(_commit(run, compare_predictions(run, table, held)) for table in tables)
     for results in carry_out(EngineRun(run, ends, wanted, networks), cluster, report):
         written += _commit(run, results)
-    run.results.compact(least_parts=MANY_PARTS)
+    if written:
+        run.results.compact(least_parts=MANY_PARTS)
     return {
         "views": [table.view for table in tables],
         "pairs": len(ends) ** 2 * len(tables),
