@@ -28,7 +28,7 @@ from stitchpipe.results.part_files import (
     schema_of,
 )
 from stitchpipe.results.parts import COMPACTED, FOLDER, Parts
-from stitchpipe.results.query import FileGoneError, QueryError, answer
+from stitchpipe.results.query import QueryError, answer
 from stitchpipe.results.tables import SCHEMA, demand_sound, table_of_results
 from storage import NotFoundError
 
@@ -262,9 +262,12 @@ class Catalogue:
             parts = Parts.of(self.files)
             try:
                 return act(parts)
-            except (NotFoundError, FileGoneError) as error:
+            except (NotFoundError, QueryError) as error:
+                # What a file's absence looks like to the database is no certain sign of it; another listing is.
                 if attempts_left and Parts.of(self.files) != parts:
                     continue
+                if isinstance(error, QueryError):
+                    raise
                 raise self._missing(str(error)) from None
         raise AssertionError
 

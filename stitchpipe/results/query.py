@@ -43,10 +43,6 @@ class QueryError(ExplainedError, ValueError):
     """A query cannot be answered."""
 
 
-class FileGoneError(Exception):
-    """A file of the results was removed while a query was answered: a compaction put others in its place."""
-
-
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C ended a query."""
 
@@ -72,9 +68,8 @@ def answer(
     Raises
     ------
     QueryError
-        It is empty, several statements, a statement that is not a question, it fails, or it takes too much memory.
-    FileGoneError
-        A file was removed meanwhile.
+        It is empty, several statements, a statement that is not a question, it fails, or it takes too much memory; or
+        a file was removed meanwhile.
     KeyboardInterrupt
         Ctrl-C was pressed: the query ends at once.
 
@@ -96,8 +91,6 @@ def answer(
                 connection.execute(lock)
             _refuse_unless_one_question(connection, sql)
             table = _interruptible(connection, sql, values)
-        except duckdb.IOException as error:
-            raise FileGoneError(_one_line(error)) from None
         except duckdb.OutOfMemoryException as error:
             raise QueryError(
                 where="query",

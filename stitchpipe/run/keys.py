@@ -96,8 +96,9 @@ def side_digest(side: Side) -> bytes:
 class PairKeys:
     """The keys of the numbers of pairs of layers under a view: everything that they depend on but the index.
 
-    A pair's key knows of no other layer but those of its family: a new model adds pairs, and leaves those that are there.
-    It is the first eight bytes of BLAKE2b over three digests of a fixed size, so that a million keys take half a second.
+    A pair's key knows of no other layer but those of its family: a new model adds pairs, and leaves those that are
+    there. It is the first eight bytes of BLAKE2b over three digests of a fixed size, so that a million keys take half
+    a second.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ def pair_keys(run: OpenedSweep, ends: Ends, table: Compare) -> keys.PairKeys:
     settings = {"intervals": certainty.intervals, "permutations": certainty.permutations}
     families = _family_digests(certainty.family_kind, ends) if table.view != "positions" else {}
     # Pairs of one model are in no family, and have none in their key.
-    kinds = [
+    kinds: list[dict[str, Any]] = [
         settings,
         *({**settings, "family": [certainty.family_kind, digest]} for digest in families.values()),
     ]

@@ -213,13 +213,11 @@ def test_a_pair_that_lacks_is_compared_with_its_whole_family(whole, tmp_path, cl
     ingest(tmp_path)
     original = step._wanted
 
-    def some(*arguments):
-        wanted = original(*arguments)
-        chosen = {
-            view: frozenset(pair for pair in pairs if {end.layer for end in pair} == {"b", "c"})
-            for view, pairs in wanted.pairs.items()
-        }
-        return replace(wanted, pairs=chosen)
+    def some(run, tables, ends, held):
+        wanted = original(run, tables, ends, held)
+        is_b, is_c = (np.array([name.layer == layer for name in ends]) for layer in ("b", "c"))
+        chosen = np.outer(is_b, is_c) | np.outer(is_c, is_b)
+        return replace(wanted, pairs={view: pairs & chosen for view, pairs in wanted.pairs.items()})
 
     monkeypatch.setattr(step, "_wanted", some)
     _, found = compared(tmp_path, cluster)
