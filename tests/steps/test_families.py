@@ -211,7 +211,7 @@ def test_a_pair_that_lacks_is_compared_with_its_whole_family(whole, tmp_path, cl
     """As after a kill: some pairs of a family are among the results, and the others get what they would have got."""
     step = importlib.import_module("stitchpipe.steps.comparing.compare")
     ingest(tmp_path)
-    original = step._wanted
+    original, everything = step._wanted, whole("models")[1]
 
     def some(run, tables, ends, held):
         wanted = original(run, tables, ends, held)
@@ -222,8 +222,8 @@ def test_a_pair_that_lacks_is_compared_with_its_whole_family(whole, tmp_path, cl
     monkeypatch.setattr(step, "_wanted", some)
     _, found = compared(tmp_path, cluster)
     columns = [*PAIR, "p_value", *OF_FAMILY]
-    expected = whole("models")[1].merge(found[PAIR], on=PAIR)
-    assert 0 < len(found) < len(whole("models")[1])
+    expected = everything.merge(found[PAIR], on=PAIR)
+    assert 0 < len(found) < len(everything)
     pd.testing.assert_frame_equal(found[columns], expected[columns], rtol=1e-12)
 
 
