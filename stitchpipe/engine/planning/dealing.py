@@ -132,9 +132,10 @@ def designs(weights: Sequence[int], pairs: Numbers) -> Iterator[Design]:
         others = [layer for layer in layers if layer not in hub]
         for count in _counts(len(others)):
             yield _stripes(_blocks(weights, others, count))
-    for order in ORDERS:
-        if order * order <= len(layers):
-            yield _lines(order, _blocks(weights, layers, order * order))
+    for order in (1, *ORDERS):
+        for points, lines in ((order**2, _lines), (order**2 + order + 1, _projective_lines)):
+            if 1 < points <= len(layers):
+                yield lines(order, _blocks(weights, layers, points))
     for count in _counts(len(layers)):
         yield _couples(count, _blocks(weights, layers, count))
 
@@ -175,6 +176,37 @@ def _lines(order: int, block: Numbers) -> Design:
         through = slope * order + field.minus[y, field.times[slope, x]]
         return np.where((x == u) & (y != v), order * order + x, through)
 
+    return line
+
+
+def _projective_lines(order: int, block: Numbers) -> Design:
+    """Return the projective plane of an `order`: the affine one, where lines of one slope meet at infinity.
+
+    Block order² + slope is where all lines of a slope meet, order² + order where vertical ones do, and all of these lie
+    on the line order² + order. Lines are numbered as those of the affine plane.
+    """
+    field, points = field_of(order), order**2
+    affine = _lines(order, np.arange(points))
+
+    def line(sources: Numbers, targets: Numbers) -> Numbers:
+        near, far = np.minimum(block[sources], block[targets]), np.maximum(block[sources], block[targets])
+        (x, y), slope = np.divmod(np.minimum(near, points - 1), order), np.maximum(far - points, 0)
+        sloped = np.minimum(slope, order - 1)
+        through = sloped * order + field.minus[y, field.times[sloped, x]]
+        meeting = np.where(slope == order, points + x, through)
+        found = np.where(
+            far < points, affine(np.minimum(near, points - 1), np.minimum(far, points - 1)), meeting
+        )
+        found = np.where(near >= points, points + order, found)
+        return np.where(near == far, alone[near], found)
+
+    # Pairs within one block lie on every line through its point: each line gets those of one of its points. Lines that
+    # are not vertical get (slope, y); (x, 0) is for the vertical ones, and what meets at infinity takes its place.
+    x, y = np.divmod(np.arange(points), order)
+    slopes = np.arange(order)
+    freed = slopes * order + field.minus[0, field.times[slopes, slopes]]
+    own = np.where(y == 0, points + x, x * order + field.minus[y, field.times[x, x]])
+    alone = np.concatenate([own, freed, [points + order]])
     return line
 
 
