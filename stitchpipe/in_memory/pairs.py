@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from stitchpipe.algebra import Analysis
+from stitchpipe.algebra import INDICES, Analysis
 from stitchpipe.measures import Number
 from stitchpipe.rows import grid_label
 
@@ -37,19 +37,42 @@ COLUMNS: Final = {
 
 @dataclass(frozen=True, eq=False)
 class Analyses:
-    """One ordered pair, analysed: for the indices of its rows, and for those that fit a map, which may be the same."""
+    """One ordered pair, analysed: two or all of these are the same where they can be.
+
+    Attributes
+    ----------
+    rows
+        For the indices of the scored rows.
+    maps
+        For those that fit a map.
+    neurons
+        For those that may not be computed from coordinates, see `reads_neurons`.
+    """
 
     rows: Analysis
     maps: Analysis
+    neurons: Analysis
 
     def of(self, index: Index) -> Analysis:
         """Return the one that an index is computed from."""
+        if reads_neurons(index):
+            return self.neurons
         return self.maps if index.measure.held_out else self.rows
 
     def swap(self) -> Self:
         """Return those of the other direction."""
-        rows = self.rows.swap()
-        return replace(self, rows=rows, maps=rows if self.maps is self.rows else self.maps.swap())
+        swapped = {id(analysis): analysis.swap() for analysis in (self.rows, self.maps, self.neurons)}
+        rows, maps, neurons = (swapped[id(analysis)] for analysis in (self.rows, self.maps, self.neurons))
+        return replace(self, rows=rows, maps=maps, neurons=neurons)
+
+
+def reads_neurons(index: Index) -> bool:
+    """Return whether an index has to see the neurons themselves, however wide the rows.
+
+    Ours do not: PWCCA, which weighs neurons, asks for them. One that a package adds, and that changes where rows are
+    rotated, may look at single columns.
+    """
+    return index.measure.base not in INDICES and "rotation" not in index.measure.invariances
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +91,28 @@ class Pair:
 
     def analyses(self) -> Analyses:
         """Form the products of this direction, those of a fit only where a map is asked for."""
-        eps = (self.scored.spacing[self.source], self.scored.spacing[self.target])
-        maps = {index.measure.held_out for index in self.indices}
+        neurons = self._over_neurons() if any(map(reads_neurons, self.indices)) else None
+        maps = {index.measure.held_out for index in self.indices if not reads_neurons(index)}
+        if neurons is not None and not maps:
+            return Analyses(neurons, neurons, neurons)
         if self.held_out is None or maps == {False}:
             pair = self.scored.pair(self.source, self.target)
-            analysis = Analysis(pair, pair, eps)
-            return Analyses(analysis, analysis)
-        train, pair = self.held_out.pairs(self.source, self.target)
-        fitted = Analysis(pair, train, eps)
-        if maps == {True} or self.held_out.as_scored(self.source, self.target):
-            return Analyses(fitted, fitted)
-        return Analyses(Analysis(self.scored.pair(self.source, self.target), None, eps), fitted)
+            rows = fitted = Analysis(pair, pair, self._storage_eps)
+        else:
+            train, pair = self.held_out.pairs(self.source, self.target)
+            rows = fitted = Analysis(pair, train, self._storage_eps)
+            if maps != {True} and not self.held_out.as_scored(self.source, self.target):
+                rows = Analysis(self.scored.pair(self.source, self.target), None, self._storage_eps)
+        return Analyses(rows, fitted, neurons or rows)
+
+    def _over_neurons(self) -> Analysis:
+        pair = self.scored.pair(self.source, self.target, narrowed=False)
+        train = pair if self.held_out is None else self.held_out.train_over_neurons(self.source, self.target)
+        return Analysis(pair, train, self._storage_eps)
+
+    @property
+    def _storage_eps(self) -> tuple[float, float]:
+        return self.scored.spacing[self.source], self.scored.spacing[self.target]
 
     def records(self, numbers: Mapping[str, Number]) -> list[dict[str, object]]:
         """Return one record per index, with the columns `COLUMNS`."""

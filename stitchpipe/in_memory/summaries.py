@@ -60,10 +60,10 @@ class ArraySummaries:
             self._narrowed[name, grid] = self.neurons(name, grid).narrowed()
         return self._narrowed[name, grid]
 
-    def pair(self, source: str, target: str) -> PairMoments:
+    def pair(self, source: str, target: str, *, narrowed: bool = True) -> PairMoments:
         """Return the moments of an ordered pair: one product, and none for a representation with itself."""
-        grid = self.grid(target)
-        return PairMoments.of(self.narrowed(source, grid), self.narrowed(target, grid))
+        grid, of = self.grid(target), self.narrowed if narrowed else self.neurons
+        return PairMoments.of(of(source, grid), of(target, grid))
 
 
 class HeldOutSummaries:
@@ -78,6 +78,10 @@ class HeldOutSummaries:
         grid = self._scored.grid(target)
         (fitted_x, scored_x), (fitted_y, scored_y) = self._on_grid(source, grid), self._on_grid(target, grid)
         return PairMoments.of(fitted_x, fitted_y), PairMoments.of(scored_x, scored_y)
+
+    def train_over_neurons(self, source: str, target: str) -> PairMoments:
+        """Return the moments of an ordered pair to fit on, in no fewer columns than there are neurons."""
+        return self._fitted_on.pair(source, target, narrowed=False)
 
     def as_scored(self, source: str, target: str) -> bool:
         """Return whether maps are scored on the very rows that the other indices are computed from."""

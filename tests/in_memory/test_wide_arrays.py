@@ -1,10 +1,13 @@
 """Arrays with more features than rows: compared in as many coordinates as there are rows, with the same numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stitchpipe import algebra
 from stitchpipe.algebra import Analysis, PairMoments
+from stitchpipe.in_memory import arrays as arrays_module
 from stitchpipe.in_memory import compare_arrays
 from tests.algebra.cases import ALL
 
@@ -77,6 +80,39 @@ def test_numbers_are_those_of_moments_over_the_neurons(case, held_out):
         if condition is not None:
             assert record["rank"] == expected.extras["rank"], where
             assert record["condition"] == pytest.approx(condition, rel=1e-9), where
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_an_index_that_is_not_ours_sees_the_neurons_unless_it_is_indifferent_to_rotation(
+    monkeypatch, held_out
+):
+    def columns(analysis, _):
+        assert analysis.train is not None
+        return float(analysis.pair.mean_x.shape[0])
+
+    ours = algebra.index_named("cka_biased")
+    added = {
+        name: algebra.Index(
+            replace(ours.measure, name=name, null=None, source_invariances=frozenset(source)),
+            of_moments=columns,
+        )
+        for name, source in {"any_columns": ours.measure.source_invariances, "these_columns": ()}.items()
+    }
+    named = arrays_module.index_named
+    monkeypatch.setattr(arrays_module, "index_named", lambda name: added.get(name) or named(name))
+    scored, fit = (
+        {"a": X[part], "b": Y[part]} for X, Y in (CASES["wide"],) for part in (slice(N), slice(N, None))
+    )
+    fit = fit if held_out else None
+    alone = compare_arrays(scored, indices=["these_columns"], fit=fit)
+    assert alone["value"].tolist() == [70.0, 70.0, 90.0, 90.0]
+    names = (
+        ["these_columns", "cka", "dm_r2"] if held_out else ["these_columns", "any_columns", "cka", "dm_r2"]
+    )
+    beside = compare_arrays(scored, indices=names, fit=fit).set_index("index")["value"]
+    assert beside["these_columns"].tolist() == [70.0, 70.0, 90.0, 90.0]
+    if not held_out:
+        assert beside["any_columns"].tolist() == [N + 1.0] * 4
 
 
 def test_no_matrix_of_the_width_squared_is_formed(monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from stitchpipe.algebra.inputs import Array, namespace
+from stitchpipe.algebra.inputs import Array, Namespace, namespace
 from stitchpipe.algebra.moments.rows import CentredRows
 from stitchpipe.algebra.spectrum import Neurons
 
@@ -46,7 +46,7 @@ def in_coordinates_of(fitted: CentredRows, scored: CentredRows) -> tuple[Centred
     )
 
 
-def _spread(xp: Array, norm: float, like: Array) -> Array:
+def _spread(xp: Namespace, norm: float, like: Array) -> Array:
     """Return a column that sums to 0 and has that norm."""
     column = xp.zeros_like(like)
     if column.shape[0] > 1:
@@ -54,5 +54,5 @@ def _spread(xp: Array, norm: float, like: Array) -> Array:
     return column
 
 
-def _longer(xp: Array, vector: Array, last: float) -> Array:
+def _longer(xp: Namespace, vector: Array, last: float) -> Array:
     return xp.concat([vector, xp.full((1,), last, dtype=vector.dtype, device=vector.device)])
