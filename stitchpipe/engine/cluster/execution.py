@@ -8,6 +8,7 @@ dies takes nothing with it but the leaf it was in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -18,7 +19,7 @@ from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments.kept_leaves import KeptLeaves
 from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
 from stitchpipe.engine.samples.compare_images import blocks_of, compare_images
-from stitchpipe.engine.samples.family_numbers import ComparedPairs, with_families
+from stitchpipe.engine.samples.family_numbers import ComparedPairs, merge_maxima, with_families
 from stitchpipe.engine.samples.kept_images import keep_images
 from stitchpipe.engine.samples.minibatches import minibatch_numbers, minibatches
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.indices.cka_minibatch import MinibatchHSIC
     from stitchpipe.engine.moments.moment_comparison import MomentComparison
-    from stitchpipe.engine.numbers import PairNumbers
+    from stitchpipe.engine.numbers import Float64, PairNumbers
     from stitchpipe.engine.planning.chunks import Chunk
     from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.engine.samples.image_comparison import ImageComparison
@@ -152,33 +153,57 @@ def execute_images(
     leaves and blocks.
     """
     given = client.submit(_given, comparison, pure=False)
+    running = as_completed(loop=client.loop)
     kept: dict[tuple[View, int], Future[None]] = {}
-    whole: dict[View, frozenset[Pair]] = {}
-    blocks: dict[View, list[Future[ComparedPairs]]] = {}
+    gathered: dict[View, _GatheredBlocks] = {}
+    blocks: dict[Any, tuple[_GatheredBlocks, int]] = {}
     batches: dict[View, list[Future[MinibatchHSIC | None]]] = {}
-    for view, of_view in pairs.items():
+    for view, asked in pairs.items():
         if any(name != "cka_minibatch" for name in comparison.indices[view]):
-            wanted = whole[view] = comparison.families.completed(of_view)
+            wanted = comparison.families.completed(asked)
+            gathered[view] = _GatheredBlocks(wanted)
             layers = sorted({layer for pair in wanted for layer in pair})
             kept |= {(view, layer): client.submit(_keep, given, layer, view, pure=False) for layer in layers}
-            for sides in blocks_of(wanted):
+            for number, sides in enumerate(blocks_of(comparison.families, wanted)):
                 needed = [kept[view, layer] for layer in {*sides[0], *sides[1]}]
                 block = client.submit(_compare, given, view, *sides, needed, pure=False)
-                blocks.setdefault(view, []).append(block)
+                blocks[block.key] = gathered[view], number
+                running.add(block)
         if "cka_minibatch" in comparison.indices[view]:
             leaves = range(len(comparison.split.leaves()))
             batches[view] = [client.submit(_batches, given, view, leaf, pure=False) for leaf in leaves]
-    waiting = [*kept.values(), *chain.from_iterable(blocks.values()), *chain.from_iterable(batches.values())]
-    for done, _ in enumerate(as_completed(waiting, loop=client.loop), 1):
-        report(done, len(waiting))
+    running.update([*kept.values(), *chain.from_iterable(batches.values())])
+    total = running.count()
+    for done, future in enumerate(running, 1):
+        report(done, total)
+        if future.key in blocks:
+            of_view, number = blocks[future.key]
+            of_view.add(number, future.result())
     numbers: list[PairNumbers] = []
-    for view, of_blocks in blocks.items():
-        compared = ComparedPairs.joined([block.result() for block in of_blocks])
-        numbers += with_families(comparison.families, compared.among(whole[view]))
+    for of_view in gathered.values():
+        numbers += with_families(comparison.families, of_view.compared())
     for view, of_leaves in batches.items():
         of_batches = minibatch_numbers(comparison, view, [leaf.result() for leaf in of_leaves])
         numbers += [of_batches, of_batches.back()]
     return numbers
+
+
+class _GatheredBlocks:
+    """The blocks of a view as they come: each is let go when its numbers are here, and their maxima are one set."""
+
+    def __init__(self, wanted: frozenset[Pair]) -> None:
+        self._wanted = wanted
+        self._parts: dict[int, ComparedPairs] = {}
+        self._maxima: dict[str, dict[int, Float64]] = {}
+
+    def add(self, number: int, block: ComparedPairs) -> None:
+        """Take a block."""
+        self._parts[number] = merge_maxima(self._maxima, block)
+
+    def compared(self) -> ComparedPairs:
+        """Return what is wanted of all blocks, in their order."""
+        joined = ComparedPairs.joined([self._parts[number] for number in sorted(self._parts)])
+        return replace(joined, maxima=self._maxima).among(self._wanted)
 
 
 def _given(comparison: Given) -> Given:

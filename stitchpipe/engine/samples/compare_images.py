@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.certainty import PermutationNull
     from stitchpipe.engine.numbers import Float64, Note
     from stitchpipe.engine.planning.tiles import Pair
-    from stitchpipe.engine.samples.families import Orders
+    from stitchpipe.engine.samples.families import Families, Orders
     from stitchpipe.engine.samples.image_comparison import ImageComparison
     from stitchpipe.rows import View
 
@@ -32,10 +32,9 @@ BLOCK_LAYERS = 12
 """Layers on either side of a task: their sample matrices are held at once."""
 
 
-def blocks_of(pairs: Collection[Pair]) -> Iterator[tuple[list[int], list[int]]]:
+def blocks_of(families: Families, pairs: Collection[Pair]) -> Iterator[tuple[list[int], list[int]]]:
     """Yield the blocks, on the diagonal or above it, that hold some pair in either direction."""
-    layers = sorted({layer for pair in pairs for layer in pair})
-    runs = [layers[first : first + BLOCK_LAYERS] for first in range(0, len(layers), BLOCK_LAYERS)]
+    runs = families.runs(sorted({layer for pair in pairs for layer in pair}), BLOCK_LAYERS)
     run_of = {layer: number for number, run in enumerate(runs) for layer in run}
     for first, second in sorted({tuple(sorted((run_of[x], run_of[y]))) for x, y in pairs}):
         yield runs[first], runs[second]

@@ -64,6 +64,13 @@ class Families:
         }[self.kind]
         return np.where(x == y, NO_FAMILY, codes)
 
+    def with_maxima(self, pairs: npt.NDArray[np.int32]) -> Codes:
+        """Return the family whose maxima each directed pair ``[n, 2]`` is held against, `NO_FAMILY` where it has none.
+
+        It is the pair's own, or that of its other direction where both hold the same pairs.
+        """
+        return self.of(pairs if self.kind == "targets" else np.sort(pairs, axis=1))
+
     def completed(self, pairs: frozenset[Pair]) -> frozenset[Pair]:
         """Return pairs together with all others of their families: the largest of a part of a family says nothing."""
         if self.kind is None:
@@ -81,6 +88,22 @@ class Families:
             for source, target in product(layers[x], layers[y])
             for pair in ((source, target), (target, source))
         }
+
+    def runs(self, layers: Sequence[int], most: int) -> list[list[int]]:
+        """Return layers in runs of at most so many, of which blocks are made.
+
+        Where each model has orders of its own, no model that fits into a run is cut: a block has as few parts as it can.
+        """
+        if self.kind != "run":
+            return [list(layers[first : first + most]) for first in range(0, len(layers), most)]
+        runs: list[list[int]] = [[]]
+        for _, of_model in groupby(layers, self.models.__getitem__):
+            whole = list(of_model)
+            for piece in np.array_split(whole, -(-len(whole) // most)):
+                if len(runs[-1]) + len(piece) > most:
+                    runs.append([])
+                runs[-1] += piece.tolist()
+        return [run for run in runs if run]
 
     def parts(
         self, sides: tuple[Sequence[int], Sequence[int]], n: int, permutations: int

@@ -42,7 +42,8 @@ class ComparedPairs:
     mean, deviation
         Of the null of each number; NaN where it has none.
     maxima
-        By index and family, the largest studentised value under each permutation, ``[K]``: of these pairs alone.
+        By index and family (`Families.with_maxima`), the largest studentised value under each permutation, ``[K]``: of
+        these pairs alone.
     """
 
     numbers: PairNumbers
@@ -58,7 +59,7 @@ class ComparedPairs:
 
     @classmethod
     def of(cls, families: Families, numbers: PairNumbers, null: Float64) -> Self:
-        """Return the numbers of one index, with the maxima over ``null [K, n]`` of the families of both directions."""
+        """Return the numbers of one index, with the maxima of their families over ``null [K, n]``."""
         known = cls.without_null(numbers)
         is_defined = ~np.isnan(numbers.values)
         if families.kind is None or not is_defined.any():
@@ -66,8 +67,9 @@ class ComparedPairs:
         observed, null, pairs = numbers.values[is_defined], null[:, is_defined], numbers.pairs[is_defined]
         scale, maxima = NullScale.of(null), dict[int, Float64]()
         studentised = scale.studentised(observed, null)
-        for directed in (pairs, pairs[:, ::-1]):
-            codes, largest = family_maxima(studentised, families.of(directed))
+        # The two directions of a target and of a source are in different families, with other pairs.
+        for directed in (pairs, pairs[:, ::-1])[: 2 if families.kind == "targets" else 1]:
+            codes, largest = family_maxima(studentised, families.with_maxima(directed))
             maxima.update(zip(codes.tolist(), largest, strict=True))
         mean, deviation = known.mean.copy(), known.deviation.copy()
         mean[is_defined], deviation[is_defined] = scale.mean, scale.deviation
@@ -76,18 +78,14 @@ class ComparedPairs:
     @classmethod
     def joined(cls, parts: Sequence[ComparedPairs]) -> Self:
         """Return all pairs of one or more parts; families that have pairs in several parts have the larger maxima."""
-        merged: dict[str, dict[int, Float64]] = {}
+        maxima: dict[str, dict[int, Float64]] = {}
         for part in parts:
-            for name, maxima in part.maxima.items():
-                of_index = merged.setdefault(name, {})
-                for code, largest in maxima.items():
-                    known = of_index.get(code)
-                    of_index[code] = largest if known is None else np.maximum(known, largest)
+            merge_maxima(maxima, part)
         return cls(
             PairNumbers.joined([part.numbers for part in parts]),
             np.concatenate([part.mean for part in parts]),
             np.concatenate([part.deviation for part in parts]),
-            merged,
+            maxima,
         )
 
     def among(self, pairs: frozenset[Pair]) -> Self:
@@ -102,6 +100,19 @@ class ComparedPairs:
             mean=self.mean[is_among],
             deviation=self.deviation[is_among],
         )
+
+
+def merge_maxima(merged: dict[str, dict[int, Float64]], part: ComparedPairs) -> ComparedPairs:
+    """Merge a part's maxima into those of others, and return the part without them.
+
+    Whoever gathers many parts does so as they come, in any order, and holds one set of maxima.
+    """
+    for name, maxima in part.maxima.items():
+        of_index = merged.setdefault(name, {})
+        for code, largest in maxima.items():
+            known = of_index.get(code)
+            of_index[code] = largest if known is None else np.maximum(known, largest)
+    return replace(part, maxima={})
 
 
 def with_families(families: Families, compared: ComparedPairs) -> list[PairNumbers]:
@@ -125,12 +136,14 @@ def _beside(
         return numbers
     extras = {name: np.full(len(numbers), np.nan) for name in FAMILY_EXTRAS}
     mean, deviation = compared.mean[chosen], compared.deviation[chosen]
-    family_of = np.where(np.isnan(mean), NO_FAMILY, families.of(numbers.pairs))
+    has_none = np.isnan(mean)
+    of_family = np.where(has_none, NO_FAMILY, families.of(numbers.pairs))
+    of_maxima = np.where(has_none, NO_FAMILY, families.with_maxima(numbers.pairs))
     for code, name in enumerate(numbers.names):
         here = np.flatnonzero(numbers.index == code)
         maxima = compared.maxima.get(name, {})
-        extras["p_by"][here] = benjamini_yekutieli(numbers.extras["p_value"][here], family_of[here])
-        for family, members in _members(family_of[here]):
+        extras["p_by"][here] = benjamini_yekutieli(numbers.extras["p_value"][here], of_family[here])
+        for family, members in _members(of_maxima[here]):
             rows, largest = here[members], maxima[family]
             scale = NullScale(mean[rows], deviation[rows], len(largest))
             found = calibrate_in_family(numbers.values[rows], scale, largest)
