@@ -42,7 +42,11 @@ _WORDS = (
           "is held fixed: the interval speaks of the scored images, not of the choice of the training images."),
     Entry("p-value, calibrated score", "p_value, calibrated", "Against the same images in random order: the share of "
           "permutations that reach the number, and where the number stands between the null's 95 % point (0) and the "
-          "largest possible value (1). Of at most 2,000 images, and per pair: many pairs want their own correction."),
+          "largest possible value (1). Of at most 2,000 images, and per pair."),
+    Entry("Family of pairs", "family, p_family, p_by, calibrated_family", "Pairs that make one claim, such as all "
+          "layers of two models. p_family is the share of permutations under which some pair of the family stands as "
+          "far above its own null, so that a search for the best pair is paid for; calibrated_family starts where that "
+          "share is 5 %. p_by bounds the expected share of false ones among all pairs that are taken for findings."),
     Entry("Rank, condition", "rank, condition", "Directions that a number rests on where something was inverted, and "
           "the ratio of the largest to the smallest of their scales."),
 )  # fmt: skip

@@ -61,8 +61,9 @@ class Matrix:
     ----------
     values
         ``(sources, targets)``, NaN where there is no number.
-    ranks, conditions, lows, highs, p_values
-        Beside the values, NaN where there is none: what a number rests on, its interval, and its place in the null.
+    ranks, conditions, lows, highs, p_values, p_families
+        Beside the values, NaN where there is none: what a number rests on, its interval, and its place in its own null
+        and in that of its family.
     n_samples
         Images, fewer than the view's for indices over samples.
     reasons
@@ -82,6 +83,7 @@ class Matrix:
     lows: npt.NDArray[np.float64]
     highs: npt.NDArray[np.float64]
     p_values: npt.NDArray[np.float64]
+    p_families: npt.NDArray[np.float64]
     n_samples: int
     reasons: dict[tuple[int, int], str]
     lowest: float
@@ -150,7 +152,7 @@ def _view(name: str, block: pd.DataFrame, size: int) -> View:
 def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
     at = (block["i"].to_numpy(), block["j"].to_numpy())
     planes = {}
-    for column in ("value", "rank", "condition", "low", "high", "p_value"):
+    for column in ("value", "rank", "condition", "low", "high", "p_value", "p_family"):
         planes[column] = np.full((size, size), np.nan)
         planes[column][at] = block[column].to_numpy(dtype=np.float64, na_value=np.nan)
     failed = block[block["status"] != "ok"]
@@ -171,6 +173,7 @@ def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
         lows=planes["low"],
         highs=planes["high"],
         p_values=planes["p_value"],
+        p_families=planes["p_family"],
         n_samples=int(block["n_samples"].max()),
         reasons=reasons,
         lowest=0.0 if described else float(numbers.min(initial=0.0)),

@@ -95,6 +95,7 @@ def _matrix(matrix: Matrix) -> dict[str, Any]:
         "lows": _plane(matrix.lows),
         "highs": _plane(matrix.highs),
         "pValues": _plane(matrix.p_values),
+        "pFamilies": _plane(matrix.p_families),
         "samples": matrix.n_samples,
         "reasons": {f"{i},{j}": reason for (i, j), reason in matrix.reasons.items()},
         "range": [number(matrix.lowest), number(matrix.highest)],

@@ -92,7 +92,7 @@ class Families:
     def runs(self, layers: Sequence[int], most: int) -> list[list[int]]:
         """Return layers in runs of at most so many, of which blocks are made.
 
-        Where each model has orders of its own, no model that fits into a run is cut: a block has as few parts as it can.
+        Where each model has orders of its own, no model that fits into a run is cut: a block has few parts.
         """
         if self.kind != "run":
             return [list(layers[first : first + most]) for first in range(0, len(layers), most)]

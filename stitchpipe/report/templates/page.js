@@ -158,10 +158,11 @@
     const reason = matrix.reasons[`${i},${j}`];
     const rank = at(matrix.ranks);
     const condition = at(matrix.conditions);
-    const [low, high, pValue] = [at(matrix.lows), at(matrix.highs), at(matrix.pValues)];
+    const [low, high, pValue, pFamily] = [at(matrix.lows), at(matrix.highs), at(matrix.pValues), at(matrix.pFamilies)];
     const certainty = [
       low === null ? "" : `95 % interval ${shown(low)} to ${shown(high)}`,
       pValue === null ? "" : `p-value ${short(pValue)}`,
+      pFamily === null ? "" : `${short(pFamily)} over its family`,
     ].filter(Boolean).join("; ");
     return lines(
       `${escaped(models[i])} <b>${escaped(layers[i])}</b> → ${escaped(models[j])} <b>${escaped(layers[j])}</b>`,
