@@ -39,7 +39,7 @@ def comparison(folder, layers, kind=None) -> ImageComparison:
     return ImageComparison(resources, shapes, split, {"pooled": INDICES}, PERMUTATIONS, kind)
 
 
-@pytest.mark.parametrize("indices", [("cka", "cka_biased", "cca_sq"), ("cka_rbf",)])
+@pytest.mark.parametrize("indices", [("cka", "cka_biased", "cca_sq"), ("cka_rbf",)], ids=["linear", "kernel"])
 def test_families(tmp_path, repeats, indices):
     """All blocks of four models, and the client's part of 80,656 pairs, by kind of family"""
     few = 4 * LAYERS_EACH
