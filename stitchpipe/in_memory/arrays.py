@@ -50,8 +50,8 @@ def compare_arrays(
         maps are fitted on the very rows they are scored on, which flatters them; the column ``fit`` says
         ``held_out`` or ``in_sample``.
     products
-        ``float64``, or ``float32``: rows are then multiplied in float32, and a thousand of them at a time summed up in
-        float64. About twice as fast for many rows, and right to some 1e-7 of what nothing is inverted for.
+        ``float64``, or ``float32``: rows are then multiplied in float32, and a few thousand of them at a time summed up
+        in float64. About twice as fast for many rows, and right to some 1e-8 where nothing is inverted.
 
     Returns
     -------

@@ -16,7 +16,7 @@ from stitchpipe.algebra.moments.own import Moments
 from stitchpipe.algebra.moments.triangle import triangle
 from stitchpipe.algebra.spectrum import Neurons
 
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 8192
 """So many float32 products are summed up in float32: their rounding is then some 1e-7 of each entry's size."""
 _SQUARABLE = 2.0**-60, 2.0**60
 """Mean squares of float32 entries whose products neither overflow nor vanish."""
