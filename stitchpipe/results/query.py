@@ -160,15 +160,18 @@ def _interruptible(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequ
             answers.append(connection.sql(sql, params=list(values)).to_arrow_table())
         except BaseException as error:  # noqa: BLE001  (whatever it is, it is raised in the thread that asked)
             errors.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=act, name="query")
-    thread.start()
+    # An event, because a thread whose join was interrupted counts as ended in this version of Python.
+    done = threading.Event()
+    threading.Thread(target=act, name="query").start()
     try:
-        while thread.is_alive():
-            thread.join(0.05)
+        done.wait()
     except KeyboardInterrupt:
         connection.interrupt()
-        thread.join()
+        while not done.wait(0.05):  # it may not have begun when it was interrupted
+            connection.interrupt()
         raise Interrupted("Interrupted: the query was ended.") from None
     if errors:
         raise errors[0]

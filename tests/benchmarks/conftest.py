@@ -20,6 +20,15 @@ def pytest_addoption(parser):
         "--weights-56", type=Path, help="checkpoint of a CIFAR ResNet-56; default: random weights"
     )
     group.addoption("--images", type=int, default=2000, help="number of images (default 2000)")
+    group.addoption(
+        "--results-rows",
+        type=int,
+        default=2_000_000,
+        help="rows of the results that are asked (default 2 million)",
+    )
+    group.addoption(
+        "--results-parts", type=int, default=2000, help="small parts of the results (default 2000)"
+    )
     group.addoption("--repeats", type=int, default=3, help="runs of each candidate, in turn; the best counts")
 
 
