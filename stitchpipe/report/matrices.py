@@ -7,15 +7,15 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from stitchpipe.registry import find_measure, index_names
 from stitchpipe.studies.stitches import LayerOrder, depth_of, matrices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +107,14 @@ def comparison(results: pd.DataFrame, layer_order: LayerOrder) -> Comparison:
     `stitchpipe.studies.findings` does.
     """
     rows = matrices(results)
-    for side in ("source", "target"):
-        for model, layer in (
-            rows[[f"{side}_model", f"{side}_layer"]].drop_duplicates().itertuples(index=False)
-        ):
-            depth_of(layer_order, model, layer)
-    known = set(zip(rows["source_model"], rows["source_layer"], strict=True))
-    known |= set(zip(rows["target_model"], rows["target_layer"], strict=True))
+    sides = [_Side.of(rows, side) for side in ("source", "target")]
+    known = {name for side in sides for name in side.known()}
+    for model, layer in sorted(known):
+        depth_of(layer_order, model, layer)
     axis = tuple(Layer(m, name) for m, names in layer_order.items() for name in names if (m, name) in known)
     where = {(layer.model, layer.layer): number for number, layer in enumerate(axis)}
-    rows = rows.assign(
-        i=[where[pair] for pair in zip(rows["source_model"], rows["source_layer"], strict=True)],
-        j=[where[pair] for pair in zip(rows["target_model"], rows["target_layer"], strict=True)],
-    )
+    i, j = (side.places(where) for side in sides)
+    rows = rows.assign(i=i, j=j)
     views = tuple(_view(str(name), block, len(axis)) for name, block in rows.groupby("view", sort=False))
     tables = tuple(
         _matrix(str(index), str(view), block, len(axis))
@@ -141,12 +136,52 @@ def _registered(matrix: Matrix) -> int:
 
 
 def _view(name: str, block: pd.DataFrame, size: int) -> View:
-    widths: list[int | None] = [None] * size
-    n_rows, grids = list(widths), [None] * size
-    for i, j, p, q, rows, grid in block[["i", "j", "p", "q", "n_rows", "grid"]].itertuples(index=False):
-        widths[i], widths[j], n_rows[j], grids[j] = int(p), int(q), int(rows), grid
-    splits = tuple(dict.fromkeys(block["split"]))
-    return View(name, splits, int(block["n_samples"].max()), tuple(n_rows), tuple(grids), tuple(widths))
+    i, j = block["i"].to_numpy(), block["j"].to_numpy()
+    widths, n_rows, grids = (np.full(size, None, object) for _ in range(3))
+    widths[i], widths[j] = block["p"].to_list(), block["q"].to_list()
+    n_rows[j], grids[j] = block["n_rows"].to_list(), block["grid"].to_list()
+    splits = tuple(dict.fromkeys(block["split"].unique()))
+    return View(
+        name,
+        splits,
+        int(block["n_samples"].max()),
+        tuple(_whole(n_rows)),
+        tuple(grids.tolist()),
+        tuple(_whole(widths)),
+    )
+
+
+def _whole(numbers: npt.NDArray[np.object_]) -> list[int | None]:
+    return [None if number is None else int(number) for number in numbers.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The source or the target of rows: codes of model and layer, ``[n]``, and what they stand for."""
+
+    model: npt.NDArray[np.intp]
+    layer: npt.NDArray[np.intp]
+    models: Sequence[str]
+    layers: Sequence[str]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, side: str) -> _Side:
+        model, models = pd.factorize(rows[f"{side}_model"])
+        layer, layers = pd.factorize(rows[f"{side}_layer"])
+        return cls(model, layer, list(models), list(layers))
+
+    def known(self) -> list[tuple[str, str]]:
+        """Return the layers that occur."""
+        codes = np.unique(self.model * len(self.layers) + self.layer)
+        return [
+            (self.models[code // len(self.layers)], self.layers[code % len(self.layers)])
+            for code in codes.tolist()
+        ]
+
+    def places(self, where: Mapping[tuple[str, str], int]) -> npt.NDArray[np.intp]:
+        """Return the place of each row's layer on an axis."""
+        table = np.array([[where.get((m, name), -1) for name in self.layers] for m in self.models], np.intp)
+        return table[self.model, self.layer] if len(self.model) else np.zeros(0, np.intp)
 
 
 def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:

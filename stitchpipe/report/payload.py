@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib import colormaps
 
 from stitchpipe.report.matrices import Layer, View, boundaries
@@ -14,7 +15,6 @@ from stitchpipe.studies.stitches import measures_of
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
@@ -104,8 +104,18 @@ def _matrix(matrix: Matrix) -> dict[str, Any]:
 
 
 def _plane(values: npt.NDArray[np.float64]) -> list[list[float | None]] | None:
-    rows = [[number(value) for value in row] for row in values.tolist()]
-    return rows if any(value is not None for row in rows for value in row) else None
+    if np.isnan(values).all():
+        return None
+    return [_numbers(row) for row in values]
+
+
+def _numbers(row: npt.NDArray[np.float64]) -> list[float | None]:
+    """Return a row of numbers as `number` gives each: all digits of a row are made at once."""
+    digits = np.array((f"%.{_DIGITS}g " * len(row) % tuple(row.tolist())).split(), np.float64)
+    shorts: list[float | None] = digits.tolist()
+    for at in np.flatnonzero(np.isnan(digits) | (digits == np.round(digits))).tolist():
+        shorts[at] = number(digits[at])
+    return shorts
 
 
 def _stitches(stitched: pd.DataFrame, layer_order: LayerOrder) -> dict[str, Any]:

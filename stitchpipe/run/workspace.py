@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from stitchpipe.errors import ExplainedError, nearest
 from stitchpipe.run.place import RunPlace
@@ -102,6 +102,19 @@ class Workspace:
     def query(self, sql: str) -> pd.DataFrame:
         """Answer one SELECT over the table ``results``; `stitchpipe.results.QueryError` otherwise."""
         return self.place.results.query(sql)
+
+    def nearest(
+        self,
+        model: str,
+        layer: str,
+        *,
+        measure: str,
+        view: str,
+        side: Literal["source", "target"] = "target",
+        k: int = 10,
+    ) -> pd.DataFrame:
+        """Return the `k` layers most similar to one by a measure; see `stitchpipe.results.Catalogue.nearest`."""
+        return self.place.results.nearest(model, layer, measure=measure, view=view, side=side, k=k)
 
     def _unknown(self, expected: str, found: str, known: list[str]) -> WorkspaceError:
         shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")

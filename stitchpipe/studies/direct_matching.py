@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
@@ -169,13 +170,12 @@ def _standings(
 def _standing(
     values: pd.DataFrame, layer_order: LayerOrder, sources: dict[str, set[str]], *, larger: bool
 ) -> Standing:
-    wanted = [
-        source in sources.get(target, ())
-        for source, target in zip(values["source_model"], values["target_model"], strict=True)
-    ]
-    return standing(
-        values[pd.Series(wanted, index=values.index, dtype=bool)], layer_order, larger_is_better=larger
-    )
+    # Whether a pair counts follows from its models, of which there are few.
+    source, sources_there = pd.factorize(values["source_model"])
+    target, targets_there = pd.factorize(values["target_model"])
+    counts = np.array([[x in sources.get(y, ()) for y in targets_there] for x in sources_there], np.bool_)
+    wanted = counts[source, target] if len(values) else np.zeros(0, np.bool_)
+    return standing(values[wanted], layer_order, larger_is_better=larger)
 
 
 def _others(rows: dict[Measure, Standing]) -> str:

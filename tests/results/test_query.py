@@ -115,11 +115,9 @@ def test_what_a_data_frame_cannot_hold_is_one_message(zoo, monkeypatch):
     assert isinstance(
         zoo.query("SELECT DATE '2020-01-01' AS day, [1, 2] AS list, {'a': 1} AS held"), pd.DataFrame
     )
-    for statement in ("SELECT union_value(a := 1) AS u", "SELECT INTERVAL 400000 YEARS AS i"):
-        try:
+    for statement in ("SELECT union_value(a := 1) AS u", "SELECT 'infinity'::DATE AS d"):
+        with pytest.raises(QueryError, match="CAST"):
             zoo.query(statement)
-        except QueryError as error:
-            assert "CAST" in str(error)  # noqa: PT017  (either answer is right)
     monkeypatch.setitem(query._ALONE, "memory_limit", "8MiB")
     with pytest.raises(QueryError, match="memory"):
         zoo.query("SELECT list(range || 'some text that takes room') FROM range(3000000)")
