@@ -8,6 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stitchpipe.algebra.certainty import NullScale, calibrate_in_family, permutation_null
+from stitchpipe.algebra.indices.cka import linear_kernel
+from stitchpipe.algebra.samples import SampleGram
 from stitchpipe.engine import ImageComparison
 from stitchpipe.engine.samples import compare_images as blocks
 from stitchpipe.engine.samples.families import Families
@@ -143,3 +146,40 @@ def test_without_families_nothing_of_them_is_said(kept, monkeypatch):
     for at, number in alone.items():
         assert number.value == whole[at].value
         assert number.extras.items() <= whole[at].extras.items()
+
+
+def share_of_runs_with_a_finding(runs, *, models, layers_each, n, draws):
+    """Return in which share of runs of unpaired models, whose layers depend on each other, some pair has a p ≤ .05."""
+    rng, found = np.random.default_rng(31), 0
+    places = range(models * layers_each)
+    for run in range(runs):
+        layers = []
+        for _ in range(models):
+            base = rng.standard_normal((n, 3))
+            mixed = [base @ rng.standard_normal((3, width)) for width in rng.integers(1, 6, layers_each)]
+            layers += [linear_kernel(SampleGram.from_block(np.tanh(rows))) for rows in mixed]
+        # Orders are seeded by the models' names, and each run is to have its own.
+        families = Families("run", tuple(f"{place // layers_each} of {run}" for place in places))
+        observed, null = [], []
+        for sources, targets, orders in families.parts((places, places), n, draws):
+            if families.models[sources[0]] != families.models[targets[0]]:
+                sides = ([layers[place] for place in side] for side in (sources, targets))
+                of_part = permutation_null(*sides, orders)
+                observed.append(of_part.observed.reshape(-1))
+                null.append(of_part.null.reshape(draws, -1))
+        values, drawn = np.concatenate(observed), np.concatenate(null, axis=1)
+        scale = NullScale.of(drawn)
+        largest = scale.studentised(values, drawn).max(axis=1)
+        found += calibrate_in_family(values, scale, largest).p_value.min() <= 0.05
+    return found / runs
+
+
+def test_runs_of_unpaired_models_have_a_finding_in_five_of_a_hundred():
+    share = share_of_runs_with_a_finding(150, models=4, layers_each=2, n=12, draws=19)
+    assert share <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+
+
+@pytest.mark.slow
+def test_runs_of_unpaired_models_have_a_finding_in_five_of_a_hundred_of_many():
+    share = share_of_runs_with_a_finding(2000, models=5, layers_each=2, n=20, draws=39)
+    assert abs(share - 0.05) <= 3 * np.sqrt(0.05 * 0.95 / 2000)
