@@ -70,6 +70,27 @@ def layer_batch(layers) -> LayerBatch:
     )
 
 
+def stacked(pairs: list[PairMoments]) -> PairBatch:
+    """Pairs of the same widths and numbers of rows, none of which shares a layer with another."""
+    first, each = pairs[0], np.arange(len(pairs))
+    x = LayerBatch(
+        first.n,
+        np.array([pair.mean_x for pair in pairs]),
+        np.array([pair.xx for pair in pairs]),
+        np.full(len(pairs), DOUBLE),
+        np.array([pair.norm_products.xx for pair in pairs]),
+    )
+    y = LayerBatch(
+        first.n,
+        np.array([pair.mean_y for pair in pairs]),
+        np.array([pair.yy for pair in pairs]),
+        np.full(len(pairs), DOUBLE),
+        np.array([pair.norm_products.yy for pair in pairs]),
+    )
+    products = np.array([pair.norm_products.xy for pair in pairs])
+    return PairBatch(x, y, each, each, np.array([pair.xy for pair in pairs]), products)
+
+
 def layers(n, p, seed):
     """Every kind of layer of width p ≥ 5: good ones, and such as have fewer directions, or none."""
     rng = np.random.default_rng(seed)

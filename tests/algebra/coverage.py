@@ -2,33 +2,36 @@
 
     python -m tests.algebra.coverage [replications]
 
-prints the tables that stand in ``stitchpipe/algebra/DESIGN.md`` (1,000 replications: about twenty minutes on one core).
+prints the tables that stand in ``stitchpipe/algebra/DESIGN.md``.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, reduce
 
 import numpy as np
 
 from stitchpipe import algebra
-from stitchpipe.algebra import Moments, augment, evaluate, pair_from_augmented
+from stitchpipe.algebra import Moments, PairMoments, augment, evaluate, pair_from_augmented
+from stitchpipe.algebra.batches import evaluate as evaluate_batch
 from stitchpipe.algebra.certainty import jackknife, leave_one_out
 from stitchpipe.algebra.indices.cka import linear_kernel
 from stitchpipe.algebra.indices.cka_rbf import rbf_kernel
 from stitchpipe.algebra.indices.rsa import ranked_dissimilarities
 from stitchpipe.algebra.samples import NeighbourSets, SampleGram, alignment, mutual_neighbours
+from tests.algebra.batches import stacked
 from tests.algebra.null_of_a_pair import TESTABLE, permutation_test
 
-INDICES = ("cka", "cka_biased", "cca", "cca_sq", "procrustes", "dm_r2")
-OTHER_INDICES = ("svcca", "pwcca", "ridge_cca", "nbs", "procrustes_angle", "gulp")
+INDICES = tuple(name for name, index in algebra.INDICES.items() if index.measure.computed_from == "moments")
+"""Every index of moments that there is, so that none can be left out."""
 SAMPLE_INDICES = ("cka", "cka_rbf", "rsa", "mutual_knn")
 GROUPS = 20
 ROWS_PER_IMAGE = 6
 TRUTH_BLOCKS = 40  # of 50,000 independent rows
 TRUTH_IMAGES = 2000  # in each of six n×n Grams
+TOGETHER = 50  # replications that are held at once
 WITHIN_IMAGE = 0.7  # correlation of the latent variables at two positions of one image
 
 
@@ -70,33 +73,44 @@ POPULATIONS = {
 }
 
 
-@cache
-def reference(population, indices=INDICES):
-    """Shifts and a map from a sample of their own, and the indices of 2,000,000 independent rows.
+@dataclass(frozen=True)
+class Reference:
+    """What a population's samples are measured by.
 
-    Rows of clustered samples are distributed as these, so the truth is the same for both.
+    Attributes
+    ----------
+    shifts
+        Of either side, for `augment`.
+    fitted_on
+        Moments of a sample of its own, on which maps are fitted.
+    truth
+        The indices of 2,000,000 independent rows. Rows of clustered samples are distributed as these.
     """
-    rng = np.random.default_rng(1)
-    X, Y = population.rows(rng, 2_000)
-    shifts, fitted = (X.mean(axis=0), Y.mean(axis=0)), algebra.direct_matching(X, Y)
-    blocks = (summary(shifts, *population.rows(rng, 50_000)) for _ in range(TRUTH_BLOCKS))
-    return shifts, fitted, values(shifts, fitted, reduce(Moments.merge, blocks), indices)
+
+    shifts: tuple[np.ndarray, np.ndarray]
+    fitted_on: PairMoments
+    truth: np.ndarray
+
+    @classmethod
+    @cache
+    def of(cls, population, indices=INDICES) -> Reference:
+        rng = np.random.default_rng(1)
+        X, Y = population.rows(rng, 2_000)
+        shifts, fitted_on = (X.mean(axis=0), Y.mean(axis=0)), PairMoments.from_rows(X, Y)
+        blocks = (summary(shifts, *population.rows(rng, 50_000)) for _ in range(TRUTH_BLOCKS))
+        whole = pair_of(shifts, reduce(Moments.merge, blocks))
+        truth = [evaluate(index, whole, train=fitted_on).value for index in indices]
+        return cls(shifts, fitted_on, np.array(truth))
 
 
 def summary(shifts, X, Y):
     return Moments.from_block(np.hstack([augment(X, shifts[0]), augment(Y, shifts[1])]))
 
 
-def values(shifts, fitted, moments, indices=INDICES):
+def pair_of(shifts, moments) -> PairMoments:
     x, y = slice(0, len(shifts[0]) + 1), slice(len(shifts[0]) + 1, None)
-    pair = pair_from_augmented(
+    return pair_from_augmented(
         moments.pick(x), moments.pick(y), moments.between(x, y), shift_x=shifts[0], shift_y=shifts[1]
-    )
-    return np.array(
-        [
-            fitted.r2_from_moments(pair) if index == "dm_r2" else evaluate(index, pair).value
-            for index in indices
-        ]
     )
 
 
@@ -108,7 +122,7 @@ def group_sizes(images):
 
 @dataclass(frozen=True)
 class Coverage:
-    """In per cent, for each of `INDICES`: of the population's value, and of the mean of values at this n."""
+    """In per cent, for each index: of the population's value, and of the mean of values at this n."""
 
     truth: np.ndarray
     mean: np.ndarray
@@ -118,19 +132,29 @@ class Coverage:
 
 def coverage(population, images, per_image, replications, *, seed=0, indices=INDICES):
     """Sample, summarise by groups of images, leave each out, and see what the intervals hold."""
-    shifts, fitted, truth = reference(population, indices)
-    rng, sizes = np.random.default_rng(seed), group_sizes(images)
+    reference, rng = Reference.of(population, indices), np.random.default_rng(seed)
+    sizes, wanted = group_sizes(images), [algebra.index_named(name) for name in indices]
+    found = []
+    for first in range(0, replications, TOGETHER):
+        samples = [
+            with_and_without(population, reference.shifts, rng, sizes, per_image)
+            for _ in range(min(TOGETHER, replications - first))
+        ]
+        train = stacked([reference.fitted_on] * len(samples))
+        # The k-th of all samples has the same number of rows, so they are one batch.
+        batches = (replace(stacked(list(pairs)), train=train) for pairs in zip(*samples, strict=True))
+        found.append(np.array([evaluate_batch(batch, wanted).values.T for batch in batches]))
+    values = np.concatenate(found, axis=1)
+    return held(reference.truth, values[0], jackknife(values[0], values[1:], sizes))
+
+
+def with_and_without(population, shifts, rng, sizes, per_image) -> list[PairMoments]:
+    """A sample's moments: of all images, then without each group of them."""
+    X, Y = population.rows(rng, int(sizes.sum()), per_image)
     edges = np.cumsum(sizes)[:-1] * per_image
-    found, intervals = [], []
-    for _ in range(replications):
-        X, Y = population.rows(rng, images, per_image)
-        parts = [summary(shifts, x, y) for x, y in zip(np.split(X, edges), np.split(Y, edges), strict=True)]
-        without = leave_one_out(parts)
-        found.append(values(shifts, fitted, without[0].merge(parts[0]), indices))
-        intervals.append(
-            jackknife(found[-1], [values(shifts, fitted, part, indices) for part in without], sizes)
-        )
-    return held(truth, np.array(found), intervals)
+    parts = [summary(shifts, x, y) for x, y in zip(np.split(X, edges), np.split(Y, edges), strict=True)]
+    without = leave_one_out(parts)
+    return [pair_of(shifts, moments) for moments in (without[0].merge(parts[0]), *without)]
 
 
 def sample_values(x, y):
@@ -156,20 +180,17 @@ def sample_coverage(population, images, replications, *, seed=0):
 
     truth = np.mean([sample_values(*grams(TRUTH_IMAGES)) for _ in range(6)], axis=0)
     groups = np.split(np.arange(images), np.cumsum(sizes)[:-1])
-    found, intervals = [], []
-    for _ in range(replications):
+    kept = [np.arange(images), *(np.setdiff1d(np.arange(images), group) for group in groups)]
+    values = np.empty((len(kept), replications, len(SAMPLE_INDICES)))
+    for replication in range(replications):
         x, y = grams(images)
-        kept = [np.setdiff1d(np.arange(images), group) for group in groups]
-        found.append(sample_values(x, y))
-        without = [sample_values(x.select(samples), y.select(samples)) for samples in kept]
-        intervals.append(jackknife(found[-1], without, sizes))
-    return held(truth, np.array(found), intervals)
+        values[:, replication] = [sample_values(x.select(samples), y.select(samples)) for samples in kept]
+    return held(truth, values[0], jackknife(values[0], values[1:], sizes))
 
 
-def held(truth, found, intervals):
+def held(truth, found, interval):
     """Count the limits that hold what they are for; those about the value lie higher by the bias."""
-    low, high = np.array([one.low for one in intervals]), np.array([one.high for one in intervals])
-    bias, mean = np.array([one.bias for one in intervals]), found.mean(axis=0)
+    low, high, bias, mean = interval.low, interval.high, interval.bias, found.mean(axis=0)
     return Coverage(
         truth,
         mean,
@@ -192,6 +213,24 @@ def rejections(replications, *, images=50, per_image=1, permutations=199, seed=0
     return {index: 100 * count / replications for index, count in counts.items()}
 
 
+CELLS = tuple(
+    (population, images, per_image)
+    for population in POPULATIONS
+    for images, per_image in ((200, 1), (200, ROWS_PER_IMAGE), (2000, 1), (2000, ROWS_PER_IMAGE))
+)
+"""Populations, numbers of images and of rows of each, in the order of the table."""
+
+
+def show(columns):
+    """Print one row an index: what its limits are about, and both figures of every cell."""
+    about = {"population": "estimate", "sample": "value"}
+    print(f"| index | about | {' | '.join(f'{images}, {images * rows}' for _, images, rows in CELLS)} |")
+    print("|---|---|" + "--:|" * len(CELLS))
+    for place, name in enumerate(INDICES):
+        figures = (f"{found.of_truth[place]:.1f} / {found.of_mean[place]:.1f}" for found in columns)
+        print(f"| `{name}` | {about[algebra.INDICES[name].measure.interval]} | {' | '.join(figures)} |")
+
+
 def cells(found):
     return "".join(
         f"{truth:7.1f}/{mean:5.1f}" for truth, mean in zip(found.of_truth, found.of_mean, strict=True)
@@ -200,19 +239,7 @@ def cells(found):
 
 def main(replications):
     print("coverage of nominal 95 % intervals: of the population's value / of the mean of values at this n")
-    print(f"{'population':30s}{'images':>7s}{'rows':>6s}" + "".join(f"{index:>13s}" for index in INDICES))
-    for name, population in POPULATIONS.items():
-        for images in (200, 500, 2000):
-            for per_image in (1, ROWS_PER_IMAGE):
-                found = coverage(population, images, per_image, replications)
-                print(f"{name:30s}{images:7d}{images * per_image:6d}{cells(found)}", flush=True)
-    print("the same of the other in-sample indices of moments, independent rows")
-    print(
-        f"{'population':30s}{'images':>7s}{'rows':>6s}" + "".join(f"{index:>17s}" for index in OTHER_INDICES)
-    )
-    for name, population in POPULATIONS.items():
-        found = coverage(population, 200, 1, max(1, replications // 5), indices=OTHER_INDICES)
-        print(f"{name:30s}{200:7d}{200:6d}{cells(found)}", flush=True)
+    show([coverage(POPULATIONS[name], images, rows, replications) for name, images, rows in CELLS])
     print("the same from Grams, groups left out by selecting samples, independent rows")
     print(
         f"{'population':30s}{'images':>7s}{'rows':>6s}" + "".join(f"{index:>13s}" for index in SAMPLE_INDICES)

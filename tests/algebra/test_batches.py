@@ -8,7 +8,7 @@ import pytest
 
 from stitchpipe import algebra
 from stitchpipe.algebra import AlgebraError, Index, MomentsError
-from stitchpipe.algebra.batches import PairBatch, evaluate, evaluate_both, working_bytes
+from stitchpipe.algebra.batches import BatchValues, PairBatch, evaluate, evaluate_both, working_bytes
 from tests.algebra.batches import Layer, Sides, layer_batch, layers, named, refreshed
 from tests.algebra.cases import ALL, EPS
 
@@ -176,6 +176,12 @@ def test_a_formula_may_vouch_for_nothing():
     assert evaluate(batch, [nothing]).number(0, 0).value == pytest.approx(
         evaluate(batch, named("cka")).number(0, 0).value, abs=1e-12
     )
+
+
+def test_a_formula_gives_a_value_for_each_pair():
+    short = replace(algebra.INDICES["cka"], of_batch=lambda batch, measure: BatchValues(np.ones(1)))
+    with pytest.raises(AlgebraError, match="cka: expected one value for each of 2 pairs"):
+        evaluate(sides(60, 7, 6).batch([(0, 1), (1, 1)]), [short])
 
 
 def test_what_is_no_question_of_data_is_raised():

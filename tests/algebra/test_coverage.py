@@ -8,6 +8,7 @@ import pytest
 
 from stitchpipe import algebra
 from tests.algebra.coverage import (
+    CELLS,
     INDICES,
     POPULATIONS,
     ROWS_PER_IMAGE,
@@ -19,21 +20,56 @@ from tests.algebra.coverage import (
 
 REPLICATIONS = 400
 NOISE = 3 * 100 * np.sqrt(0.05 * 0.95 / REPLICATIONS)
+IN_ALL = 1000  # replications for every index
+NOISE_IN_ALL = 3 * 100 * np.sqrt(0.05 * 0.95 / IN_ALL)
+
+JUMPS = "the number of directions that hold 99 % of the variance changes from sample to sample, and the value with it"
+NEAR_ZERO = (
+    "singular values cannot go below 0: where they are near it the mean of their sum is held too often"
+)
+WEIGHTS = (
+    "weights vary with the directions they belong to, which the jackknife takes for variation of the value"
+)
+FEW_IMAGES = "200 images for 70 features: the correction is of the size of the error"
+KNOWN_OFF = {
+    "related, 8 and 6 wide": {"svcca": JUMPS, "pwcca": WEIGHTS},
+    "related, 40 and 30 wide": {
+        **dict.fromkeys(("cca", "svcca", "ridge_cca"), NEAR_ZERO),
+        "pwcca": WEIGHTS,
+        "cca_sq": FEW_IMAGES,
+    },
+    "hardly related, 8 and 6 wide": {
+        **dict.fromkeys(("cca", "svcca", "ridge_cca", "procrustes", "procrustes_angle", "nbs"), NEAR_ZERO),
+        "pwcca": WEIGHTS,
+    },
+}
+"""Indices whose limits are known not to hold in 93 to 97 % what they are for, and why. All others do."""
 
 
-def within_target(found):
-    """93 to 97 %, up to noise."""
-    return (found >= 93 - NOISE) & (found <= 97 + NOISE)
+def held_as_declared(found):
+    """What the limits of each index are for: the population's value, or the mean of values at this n."""
+    rules = np.array([algebra.INDICES[name].measure.interval for name in INDICES])
+    assert set(rules) == {"population", "sample"}
+    return np.where(rules == "population", found.of_truth, found.of_mean)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("per_image", [1, ROWS_PER_IMAGE])
-@pytest.mark.parametrize("images", [200, 500])
-def test_intervals_hold_the_population(images, per_image):
-    found = coverage(POPULATIONS["related, 8 and 6 wide"], images, per_image, REPLICATIONS)
-    smooth = np.array([index != "cca" for index in INDICES])
-    assert within_target(found.of_truth[smooth]).all(), found
-    assert found.of_truth[~smooth] >= 88 - NOISE
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_limits_of_every_index_of_moments_hold_what_they_are_for(name):
+    """An index that is off must be named with the reason, and one that is named must be off somewhere."""
+    found = np.array(
+        [
+            held_as_declared(coverage(POPULATIONS[population], images, rows, IN_ALL))
+            for population, images, rows in CELLS
+            if population == name
+        ]
+    )
+    off = ((found < 93) | (found > 97)).any(axis=0)
+    beyond_noise = ((found < 93 - NOISE_IN_ALL) | (found > 97 + NOISE_IN_ALL)).any(axis=0)
+    named = np.isin(INDICES, list(KNOWN_OFF[name]))
+    assert set(KNOWN_OFF[name]) <= set(INDICES)
+    assert not (beyond_noise & ~named).any(), dict(zip(INDICES, found.T, strict=True))
+    assert off[named].all(), dict(zip(INDICES, found.T, strict=True))
 
 
 @pytest.mark.slow

@@ -9,9 +9,11 @@ import pytest
 
 import stitchpipe as sp
 from stitchpipe import config, registry
-from stitchpipe.algebra import AlgebraError
+from stitchpipe.algebra import AlgebraError, PairMoments
+from stitchpipe.algebra.batches import evaluate
 from stitchpipe.measures import UnknownNameError
 from stitchpipe.plugins import PluginError
+from tests.algebra.batches import stacked
 from tests.cli.command import in_a_process, refused, stitchpipe
 
 N = 60
@@ -198,6 +200,21 @@ def test_a_formula_that_fails_names_its_package(write_package, formula, text):
     )
     with pytest.raises(ValueError, match=text):
         sp.compare(related(), indices=["sharpness"])
+
+
+def test_a_formula_for_batches_that_fails_names_its_package(write_package):
+    write_package(
+        "sharpness",
+        "from dataclasses import replace\nfrom stitchpipe.algebra import INDICES\n"
+        "INDEX = replace(\n"
+        "    INDICES['nbs'],\n"
+        "    measure=replace(INDICES['nbs'].measure, name='sharpness'),\n"
+        "    of_batch=lambda batch, measure: 1 / 0,\n"
+        ")",
+    )
+    batch = stacked([PairMoments.from_rows(*related().values())])
+    with pytest.raises(ValueError, match="the index 'sharpness' of other-indices 1.0: .*ZeroDivisionError"):
+        evaluate(batch, [registry.index_named("sharpness")])
 
 
 def test_what_the_algebra_refuses_in_a_worker_is_one_line_of_the_command(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stitchpipe.algebra.batches.slices import slices
+from stitchpipe.algebra.errors import AlgebraError
 from stitchpipe.measures import OK, Number
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class _Columns:
         """Evaluate an index for the pairs from `start` on."""
         found = None if index.of_batch is None else index.of_batch(part, index.measure)
         if found is not None:
+            _check(found, part, index)
             rows = slice(start, start + len(part))
             known = np.isfinite(found.values)
             self.values[place, rows] = np.where(known, found.values, np.nan)
@@ -158,3 +160,15 @@ class _Columns:
 
     def numbers(self) -> BatchNumbers:
         return BatchNumbers(self.values, self.rank, self.condition, self.codes, tuple(self.notes))
+
+
+def _check(found: BatchValues, part: PairBatch, index: Evaluated) -> None:
+    columns = (found.values, found.rank, found.condition)
+    shapes = {np.shape(column) for column in columns if column is not None}
+    if shapes != {(len(part),)}:
+        raise AlgebraError(
+            where=index.measure.name,
+            expected=f"one value for each of {len(part)} pairs from its formula for batches",
+            found=f"shapes {', '.join(map(str, sorted(shapes)))}",
+            remedy="Correct the formula, or leave it out: there is that of one pair.",
+        )
