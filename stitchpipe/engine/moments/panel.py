@@ -41,6 +41,12 @@ class Panel:
         for operand in space.operands:
             start, stop = stop, stop + plan.width(space.view, operand.layer)
             self._columns[operand] = slice(start, stop)
+        self._resized: dict[int, list[tuple[Operand, Maps]]] = {}
+        for operand in space.operands:
+            if operand.kind != "native":
+                maps_of = resize_maps if operand.kind == "resized" else adjoint_maps
+                mapped = operand, maps_of(plan.layers[operand.layer].grid, space.grid)
+                self._resized.setdefault(operand.layer, []).append(mapped)
         self._rows = backend.empty((stop, self.capacity * self._per_sample), plan.precision)
 
     def holds(self, operand: Operand) -> bool:
@@ -59,14 +65,8 @@ class Panel:
         As a source that is larger than its target the layer is resized by U; as a target that is larger than its
         source it is brought down by an adjoint Uᵀ, because (US)ᵀY = Sᵀ(UᵀY).
         """
-        home, here = self._plan.layers[layer].grid, self.space.grid
-        resized, adjoint = Operand(layer, "resized"), Operand(layer, "adjoint")
-        slots = []
-        if self.holds(resized):
-            slots.append((resize_maps(home, here), self.slot(resized, size, here)))
-        if self.holds(adjoint):
-            slots.append((adjoint_maps(home, here), self.slot(adjoint, size, here)))
-        return slots
+        here = self.space.grid
+        return [(maps, self.slot(operand, size, here)) for operand, maps in self._resized.get(layer, ())]
 
     def columns(self, operands: Sequence[Operand]) -> Any:
         """Return the rows held of some operands; a view where they lie side by side, otherwise a copy."""

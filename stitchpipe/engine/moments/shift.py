@@ -75,4 +75,6 @@ def _mean_norm(rows: Float64) -> float:
 
 def features_first(samples: Stored) -> Stored:
     """Return ``(n, C, H, W)``, ``(n, T, D)`` or ``(n, D)`` as a view ``(p, n, *grid)``."""
-    return np.moveaxis(samples, 1 if samples.ndim == 4 else -1, 0)
+    return samples.transpose(
+        (1, 0, 2, 3) if samples.ndim == 4 else (samples.ndim - 1, *range(samples.ndim - 1))
+    )
