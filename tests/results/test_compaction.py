@@ -8,6 +8,7 @@ import shutil
 import threading
 from pathlib import Path
 
+import obstore
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,11 @@ from stitchpipe.results import Catalogue, CatalogueError, Making, Result, Side, 
 from stitchpipe.results.parts import Parts
 from storage import CheckedFiles, open_place
 from tests.results.made_up import zoo_table
-from tests.storage.crashing import crash_in
+from tests.storage.crashing import Crash, crash_in
+from tests.storage.object_server import aws, new_objects, object_server
+from tests.storage.test_faults_crash_points import REQUESTS, CrashAfter
+
+__all__ = ["aws", "object_server"]
 
 BY = ["view", "index", "source_model", "source_depth", "target_model", "target_depth"]
 INDICES = ["cka", "procrustes"]
@@ -229,3 +234,31 @@ def test_a_compacted_file_that_a_repair_takes_out_is_made_again(catalogue):
     pd.testing.assert_frame_equal(fill(catalogue, 3), before)
     catalogue.compact()
     pd.testing.assert_frame_equal(settled(catalogue), before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answered", [True, False], ids=["before", "after"])
+def test_a_compaction_in_a_bucket_that_is_killed_around_any_request_loses_and_doubles_nothing(
+    aws, monkeypatch, answered
+):
+    monkeypatch.setattr(compaction, "ABANDONED_S", -1.0)
+    for point in itertools.count(0, 4):
+        catalogue, finished = Catalogue(CheckedFiles(new_objects())), False
+        before = fill(catalogue, 3)
+        with monkeypatch.context() as patched:
+            CrashAfter(patched, obstore, REQUESTS, after=point, answered=answered)
+            try:
+                catalogue.compact()
+                finished = True
+            except Crash:
+                pass
+        pd.testing.assert_frame_equal(settled(catalogue), before)
+        catalogue.compact()
+        pd.testing.assert_frame_equal(settled(catalogue), before)
+        catalogue.write("compare-later", zoo_table(1, 2, ["rsa"]))
+        catalogue.compact()
+        assert not Parts.of(catalogue.files).leftovers
+        assert catalogue.files.verify() == []
+        if finished:
+            break
+    assert point > 20
