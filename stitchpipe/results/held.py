@@ -103,7 +103,7 @@ class Held:
 def _each_once(keys: Keys) -> Keys:
     """Return keys sorted, each once; in a third of the time that `numpy.unique` takes."""
     keys.sort()
-    return keys[np.diff(keys, prepend=~keys[:1]) != 0]
+    return np.asarray(keys[np.diff(keys, prepend=~keys[:1]) != 0])
 
 
 def first_of_each(table: pa.Table) -> pa.Array:
