@@ -158,6 +158,25 @@ def test_what_is_held_beside_a_batch_is_what_was_promised():
     assert peak - results <= working_bytes(p, p)
 
 
+@pytest.mark.parametrize("condition", [1.0, 1e4, 1e7, 1e9])
+def test_shapes_of_few_rows_lose_nothing_to_directions_of_little_variance(condition):
+    """Directions near rounding are not known, and what is lost with them is 1e-9 here where nobody looks."""
+    n, p = 12, 40
+
+    def layer(seed):
+        rng = np.random.default_rng(seed)
+        left, _ = np.linalg.qr(rng.standard_normal((n, n)))
+        right, _ = np.linalg.qr(rng.standard_normal((p, n)))
+        return Layer((left * np.geomspace(1.0, 1.0 / condition, n)) @ right.T)
+
+    few = Sides([layer(seed) for seed in range(4)], [layer(seed) for seed in range(4, 8)], slice(0, n))
+    index = algebra.INDICES["nbs"]
+    found = evaluate(few.batch(), [index])
+    for place, (i, j) in enumerate(few.pairs()):
+        expected = index.number(few.analysis(i, j)).value
+        assert found.values[0, place] == pytest.approx(expected, rel=0, abs=1e-12)
+
+
 def test_an_index_without_a_formula_for_batches_is_asked_pair_by_pair():
     plain = [replace(index, of_batch=None) for index in INDICES]
     case = sides(60, 7, 6)
