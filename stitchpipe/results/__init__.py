@@ -1,11 +1,12 @@
 """What a run has found: the columns of a result, the catalogue, questions to it, and fitted maps."""
 
-from stitchpipe.results.catalogue import COMPARED, MANY_PARTS, Catalogue
+from stitchpipe.results.catalogue import MANY_PARTS, Catalogue
 from stitchpipe.results.compaction import Compacted
 from stitchpipe.results.held import Held, Keys, numbers_of, texts_of
 from stitchpipe.results.maps import MapFileError, MapToKeep, made_of, map_bytes, map_of
 from stitchpipe.results.part_files import CatalogueError
 from stitchpipe.results.query import QueryError
+from stitchpipe.results.reading import COMPARED
 from stitchpipe.results.result import Making, Result, Side, Subject
 from stitchpipe.results.schema import COLUMNS, Column
 from stitchpipe.results.tables import SCHEMA, ResultError, coded, table_of, table_of_records

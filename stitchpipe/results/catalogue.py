@@ -21,19 +21,16 @@ from stitchpipe.results.part_files import (
     columns_of,
     conformed,
     encoded,
-    explained,
     is_folder,
-    opened,
-    plain_type,
-    schema_of,
 )
 from stitchpipe.results.parts import COMPACTED, FOLDER, Parts
 from stitchpipe.results.query import QueryError, answer
+from stitchpipe.results.reading import compared, frame_of, joined, mergeable, stitch_keys, tables
 from stitchpipe.results.tables import SCHEMA, demand_sound, table_of_results
 from storage import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -44,8 +41,6 @@ if TYPE_CHECKING:
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _ATTEMPTS = 8
-COMPARED: Final = "compare-"
-"""How the keys of a comparison's parts begin."""
 MANY_PARTS: Final = 32
 """From how many parts on they are compacted at the end of a command."""
 _T = TypeVar("_T")
@@ -88,7 +83,9 @@ class Catalogue:
         -----
         Reads two columns of every file of a comparison; eight bytes of memory for each number.
         """
-        return self._steadily(lambda parts: Held.of(self._tables(_compared(parts), ["key", "index"])))
+        return self._steadily(
+            lambda parts: Held.of(tables(self.files, _of_comparisons(parts), ["key", "index"]))
+        )
 
     def compared(self, wanted: Mapping[str, Keys]) -> pd.DataFrame:
         """Return the results of pairs for the keys asked of each index, ``[n]`` each; each number once.
@@ -99,10 +96,10 @@ class Catalogue:
         columns = SCHEMA.names
 
         def chosen(parts: Parts) -> list[pa.Table]:
-            return [asked.those_of(table) for table in self._tables(_compared(parts), columns)]
+            return [asked.those_of(table) for table in tables(self.files, _of_comparisons(parts), columns)]
 
-        table = _joined(self._steadily(chosen))
-        return _frame(table.filter(first_of_each(table)))
+        table = joined(self._steadily(chosen))
+        return frame_of(table.filter(first_of_each(table)))
 
     def write(self, key: str, results: Sequence[Result] | pa.Table) -> CheckedFile:
         """Write the results of one unit of work under its content key; return the part.
@@ -151,11 +148,11 @@ class Catalogue:
         tidy(self.files, parts, time.time())
         is_all = least_parts <= 1
         compacted = [part for part in parts.compacted if is_all or part.n_bytes < FILE_BYTES // 2]
-        of_comparisons = [part for part in parts.single if part.name.startswith(f"{FOLDER}{COMPARED}")]
+        of_comparisons = compared(parts.single)
         if not is_all and len(of_comparisons) < least_parts:
             return None
         try:
-            merged = [*compacted, *(self._mergeable(parts.single) if is_all else of_comparisons)]
+            merged = [*compacted, *(mergeable(self.files, parts.single) if is_all else of_comparisons)]
             return compact(self.files, parts, merged) if len(merged) > len(compacted) else None
         except NotFoundError:  # merged by another process a moment ago
             return None
@@ -173,7 +170,7 @@ class Catalogue:
             A part is damaged; names the file.
         """
         asked = None if keys is None else list(dict.fromkeys(keys))
-        return _frame(self._steadily(lambda parts: self._table(parts, asked)))
+        return frame_of(self._steadily(lambda parts: self._table(parts, asked)))
 
     def query(self, sql: str, keys: Iterable[str] | None = None) -> pd.DataFrame:
         """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over the table ``results``, read-only.
@@ -310,79 +307,33 @@ class Catalogue:
     def _table(self, parts: Parts, keys: list[str] | None) -> pa.Table:
         """Return the rows of some keys in their order, or all."""
         if keys is None:
-            return _joined(self._tables(parts.all))
-        single = {part.name for part in parts.single}
+            return joined(tables(self.files, parts.all))
+        single = {part.name: part for part in parts.single}
         merged = [key for key in keys if self._name(key) not in single]
-        kept = pa.array(merged, pa.string())
         found = []
         if merged:
-            found = [table.filter(pc.is_in(table["key"], kept)) for table in self._tables(parts.compacted)]
-        of_merged = _joined(found)
+            kept = pa.array(merged, pa.string())
+            found = [
+                table.filter(pc.is_in(table["key"], kept)) for table in tables(self.files, parts.compacted)
+            ]
+        of_merged = joined(found)
         if lost := set(merged) - set(of_merged["key"].to_pylist()):
             raise self._missing(min(lost))
         places = [*pc.index_in(of_merged["key"], pa.array(keys, pa.string())).to_pylist()]
-        tables = [of_merged]
+        rows = [of_merged]
         for place, key in enumerate(keys):
             if self._name(key) in single:
-                (part,) = self._chosen(parts, [key])
-                tables += self._tables([part])
-                places += [place] * (sum(map(len, tables)) - len(places))
+                of_part = list(tables(self.files, [single[self._name(key)]]))
+                rows += of_part
+                places += [place] * sum(map(len, of_part))
         order = np.argsort(np.array(places, np.int64), kind="stable")
-        return _joined(tables).take(pa.array(order))
-
-    def _tables(self, parts: Iterable[CheckedFile], columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """Yield parts that are sound, or some columns of them, row group by row group."""
-        for part in parts:
-            self.files.demand_sound(part)
-            file = opened(self.files, part)
-            schema = schema_of([file.schema_arrow])
-            chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-            there = [name for name in chosen.names if name in file.schema_arrow.names]
-            for group in range(file.num_row_groups):
-                with explained(self.files.place.path(part.key)):
-                    table = file.read_row_group(group, there)
-                yield conformed(table, chosen)
+        return joined(rows).take(pa.array(order))
 
     def _compacted_keys(self) -> set[str]:
         """Return the keys of the stitches in compacted files."""
-
-        def found(parts: Parts) -> set[str]:
-            keys = set[str]()
-            for table in self._tables(parts.compacted, ["key", "method"]):
-                keys.update(table.filter(pc.is_valid(table["method"]))["key"].unique().to_pylist())
-            return keys
-
-        return self._steadily(found)
-
-    def _mergeable(self, parts: Iterable[CheckedFile]) -> list[CheckedFile]:
-        """Return the parts whose rows say what they are of: comparisons, and stitches under their own key."""
-        return [
-            part for part in parts if part.name.startswith(f"{FOLDER}{COMPARED}") or self._is_one_stitch(part)
-        ]
-
-    def _is_one_stitch(self, part: CheckedFile) -> bool:
-        keys = set[str | None]()
-        for table in self._tables([part], ["key", "method"]):
-            if table["method"].null_count:
-                return False
-            keys.update(table["key"].unique().to_pylist())
-        return keys == {part.name.removeprefix(FOLDER)}
+        return self._steadily(lambda parts: stitch_keys(self.files, parts.compacted))
 
 
-def _compared(parts: Parts) -> list[CheckedFile]:
+def _of_comparisons(parts: Parts) -> list[CheckedFile]:
     """Return the files that hold comparisons."""
-    return [
-        *parts.compacted,
-        *(part for part in parts.single if part.name.startswith(f"{FOLDER}{COMPARED}")),
-    ]
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    """Return a table as a data frame, with texts as such."""
-    plain = pa.schema([field.with_type(plain_type(field.type)) for field in table.schema])
-    frame: pd.DataFrame = table.cast(plain).to_pandas()
-    return frame
-
-
-def _joined(tables: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables([conformed(SCHEMA.empty_table()), *tables], promote_options="default")
+    return [*parts.compacted, *compared(parts.single)]

@@ -1,0 +1,77 @@
+"""Reading parts as tables and data frames: their rows, and what they are of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stitchpipe.results.part_files import conformed, explained, opened, plain_type, schema_of
+from stitchpipe.results.parts import FOLDER
+from stitchpipe.results.tables import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pandas as pd
+
+    from storage import CheckedFile, CheckedFiles
+
+COMPARED: Final = "compare-"
+"""How the keys of a comparison's parts begin."""
+
+
+def tables(
+    files: CheckedFiles, parts: Iterable[CheckedFile], columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Yield parts that are sound, or some columns of them, row group by row group."""
+    for part in parts:
+        files.demand_sound(part)
+        file = opened(files, part)
+        schema = schema_of([file.schema_arrow])
+        chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        there = [name for name in chosen.names if name in file.schema_arrow.names]
+        for group in range(file.num_row_groups):
+            with explained(files.place.path(part.key)):
+                table = file.read_row_group(group, there)
+            yield conformed(table, chosen)
+
+
+def stitch_keys(files: CheckedFiles, parts: Iterable[CheckedFile]) -> set[str]:
+    """Return the keys of the stitches in parts."""
+    keys = set[str]()
+    for table in tables(files, parts, ["key", "method"]):
+        keys.update(table.filter(pc.is_valid(table["method"]))["key"].unique().to_pylist())
+    return keys
+
+
+def compared(parts: Iterable[CheckedFile]) -> list[CheckedFile]:
+    """Return the parts that comparisons wrote."""
+    return [part for part in parts if part.name.startswith(f"{FOLDER}{COMPARED}")]
+
+
+def mergeable(files: CheckedFiles, parts: Iterable[CheckedFile]) -> list[CheckedFile]:
+    """Return the parts whose rows say what they are of: comparisons, and stitches under their own key."""
+    return [part for part in parts if compared([part]) or _is_one_stitch(files, part)]
+
+
+def _is_one_stitch(files: CheckedFiles, part: CheckedFile) -> bool:
+    keys = set[str | None]()
+    for table in tables(files, [part], ["key", "method"]):
+        if table["method"].null_count:
+            return False
+        keys.update(table["key"].unique().to_pylist())
+    return keys == {part.name.removeprefix(FOLDER)}
+
+
+def joined(some: Iterable[pa.Table]) -> pa.Table:
+    """Return tables as one; it has all columns even where there are none."""
+    return pa.concat_tables([conformed(SCHEMA.empty_table()), *some], promote_options="default")
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """Return a table as a data frame, with texts as such."""
+    plain = pa.schema([field.with_type(plain_type(field.type)) for field in table.schema])
+    frame: pd.DataFrame = table.cast(plain).to_pandas()
+    return frame
