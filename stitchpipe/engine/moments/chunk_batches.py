@@ -98,8 +98,12 @@ class ChunkBatches:
         return np.array([STORAGE_EPS[self.plan.layers[layer].itemsize] for layer in layers])
 
     def _widths(self, pair: Sequence[int]) -> tuple[int, int]:
-        p, q = (width(self.plan.layers[layer], self.view) for layer in pair)
-        return p, q
+        return self._width_of[pair[0]], self._width_of[pair[1]]
+
+    @cached_property
+    def _width_of(self) -> dict[int, int]:
+        layers = {*self.chunk.sources, *self.chunk.targets}
+        return {layer: width(self.plan.layers[layer], self.view) for layer in layers}
 
     def _columns(self, members: Sequence[int]) -> dict[int, int]:
         """Return where the columns of each member of a side begin."""

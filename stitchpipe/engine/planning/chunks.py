@@ -22,6 +22,8 @@ FEWEST_PRODUCTS: Final = 2**14
 """The same, however little memory there is."""
 CHUNK_COPIES: Final = 40
 """How often the moments of such a task are held at once, at most: on two splits, merged, stacked, decomposed."""
+SHARING_LAYERS: Final = 4
+"""Layers on either side of a task below which it may be sixteen times as much work: what is decomposed once is shared."""
 PAIR_FLOPS: Final = 1e6
 """What a pair costs however narrow it is."""
 
@@ -95,7 +97,8 @@ def runs_of(layers: Sequence[LayerShape], tile: Tile, wanted: frozenset[Pair], c
         q = width(layers[target], tile.view)
         products += columns * q
         flops += len(sources) * cutting.evaluations * cutting.pair_flops(widest, q, _rows(tile))
-        if flops >= CHUNK_FLOPS or products >= cutting.products or stop == len(tile.targets):
+        most = CHUNK_FLOPS if stop - start >= SHARING_LAYERS else SHARING_LAYERS**2 * CHUNK_FLOPS
+        if flops >= most or products >= cutting.products or stop == len(tile.targets):
             runs.append((tile.targets[start:stop], tuple(pairs)))
             start, pairs, products, flops = stop, [], 0, 0.0
     return runs
@@ -134,7 +137,8 @@ def _even_runs(
         # The work of a block is that of its pairs: a side's share of it is the root.
         share = sqrt(cutting.evaluations * cutting.pair_flops(p, p, _rows(tile)) / CHUNK_FLOPS)
         numbers = (columns + p) * max(columns + p, cutting.all_samples)
-        if runs[-1] and (load + share > 1.0 or numbers > cutting.products):
+        most = 1.0 if len(runs[-1]) >= SHARING_LAYERS else SHARING_LAYERS
+        if runs[-1] and (load + share > most or numbers > cutting.products):
             runs.append([])
             columns, load = 0, 0.0
         runs[-1].append(member)
