@@ -111,4 +111,4 @@ def _own(own: Own) -> Sequence[Any]:
 
 def _space(space: Space) -> Sequence[Any]:
     operands = [(operand.layer, operand.kind) for operand in space.operands]
-    return space.view, space.grid, operands, space.leaf_samples
+    return space.view, space.grid, operands, space.leaf_samples, space.coordinates

@@ -13,7 +13,7 @@ from stitchpipe.engine import SplitShape
 from stitchpipe.engine.moments.accumulate import PassSums
 from stitchpipe.engine.moments.chunk_batches import ChunkBatches
 from stitchpipe.engine.moments.chunk_moments import MergedLeaves
-from stitchpipe.engine.moments.kept_rows import MomentsOfRows, RowLayout
+from stitchpipe.engine.moments.kept_rows import MomentsOfRows, RowLayout, SplitRows
 from stitchpipe.engine.moments.leaf import OwnLayout, chunk_of_leaf
 from stitchpipe.engine.moments.shift import SHIFT_SAMPLES, Shift
 from stitchpipe.engine.planning.memory import WORKER_BYTES
@@ -84,9 +84,9 @@ class Case:
             for number, chunk in enumerate(work.chunks):
                 view = work.tiles[chunk.tile].view
                 about = {index: shift.features(view) for index, shift in shifts.items()}
-                moments = split_moments(plan, step, number, states, sizes, about).total()
-                batches = ChunkBatches(plan, chunk, view)
-                for group, batch in zip(batches.groups, batches.of(moments, about), strict=True):
+                split = split_moments(plan, step, number, states, sizes, about)
+                batches = ChunkBatches(plan, work, chunk)
+                for group, batch in zip(batches.groups, batches.of(split.total(), split), strict=True):
                     for at, (source, target) in enumerate(group.pairs.tolist()):
                         if group.forth[at]:
                             found[view, (source, target)] = batch.moments(at)
@@ -120,10 +120,8 @@ def split_moments(plan, step, number, states, samples, shifts):
     work = plan.passes[step]
     chunk = work.chunks[number]
     if chunk.band is None:
-        rows = RowLayout(plan, work, chunk)
-        return MomentsOfRows(
-            rows, rows.read([lambda s=s: s.arrays for s in states], samples), samples, shifts
-        )
+        rows = RowLayout(plan, work, chunk).read([lambda s=s: s.arrays for s in states], samples)
+        return MomentsOfRows(chunk, SplitRows(rows, samples, shifts))
     layout = OwnLayout(plan, work)
     return MergedLeaves([partial(chunk_of_leaf, layout, number, state) for state in states], samples, shifts)
 

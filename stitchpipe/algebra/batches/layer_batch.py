@@ -10,7 +10,7 @@ import numpy as np
 from stitchpipe.algebra.batches.slices import SLICE_BYTES, Flags, Floats, Integers, inner
 from stitchpipe.algebra.errors import MomentsError
 from stitchpipe.algebra.moments import Moments
-from stitchpipe.algebra.spectrum import EPS64, ROUNDING, Spectrum
+from stitchpipe.algebra.spectrum import EPS64, ROUNDING, Neurons, Spectrum
 
 DOUBT = 1.0 + 1e-6
 """A batch decides by bounds that are stricter by this: what lies between is left to the scalar formula."""
@@ -63,6 +63,9 @@ class LayerBatch:
         ``[L]``, spacing at 1 of the dtype in which each layer was kept.
     norm_squares
         ``[L]``, Σᵢkᵢ² of the squared norms kᵢ = ‖x̃ᵢ‖² (`NormProducts.xx`); None where they were not accumulated.
+    largest
+        ``[L]``, the largest mean of a neuron, where columns are coordinates and not the neurons themselves: rounding at
+        storage went with the size of what was stored.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class LayerBatch:
     comoment: Floats
     storage_eps: Floats
     norm_squares: Floats | None = None
+    largest: Floats | None = None
     _moments: dict[int, Moments] = field(default_factory=dict, init=False, repr=False)
     _leading: dict[float, Directions] = field(default_factory=dict, init=False, repr=False)
     _penalised: dict[float, Directions] = field(default_factory=dict, init=False, repr=False)
@@ -168,7 +172,7 @@ class LayerBatch:
         """The directions above rounding, each whitened: `Spectrum.retained` for all layers."""
         values = self.spectrum[0]
         top = values[:, 0]
-        largest = np.abs(self.mean).max(axis=1)
+        largest = np.abs(self.mean).max(axis=1) if self.largest is None else self.largest
         stored = self.storage_eps**2 * np.maximum(top, self.n * largest**2)
         cut = np.maximum(ROUNDING * self.p * EPS64 * top, stored)
         return self._first(np.count_nonzero(values > cut[:, None], axis=1))
@@ -214,12 +218,18 @@ class LayerBatch:
     def moments(self, layer: int) -> Moments:
         """Return the moments of one layer, with its spectrum where that was computed; always the same object."""
         if layer not in self._moments:
-            moments = Moments(self.n, self.mean[layer], self.comoment[layer])
+            moments = Moments(self.n, self.mean[layer], self.comoment[layer], self._neurons(layer))
             if "spectrum" in self.__dict__:
                 values, axes = self.spectrum
                 moments = moments.decomposed(Spectrum(values[layer], axes[layer].T))
             self._moments[layer] = moments
         return self._moments[layer]
+
+    def _neurons(self, layer: int) -> Neurons | None:
+        """Return what is known of the neurons where columns are coordinates: how large their means are."""
+        if self.largest is None:
+            return None
+        return Neurons(self.largest[layer : layer + 1], np.empty((0, 1)), np.empty((0, self.p)))
 
     def _first(self, rank: Integers, penalty: Floats | None = None) -> Directions:
         """Return the first `rank` directions of each layer, whitened with a penalty added to the eigenvalues."""

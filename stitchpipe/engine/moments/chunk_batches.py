@@ -10,15 +10,15 @@ import numpy as np
 
 from stitchpipe.algebra.batches import LayerBatch, PairBatch
 from stitchpipe.engine.planning.shapes import STORAGE_EPS
-from stitchpipe.engine.planning.tiles import width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from stitchpipe.engine.moments.chunk_moments import ChunkMoments, OwnMoments
+    from stitchpipe.engine.moments.chunk_moments import ChunkMoments, OwnMoments, SplitMoments
     from stitchpipe.engine.planning.chunks import Chunk
+    from stitchpipe.engine.planning.pass_layout import Pass
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.rows import View
@@ -49,8 +49,13 @@ class ChunkBatches:
     """Cuts the moments of a chunk into batches, the same ones on every split and without every leaf."""
 
     plan: Plan
+    formed: Pass
     chunk: Chunk
-    view: View
+
+    @property
+    def view(self) -> View:
+        """The view of the rows."""
+        return self.formed.tiles[self.chunk.tile].view
 
     @cached_property
     def groups(self) -> list[EqualPairs]:
@@ -70,9 +75,9 @@ class ChunkBatches:
             for pairs in by_widths.values()
         ]
 
-    def of(self, moments: ChunkMoments, shifts: Mapping[int, Float64]) -> list[PairBatch]:
-        """Return the batches with the moments of some samples; means about the origin."""
-        layers = {len(own.moments.mean[0]): _Side(self, own, shifts) for own in moments.own}
+    def of(self, moments: ChunkMoments, split: SplitMoments) -> list[PairBatch]:
+        """Return the batches with the moments of some samples of a split; means about the origin."""
+        layers = {len(own.moments.mean[0]): _Side(self, own, split) for own in moments.own}
         rows, columns = (self._columns(side) for side in (self.chunk.targets, self.chunk.sources))
         batches = []
         for group in self.groups:
@@ -103,21 +108,21 @@ class ChunkBatches:
     @cached_property
     def _width_of(self) -> dict[int, int]:
         layers = {*self.chunk.sources, *self.chunk.targets}
-        return {layer: width(self.plan.layers[layer], self.view) for layer in layers}
+        return {layer: self.formed.held_width(self.plan.layers, self.view, layer) for layer in layers}
 
     def _columns(self, members: Sequence[int]) -> dict[int, int]:
         """Return where the columns of each member of a side begin."""
-        edges = np.cumsum([0, *(self.plan.width(self.view, layer) for layer in members)]).tolist()
+        edges = np.cumsum([0, *(self._width_of[layer] for layer in members)]).tolist()
         return dict(zip(members, edges[:-1], strict=True))
 
 
 class _Side:
     """The layers of one width in a chunk, as a batch, and what their norms are formed of."""
 
-    def __init__(self, batches: ChunkBatches, own: OwnMoments, shifts: Mapping[int, Float64]) -> None:
+    def __init__(self, batches: ChunkBatches, own: OwnMoments, split: SplitMoments) -> None:
         about, eps = own.moments, batches.eps_of(own.layers)
         self._places = {layer: place for place, layer in enumerate(own.layers)}
-        shift = np.stack([shifts[layer] for layer in own.layers])
+        shift = np.stack([split.shifts[layer] for layer in own.layers])
         if batches.view == "positions":
             self.layers = LayerBatch(about.n, about.mean + shift, about.comoment, eps)
             return
@@ -126,7 +131,13 @@ class _Side:
         comoment = np.ascontiguousarray(about.comoment[:, :-1, :-1])
         squares = (self.norm[:, None, :] @ about.comoment @ self.norm[:, :, None])[:, 0, 0]
         squares += np.trace(comoment, axis1=1, axis2=2) ** 2 / about.n
-        self.layers = LayerBatch(about.n, about.mean[:, :-1] + shift, comoment, eps, squares)
+        mean = about.mean[:, :-1] + shift
+        sizes = np.abs(mean).max(axis=1)
+        # Rounding at storage went with the size of features, which coordinates do not show.
+        largest = np.array(
+            [split.largest.get(layer, size) for layer, size in zip(own.layers, sizes, strict=True)]
+        )
+        self.layers = LayerBatch(about.n, mean, comoment, eps, squares, largest if split.largest else None)
 
     def places(self, layers: Iterable[int]) -> Places:
         """Return the places of some layers in the batch."""

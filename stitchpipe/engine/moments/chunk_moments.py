@@ -79,6 +79,10 @@ class SplitMoments(Protocol):
     def shifts(self) -> Mapping[int, Float64]:
         """What the moments' means are about, by layer."""
 
+    @property
+    def largest(self) -> Mapping[int, float]:
+        """The largest mean of a feature, of layers whose columns are coordinates."""
+
     def total(self) -> ChunkMoments:
         """Return the moments of all samples."""
 
@@ -99,6 +103,11 @@ class MergedLeaves:
     leaves: Sequence[Callable[[], ChunkMoments]]
     samples: Sequence[int]
     shifts: Mapping[int, Float64]
+
+    @property
+    def largest(self) -> Mapping[int, float]:
+        """No layer: columns are features."""
+        return {}
 
     def total(self) -> ChunkMoments:
         """Return the moments of all samples."""

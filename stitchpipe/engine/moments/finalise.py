@@ -53,12 +53,12 @@ def finalise(
     plan, formed = comparison.plan, comparison.plan.passes[pass_number]
     chunk = formed.chunks[chunk_number]
     view = formed.tiles[chunk.tile].view
-    cut = ChunkBatches(plan, chunk, view)
+    cut = ChunkBatches(plan, formed, chunk)
     indices = [index_named(name) for name in comparison.indices.get(view, ())]
     with threadpool_limits(limits=1):
-        batches = cut.of(scored_on.total(), scored_on.shifts)
+        batches = cut.of(scored_on.total(), scored_on)
         if fitted_on is not None:
-            fits = cut.of(fitted_on.total(), fitted_on.shifts)
+            fits = cut.of(fitted_on.total(), fitted_on)
             batches = [replace(batch, train=fit) for batch, fit in zip(batches, fits, strict=True)]
         for group, batch in zip(cut.groups, batches, strict=True):
             _keep_maps(group, batch, view, comparison.maps)
@@ -66,7 +66,7 @@ def finalise(
         if comparison.intervals and indices and len(scored_on.samples) > 1:
             without: list[list[Sequence[Float64]]] = [[] for _ in batches]
             for rest in scored_on.left_out():
-                left = cut.of(rest, scored_on.shifts)
+                left = cut.of(rest, scored_on)
                 for values, group, batch, part in zip(without, cut.groups, batches, left, strict=True):
                     of_rest = _Evaluated.of(group, batch.rescored(part), indices)
                     values.append([numbers.values for numbers in of_rest.directions])

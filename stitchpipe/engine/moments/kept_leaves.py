@@ -16,7 +16,7 @@ from stitchpipe.algebra.backends import open_backend
 from stitchpipe.engine.keys import leaf_key, pass_key, shift_key
 from stitchpipe.engine.moments.accumulate import PassSums
 from stitchpipe.engine.moments.chunk_moments import MergedLeaves
-from stitchpipe.engine.moments.kept_rows import MomentsOfRows, RowLayout
+from stitchpipe.engine.moments.kept_rows import RowLayout, SplitRows
 from stitchpipe.engine.moments.leaf import LeafState, OwnLayout, chunk_of_leaf, names_of_chunk
 from stitchpipe.engine.moments.shift import SHIFT_SAMPLES, Shift
 from stitchpipe.rows import VIEWS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from stitchpipe.engine.moments.chunk_moments import ChunkMoments, SplitMoments
+    from stitchpipe.engine.moments.chunk_moments import ChunkMoments
     from stitchpipe.engine.moments.shift import Stored
     from stitchpipe.engine.planning.pass_layout import Pass
     from stitchpipe.engine.planning.plan import Plan
@@ -138,27 +138,36 @@ class KeptLeaves:
         content = {"n_samples": state.n_samples}
         self.resources.summaries.write(WORK, self._name(leaf), state.arrays, content, durable=False)
 
-    def moments(self, chunk_number: int) -> SplitMoments:
-        """Return the moments of a chunk; of each leaf no more is read than it needs."""
-        chunk = self.formed.chunks[chunk_number]
-        shifts = {
-            layer: shift.features(self.formed.tiles[chunk.tile].view)
-            for layer, shift in self._shifts().items()
-        }
-        _, *leaves = self.names
-        samples = [self.split.samples_of(groups) for groups in self.split.leaves()]
-        if chunk.band is None:
-            rows = RowLayout(self.plan, self.formed, chunk)
-            arrays = [partial(self._arrays, leaf, rows.names) for leaf in leaves]
-            return MomentsOfRows(rows, rows.read(arrays, samples), samples, shifts)
+    def rows(self, chunk_number: int) -> SplitRows:
+        """Return the rows of a chunk's layers, where leaves keep them; of each leaf no more is read than that."""
+        layout = RowLayout(self.plan, self.formed, self.formed.chunks[chunk_number])
+        leaves = [partial(self._arrays, leaf, layout.names) for leaf in self._leaf_names]
+        return SplitRows(layout.read(leaves, self._samples), self._samples, self._shifts_of(chunk_number))
+
+    def merged(self, chunk_number: int) -> MergedLeaves:
+        """Return the moments of a chunk, where leaves keep products; of each leaf no more is read than it needs."""
         layout = OwnLayout(self.plan, self.formed)
         names = names_of_chunk(layout, chunk_number)
 
         def load(leaf: str, n_samples: int) -> ChunkMoments:
             return chunk_of_leaf(layout, chunk_number, LeafState(n_samples, self._arrays(leaf, names)))
 
-        loaders = [partial(load, *leaf) for leaf in zip(leaves, samples, strict=True)]
-        return MergedLeaves(loaders, samples, shifts)
+        loaders = [partial(load, *leaf) for leaf in zip(self._leaf_names, self._samples, strict=True)]
+        return MergedLeaves(loaders, self._samples, self._shifts_of(chunk_number))
+
+    @property
+    def _leaf_names(self) -> list[str]:
+        return self.names[1:]
+
+    @property
+    def _samples(self) -> list[int]:
+        return [self.split.samples_of(groups) for groups in self.split.leaves()]
+
+    def _shifts_of(self, chunk_number: int) -> dict[int, npt.NDArray[np.float64]]:
+        """Return what the layers of a chunk are about."""
+        chunk = self.formed.chunks[chunk_number]
+        view, shifts = self.formed.tiles[chunk.tile].view, self._shifts()
+        return {layer: shifts[layer].features(view) for layer in {*chunk.sources, *chunk.targets}}
 
     def delete(self) -> None:
         """Remove all files."""

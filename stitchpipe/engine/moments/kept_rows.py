@@ -6,7 +6,7 @@ keep what the products are formed of, and whoever finalises a chunk forms its ow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.backends import Backend
     from stitchpipe.engine.moments.panel import Panel
     from stitchpipe.engine.planning.chunks import Chunk
-    from stitchpipe.engine.planning.pass_layout import Pass
+    from stitchpipe.engine.planning.pass_layout import Pass, Space
     from stitchpipe.engine.planning.plan import Plan
 
 Float64 = npt.NDArray[np.float64]
@@ -59,38 +59,60 @@ class RowLayout:
         """The arrays that hold their rows."""
         return list(dict.fromkeys(name for name, _ in self._places.values()))
 
-    def columns(self, layers: Sequence[int]) -> dict[int, slice]:
-        """Return the columns of layers side by side."""
-        stop, columns = 0, {}
-        for layer in layers:
-            start, stop = stop, stop + self.plan.width(self._view, layer)
-            columns[layer] = slice(start, stop)
-        return columns
+    def read(
+        self, leaves: Sequence[Callable[[], Mapping[str, Rows]]], samples: Sequence[int]
+    ) -> dict[int, Rows]:
+        """Return the rows of each layer over all leaves, ``[columns, Σ samples]``; one leaf is held beside them.
 
-    def read(self, leaves: Sequence[Callable[[], Mapping[str, Rows]]], samples: Sequence[int]) -> Rows:
-        """Return the rows of all layers over all leaves, ``[columns, Σ samples]``; one leaf is held beside them."""
-        columns = self.columns(self.layers)
+        The rows of one side of the chunk lie side by side.
+        """
+        columns = _columns({layer: self._width(layer) for layer in self.layers})
         rows = np.empty((columns[self.layers[-1]].stop, sum(samples)), self.plan.precision)
         stop = 0
         for leaf, size in zip(leaves, samples, strict=True):
             start, stop, arrays = stop, stop + size, leaf()
             for layer, (name, among) in self._places.items():
                 rows[columns[layer], start:stop] = arrays[name][among]
-        return rows
+        return {layer: rows[of_layer] for layer, of_layer in columns.items()}
+
+    def _width(self, layer: int) -> int:
+        return self.plan.width(self._space.view, layer)
 
     @property
-    def _view(self) -> Any:
-        return self.formed.tiles[self.chunk.tile].view
+    def _space(self) -> Space:
+        view = self.formed.tiles[self.chunk.tile].view
+        return next(space for space in self.formed.spaces if space.view == view)
 
     @cached_property
     def _places(self) -> dict[int, tuple[str, slice]]:
         """The array of each layer, and its rows there."""
-        (number,) = (at for at, space in enumerate(self.formed.spaces) if space.view == self._view)
-        places = {}
-        for group, operands in enumerate(row_groups(self.plan.layers, self.formed.spaces[number])):
-            columns = self.columns([operand.layer for operand in operands])
+        number, places = self.formed.spaces.index(self._space), {}
+        for group, operands in enumerate(row_groups(self.plan.layers, self._space)):
+            columns = _columns({operand.layer: self._width(operand.layer) for operand in operands})
             places.update({layer: (_name(number, group), among) for layer, among in columns.items()})
         return {layer: places[layer] for layer in self.layers}
+
+
+@dataclass(frozen=True, eq=False)
+class SplitRows:
+    """The rows of a chunk's layers on one split.
+
+    Attributes
+    ----------
+    rows
+        ``[columns, n]`` by layer; the last column is the squared norm.
+    samples
+        How many samples each leaf holds, in order.
+    shifts
+        What rows are about, by layer.
+    largest
+        The largest mean of a feature, of layers whose columns are coordinates.
+    """
+
+    rows: Mapping[int, Rows]
+    samples: Sequence[int]
+    shifts: Mapping[int, Float64]
+    largest: Mapping[int, float] = field(default_factory=dict)
 
 
 class MomentsOfRows:
@@ -102,19 +124,15 @@ class MomentsOfRows:
     Parameters
     ----------
     rows
-        ``[columns, n]`` of the layout's layers.
-    samples
-        How many samples each leaf holds, in order.
-    shifts
-        What rows are about, by layer.
+        Of the chunk's layers on the split.
     """
 
-    def __init__(
-        self, layout: RowLayout, rows: Rows, samples: Sequence[int], shifts: Mapping[int, Float64]
-    ) -> None:
-        self.samples, self.shifts = samples, shifts
-        self._layout, self._rows = layout, rows
-        edges = np.cumsum([0, *samples]).tolist()
+    def __init__(self, chunk: Chunk, rows: SplitRows) -> None:
+        self.samples, self.shifts, self.largest = rows.samples, rows.shifts, rows.largest
+        self._chunk = chunk
+        self._columns = _columns({layer: len(of_layer) for layer, of_layer in rows.rows.items()})
+        self._rows = _side_by_side(list(rows.rows.values()))
+        edges = np.cumsum([0, *rows.samples]).tolist()
         self._leaves = [slice(start, stop) for start, stop in pairwise(edges)]
 
     def total(self) -> ChunkMoments:
@@ -133,9 +151,7 @@ class MomentsOfRows:
 
     def _sums_of(self, parts: Sequence[slice]) -> _Sums:
         """Return the sums over some runs of samples."""
-        columns = self._layout.columns(self._layout.layers)
-        x = self._side(self._layout.chunk.sources)
-        y = self._side(self._layout.chunk.targets)
+        columns, x, y = self._columns, self._side(self._chunk.sources), self._side(self._chunk.targets)
         n = sum(part.stop - part.start for part in parts)
         sums = sum(self._rows[:, part].sum(axis=1, dtype=np.float64) for part in parts)
         own = [_products(self._rows[columns[layer]], self._rows[columns[layer]], parts) for layer in columns]
@@ -143,18 +159,17 @@ class MomentsOfRows:
 
     def _side(self, layers: Sequence[int]) -> slice:
         """Return the columns of one side of the chunk, which lie side by side."""
-        columns = self._layout.columns(self._layout.layers)
-        return slice(columns[layers[0]].start, columns[layers[-1]].stop)
+        return slice(self._columns[layers[0]].start, self._columns[layers[-1]].stop)
 
     def _moments(self, sums: _Sums) -> ChunkMoments:
         """Return the moments that sums about the shifts amount to."""
         mean = sums.of_columns / sums.n
-        columns = self._layout.columns(self._layout.layers)
+        columns = self._columns
         own = {}
         for layer, products in zip(columns, sums.own, strict=True):
             of_layer = mean[columns[layer]]
             own[layer] = of_layer, products - sums.n * np.outer(of_layer, of_layer)
-        x, y = (mean[self._side(side)] for side in (self._layout.chunk.sources, self._layout.chunk.targets))
+        x, y = (mean[self._side(side)] for side in (self._chunk.sources, self._chunk.targets))
         cross = sums.cross - np.outer(sums.n * y, x)
         if not np.isfinite(cross).all():
             raise overflowed("products of rows")
@@ -182,6 +197,20 @@ def _products(y: Rows, x: Rows, parts: Sequence[slice]) -> Float64:
     for part in others:
         products += y[:, part] @ x[:, part].T
     return products
+
+
+def _columns(widths: Mapping[int, int]) -> dict[int, slice]:
+    """Return the columns of layers that lie side by side."""
+    edges = np.cumsum([0, *widths.values()]).tolist()
+    return {layer: slice(*ends) for layer, ends in zip(widths, pairwise(edges), strict=True)}
+
+
+def _side_by_side(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of layers one behind the other; without a copy where they are parts of one array."""
+    whole = parts[0].base
+    if whole is not None and all(part.base is whole for part in parts):
+        return whole
+    return np.concatenate(parts)
 
 
 def _name(space: int, group: int) -> str:

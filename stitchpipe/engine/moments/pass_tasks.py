@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.engine.moments.finalise import finalise
 from stitchpipe.engine.moments.kept_leaves import KeptLeaves
+from stitchpipe.engine.moments.kept_rows import MomentsOfRows
+from stitchpipe.engine.moments.narrowing import narrowed
 from stitchpipe.engine.moments.reading import blocks_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stitchpipe.engine.moments.chunk_moments import SplitMoments
     from stitchpipe.engine.moments.moment_comparison import MomentComparison
     from stitchpipe.engine.numbers import PairNumbers
     from storage import Representation
@@ -51,12 +56,24 @@ def read_leaf(leaves: KeptLeaves, leaf: int) -> None:
 def finish(comparison: MomentComparison, pass_number: int, chunk_number: int, key: str) -> PairNumbers:
     """Return the numbers of one chunk, from what all leaves of its pass left; `key` is the pass's."""
     plan, resources = comparison.plan, comparison.resources
-    moments = [
-        KeptLeaves(resources, plan, pass_number, split, key).moments(chunk_number)
-        for split in range(len(plan.splits))
-    ]
+    kept = [KeptLeaves(resources, plan, pass_number, split, key) for split in range(len(plan.splits))]
+    moments = _moments(kept, chunk_number)
     fitted_on = moments[0] if len(moments) > 1 else None
     return finalise(comparison, pass_number, chunk_number, fitted_on, moments[-1])
+
+
+def _moments(kept: Sequence[KeptLeaves], chunk_number: int) -> Sequence[SplitMoments]:
+    """Return the moments of a chunk on each split, from what its leaves left: products, or rows."""
+    formed = kept[-1].formed
+    chunk = formed.chunks[chunk_number]
+    if chunk.band is not None:
+        return [leaves.merged(chunk_number) for leaves in kept]
+    rows = [leaves.rows(chunk_number) for leaves in kept]
+    coordinates = formed.coordinates(formed.tiles[chunk.tile].view)
+    return [
+        MomentsOfRows(chunk, of_split)
+        for of_split in (rows if coordinates is None else narrowed(rows, coordinates))
+    ]
 
 
 def _reader(leaves: KeptLeaves, layer: int) -> Representation:

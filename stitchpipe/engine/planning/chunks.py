@@ -23,7 +23,7 @@ FEWEST_PRODUCTS: Final = 2**14
 CHUNK_COPIES: Final = 40
 """How often the moments of such a task are held at once, at most: on two splits, merged, stacked, decomposed."""
 SHARING_LAYERS: Final = 4
-"""Layers on either side of a task below which it may be sixteen times as much work: what is decomposed once is shared."""
+"""With fewer layers on either side a task may be sixteen times as much work: decompositions are shared."""
 PAIR_FLOPS: Final = 1e6
 """What a pair costs however narrow it is."""
 
@@ -65,6 +65,8 @@ class Cutting:
         How often each pair is evaluated: once, and with intervals once more without each leaf.
     leaf_samples
         The views whose leaves keep rows, and how many samples the largest leaf has.
+    coordinates
+        The views under which rows are held in coordinates where they have more features, and in how many.
     products
         Numbers of a task's products from which on no further layer is added to it.
     """
@@ -73,6 +75,7 @@ class Cutting:
     all_samples: int = 0
     evaluations: int = 1
     leaf_samples: Mapping[View, int] = field(default_factory=dict)
+    coordinates: Mapping[View, int] = field(default_factory=dict)
     products: int = CHUNK_PRODUCTS
 
     def pair_flops(self, p: int, q: int, rows_per_sample: int = 1) -> float:
@@ -131,18 +134,19 @@ def _even_runs(
 ) -> list[tuple[int, ...]]:
     """Cut layers into runs such that a run with another is work for a task."""
     runs: list[list[int]] = [[]]
-    columns, load = 0, 0.0
+    columns, features, load = 0, 0, 0.0
     for member in members:
-        p = width(layers[member], tile.view)
+        full = width(layers[member], tile.view)
+        p = min(full, cutting.coordinates.get(tile.view, full) + 1)
         # The work of a block is that of its pairs: a side's share of it is the root.
         share = sqrt(cutting.evaluations * cutting.pair_flops(p, p, _rows(tile)) / CHUNK_FLOPS)
-        numbers = (columns + p) * max(columns + p, cutting.all_samples)
+        numbers = max((columns + p) ** 2, (features + full) * cutting.all_samples)
         most = 1.0 if len(runs[-1]) >= SHARING_LAYERS else SHARING_LAYERS
         if runs[-1] and (load + share > most or numbers > cutting.products):
             runs.append([])
-            columns, load = 0, 0.0
+            columns, features, load = 0, 0, 0.0
         runs[-1].append(member)
-        columns, load = columns + p, load + share
+        columns, features, load = columns + p, features + full, load + share
     return [tuple(run) for run in runs]
 
 

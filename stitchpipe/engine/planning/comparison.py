@@ -107,6 +107,16 @@ class Comparison:
             wanted[view] = wanted.get(view, frozenset()) | {pair}
         return wanted
 
+    @property
+    def _rotatable(self) -> frozenset[View]:
+        """Return the views under which nothing depends on the directions that features are."""
+        fitted = {view for view, _ in self.maps}
+        return frozenset(
+            view
+            for view, names in self.of_moments.items()
+            if view not in fitted and all("rotation" in index_measure(name).invariances for name in names)
+        )
+
     def plan(
         self,
         pairs: Wanted | None = None,
@@ -131,7 +141,9 @@ class Comparison:
             splits=self.splits,
             memory_limit_bytes=memory_limit_bytes,
             precision=precision,
-            evaluation=Evaluation.of(measures, intervals=self.intervals, maps=len(families)),
+            evaluation=Evaluation.of(measures, intervals=self.intervals, maps=len(families))._replace(
+                rotatable=self._rotatable
+            ),
             backend=backend,
         )
 

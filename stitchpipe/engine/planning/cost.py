@@ -87,7 +87,8 @@ def _finalisation_flops(layers: Sequence[LayerShape], formed: Pass, cutting: Cut
     for chunk in formed.chunks:
         tile = formed.tiles[chunk.tile]
         rows = rows_per_sample(tile.view, tile.grid)
-        widths = {index: width(layers[index], tile.view) for index in {*chunk.sources, *chunk.targets}}
+        members = {*chunk.sources, *chunk.targets}
+        widths = {index: formed.held_width(layers, tile.view, index) for index in members}
         sizes = Counter((widths[source], widths[target]) for source, target in chunk.pairs)
         flops += sum(count * cutting.pair_flops(p, q, rows) for (p, q), count in sizes.items())
     return int(cutting.evaluations * flops)

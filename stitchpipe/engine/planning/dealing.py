@@ -112,20 +112,27 @@ def dealings(sample_bytes: Sequence[int], weights: Sequence[int], wanted: Wanted
         for view, of_view in wanted.items()
         if of_view
     }
+    # Nothing reads less than one pass, and where it fits nothing else needs to be weighed.
+    yield Dealt.by(_one_pass, pairs, together=True)
     everything = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *pairs.values()]), axis=0)
     sizes = np.array(sample_bytes, np.int64)
     ways = [
         (Dealt.by(design, pairs, together=together).bytes_read(sizes), number, design, together)
         for number, design in enumerate(designs(weights, everything))
         for together in ((True, False) if len(pairs) > 1 else (True,))
+        if design is not _one_pass or not together
     ]
     for _, _, design, together in sorted(ways, key=lambda way: way[:2]):
         yield Dealt.by(design, pairs, together=together)
 
 
+def _one_pass(sources: Numbers, _targets: Numbers) -> Numbers:
+    return np.zeros_like(sources)
+
+
 def designs(weights: Sequence[int], pairs: Numbers) -> Iterator[Design]:
     """Yield designs for some pairs ``[m, 2]``: one pass, stripes of a hub, planes, and blocks two by two."""
-    yield lambda sources, _: np.zeros_like(sources)
+    yield _one_pass
     layers = np.unique(pairs).tolist()
     hub = _hub(pairs, layers)
     if hub:

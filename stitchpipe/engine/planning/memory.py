@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.planning.pass_layout import Band, Blocks, Operand, Pass, Space
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
     from stitchpipe.measures import Measure
-    from stitchpipe.rows import Grid
+    from stitchpipe.rows import Grid, View
 
 Precision = Literal["float64", "float32"]
 
@@ -57,11 +57,14 @@ class Evaluation(NamedTuple):
         How many kinds of maps are fitted, and kept meanwhile.
     indices
         How many numbers each pair has.
+    rotatable
+        The views all of whose indices are the same in any orthonormal coordinates of either side.
     """
 
     intervals: bool = False
     families: int = 1
     indices: int = 1
+    rotatable: frozenset[View] = frozenset()
 
     @classmethod
     def of(cls, indices: Iterable[Measure], *, intervals: bool, maps: int = 0) -> Evaluation:
@@ -269,11 +272,12 @@ def _chunk_bytes(
     rows, these are held instead, `column_bytes` a column on each split, with one leaf beside them.
     """
     view, splits = formed.tiles[chunk.tile].view, leaves.splits
-    widths = {index: width(layers[index], view) for index in {*chunk.sources, *chunk.targets}}
-    cross = FLOAT_BYTES * prod(side_width(layers, view, side) for side in (chunk.sources, chunk.targets))
+    members = {*chunk.sources, *chunk.targets}
+    widths = {index: formed.held_width(layers, view, index) for index in members}
+    cross = FLOAT_BYTES * prod(sum(map(widths.__getitem__, side)) for side in (chunk.sources, chunk.targets))
     own = FLOAT_BYTES * sum(columns * columns for columns in widths.values())
     moments = cross + own
-    rows = column_bytes * sum(widths.values()) if chunk.band is None else 0
+    rows = column_bytes * side_width(layers, view, members) if chunk.band is None else 0
     # Sums about the shifts stay beside the moments of rows; of merged leaves the total does.
     forming = 2 * rows + 3 * moments if rows else (1 + (leaves.leaves - 1).bit_length()) * moments + 3 * cross
     # Batches hold the moments once more, the features' apart from the norms'; directions, projections and whitened

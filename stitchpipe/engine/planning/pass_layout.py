@@ -46,12 +46,15 @@ class Space:
     ----------
     leaf_samples
         Where leaves keep rows and no products: how many samples the largest of them has, all of which the panel holds.
+    coordinates
+        In how many coordinates tasks hold rows of more features than that; None where they hold features.
     """
 
     view: View
     grid: Grid
     operands: tuple[Operand, ...]
     leaf_samples: int | None = None
+    coordinates: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,15 @@ class Pass:
     def layers(self) -> tuple[int, ...]:
         """Return the layers that the pass reads, each once."""
         return tuple(sorted({index for tile in self.tiles for index in (*tile.sources, *tile.targets)}))
+
+    def coordinates(self, view: View) -> int | None:
+        """Return in how many coordinates tasks hold rows of more features under a view; None where they do not."""
+        return next((space.coordinates for space in self.spaces if space.view == view), None)
+
+    def held_width(self, layers: Sequence[LayerShape], view: View, layer: int) -> int:
+        """Return in how many columns a task holds a layer: its own, or those of its coordinates and of its norm."""
+        coordinates, columns = self.coordinates(view), width(layers[layer], view)
+        return columns if coordinates is None else min(columns, coordinates + 1)
 
 
 def pass_of(
@@ -158,7 +170,7 @@ def _spaces(
         grid, operand = own_operand(layers, own)
         members.setdefault((own.view, grid), {})[operand] = None
     return tuple(
-        Space(view, grid, tuple(operands), cutting.leaf_samples.get(view))
+        Space(view, grid, tuple(operands), cutting.leaf_samples.get(view), cutting.coordinates.get(view))
         for (view, grid), operands in members.items()
     )
 

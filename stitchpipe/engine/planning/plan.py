@@ -268,12 +268,16 @@ def cutting_of(
     more than forming its products.
     """
     affordable = room // (FLOAT_BYTES * CHUNK_COPIES)
+    leaf_samples = _views_of_rows(layers, wanted, splits)
+    all_samples = sum(split.n_samples for split in splits)
     return Cutting(
         products=min(CHUNK_PRODUCTS, max(FEWEST_PRODUCTS, affordable)),
         n_samples=splits[-1].n_samples,
-        all_samples=sum(split.n_samples for split in splits),
+        all_samples=all_samples,
         evaluations=1 + (len(splits[-1].leaves()) if evaluation.intervals else 0),
-        leaf_samples=_views_of_rows(layers, wanted, splits),
+        leaf_samples=leaf_samples,
+        # All rows and what their means are about span no more.
+        coordinates={view: all_samples + 1 for view in leaf_samples if view in evaluation.rotatable},
     )
 
 
