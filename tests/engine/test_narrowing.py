@@ -66,7 +66,7 @@ def test_coordinates_change_no_number_and_no_interval(wide, tmp_path):
             assert mine.extras.get("rank") == theirs.extras.get("rank"), (pair, index)
         for end in ("low", "high"):
             if end in theirs.extras:
-                assert mine.extras[end] == pytest.approx(theirs.extras[end], rel=1e-6, abs=1e-7), (
+                assert mine.extras[end] == pytest.approx(theirs.extras[end], rel=1e-6, abs=100 * near), (
                     pair,
                     index,
                 )
