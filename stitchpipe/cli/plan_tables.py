@@ -8,15 +8,16 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stitchpipe.algebra.backends import open_backend
 from stitchpipe.config import declared_toml
-from stitchpipe.engine import measured_rates
 from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.sizes import size_of
 from stitchpipe.steps.forecast import EngineWork, Forecast, forecast
+from stitchpipe.steps.forecast_seconds import engine_seconds
 from storage import open_place
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import RenderableType
 
     from stitchpipe.config import Sweep
@@ -41,7 +42,7 @@ def describe(run: Run) -> RenderableType:
     ]
     for title, work in (("compare", ahead.comparison), ("fit maps", ahead.fitting)):
         if work is not None:
-            rows += _engine_rows(sweep, title, work, reads=not is_live)
+            rows += _engine_rows(run, title, work, reads=not is_live)
     rows.append(
         ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
     )
@@ -105,26 +106,26 @@ def _where_store_lies(run: Run) -> str:
     return place.url if free is None else f"{place.url} ({size_of(free)} free)"
 
 
-def _engine_rows(sweep: Sweep, title: str, work: EngineWork, *, reads: bool) -> list[tuple[str, str]]:
-    """Return what one run of the engine costs, and the least time that this machine's rates allow."""
-    declared, cost = sweep.run, work.cost
+def _engine_rows(run: Run, title: str, work: EngineWork, *, reads: bool) -> list[tuple[str, str]]:
+    """Return what one run of the engine costs in bytes and flops, and about how long it takes on this machine."""
+    declared, cost = run.sweep.run, work.cost
     pairs = f"{work.pairs} directed pairs, under {' and '.join(work.views)}"
     if not work.passes:
         return [(title, f"{pairs}, from the first images of each layer alone")]
-    rates = measured_rates(declared.products, open_backend(declared.backend, declared.device))
-    seconds = {
-        "products": cost.flops / rates.flops_per_s,
-        "finalisation": cost.finalisation_flops / rates.finalisation_flops_per_s,
-    }
-    read = "nothing"
-    if reads:
-        read, seconds["reading"] = size_of(cost.bytes_read), cost.bytes_read / rates.read_bytes_per_s
-    bound = ", ".join(f"{name} {took / declared.workers:.3g} s" for name, took in seconds.items())
     maps = f", {work.maps} maps of stitches among them" if work.maps else ""
     passes = f"{work.passes} pass{'es' * (work.passes > 1)} over the layers"
+    took = engine_seconds(run, work, reads=reads)
+    read = f"{size_of(cost.bytes_read)} read" if reads else "nothing read"
+    left = size_of(cost.temporary_bytes)
+    bound = f" ({work.read_to_bound(declared.memory_limit_bytes):.2f} × the least that is possible)"
     return [
         (title, f"{pairs}{maps}, in {passes}"),
-        ("", f"{read} read, {cost.flops:.3g} flops of products, {cost.finalisation_flops:.2g} after"),
-        ("", f"at most {size_of(work.peak_bytes)} held by each of {declared.workers} workers"),
-        ("", f"no faster on this machine than {bound}"),
+        ("", f"{read}{bound * reads}, {cost.flops:.3g} flops of products"),
+        ("", f"at most {size_of(work.cost.peak_bytes)} held by each of {declared.workers} workers"),
+        ("", f"{left} of summaries on disk at a time, {size_of(round(took.result_bytes))} of results"),
+        ("", f"about {took.total:.3g} s on this machine when idle: {_parts_of(took.parts)}"),
     ]
+
+
+def _parts_of(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {part:.2g} s" for name, part in seconds.items() if part >= 0.01)

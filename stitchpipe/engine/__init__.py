@@ -13,8 +13,8 @@ from stitchpipe.engine.planning.comparison import Comparison, fits, indices_of_i
 from stitchpipe.engine.planning.cost import Cost
 from stitchpipe.engine.planning.memory import WORKER_BYTES, beside_worker_bytes
 from stitchpipe.engine.planning.plan import Plan, PlanError
-from stitchpipe.engine.planning.rates import Rates, measured_rates
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
+from stitchpipe.engine.rehearsal import Seconds, rehearsed
 from stitchpipe.engine.resources import NotKeptError, TaskResources
 from stitchpipe.engine.samples.image_comparison import ImageComparison
 
@@ -36,12 +36,12 @@ __all__ = [
     "PairNumbers",
     "Plan",
     "PlanError",
-    "Rates",
+    "Seconds",
     "SplitShape",
     "TaskResources",
     "beside_worker_bytes",
     "fits",
     "indices_of_images",
-    "measured_rates",
+    "rehearsed",
     "without_grid",
 ]

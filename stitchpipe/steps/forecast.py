@@ -10,7 +10,7 @@ from stitchpipe.capture import planned_block_bytes
 from stitchpipe.config import StoredData
 from stitchpipe.engine import Comparison, LayerShape, SplitShape, beside_worker_bytes, fits
 from stitchpipe.run.extent import ITEM_BYTES, KIB
-from stitchpipe.run.names import SPLITS
+from stitchpipe.run.names import SPLITS, LayerName
 from stitchpipe.run.run_keys import STITCH_VIEW
 from storage import chunk_rows, plan_split
 
@@ -20,42 +20,53 @@ if TYPE_CHECKING:
     from stitchpipe.engine import Cost, Plan
     from stitchpipe.graph import LayerInfo
     from stitchpipe.rows import View
-    from stitchpipe.run import LayerName, Run
+    from stitchpipe.run import Run
 
 
 @dataclass(frozen=True, slots=True)
 class EngineWork:
-    """One planned run of the engine, as the steps carry it out.
+    """One planned run of the engine, as the steps carry it out."""
 
-    Attributes
-    ----------
-    views
-        Under which pairs are compared or maps fitted.
-    pairs
-        How many directed pairs, over all views; those that cannot be compared are left out.
-    maps
-        How many least-squares maps are fitted and kept for stitches.
-    passes
-        How often layers are read for it: passes over them.
-    peak_bytes
-        What each worker holds at most.
-    """
+    comparison: Comparison
+    plan: Plan
 
-    views: tuple[View, ...]
-    pairs: int
-    maps: int
-    cost: Cost
-    passes: int
-    peak_bytes: int
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Return under which views pairs are compared or maps fitted."""
+        return tuple(dict.fromkeys((*self.comparison.pairs, *self.comparison.moment_pairs)))
 
-    @classmethod
-    def of(cls, comparison: Comparison, plan: Plan) -> EngineWork:
-        """Describe what is asked for, and its plan."""
-        over_images_alone = comparison.pairs.keys() - comparison.moment_pairs.keys()
-        pairs = plan.cost.pairs + sum(len(comparison.pairs[view]) for view in over_images_alone)
-        views = dict.fromkeys((*comparison.pairs, *comparison.moment_pairs))
-        maps = sum(map(len, comparison.maps.values()))
-        return cls(tuple(views), pairs, maps, plan.cost, len(plan.passes), plan.cost.peak_bytes)
+    @property
+    def pairs(self) -> int:
+        """Return how many directed pairs there are, over all views; those that cannot be compared are left out."""
+        over_images_alone = self.comparison.pairs.keys() - self.comparison.moment_pairs.keys()
+        return self.cost.pairs + sum(len(self.comparison.pairs[view]) for view in over_images_alone)
+
+    @property
+    def maps(self) -> int:
+        """Return how many least-squares maps are fitted and kept for stitches."""
+        return sum(map(len, self.comparison.maps.values()))
+
+    @property
+    def rows(self) -> int:
+        """Return how many numbers come out."""
+        return sum(
+            len(pairs) * len(self.comparison.indices[view]) for view, pairs in self.comparison.pairs.items()
+        )
+
+    @property
+    def cost(self) -> Cost:
+        """Return what the plan costs."""
+        return self.plan.cost
+
+    @property
+    def passes(self) -> int:
+        """Return how often layers are read for it: passes over them."""
+        return len(self.plan.passes)
+
+    def read_to_bound(self, memory_limit_bytes: int) -> float:
+        """Return the bytes that are read to the least that any plan within the memory limit could read."""
+        least = self.comparison.least_bytes_read(self.plan, memory_limit_bytes=memory_limit_bytes)
+        return self.cost.bytes_read / least if least else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +128,8 @@ def forecast(run: Run) -> Forecast:
         activation_bytes=sum(run.extent.activation_bytes.values()),
         dump_peak_bytes=_live_peak(run, compared) if is_live and compared else run.extent.peak_bytes,
         row_groups={split.name: len(split.row_groups) for split in splits},
-        comparison=None if asked is None or compared is None else EngineWork.of(asked, compared),
-        fitting=None if maps is None else EngineWork.of(maps, planner.plan(maps)),
+        comparison=None if asked is None or compared is None else EngineWork(asked, compared),
+        fitting=None if maps is None else EngineWork(maps, planner.plan(maps)),
         run_over={split.name: split.n_samples for split in compared.splits} if is_live and compared else {},
         stitches={"dm": len(run.stitches) - len(trained), "tlm": len(trained)},
         training_steps=sum(budget.steps for budget in trained),
@@ -171,7 +182,9 @@ class _Planner:
         splits = tuple(self._splits if is_fitted else self._splits[-1:])
         return Comparison(
             layers=tuple(
-                _shape_of(self._run, splits, name, self._run.layers.info(name)) for name in self._names
+                _shape_of(self._run, splits, LayerName(model, info.name), info)
+                for model, infos in self._run.layers.table.items()
+                for info in infos
             ),
             splits=splits,
             pairs=pairs,

@@ -17,7 +17,7 @@ from tests.benchmarks.zoo_plan import comparison_of
 
 
 class Memory(threading.Thread):
-    """Samples the proportional set sizes of this process and all below it, summed; `workers`: the largest one's."""
+    """Samples the proportional set sizes of this process and all below it: their sum, and the largest below it."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -25,9 +25,9 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         while True:
-            sizes = [size for size in map(_proportional_bytes, _family(os.getpid())) if size]
-            self.total = max(self.total, sum(sizes))
-            self.largest = max(self.largest, *sizes)
+            own, *below = map(_proportional_bytes, _family(os.getpid()))
+            self.total = max(self.total, own + sum(below))
+            self.largest = max(self.largest, *below, 0)
             time.sleep(0.1)
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from stitchpipe.algebra.samples import MOST_IMAGES
-from stitchpipe.engine.planning.memory import Evaluation
+from stitchpipe.engine.planning.bounds import least_bytes_read
+from stitchpipe.engine.planning.memory import Evaluation, beside_worker_bytes
 from stitchpipe.engine.planning.plan import make_plan
 from stitchpipe.registry import index_measure, index_named
 from stitchpipe.rows import View, width_of
@@ -146,6 +147,26 @@ class Comparison:
             ),
             backend=backend,
         )
+
+    def least_bytes_read(self, plan: Plan, *, memory_limit_bytes: int) -> int:
+        """Return a lower bound on the bytes that any plan of `moment_pairs` within a worker's memory reads.
+
+        Where leaves keep rows no product is held while they are formed: their layers are read once, and no less.
+        """
+        kept = {
+            space.view for formed in plan.passes for space in formed.spaces if space.leaf_samples is not None
+        }
+        summed = {view: pairs for view, pairs in self.moment_pairs.items() if view not in kept}
+        room = beside_worker_bytes(memory_limit_bytes, plan.backend)
+        samples = sum(split.n_samples for split in plan.splits)
+        return max(
+            least_bytes_read(self.layers, wanted, samples=samples, room_bytes=room_bytes)
+            for wanted, room_bytes in ((self.moment_pairs, _UNBOUNDED), (summed, room))
+        )
+
+
+_UNBOUNDED: Final = 2**62
+"""Bytes of a memory that holds all products: each layer is read once."""
 
 
 def fits(indices: Collection[str], maps: Collection[object]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stitchpipe.engine.planning.memory import leaf_bytes
 from stitchpipe.engine.planning.pass_layout import own_operand
 from stitchpipe.engine.planning.tiles import side_width, width
-from stitchpipe.rows import rows_per_sample
+from stitchpipe.rows import VIEWS, rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.planning.memory import Precision
     from stitchpipe.engine.planning.pass_layout import Pass
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
+    from stitchpipe.rows import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +64,22 @@ def cost_of(
     return Cost(
         pairs=sum(len(chunk.pairs) for formed in passes for chunk in formed.chunks),
         bytes_read=samples * sum(layers[index].sample_bytes for formed in passes for index in formed.layers),
-        flops=samples * sum(_flops(layers, formed) for formed in passes),
+        flops=samples * sum(flops_of_view(layers, passes, view) for view in VIEWS),
         finalisation_flops=sum(_finalisation_flops(layers, formed, cutting) for formed in passes),
         peak_bytes=peak_bytes,
         temporary_bytes=max((sum(left[at : at + 2]) for at in range(len(left))), default=0),
     )
 
 
-def _flops(layers: Sequence[LayerShape], formed: Pass) -> int:
-    """Return the flops of a pass for one sample."""
+def flops_of_view(layers: Sequence[LayerShape], passes: Sequence[Pass], view: View) -> int:
+    """Return the flops of the distinct products of one view, for one sample."""
     flops = 0
-    for tile in formed.tiles:
-        p, q = (side_width(layers, tile.view, side) for side in (tile.sources, tile.targets))
-        flops += rows_per_sample(tile.view, tile.formed_on) * (p * (p + 1) if tile.symmetric else 2 * p * q)
-    for own in formed.apart:
-        p = width(layers[own.layer], own.view)
-        flops += rows_per_sample(own.view, own_operand(layers, own)[0]) * p * (p + 1)
+    for tile in (tile for formed in passes for tile in formed.tiles if tile.view == view):
+        p, q = (side_width(layers, view, side) for side in (tile.sources, tile.targets))
+        flops += rows_per_sample(view, tile.formed_on) * (p * (p + 1) if tile.symmetric else 2 * p * q)
+    for own in (own for formed in passes for own in formed.apart if own.view == view):
+        p = width(layers[own.layer], view)
+        flops += rows_per_sample(view, own_operand(layers, own)[0]) * p * (p + 1)
     return flops
 
 
