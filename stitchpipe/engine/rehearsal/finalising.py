@@ -11,7 +11,7 @@ import numpy as np
 
 from stitchpipe.engine.moments.chunk_moments import MergedLeaves
 from stitchpipe.engine.moments.finalise import finalise
-from stitchpipe.engine.moments.kept_rows import MomentsOfRows, RowLayout
+from stitchpipe.engine.moments.kept_rows import MomentsOfRows, SplitRows
 from stitchpipe.engine.moments.moment_comparison import MomentComparison
 from stitchpipe.engine.planning.chunks import Cutting
 from stitchpipe.engine.planning.pass_layout import pass_of
@@ -22,11 +22,13 @@ from stitchpipe.engine.resources import TaskResources
 from stitchpipe.rows import rows_per_sample, width_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     import numpy.typing as npt
 
     from stitchpipe.engine.moments.chunk_moments import SplitMoments
+    from stitchpipe.engine.planning.chunks import Chunk
     from stitchpipe.engine.planning.comparison import Comparison
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.rows import View
@@ -56,7 +58,8 @@ def pairs_by_size(plan: Plan) -> dict[View, Sizes]:
             rows = n * rows_per_sample(tile.view, tile.grid)
             widths = np.zeros(len(plan.layers), np.int64)
             for layer in {*chunk.sources, *chunk.targets}:
-                widths[layer] = width_of(plan.layers[layer].shape, tile.view)
+                features = width_of(plan.layers[layer].shape, tile.view)
+                widths[layer] = min(features, formed.coordinates(tile.view) or features)
             sizes = widths[np.array(chunk.pairs, np.int64)]
             less, more = np.minimum(sizes.min(axis=1), rows), sizes.max(axis=1)
             values, counts = np.unique(np.cbrt(less * less * more.astype(np.float64)), return_counts=True)
@@ -64,6 +67,20 @@ def pairs_by_size(plan: Plan) -> dict[View, Sizes]:
                 dict(zip(values.tolist(), counts.tolist(), strict=True))
             )
     return {view: dict(sizes) for view, sizes in found.items()}
+
+
+def narrowing_flops(plan: Plan) -> float:
+    """Return the flops of what puts rows of more features than coordinates into these, for every task anew."""
+    flops = 0.0
+    samples = sum(split.n_samples for split in plan.splits)
+    for formed in plan.passes:
+        for chunk in formed.chunks:
+            view = formed.tiles[chunk.tile].view
+            most = formed.coordinates(view)
+            widths = [width_of(plan.layers[layer].shape, view) for layer in {*chunk.sources, *chunk.targets}]
+            # A triangular factor of [p, n] with p > n.
+            flops += sum(2.0 * p * samples**2 for p in widths if most is not None and p > most)
+    return flops
 
 
 class Trial:
@@ -116,38 +133,34 @@ class Trial:
         indices = {self._view: self._comparison.of_moments.get(self._view, ())}
         work = MomentComparison(resources, plan, indices, {}, intervals)
         rows = [_rows(plan, self._view, seed) for seed in range(len(plan.splits))]
-        chunks = range(len(plan.passes[0].chunks))
 
         def act() -> None:
-            for chunk in chunks:
+            for number, chunk in enumerate(plan.passes[0].chunks):
                 splits = [self._moments(plan, chunk, of_split) for of_split in rows]
-                finalise(work, 0, chunk, splits[0] if len(splits) > 1 else None, splits[-1])
+                finalise(work, 0, number, splits[0] if len(splits) > 1 else None, splits[-1])
 
         return best_seconds(act, most=0.3)
 
-    def _moments(self, plan: Plan, chunk: int, rows: Rows) -> SplitMoments:
+    def _moments(self, plan: Plan, chunk: Chunk, rows: Mapping[int, Rows]) -> SplitMoments:
         """Return the moments of a chunk as leaves of this view give them."""
-        formed = plan.passes[0]
-        layout = RowLayout(plan, formed, formed.chunks[chunk])
         sizes = [stop - start for start, stop in plan.splits[-1].row_groups]
-        shifts = {layer: np.zeros(width_of(plan.layers[layer].shape, self._view)) for layer in layout.layers}
-        columns = layout.columns(range(len(plan.layers)))
-        chosen = np.concatenate([rows[columns[layer]] for layer in layout.layers])
+        # In the order of the chunk: the rows of one side lie side by side.
+        layers = dict.fromkeys((*chunk.sources, *chunk.targets))
+        shifts = {layer: np.zeros(width_of(plan.layers[layer].shape, self._view)) for layer in layers}
         if self._keeps_rows:
-            return MomentsOfRows(layout, chosen, sizes, shifts)
-        whole = MomentsOfRows(layout, chosen[:, : sizes[0]], sizes[:1], shifts).total()
+            return MomentsOfRows(chunk, SplitRows({layer: rows[layer] for layer in layers}, sizes, shifts))
+        first = {layer: rows[layer][:, : sizes[0]] for layer in layers}
+        whole = MomentsOfRows(chunk, SplitRows(first, sizes[:1], shifts)).total()
         return MergedLeaves([lambda: whole] * len(sizes), sizes, shifts)
 
 
-def _rows(plan: Plan, view: View, seed: int) -> Rows:
+def _rows(plan: Plan, view: View, seed: int) -> dict[int, Rows]:
     """Return correlated rows of all layers, features first, with their norms where a row is an image."""
-    rng = np.random.default_rng(seed)
-    n = plan.splits[-1].n_samples
-    latent, parts = rng.standard_normal((32, n)), []
-    for layer in plan.layers:
+    rng, n = np.random.default_rng(seed), plan.splits[-1].n_samples
+    latent, rows = rng.standard_normal((32, n)), {}
+    for number, layer in enumerate(plan.layers):
         p = width_of(layer.shape, view)
-        rows = rng.standard_normal((p, 32)) @ latent / 6 + 0.5 * rng.standard_normal((p, n))
-        parts.append(rows)
-        if width(layer, view) > p:
-            parts.append((rows**2).sum(axis=0, keepdims=True) - p)
-    return np.concatenate(parts).astype(plan.precision)
+        features = rng.standard_normal((p, 32)) @ latent / 6 + 0.5 * rng.standard_normal((p, n))
+        norms = (features**2).sum(axis=0, keepdims=True) - p if width(layer, view) > p else features[:0]
+        rows[number] = np.concatenate([features, norms]).astype(plan.precision)
+    return rows

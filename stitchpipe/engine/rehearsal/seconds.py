@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.engine.planning.cost import flops_of_view
 from stitchpipe.engine.planning.rates import product_rate
-from stitchpipe.engine.rehearsal.finalising import Trial, pairs_by_size
+from stitchpipe.engine.rehearsal.finalising import Trial, narrowing_flops, pairs_by_size
 from stitchpipe.engine.rehearsal.reading import reading_seconds
 from storage import open_summaries
 
@@ -64,7 +64,7 @@ def rehearsed(comparison: Comparison, plan: Plan, backend: Backend = numpy_backe
         flops = {
             view: samples * flops_of_view(plan.layers, plan.passes, view) for view in comparison.moment_pairs
         }
-        finalising = 0.0
+        finalising = narrowing_flops(plan) / rate
         for view, sizes in pairs_by_size(plan).items():
             trial = Trial(comparison, plan, view, scratch, keeps_rows=view in kept)
             finalising += trial.seconds_of(sizes)
