@@ -110,11 +110,12 @@ def _engine_rows(run: Run, title: str, work: EngineWork, *, reads: bool) -> list
     """Return what one run of the engine costs in bytes and flops, and about how long it takes on this machine."""
     declared, cost = run.sweep.run, work.cost
     pairs = f"{work.pairs} directed pairs, under {' and '.join(work.views)}"
+    took = engine_seconds(run, work, reads=reads)
+    seconds = ("", f"about {took.total:.3g} s on this machine when idle: {_parts_of(took.parts)}")
     if not work.passes:
-        return [(title, f"{pairs}, from the first images of each layer alone")]
+        return [(title, f"{pairs}, from the first images of each layer alone"), seconds]
     maps = f", {work.maps} maps of stitches among them" if work.maps else ""
     passes = f"{work.passes} pass{'es' * (work.passes > 1)} over the layers"
-    took = engine_seconds(run, work, reads=reads)
     read = f"{size_of(cost.bytes_read)} read" if reads else "nothing read"
     left = size_of(cost.temporary_bytes)
     bound = f" ({work.read_to_bound(declared.memory_limit_bytes):.2f} × the least that is possible)"
@@ -123,7 +124,7 @@ def _engine_rows(run: Run, title: str, work: EngineWork, *, reads: bool) -> list
         ("", f"{read}{bound * reads}, {cost.flops:.3g} flops of products"),
         ("", f"at most {size_of(work.cost.peak_bytes)} held by each of {declared.workers} workers"),
         ("", f"{left} of summaries on disk at a time, {size_of(round(took.result_bytes))} of results"),
-        ("", f"about {took.total:.3g} s on this machine when idle: {_parts_of(took.parts)}"),
+        seconds,
     ]
 
 

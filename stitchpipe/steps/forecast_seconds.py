@@ -65,6 +65,7 @@ def engine_seconds(run: Run, work: EngineWork, *, reads: bool = True) -> EngineS
         "reading": tried.reading / workers if reads else 0.0,
         "products": tried.products / (workers if reads else 1),
         "finalisation": tried.finalisation / workers,
+        "images": tried.images / workers,
         # Tables are made beside the workers, in a process that shares their cores.
         "results": work.rows * row_s / workers,
         "workers": STARTING_S,

@@ -59,8 +59,9 @@ def test_a_comparison_under_all_views_is_rehearsed(some):
         {"pooled": pairs, "positions": pairs},
         {"pooled": ("cka", "dm_r2"), "positions": ("cca",)},
         intervals=True,
+        permutations=60,
     )
     plan = comparison.plan(memory_limit_bytes=2**30)
     seconds = rehearsed(comparison, plan)
-    assert min(seconds.reading, seconds.products, seconds.finalisation) > 0
+    assert min(seconds.reading, seconds.products, seconds.finalisation, seconds.images) > 0
     assert comparison.least_bytes_read(plan, memory_limit_bytes=2**30) == plan.cost.bytes_read

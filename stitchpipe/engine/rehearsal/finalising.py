@@ -22,7 +22,7 @@ from stitchpipe.engine.resources import TaskResources
 from stitchpipe.rows import rows_per_sample, width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     import numpy.typing as npt
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.floating[Any]]
 
 LARGEST: Final = 256
-"""Width from which on time is taken to grow with its cube."""
+"""Width from which on time is extrapolated."""
 COLUMNS: Final = 1024
 """Of the layers that are tried at once, about: as many as a task has."""
 MOST_LAYERS, FEWEST_LAYERS = 64, 3
@@ -46,6 +46,20 @@ MOST_ROWS: Final = 2048
 """Rows that are multiplied for a trial; of more, the rest is counted at the rate of products."""
 GROUPS: Final = 3
 """Groups that a trial leaves out."""
+
+
+def seconds_of_sizes(sizes: Sizes, seconds_a_pair: Callable[[int], float], *, power: int) -> float:
+    """Return what so many pairs of each size take: tried at three sizes at most, and interpolated between them.
+
+    Beyond `LARGEST` time is taken to grow with a power of the size.
+    """
+    least, most = (min(LARGEST, max(2, round(end(sizes)))) for end in (min, max))
+    tried = sorted({least, most, *([round((least * most) ** 0.5)] if most > 4 * least else [])})
+    seconds = np.log([seconds_a_pair(p) for p in tried])
+    wanted = np.array(list(sizes))
+    found = np.exp(np.interp(np.log(wanted), np.log(tried), seconds))
+    found *= np.maximum(1.0, wanted / tried[-1]) ** power
+    return float(found @ np.array(list(sizes.values())))
 
 
 def pairs_by_size(plan: Plan) -> dict[View, Sizes]:
@@ -98,14 +112,8 @@ class Trial:
         self._leaves = len(plan.splits[-1].leaves())
 
     def seconds_of(self, sizes: Sizes) -> float:
-        """Return what so many pairs of each size take: tried at a few, and interpolated between them."""
-        least, most = (min(LARGEST, max(2, round(end(sizes)))) for end in (min, max))
-        tried = sorted({least, most, *([round((least * most) ** 0.5)] if most > 4 * least else [])})
-        seconds = np.log([self._seconds_a_pair(p) for p in tried])
-        wanted = np.array(list(sizes))
-        found = np.exp(np.interp(np.log(wanted), np.log(tried), seconds))
-        found *= np.maximum(1.0, wanted / tried[-1]) ** 3
-        return float(found @ np.array(list(sizes.values())))
+        """Return what so many pairs of each size take."""
+        return seconds_of_sizes(sizes, self._seconds_a_pair, power=3)
 
     def _seconds_a_pair(self, p: int) -> float:
         """Return what a directed pair of layers of one width takes, intervals included."""

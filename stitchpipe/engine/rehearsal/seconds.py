@@ -18,6 +18,7 @@ from stitchpipe.algebra.backends import numpy_backend
 from stitchpipe.engine.planning.cost import flops_of_view
 from stitchpipe.engine.planning.rates import product_rate
 from stitchpipe.engine.rehearsal.finalising import Trial, narrowing_flops, pairs_by_size
+from stitchpipe.engine.rehearsal.imaging import image_seconds
 from stitchpipe.engine.rehearsal.reading import reading_seconds
 from storage import open_summaries
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """What one thread takes for a comparison of moments.
+    """What one thread takes for a comparison.
 
     Attributes
     ----------
@@ -39,16 +40,19 @@ class Seconds:
         Of rows, summed while layers are read.
     finalisation
         Pairs, from what leaves keep to numbers; products of rows that are kept, and intervals, included.
+    images
+        Indices over images, and permutation nulls.
     """
 
     reading: float
     products: float
     finalisation: float
+    images: float
 
     @property
     def total(self) -> float:
         """Return all of it."""
-        return self.reading + self.products + self.finalisation
+        return self.reading + self.products + self.finalisation + self.images
 
 
 def rehearsed(comparison: Comparison, plan: Plan, backend: Backend = numpy_backend) -> Seconds:
@@ -72,7 +76,8 @@ def rehearsed(comparison: Comparison, plan: Plan, backend: Backend = numpy_backe
                 beyond = max(0, 1 - trial.samples / plan.splits[-1].n_samples)
                 finalising += beyond * (1 + comparison.intervals) * flops[view] / rate
         return Seconds(
-            reading=reading_seconds(plan, rate, Path(folder)),
+            reading=reading_seconds(plan, rate, Path(folder)) if plan.passes else 0.0,
             products=sum(of_view for view, of_view in flops.items() if view not in kept) / rate,
             finalisation=finalising,
+            images=image_seconds(comparison, scratch),
         )

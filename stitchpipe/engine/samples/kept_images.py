@@ -46,9 +46,7 @@ def keep_images(comparison: ImageComparison, index: int, view: View) -> None:
         if view == "pooled":
             keep_pooled(comparison, index, to_rows(stored, view))
             return
-        gram = _gram(stored.reshape(len(stored), -1))
-        arrays = {name: np.asarray(value) for name, value in asdict(gram).items()}
-        comparison.summaries.write(kind, comparison.key(index, view), arrays, _about(comparison, index, view))
+        keep_gram(comparison, index, stored.reshape(len(stored), -1))
 
 
 def keep_pooled(comparison: ImageComparison, index: int, rows: npt.NDArray[np.float64]) -> None:
@@ -56,6 +54,13 @@ def keep_pooled(comparison: ImageComparison, index: int, rows: npt.NDArray[np.fl
     comparison.summaries.write(
         POOLED, comparison.key(index, "pooled"), {"rows": rows}, _about(comparison, index, "pooled")
     )
+
+
+def keep_gram(comparison: ImageComparison, index: int, flat: npt.NDArray[Any]) -> None:
+    """Keep the Gram of the flattened images ``[n_images, p]`` of a layer."""
+    arrays = {name: np.asarray(value) for name, value in asdict(_gram(flat)).items()}
+    key, about = comparison.key(index, "flatten"), _about(comparison, index, "flatten")
+    comparison.summaries.write(GRAM, key, arrays, about)
 
 
 def is_pooled(comparison: ImageComparison, index: int) -> bool:

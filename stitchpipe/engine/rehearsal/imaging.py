@@ -1,0 +1,82 @@
+"""Pairs of random layers, compared image by image as a run does it: indices over images, and permutation nulls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from stitchpipe.algebra.samples import MOST_IMAGES
+from stitchpipe.engine.planning.rates import best_seconds
+from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
+from stitchpipe.engine.rehearsal.finalising import seconds_of_sizes
+from stitchpipe.engine.resources import TaskResources
+from stitchpipe.engine.samples.compare_images import compare_images
+from stitchpipe.engine.samples.image_comparison import ImageComparison
+from stitchpipe.engine.samples.kept_images import keep_gram, keep_pooled
+from stitchpipe.rows import width_of
+
+if TYPE_CHECKING:
+    from stitchpipe.engine.planning.comparison import Comparison
+    from stitchpipe.rows import View
+    from storage import Summaries
+
+SIDE: Final = 5
+"""Layers on either side of the block that is tried."""
+FEW: Final = (20, 40)
+"""Permutations that are tried, where more are wanted: time is a straight line in them."""
+
+
+def image_seconds(comparison: Comparison, scratch: Summaries) -> float:
+    """Return what comparing images takes one thread; sums over minibatches are not counted."""
+    seconds = 0.0
+    for view, names in comparison.over_images.items():
+        indices = tuple(name for name in names if name != "cka_minibatch")
+        if not indices or not comparison.pairs.get(view):
+            continue
+        n = min(MOST_IMAGES, comparison.splits[-1].n_samples)
+        # What is kept of flattened layers are Grams of the images, whatever the width.
+        widths = [min(n, width_of(layer.shape, view)) for layer in comparison.layers]
+        pairs = [(x, y) for x, y in comparison.pairs[view] if x <= y or (y, x) not in comparison.pairs[view]]
+        sizes = Counter(float(round((widths[x] * widths[y]) ** 0.5)) for x, y in pairs)
+        trial = _Trial(comparison, view, indices, n, scratch)
+        seconds += seconds_of_sizes(dict(sizes), trial.seconds_a_pair, power=2)
+    return seconds
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A block of random layers of one width under a view."""
+
+    comparison: Comparison
+    view: View
+    indices: tuple[str, ...]
+    n: int
+    scratch: Summaries
+
+    def seconds_a_pair(self, p: int) -> float:
+        wanted = self.comparison.permutations
+        if wanted <= FEW[1]:
+            return self._timed(p, wanted)
+        few, more = (self._timed(p, permutations) for permutations in FEW)
+        return few + (wanted - FEW[0]) * max(0.0, more - few) / (FEW[1] - FEW[0])
+
+    def _timed(self, p: int, permutations: int) -> float:
+        layers = tuple(
+            LayerShape(f"m{number // SIDE}", str(number), (f"{p}",), (p,), 2) for number in range(2 * SIDE)
+        )
+        split = SplitShape("", "", ((0, self.n),))
+        indices = {self.view: self.indices}
+        work = ImageComparison(
+            TaskResources(None, self.scratch), layers, split, indices, permutations, self.comparison.family
+        )
+        rng = np.random.default_rng(0)
+        latent = rng.standard_normal((self.n, 32))
+        keep = keep_pooled if self.view == "pooled" else keep_gram
+        for number in range(len(layers)):
+            rows = latent @ rng.standard_normal((32, p)) / 6 + 0.5 * rng.standard_normal((self.n, p))
+            keep(work, number, rows)
+        sides = range(SIDE), range(SIDE, 2 * SIDE)
+        return best_seconds(lambda: compare_images(work, self.view, *sides), most=0.2) / SIDE**2
