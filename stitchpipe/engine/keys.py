@@ -102,7 +102,7 @@ def _band(band: Band) -> Sequence[Any]:
 
 
 def _chunk(chunk: Chunk) -> Sequence[Any]:
-    return chunk.tile, chunk.band, chunk.sources, chunk.targets, chunk.pairs
+    return chunk.tile, chunk.band, chunk.sources, chunk.targets, hashlib.sha256(chunk.packed).hexdigest()
 
 
 def _own(own: Own) -> Sequence[Any]:

@@ -58,7 +58,9 @@ def test_pairs_of_indices_and_of_maps_are_formed_together():
     )
     assert asked.moment_pairs == {"positions": frozenset({FIRST, SECOND})}
     plan = asked.plan(**LIMIT)
-    assert {pair for formed in plan.passes for chunk in formed.chunks for pair in chunk.pairs} == {
+    assert {
+        pair for formed in plan.passes for chunk in formed.chunks for pair in map(tuple, chunk.pairs.tolist())
+    } == {
         FIRST,
         SECOND,
     }

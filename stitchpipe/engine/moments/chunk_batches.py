@@ -62,7 +62,8 @@ class ChunkBatches:
         """The pairs of each batch."""
         by_widths: dict[tuple[int, int], dict[Pair, list[bool]]] = {}
         sources, targets = set(self.chunk.sources), set(self.chunk.targets)
-        for pair in self.chunk.pairs:
+        for source, target in self.chunk.pairs.tolist():
+            pair = source, target
             # A product that serves both directions is formed once, and stands there as that of one of them.
             back = pair[::-1]
             is_known = back in by_widths.get(self._widths(back), {})

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from stitchpipe.engine.planning.tiles import Pair, Tile, side_width, width
 from stitchpipe.rows import View, rows_per_sample
@@ -40,15 +43,39 @@ class Chunk:
         The band's, and of a symmetric tile its targets. Where leaves keep rows, a run of the tile's.
     targets
         Whose rows of the band's sums are needed.
-    pairs
-        Directed pairs, those of both directions side by side.
+    packed
+        The directed pairs as bytes: a plan of a million of them travels to every worker.
     """
 
     tile: int
     band: int | None
     sources: tuple[int, ...]
     targets: tuple[int, ...]
-    pairs: tuple[Pair, ...]
+    packed: bytes
+
+    @classmethod
+    def of(
+        cls,
+        tile: int,
+        band: int | None,
+        sources: tuple[int, ...],
+        targets: tuple[int, ...],
+        pairs: Sequence[Pair],
+    ) -> Self:
+        """Return the chunk of some pairs, those of both directions side by side."""
+        return cls(tile, band, sources, targets, np.array(pairs, np.int32).reshape(-1, 2).tobytes())
+
+    @property
+    def pairs(self) -> npt.NDArray[np.int32]:
+        """The directed pairs, ``[m, 2]``, source first."""
+        return np.frombuffer(self.packed, np.int32).reshape(-1, 2)
+
+    def sizes(self, widths: Mapping[int, int]) -> dict[tuple[int, int], int]:
+        """Return how many pairs there are of each two widths, given those of the chunk's layers."""
+        held = np.zeros(max(widths) + 1, np.int64)
+        held[list(widths)] = list(widths.values())
+        sizes, counts = np.unique(held[self.pairs], axis=0, return_counts=True)
+        return {(p, q): count for (p, q), count in zip(sizes.tolist(), counts.tolist(), strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +152,7 @@ def blocks_of(
                 )
             ]
             if pairs:
-                blocks.append(Chunk(number, None, sources, targets, tuple(pairs)))
+                blocks.append(Chunk.of(number, None, sources, targets, pairs))
     return blocks
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,6 +89,6 @@ def _finalisation_flops(layers: Sequence[LayerShape], formed: Pass, cutting: Cut
         rows = rows_per_sample(tile.view, tile.grid)
         members = {*chunk.sources, *chunk.targets}
         widths = {index: formed.held_width(layers, tile.view, index) for index in members}
-        sizes = Counter((widths[source], widths[target]) for source, target in chunk.pairs)
-        flops += sum(count * cutting.pair_flops(p, q, rows) for (p, q), count in sizes.items())
+        sizes = chunk.sizes(widths).items()
+        flops += sum(count * cutting.pair_flops(p, q, rows) for (p, q), count in sizes)
     return int(cutting.evaluations * flops)

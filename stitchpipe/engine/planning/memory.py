@@ -283,8 +283,7 @@ def _chunk_bytes(
     # Batches hold the moments once more, the features' apart from the norms'; directions, projections and whitened
     # directions of each layer; and of each number a few columns.
     batches = 2 * cross + 6 * own
-    pairs = Counter((widths[source], widths[target]) for source, target in chunk.pairs)
-    working = max((working_bytes(p, q) for p, q in pairs), default=SLICE_BYTES) - SLICE_BYTES
+    working = max((working_bytes(p, q) for p, q in chunk.sizes(widths)), default=SLICE_BYTES) - SLICE_BYTES
     leave = evaluation.intervals and leaves.leaves > 1
     numbers = FLOAT_BYTES * len(chunk.pairs) * evaluation.indices * (8 + 2 * leaves.leaves * leave)
     kept = splits * (rows + 2 * moments + batches)

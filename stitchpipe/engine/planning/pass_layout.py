@@ -133,7 +133,7 @@ def pass_of(
             targets = tuple(target for run, _ in group for target in run)
             before = tile.sources[: tile.sources.index(targets[0])] if tile.symmetric else tile.sources
             with_targets = (*before, *targets) if tile.symmetric else before
-            chunks += [Chunk(number, len(bands), with_targets, run, of_run) for run, of_run in group]
+            chunks += [Chunk.of(number, len(bands), with_targets, run, of_run) for run, of_run in group]
             bands.append(Band(number, before, targets))
     summed = [tile for tile in tiles if tile.view not in cutting.leaf_samples]
     owns = owns_of(summed)

@@ -74,7 +74,7 @@ def pairs_by_size(plan: Plan) -> dict[View, Sizes]:
             for layer in {*chunk.sources, *chunk.targets}:
                 features = width_of(plan.layers[layer].shape, tile.view)
                 widths[layer] = min(features, formed.coordinates(tile.view) or features)
-            sizes = widths[np.array(chunk.pairs, np.int64)]
+            sizes = widths[chunk.pairs]
             less, more = np.minimum(sizes.min(axis=1), rows), sizes.max(axis=1)
             values, counts = np.unique(np.cbrt(less * less * more.astype(np.float64)), return_counts=True)
             found.setdefault(tile.view, Counter()).update(

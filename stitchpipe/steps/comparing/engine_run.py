@@ -27,8 +27,9 @@ from stitchpipe.steps.comparing.result_tables import ResultTables
 from stitchpipe.steps.comparing.wanted import BegunMoments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
+    import numpy.typing as npt
     import pyarrow as pa
     from distributed import Client
 
@@ -170,9 +171,16 @@ class EngineRun:
             for (source, target), by_family in self.wanted.maps.items()
         }
         # The plan may hold pairs that the killed run had finished. These are the ones that are not.
-        still = frozenset((view, *pair) for view, of_view in pairs.items() for pair in of_view)
+        still = {view: self._as_matrix(pairs.get(view, ())) for view in begun.planned}
         comparison = MomentComparison.of(self._comparison, plan, self._resources, maps)
         return BegunMoments(comparison, begun, still)
+
+    def _as_matrix(self, pairs: Collection[tuple[int, int]]) -> npt.NDArray[np.bool_]:
+        """Return which pairs are among some, ``[layers, layers]``."""
+        matrix = np.zeros((len(self._names), len(self._names)), np.bool_)
+        if pairs:
+            matrix[tuple(np.array(list(pairs)).T)] = True
+        return matrix
 
     def compare_moments(
         self, client: Client, images: Sequence[PairNumbers], report: Report

@@ -97,12 +97,12 @@ class BegunMoments:
     Attributes
     ----------
     still
-        View and pair of what is not finalised yet.
+        Which pairs are not finalised yet, ``[layers, layers]``, by view.
     """
 
     comparison: MomentComparison
     begun: BegunComparison
-    still: frozenset[tuple[View, int, int]]
+    still: Mapping[View, npt.NDArray[np.bool_]]
 
     def wanted(self, pass_number: int | None) -> Callable[[View, Chunk], bool]:
         """Return which chunks are to be finalised, of one pass or of all."""
@@ -110,7 +110,7 @@ class BegunMoments:
         mine = None if pass_number is None else passes[pass_number].chunks
         return lambda view, chunk: (
             (mine is None or any(chunk is of_pass for of_pass in mine))
-            and any((view, *pair) in self.still for pair in chunk.pairs)
+            and bool(self.still[view][tuple(chunk.pairs.T)].any())
         )
 
     def is_left(self, pass_number: int) -> bool:
