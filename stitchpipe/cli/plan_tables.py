@@ -13,6 +13,7 @@ from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.sizes import size_of
 from stitchpipe.steps.forecast import EngineWork, Forecast, forecast
 from stitchpipe.steps.forecast_seconds import engine_seconds
+from stitchpipe.steps.network_seconds import network_seconds
 from storage import open_place
 
 if TYPE_CHECKING:
@@ -53,10 +54,22 @@ def describe(run: Run) -> RenderableType:
     rows.append(("scored on", f"{ahead.images[TEST]} images"))
     rows.append(("run", run.place.url))
     rows.append(("store", _where_store_lies(run)))
+    rows += _network_rows(run, ahead, dumps=not is_live)
     for name, text in rows:
         view.add_row(name, Text(text))
     # Never wrapped: a line cut in two is no TOML any more.
     return Group(Text(declared_toml(sweep), no_wrap=True, overflow="ignore"), view)
+
+
+def _network_rows(run: Run, ahead: Forecast, *, dumps: bool) -> list[tuple[str, str]]:
+    """Return about how long the steps take that run networks."""
+    if not run.sweep.networks:
+        return []
+    took = network_seconds(run, ahead)
+    stitching = f"stitching at most {took.stitch:.3g} s" if run.stitches else ""
+    dumping = f"dumping about {took.dump:.3g} s" if dumps else ""
+    told = ", ".join(filter(None, (dumping, stitching)))
+    return [("networks", f"{told} on this machine when idle")] if told else []
 
 
 def _hook_rows(ahead: Forecast) -> list[tuple[str, str]]:

@@ -124,6 +124,10 @@ class Extent:
             for split in self.splits[model]
         }
 
+    def images(self, split: str) -> int:
+        """Return how many images a split has, or an augmented one such as ``train+1``."""
+        return self._samples()[parse_split_name(split)[0]]
+
     def _samples(self) -> Mapping[str, int]:
         """Return how many images each split has: of the data, or as the store has them where it is all there is."""
         run = self._run
