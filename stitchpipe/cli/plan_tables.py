@@ -66,7 +66,7 @@ def _network_rows(run: Run, ahead: Forecast, *, dumps: bool) -> list[tuple[str, 
     if not run.sweep.networks:
         return []
     took = network_seconds(run, ahead)
-    stitching = f"stitching at most {took.stitch:.3g} s" if run.stitches else ""
+    stitching = f"stitching about {took.stitch:.3g} s" if run.stitches else ""
     dumping = f"dumping about {took.dump:.3g} s" if dumps else ""
     told = ", ".join(filter(None, (dumping, stitching)))
     return [("networks", f"{told} on this machine when idle")] if told else []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from stitchpipe.run.names import TEST
+from stitchpipe.run.names import TEST, TRAIN
 from storage import LayerSpec, open_store
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class NetworkSeconds:
     dump
         Forward passes over all images, and activations written.
     stitch
-        At most: every step is counted as one of the whole target network, of which only what follows the target is run.
-        Detectors are not counted.
+        A step is counted as one of the whole target network, of which only what follows the target is run. Of small
+        networks what is done beside it takes as long again. Detectors are not counted.
     """
 
     dump: float
@@ -57,7 +57,14 @@ def network_seconds(run: Run, ahead: Forecast) -> NetworkSeconds:
     dumped = sum(
         an_image[name] * run.extent.images(split) for name in an_image for split in run.extent.splits[name]
     )
-    written = ahead.activation_bytes * _seconds_a_byte(run)
+    a_byte, a_shard = _write_rates(run)
+    # Of each layer, the logits too, a shard for every row group; augmented splits are cut as the training split is.
+    shards = sum(
+        ahead.row_groups.get(split, ahead.row_groups[TRAIN]) * (1 + ahead.layers[name])
+        for name in an_image
+        for split in run.extent.splits[name]
+    )
+    written = ahead.activation_bytes * a_byte + shards * a_shard
     return NetworkSeconds(dumped + written, _stitches(run, an_image))
 
 
@@ -87,23 +94,29 @@ def _seconds_an_image(run: Run, declared: NetworkModel) -> float:
     return min(taken) / count
 
 
-def _seconds_a_byte(run: Run) -> float:
-    """Return what writing takes for a byte of activations before compression."""
-    settings = run.extent.settings
-    values = np.maximum(np.random.default_rng(0).standard_normal((WRITTEN_SAMPLES, *WRITTEN_SHAPE)), 0)
-    values = values.astype(settings.dtype)
+def _write_rates(run: Run) -> tuple[float, float]:
+    """Return what writing takes for a byte of activations before compression, and for a shard however small it is."""
+    settings, n = run.extent.settings, WRITTEN_SAMPLES
+    rng = np.random.default_rng(0)
+    large, small = (
+        np.maximum(rng.standard_normal((n, *shape)), 0).astype(settings.dtype)
+        for shape in (WRITTEN_SHAPE, WRITTEN_SHAPE[:1])
+    )
+    taken = []
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder) / "trial.zarr", mode="a")
-        store.add_split("trial", "all", [str(number) for number in range(WRITTEN_SAMPLES)], row_groups=1)
-        dump = store.begin_dump(
-            dataset="trial",
-            split="all",
-            model="trial",
-            layers={"trial": LayerSpec(WRITTEN_SHAPE, dtype=settings.dtype)},
-            identity={"weights": ""},
-            provenance={},
-            encoding=settings.encoding,
-        )
-        begun = time.perf_counter()
-        dump.write(0, {"trial": values})
-        return (time.perf_counter() - begun) / values.nbytes
+        store.add_split("trial", "all", [str(number) for number in range(n)], row_groups=1)
+        for name, values in (("large", large), ("small", small)):
+            dump = store.begin_dump(
+                dataset="trial",
+                split="all",
+                model=name,
+                layers={name: LayerSpec(values.shape[1:], dtype=settings.dtype)},
+                identity={"weights": ""},
+                provenance={},
+                encoding=settings.encoding,
+            )
+            begun = time.perf_counter()
+            dump.write(0, {name: values})
+            taken.append(time.perf_counter() - begun)
+    return max(0.0, taken[0] - taken[1]) / large.nbytes, taken[1]

@@ -99,7 +99,7 @@ def test_networks_with_stitches(table, tmp_path):
     for step, expected, work in (
         ("dump, s", planned.dump, lambda: [steps.dump(run, *unit) for unit in units.dumps]),
         ("compare, s", comparing, lambda: steps.compare(run)),
-        ("stitch, s (a bound)", planned.stitch, lambda: [steps.stitch(run, *unit) for unit in units.targets]),
+        ("stitch, s", planned.stitch, lambda: [steps.stitch(run, *unit) for unit in units.targets]),
     ):
         begun = time.perf_counter()
         work()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.planning.bounds import least_bytes_read
@@ -157,16 +157,13 @@ class Comparison:
             space.view for formed in plan.passes for space in formed.spaces if space.leaf_samples is not None
         }
         summed = {view: pairs for view, pairs in self.moment_pairs.items() if view not in kept}
-        room = beside_worker_bytes(memory_limit_bytes, plan.backend)
         samples = sum(split.n_samples for split in plan.splits)
+        read = {layer for formed in plan.passes for layer in formed.layers}
+        room = beside_worker_bytes(memory_limit_bytes, plan.backend)
         return max(
-            least_bytes_read(self.layers, wanted, samples=samples, room_bytes=room_bytes)
-            for wanted, room_bytes in ((self.moment_pairs, _UNBOUNDED), (summed, room))
+            samples * sum(self.layers[layer].sample_bytes for layer in read),
+            least_bytes_read(self.layers, summed, samples=samples, room_bytes=room),
         )
-
-
-_UNBOUNDED: Final = 2**62
-"""Bytes of a memory that holds all products: each layer is read once."""
 
 
 def fits(indices: Collection[str], maps: Collection[object]) -> bool:
