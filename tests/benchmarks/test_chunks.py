@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from stitchpipe.engine import Comparison, MomentComparison
-from stitchpipe.engine.keys import pass_key
-from stitchpipe.engine.moments.kept_leaves import KeptLeaves
-from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
+from stitchpipe.engine import Comparison
 from tests.benchmarks.bare_pairs import Job, bare, bare_axes
-from tests.engine.conftest import Synthetic, all_pairs, written
+from tests.engine.conftest import all_pairs, written
+from tests.engine.tasks import finished, formed
 
 pytestmark = pytest.mark.benchmark
 
@@ -51,12 +49,10 @@ def test_tasks_against_bare_calls(table, repeats, tmp_path, asked):
         for split, layers in splits.items()
     }
     store = written(tmp_path / "store.zarr", named, row_groups=20)
-    work = formed(store, tmp_path / "work", asked)
-    plan, key = work.plan, pass_key(work.plan, 0)
-
-    def ours():
-        for chunk in range(len(plan.passes[0].chunks)):
-            finish(work, 0, chunk, key)
+    pairs, indices = {"pooled": all_pairs(store.layers)}, {"pooled": job.indices}
+    comparison = Comparison(store.layers, store.splits, pairs, indices, intervals=asked.intervals)
+    work = formed(comparison, store.resources(tmp_path / "work"))
+    plan = work.plan
 
     def plain():
         fitted = None if batch.train is None else bare_axes(batch.train)
@@ -67,7 +63,7 @@ def test_tasks_against_bare_calls(table, repeats, tmp_path, asked):
         # Processor seconds, because nothing is waited for and other work may run beside it.
         seconds = {
             name: min(_processor_seconds(act) for _ in range(repeats))
-            for name, act in (("ours", ours), ("bare", plain))
+            for name, act in (("ours", lambda: finished(work)), ("bare", plain))
         }
     table.add(
         what=asked,
@@ -76,22 +72,6 @@ def test_tasks_against_bare_calls(table, repeats, tmp_path, asked):
         ratio=f"{seconds['ours'] / seconds['bare']:.2f}",
         target=job.target,
     )
-
-
-def formed(store: Synthetic, folder, asked: Asked) -> MomentComparison:
-    """Form all leaves, and return what their tasks are given."""
-    pairs = {"pooled": all_pairs(store.layers)}
-    comparison = Comparison(
-        store.layers, store.splits, pairs, {"pooled": asked.job.indices}, intervals=asked.intervals
-    )
-    plan, resources = comparison.plan(memory_limit_bytes=2**31), store.resources(folder)
-    assert len(plan.passes) == 1
-    for split in range(len(plan.splits)):
-        leaves = KeptLeaves.of(resources, plan, 0, split)
-        read_shifts(leaves)
-        for leaf in range(len(leaves.split.leaves())):
-            read_leaf(leaves, leaf)
-    return MomentComparison.of(comparison, plan, resources, {})
 
 
 def _processor_seconds(act) -> float:

@@ -7,7 +7,6 @@ import pytest
 from stitchpipe.engine import Comparison, fits
 from stitchpipe.engine.planning.memory import Evaluation
 from stitchpipe.engine.planning.plan import make_plan
-from stitchpipe.registry import index_measure
 from tests.engine.conftest import SPLIT, layers_of
 
 TRAIN = SPLIT.__class__("data", "train", SPLIT.row_groups)
@@ -73,7 +72,7 @@ def test_a_plan_counts_indices_maps_and_intervals():
         LAYERS,
         plain.pairs,
         splits=(TRAIN, SPLIT),
-        evaluation=Evaluation.of([index_measure(name) for name in ("cca", "dm_r2")], intervals=True, maps=1),
+        evaluation=Evaluation(intervals=True, indices=2),
         **LIMIT,
     )
     whole = comparison(**options, maps={("positions", FIRST): ("ridge(0.1)",)}, intervals=True)

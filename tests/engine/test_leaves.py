@@ -13,12 +13,11 @@ from stitchpipe.algebra.certainty import jackknife
 from stitchpipe.algebra.moments import PairMoments
 from stitchpipe.engine import MomentComparison
 from stitchpipe.engine.keys import pass_key
-from stitchpipe.engine.moments.kept_leaves import KeptLeaves
-from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
 from stitchpipe.registry import index_measure
 from stitchpipe.rows import result_grid, to_rows
 from storage import Representation
 from tests.engine.conftest import SHAPES, all_pairs, build
+from tests.engine.tasks import form, records_of
 
 INDICES = ("cka_biased", "procrustes", "dm_r2")
 
@@ -37,23 +36,9 @@ def reads(monkeypatch):
     return seen
 
 
-def form(plan, resources):
-    """Form all shifts and leaves of the only pass; return what is kept on each split."""
-    of_splits = [KeptLeaves.of(resources, plan, 0, split) for split in range(len(plan.splits))]
-    for leaves in of_splits:
-        read_shifts(leaves)
-        for leaf in range(len(leaves.split.leaves())):
-            read_leaf(leaves, leaf)
-    return of_splits
-
-
 def finished(plan, resources, *, intervals=False):
     comparison = MomentComparison(resources, plan, {"positions": INDICES}, {}, intervals)
-    return [
-        record
-        for number in range(len(plan.passes[0].chunks))
-        for record in finish(comparison, 0, number, pass_key(plan, 0)).records()
-    ]
+    return records_of(comparison)
 
 
 def test_leaves_that_are_there_are_not_formed_again(synthetic, tmp_path, reads):

@@ -7,11 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from stitchpipe.engine import Comparison, MomentComparison
-from stitchpipe.engine.keys import pass_key
-from stitchpipe.engine.moments.kept_leaves import KeptLeaves
-from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
+from stitchpipe.engine import Comparison
 from tests.engine.conftest import all_pairs, written
+from tests.engine.tasks import formed, records_of
 
 INDICES = ("cka", "cka_biased", "procrustes", "cca_sq", "svcca", "gulp", "ridge_cca", "dm_r2", "dm_struct")
 """All of which are the same after a rotation of either side."""
@@ -39,16 +37,8 @@ def compared(wide, folder, indices, view="pooled", *, intervals=True):
     """Return the plan, and (pair, index) → number of all pairs."""
     pairs = {view: all_pairs(wide.layers)}
     asked = Comparison(wide.layers, wide.splits, pairs, {view: indices}, intervals=intervals)
-    plan = asked.plan(memory_limit_bytes=MEMORY)
-    resources = wide.resources(folder)
-    for split in range(len(plan.splits)):
-        leaves = KeptLeaves.of(resources, plan, 0, split)
-        read_shifts(leaves)
-        for leaf in range(len(leaves.split.leaves())):
-            read_leaf(leaves, leaf)
-    work = MomentComparison.of(asked, plan, resources, {})
-    parts = [finish(work, 0, number, pass_key(plan, 0)) for number in range(len(plan.passes[0].chunks))]
-    return plan, {(record.pair, record.index): record.number for part in parts for record in part.records()}
+    work = formed(asked, wide.resources(folder))
+    return work.plan, {(record.pair, record.index): record.number for record in records_of(work)}
 
 
 def test_coordinates_change_no_number_and_no_interval(wide, tmp_path):

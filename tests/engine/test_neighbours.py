@@ -7,12 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from stitchpipe.engine import Comparison, MomentComparison
-from stitchpipe.engine.keys import pass_key
-from stitchpipe.engine.moments.kept_leaves import KeptLeaves
-from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
+from stitchpipe.engine import Comparison
 from stitchpipe.engine.planning import chunks
 from tests.engine.conftest import written
+from tests.engine.tasks import formed, records_of
 
 INDICES = ("cka", "cka_biased", "procrustes", "cca", "svcca", "pwcca", "gulp", "ridge_cca", "dm_r2")
 PAIR = (0, 1)
@@ -49,16 +47,8 @@ def numbers(zoo, folder, pairs, view="pooled"):
     asked = Comparison(
         zoo.layers, zoo.splits, {view: frozenset(pairs)}, {view: indices_under(view)}, intervals=True
     )
-    plan = asked.plan(memory_limit_bytes=2**31)
-    resources = zoo.resources(folder)
-    for split in range(len(plan.splits)):
-        leaves = KeptLeaves.of(resources, plan, 0, split)
-        read_shifts(leaves)
-        for leaf in range(len(leaves.split.leaves())):
-            read_leaf(leaves, leaf)
-    work = MomentComparison.of(asked, plan, resources, {})
-    parts = [finish(work, 0, number, pass_key(plan, 0)) for number in range(len(plan.passes[0].chunks))]
-    return {(record.pair, record.index): record.number for part in parts for record in part.records()}
+    work = formed(asked, zoo.resources(folder))
+    return {(record.pair, record.index): record.number for record in records_of(work)}
 
 
 def demand_same(found, expected, pairs, view="pooled"):

@@ -13,7 +13,7 @@ from stitchpipe.algebra.certainty import jackknife
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.maps import family_named
 from stitchpipe.engine.moments.chunk_batches import ChunkBatches
-from stitchpipe.engine.numbers import DEFINED, PairNumber, PairNumbers
+from stitchpipe.engine.numbers import PairNumber, PairNumbers
 from stitchpipe.measures import Number
 from stitchpipe.registry import index_named
 
@@ -195,7 +195,7 @@ class _Evaluated:
                     names=names,
                     index=np.repeat(np.arange(len(names), dtype=np.int16), int(chosen.sum())),
                     values=numbers.values[:, chosen].ravel(),
-                    notes=numbers.notes or (DEFINED,),
+                    notes=numbers.notes,
                     note=numbers.codes[:, chosen].ravel(),
                     extras=extras,
                     n_samples=np.full(count, n_samples),

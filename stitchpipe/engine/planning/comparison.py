@@ -134,17 +134,14 @@ class Comparison:
             Those to plan for, by view; default: `moment_pairs`. More of them where the leaves of an earlier plan are
             to be found again.
         """
-        measures = [index_measure(name) for names in self.of_moments.values() for name in names]
-        families = {family for of_pair in self.maps.values() for family in of_pair}
+        numbers = sum(map(len, self.of_moments.values()))
         return make_plan(
             self.layers,
             self.moment_pairs if pairs is None else pairs,
             splits=self.splits,
             memory_limit_bytes=memory_limit_bytes,
             precision=precision,
-            evaluation=Evaluation.of(measures, intervals=self.intervals, maps=len(families))._replace(
-                rotatable=self._rotatable
-            ),
+            evaluation=Evaluation(self.intervals, max(1, numbers), self._rotatable),
             backend=backend,
         )
 

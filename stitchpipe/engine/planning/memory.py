@@ -20,13 +20,12 @@ from stitchpipe.engine.planning.tiles import side_width, width
 from stitchpipe.rows import n_positions, rows_per_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from stitchpipe.algebra.backends import BackendName
     from stitchpipe.engine.planning.chunks import Chunk
     from stitchpipe.engine.planning.pass_layout import Band, Blocks, Operand, Pass, Space
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
-    from stitchpipe.measures import Measure
     from stitchpipe.rows import Grid, View
 
 Precision = Literal["float64", "float32"]
@@ -53,8 +52,6 @@ class Evaluation(NamedTuple):
     ----------
     intervals
         Whether each pair is finalised once more for every group of the jackknife.
-    families
-        How many kinds of maps are fitted, and kept meanwhile.
     indices
         How many numbers each pair has.
     rotatable
@@ -62,20 +59,12 @@ class Evaluation(NamedTuple):
     """
 
     intervals: bool = False
-    families: int = 1
     indices: int = 1
     rotatable: frozenset[View] = frozenset()
 
-    @classmethod
-    def of(cls, indices: Iterable[Measure], *, intervals: bool, maps: int = 0) -> Evaluation:
-        """Return the evaluation of some indices, and of so many kinds of maps that are wanted themselves."""
-        measures = list(indices)
-        held_out = {(measure.family, measure.parameter) for measure in measures if measure.held_out}
-        return cls(intervals, len(held_out) + maps, max(1, len(measures)))
-
 
 MOMENTS_ONLY: Final = Evaluation()
-"""No intervals, and one kind of maps."""
+"""No intervals, and one number of each pair."""
 
 
 class LeafCounts(NamedTuple):
