@@ -1,4 +1,4 @@
-"""How a layer of a model of the sweep is called."""
+"""How a layer of a model of the sweep is called, and a record of a unit of work."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ class LayerName:
 
 Pair: TypeAlias = tuple[LayerName, LayerName]
 """Source and target."""
+
+
+def unit_record(folder: str, unit: str) -> str:
+    """Return the name of a record about a unit of work; the record itself holds the unit's name as it is."""
+    return f"{folder}/{unit.replace('/', chr(0x2215))}"  # a division slash makes no folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from storage.checked_files import kept
+from storage.checked_files import kept, signs
 from storage.checked_files.check import findings
 from storage.checked_files.garbage import FileGarbage, find_garbage
 from storage.checked_files.keys import FILES, RECORDS, encoded, parse_commit_key
@@ -204,6 +204,18 @@ class CheckedFiles:
     def remove_record(self, name: str) -> None:
         """Remove all versions of a record; nothing where there is none."""
         Versions(self.place, "record", name).remove()
+
+    def give_sign(self, name: str) -> None:
+        """Say that what is called `name` lives; see `storage.checked_files.signs`. Errors as `write`."""
+        signs.give(self.place, name)
+
+    def stop_sign(self, name: str) -> None:
+        """Say no more that what is called `name` lives; nothing where it never did."""
+        signs.stop(self.place, name)
+
+    def signs(self) -> dict[str, float]:
+        """Return when each sign of life was given last, in seconds by the clock of the place. One listing."""
+        return signs.times(self.place)
 
     def publish(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Put files under names that people know, over what lies there; their digests go on record.
