@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     )
     from storage.maintenance import Evicted, EvictedLayer, Garbage, Redo, Repair, repair
     from storage.opening import open_store, open_summaries
-    from storage.place import Entry, Place, encode_name, open_place
+    from storage.place import Entry, Place, decode_name, encode_name, open_place
     from storage.problems import Problem
     from storage.reading import Representation, RowGroupReader, check_pairing, shuffled_batches
     from storage.splits import Split
@@ -110,6 +110,7 @@ __all__ = [
     "check_pairing",
     "checked_rows",
     "chunk_rows",
+    "decode_name",
     "digest_of",
     "encode_name",
     "open_place",
@@ -176,6 +177,7 @@ _HOMES = {
     "check_pairing": "storage.reading",
     "checked_rows": "storage.writing",
     "chunk_rows": "storage.format",
+    "decode_name": "storage.place",
     "digest_of": "storage.format",
     "encode_name": "storage.place",
     "open_place": "storage.place",

@@ -53,14 +53,20 @@ def findings(
         yield from _of_commit(place, stem, entry, there)
         tell(entry.key, entry.n_bytes)
     for entry in (entry for of_home in walk.versions.values() for entry in of_home):
-        try:
-            versions.read_version(place, entry.key)
-        except NotFoundError:
-            continue  # an older version that was removed since
-        except StoreError as error:
-            yield Finding("version", entry.key, problem_of(error, label="record"))
+        yield from of_version(place, entry)
         tell(entry.key, entry.n_bytes)
     yield from _of_published(place, walk, tell)
+
+
+def of_version(place: Place, entry: Entry) -> list[Finding]:
+    """Return what is wrong with a version of a record or publication; nothing of one that was removed since."""
+    try:
+        versions.read_version(place, entry.key)
+    except NotFoundError:
+        return []
+    except StoreError as error:
+        return [Finding("version", entry.key, problem_of(error, label="record"))]
+    return []
 
 
 def published_digests(place: Place, walk: Walk) -> dict[str, list[str]]:

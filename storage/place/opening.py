@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from storage.place.contract import Place
 
 
-def open_place(url: str | Path) -> Place:
+def open_place(url: str | Path, *, patience_s: float | None = None) -> Place:
     """Return the place that an URL or path names; nothing is read or made.
+
+    Parameters
+    ----------
+    patience_s
+        For how long a request to a bucket may go unanswered before it is given up; default: a minute of attempts.
 
     Raises
     ------
@@ -23,7 +28,9 @@ def open_place(url: str | Path) -> Place:
     """
     text = str(url)
     if text.startswith("s3://"):
-        return BucketPlace.at(text)
+        if patience_s is None:
+            return BucketPlace.at(text)
+        return BucketPlace.at(text, retry_timeout_s=patience_s, request_timeout_s=patience_s)
     if "://" in text and not text.startswith("file://"):
         raise FormatError(
             where=text,

@@ -1,0 +1,96 @@
+"""Commands that look at what is going on: if everything that work needs is there, and how far a run is."""
+
+from __future__ import annotations
+
+import json as json_format
+import os
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from stitchpipe.cli.app import DAMAGED, Scheduler, app, say
+
+if TYPE_CHECKING:
+    from stitchpipe.steps.checkup import Check, Look
+
+AsJson = Annotated[bool, Parameter(help="As JSON, for programs.", negative="", show_default=False)]
+
+
+@app.command
+def doctor(
+    place: Annotated[
+        str | None,
+        Parameter(name="RUN", help="Folder of a run, or its s3:// URL; default: none is looked at."),
+    ] = None,
+    /,
+    *,
+    sweep: Annotated[
+        str | None, Parameter(help="A sweep file, or the name of a shipped sweep, to look at too.")
+    ] = None,
+    scheduler: Scheduler = None,
+    json: AsJson = False,
+) -> None:
+    """Look if everything that work needs is there and well, and say what to do where it is not.
+
+    Python and packages, this machine, leftovers of killed processes; the Prefect server of PREFECT_API_URL, with
+    pools, workers, deployments, automations and runs that are stuck; a Dask cluster with --scheduler; and of a RUN its
+    place, store, claims, failed units, records and what was left behind. A file is created in its place and removed.
+
+    Exit code 1 where there is a problem, 0 otherwise. Nothing waits longer than half a minute.
+    """
+    from stitchpipe.cli import watch_tables
+    from stitchpipe.steps.checkup import checks_of
+
+    checks = checks_of(_looks(sweep, scheduler))
+    if place is not None:
+        from stitchpipe.steps.checkup.run_place import checks_of_run
+
+        checks += checks_of_run(place)
+    if json:
+        sys.stdout.write(json_format.dumps(watch_tables.plain(checks), indent=1) + "\n")
+    else:
+        say(*watch_tables.checks(checks))
+    sys.stdout.flush()
+    if any(check.state == "problem" for check in checks):
+        sys.exit(DAMAGED)
+
+
+def _looks(sweep: str | None, scheduler: str | None) -> list[Look]:
+    """Return the looks at all that is asked for, but for a run; what nobody asks for is not imported."""
+    from stitchpipe.steps.checkup.installation import looks_at_installation
+    from stitchpipe.steps.checkup.machine import looks_at_machine
+
+    looks: list[Look] = [*looks_at_installation(), *looks_at_machine(Path.cwd())]
+    if sweep is not None:
+        from stitchpipe.steps.checkup.declared import looks_at_sweep
+
+        looks += looks_at_sweep(sweep)
+    looks += _looks_at_server()
+    if scheduler is not None:
+        from stitchpipe.steps.checkup.scheduler import looks_at_scheduler
+
+        looks += looks_at_scheduler(scheduler)
+    return looks
+
+
+def _looks_at_server() -> list[Look]:
+    """Return the looks at the Prefect server that is configured, through an entry point: flows are never imported."""
+    from stitchpipe.steps.checkup import Look, problem
+
+    if not os.environ.get("PREFECT_API_URL"):
+        return []
+    found = entry_points(group="stitchpipe.doctors", name="prefect")
+    if found:
+        looks: list[Look] = list(next(iter(found)).load()())
+        return looks
+
+    def missing() -> list[Check]:
+        remedy = "Install the project again: `make install`."
+        return [
+            problem("server", "looks", "no entry point 'prefect' of the group stitchpipe.doctors", remedy)
+        ]
+
+    return [Look("server", "looks", missing)]
