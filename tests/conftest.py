@@ -77,7 +77,12 @@ def alone(path: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def cluster(request) -> Iterator[Cluster]:
     """Two Dask workers for all comparisons of this process: they take seconds to start, a small comparison does not."""
+    import dask
+
     from stitchpipe.engine.cluster import Cluster
+
+    # Workers that wait for the next comparison look at themselves twice a second, unless told otherwise.
+    idle = {"distributed.admin.system-monitor.interval": "5s", "distributed.admin.tick.interval": "1s"}
 
     class Shared(Cluster):
         def _started(self) -> Client:
@@ -88,7 +93,7 @@ def cluster(request) -> Iterator[Cluster]:
                 handler.setLevel(level)
             return client
 
-    with Shared(workers=2, memory_limit_bytes=2**30) as opened:
+    with dask.config.set(idle), Shared(workers=2, memory_limit_bytes=2**30) as opened:
         request.config.stash[CLUSTER] = opened
         yield opened
 
@@ -110,6 +115,20 @@ def without_prefect(monkeypatch) -> None:
 
     monkeypatch.setattr("stitchpipe.cli.run_commands._runner", lambda: run_here)
     monkeypatch.setattr("flows.work._kept_open", Run.open)
+
+
+@pytest.fixture
+def untimed(monkeypatch) -> None:
+    """Let a plan that is shown try nothing of its work: two seconds each. A test of `cli/` tries it."""
+    from stitchpipe.steps.forecast_seconds import EngineSeconds
+    from stitchpipe.steps.network_seconds import NetworkSeconds
+
+    monkeypatch.setattr(
+        "stitchpipe.cli.plan_tables.engine_seconds", lambda *_, **__: EngineSeconds({"products": 1.0}, 1024.0)
+    )
+    monkeypatch.setattr(
+        "stitchpipe.cli.plan_tables.network_seconds", lambda *_: NetworkSeconds(dump=1.0, stitch=1.0)
+    )
 
 
 @pytest.fixture(scope="module")

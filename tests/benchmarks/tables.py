@@ -38,12 +38,15 @@ class Table:
     def add(self, **cells: object) -> None:
         self.rows.append({name.replace("_", " "): str(cell) for name, cell in cells.items()})
 
-    def show(self) -> None:
+    def text(self) -> str:
+        """Return the table as Markdown, under its title; empty where it has no rows."""
         if not self.rows:
-            return
+            return ""
         names = list(self.rows[0])
-        print(f"\n\n{self.title.strip()}\n({self.about})\n")
-        print("| " + " | ".join(names) + " |")
-        print("|" + "---|" * len(names))
-        for row in self.rows:
-            print("| " + " | ".join(row[name] for name in names) + " |")
+        lines = [names, ["---"] * len(names), *([row[name] for name in names] for row in self.rows)]
+        cells = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return f"\n\n{self.title.strip()}\n({self.about})\n\n{cells}"
+
+    def show(self) -> None:
+        if self.rows:
+            print(self.text())

@@ -68,10 +68,11 @@ def test_query_answers(tiny):
 
 
 def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):
-    done = stitchpipe("plan", tiny.path, "--out", tmp_path / "run")
+    done = stitchpipe("plan", tiny.path, "--out", tmp_path / "run", columns=300)
     assert done.returncode == 0
     assert "batch_size = 64" in done.stdout
     assert "72 directed pairs" in done.stdout
+    assert done.stdout.count("on this machine when idle") == 2  # of the engine's work and of the networks'
     declaration = done.stdout[: done.stdout.index("What it would do")]
     assert parse(declaration, where="plan", folder=tmp_path) == tiny.sweep
     assert not (tmp_path / "run").exists()

@@ -61,7 +61,7 @@ def shown(text, tmp_path):
     return console.export_text()
 
 
-def test_a_sweep_of_stitches_alone_shows_the_maps_that_it_fits(tmp_path):
+def test_a_sweep_of_stitches_alone_shows_the_maps_that_it_fits(tmp_path, untimed):
     text = shown(MAPS_ALONE, tmp_path)
     assert "18 directed pairs, under positions, 18 maps of stitches among them, in 1 pass over" in text
     assert "fit maps" in text
@@ -70,7 +70,7 @@ def test_a_sweep_of_stitches_alone_shows_the_maps_that_it_fits(tmp_path):
     assert ahead.fitting.cost.flops > 0
 
 
-def test_pairs_of_images_alone_are_counted(tmp_path):
+def test_pairs_of_images_alone_are_counted(tmp_path, untimed):
     assert "36 directed pairs, under pooled, from the first images of each layer alone" in shown(
         IMAGES_ALONE, tmp_path
     )

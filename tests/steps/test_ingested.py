@@ -74,7 +74,7 @@ def finish(run, cluster):
     return steps.report(run)
 
 
-def test_ingested_models_are_compared_and_reported(tmp_path, cluster):
+def test_ingested_models_are_compared_and_reported(tmp_path, cluster, untimed):
     run = opened(ALONE, ingest(tmp_path))
     units = steps.units(run)
     assert (units.models, units.dumps, units.targets) == ((), (), ())
@@ -96,7 +96,7 @@ def test_ingested_models_are_compared_and_reported(tmp_path, cluster):
     assert steps.compare(run, "pooled")["computed"] == 0
 
 
-def test_without_a_training_split_only_what_needs_no_fit_is_compared(tmp_path, cluster):
+def test_without_a_training_split_only_what_needs_no_fit_is_compared(tmp_path, cluster, untimed):
     place = ingest(tmp_path, splits=("test",))
     with pytest.raises(ConfigError, match="only 'test', with dm_r2 asked for"):
         steps.units(opened(ALONE, place))

@@ -71,12 +71,12 @@ def opened(folder, text=LOADED):
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
+def loaded(tmp_path_factory, cluster):
     """A folder with a checkpoint and a finished run of it."""
     folder = tmp_path_factory.mktemp("loaded")
     (folder / "home").write_text(str(folder))
     replace_weights(folder, 0)
-    run_steps(opened(folder))
+    run_steps(opened(folder), cluster)
     return folder
 
 

@@ -11,11 +11,13 @@ import time
 import pytest
 
 import stitchpipe as sp
+from stitchpipe import steps
+from stitchpipe.run import Run
 from tests.tiny_sweep import TINY
 
 PATIENCE_S = 300
-ONCE = (("stitch A layer1.0", signal.SIGINT),)
-OFTEN = (
+STOPS = (
+    ("stitch A layer1.0", signal.SIGINT),
     ("train A", signal.SIGKILL),
     ("train org/B", signal.SIGTERM),
     ("dump org/B test", signal.SIGKILL),
@@ -42,22 +44,8 @@ def wait_for(process, log, text):
         time.sleep(0.02)
 
 
-@pytest.mark.timeout(2000)
-@pytest.mark.parametrize("stops", [ONCE, pytest.param(OFTEN, marks=pytest.mark.slow)], ids=["once", "often"])
-def test_a_run_that_is_stopped_or_killed_ends_with_the_same_numbers(tiny, tmp_path, stops):
-    path, out, log = tmp_path / "tiny.toml", tmp_path / "run", tmp_path / "log"
-    path.write_text(TINY + FEW_PROCESSES, "utf-8")
-    for unit, number in stops:
-        with log.open("w") as stream:
-            process = start(path, out, stream)
-            wait_for(process, log, f"{unit}: done")
-            os.killpg(process.pid, number)
-            assert process.wait(PATIENCE_S) == CODES[number], log.read_text()
-        if number != signal.SIGKILL:
-            assert "the same command continues" in log.read_text()
-            assert "Traceback" not in log.read_text()
-    with log.open("w") as stream:
-        assert start(path, out, stream).wait(PATIENCE_S) == 0, log.read_text()
+def numbers(root):
+    """Return all results of a run, in one order."""
     order = [
         "index",
         "view",
@@ -68,9 +56,47 @@ def test_a_run_that_is_stopped_or_killed_ends_with_the_same_numbers(tiny, tmp_pa
         "method",
         "init",
     ]
-    expected, found = (
-        sp.open(root).results().sort_values(order, ignore_index=True) for root in (tiny.root, out)
-    )
-    assert found.equals(expected)
+    return sp.open(root).results().sort_values(order, ignore_index=True)
+
+
+def test_a_run_that_is_interrupted_at_every_target_ends_with_the_same_numbers(tiny, tmp_path):
+    """In one process, without what schedules: `flows/test_runner.py` sends a real Ctrl-C, the slow test below kills."""
+    run = tiny.copy(tmp_path / "run")
+    for folder in ("curves", "results"):
+        for file in run.place.files.listing(folder):
+            if not file.name.startswith("results/compare"):
+                run.place.files.remove(file.name)
+    assert len(numbers(tmp_path / "run")) < len(numbers(tiny.root))
+
+    def interrupt(done, total):
+        if done == total // 2:
+            raise KeyboardInterrupt
+
+    for target in steps.units(run).targets:
+        with pytest.raises(KeyboardInterrupt):
+            steps.stitch(run, *target, report=interrupt)
+    again = Run.open(tiny.sweep, tmp_path / "run")
+    for target in steps.units(again).targets:
+        steps.stitch(again, *target)
+    assert numbers(tmp_path / "run").equals(numbers(tiny.root))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2000)
+def test_a_run_that_is_stopped_or_killed_ends_with_the_same_numbers(tiny, tmp_path):
+    path, out, log = tmp_path / "tiny.toml", tmp_path / "run", tmp_path / "log"
+    path.write_text(TINY + FEW_PROCESSES, "utf-8")
+    for unit, number in STOPS:
+        with log.open("w") as stream:
+            process = start(path, out, stream)
+            wait_for(process, log, f"{unit}: done")
+            os.killpg(process.pid, number)
+            assert process.wait(PATIENCE_S) == CODES[number], log.read_text()
+        if number != signal.SIGKILL:
+            assert "the same command continues" in log.read_text()
+            assert "Traceback" not in log.read_text()
+    with log.open("w") as stream:
+        assert start(path, out, stream).wait(PATIENCE_S) == 0, log.read_text()
+    assert numbers(out).equals(numbers(tiny.root))
     assert sp.open(out).store.verify() == []
     assert not list(out.rglob("*.tmp"))

@@ -251,7 +251,7 @@ def test_a_report_before_the_comparison_is_refused(tmp_path, trained):
         steps.report(opened(tmp_path, place=trained))
 
 
-def test_a_plan_says_what_is_not_written(tmp_path):
+def test_a_plan_says_what_is_not_written(tmp_path, untimed):
     kept, ahead = (forecast(opened(tmp_path, text)) for text in (COMPARED, UNKEPT))
     assert ahead.activation_bytes == kept.activation_bytes
     assert (kept.run_over, ahead.run_over) == ({}, {"train": 1347, "test": 450})

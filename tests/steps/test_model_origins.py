@@ -76,7 +76,7 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_a_sweep_over_networks_that_trace_and_that_do_not(folder, cluster):
+def test_a_sweep_over_networks_that_trace_and_that_do_not(folder, cluster, untimed):
     run = Run.open(parse(SWEEP, where="sweep", folder=folder), folder / "run")
     steps.check(run, steps.STEPS)
     units, table = steps.units(run), run.layers.table

@@ -115,7 +115,7 @@ def detector(run):
     return EnergyDetector.of_bytes(run.place.files.read(file), where=file.name)
 
 
-def test_the_plan_counts_detectors(run):
+def test_the_plan_counts_detectors(run, untimed):
     assert forecast(run).detectors == len(detectors(run)) == 1
     shown = Console(width=200, record=True)
     shown.print(describe(run))

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_WORKERS: Final = {"distributed.worker.memory.pause": False}
-"""Of local workers: what they hold is planned. One that paused for room that its libraries take would wait for ever."""
+_WORKERS: Final = {"distributed.worker.memory.pause": False, "distributed.worker.profile.enabled": False}
+"""Of local workers: what they hold is planned. One that paused for room that its libraries take would wait for ever.
+A profile that nobody looks at would wake each of them a hundred times a second."""
 PATIENCE_S = 10
 """How long a named scheduler may take to answer, and to have a worker."""
 
