@@ -23,8 +23,8 @@ test-all: install ## all tests: fault campaigns, coverage of intervals, the sche
 docs: install ## the documentation, into docs/_build/html; warnings are errors, nothing is fetched
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
 
-loopback: install ## a server, two workers and one scheduled run on loopback, without containers
-	$(BIN)/python -m flows.loopback --out runs/loopback
+loopback: install ## servers, workers, a Dask cluster and one scheduled run in a bucket, without containers
+	$(BIN)/python -m flows.loopback $(LOOPBACK)
 
 bench: install ## measurements, as ratios against baselines in the same run
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(BENCH)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,14 @@ from flows.processes import OwnedProcess
 from flows.server import OFFLINE, STARTUP_S, answers, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Self
 
 #: How long one command of Prefect's may take.
 _COMMAND_S = 120.0
+
+#: How often a worker asks for flow runs. Prefect's own 15 s are for installations of thousands of workers.
+_QUERY_S = "2"
 
 
 class PrefectInstallation:
@@ -31,6 +35,10 @@ class PrefectInstallation:
         Where the database, the logs and the workers' files go.
     say
         Called with one line for each thing that happens.
+    environment
+        What every process gets beside this process's own environment: credentials of a bucket, a module path.
+    auth
+        ``USER:PASSWORD`` that the API asks for; without it, it asks for none.
 
     Attributes
     ----------
@@ -38,30 +46,39 @@ class PrefectInstallation:
         Processes that outlived the block and had to be killed (Linux only).
     """
 
-    def __init__(self, directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        say: Callable[[str], None],
+        environment: Mapping[str, str] | None = None,
+        *,
+        auth: str | None = None,
+    ) -> None:
         self._directory, self._say, self.home = directory, say, directory / "prefect"
         self._processes: list[OwnedProcess] = []
-        self._services: list[OwnedProcess] = []
-        port = free_port()
-        self.api_url = f"http://127.0.0.1:{port}/api"
+        self._services: dict[str, _Service] = {}
+        self._port, self._auth = free_port(), auth
+        self.api_url = f"http://127.0.0.1:{self._port}/api"
         self.survivors: tuple[int, ...] = ()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        self._env = {
+        self.environment = {
             **inherited,
             **OFFLINE,
+            **(environment or {}),
             "PREFECT_HOME": str(self.home),
             "PREFECT_API_URL": self.api_url,
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
-            "PREFECT_SERVER_API_PORT": str(port),
+            "PREFECT_SERVER_API_PORT": str(self._port),
             "PREFECT_UI_ENABLED": "false",
-            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "PREFECT_WORKER_QUERY_SECONDS": _QUERY_S,
         }
+        if auth is not None:
+            self.environment |= {"PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
 
     def start_server(self) -> None:
         """Start the API server with all of its services, and wait until it answers."""
-        server = self._start("server", "server", "start")
-        self._services.append(server)
-        server.wait_until(lambda: answers(f"{self.api_url}/health"), what="an answer", timeout_s=STARTUP_S)
+        command = [sys.executable, "-m", "prefect", "server", "start"]
+        self.serve("server", command, ready=lambda: answers(f"{self.api_url}/health"))
         self._say(f"the server answers at {self.api_url}")
 
     def create_pool(self, name: str, *, limit: int) -> None:
@@ -70,27 +87,64 @@ class PrefectInstallation:
         self.prefect("work-pool", "set-concurrency-limit", name, str(limit))
         self._say(f"work pool {name}: {limit} at a time")
 
-    def start_worker(self, pool: str) -> None:
-        """Start a worker of `pool`."""
-        worker = self._start(f"worker of {pool}", "worker", "start", "--pool", pool, "--type", "process")
-        self._services.append(worker)
+    def start_worker(self, pool: str, *, number: int = 0, limit: int | None = None) -> None:
+        """Start the `number`-th worker of `pool`, or start it again; it has at most `limit` flow runs at a time."""
+        several = [] if limit is None else ["--limit", str(limit)]
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+        self.serve(worker_name(pool, number), [*command, *several])
+
+    def serve(self, name: str, command: Sequence[str], *, ready: Callable[[], bool] | None = None) -> None:
+        """Start a service that is to run until the end of the block, and wait until it is ready.
+
+        Raises
+        ------
+        flows.processes.ProcessError
+            It ended, or was not ready in time.
+        """
+        process = self._start(name, command)
+        self._services[name] = _Service(process, tuple(command), ready)
+        if ready is not None:
+            process.wait_until(ready, what="an answer", timeout_s=STARTUP_S)
+
+    def restart_ended(self, *, but: Collection[str] = ()) -> None:
+        """Start every service again that has ended, as a container engine would, `but` for those named."""
+        for name, service in list(self._services.items()):
+            if name not in but and service.process.returncode() is not None:
+                self._say(f"{name} is started again")
+                self.serve(name, service.command, ready=service.ready)
 
     def prefect(self, *arguments: str, cwd: Path | None = None) -> None:
         """Run ``prefect ARGUMENTS…`` to its end; raise `flows.processes.ProcessError` unless it succeeds."""
-        self._start(f"prefect {' '.join(arguments)}", *arguments, cwd=cwd).must_succeed(_COMMAND_S)
+        self.python("-m", "prefect", *arguments, cwd=cwd)
+
+    def python(self, *arguments: str, cwd: Path | None = None) -> None:
+        """Run ``python ARGUMENTS…`` in this installation's environment, as `prefect`."""
+        self._start(" ".join(arguments), [sys.executable, *arguments], cwd=cwd).must_succeed(_COMMAND_S)
 
     def client(self) -> SyncPrefectClient:
         """Return a client of this installation's API, whatever this process's own settings say."""
-        return SyncPrefectClient(self.api_url)
+        return SyncPrefectClient(self.api_url, auth_string=self._auth)
+
+    def pid(self, service: str) -> int:
+        """Return the process of a service: ``server``, a worker (`worker_name`), or what it was called."""
+        return self._services[service].process.pid
+
+    def kill(self, service: str) -> None:
+        """Send SIGKILL to the process of a service, and to nothing that it has started."""
+        self._services[service].process.kill()
+
+    def kill_flow(self, flow_run: object) -> int:
+        """Send SIGKILL to every process of a flow run; return how many there were (Linux; elsewhere none)."""
+        return kill_all(processes_with(f"PREFECT__FLOW_RUN_ID={flow_run}"))
 
     def must_run(self) -> None:
         """Raise `flows.processes.ProcessError` if the server or a worker has ended."""
-        for service in self._services:
-            service.must_run()
+        for service in self._services.values():
+            service.process.must_run()
 
     def worker_logs(self) -> str:
         """Return the end of every worker's log."""
-        workers = [service for service in self._services if service.name.startswith("worker")]
+        workers = [service.process for name, service in self._services.items() if name.startswith("worker")]
         return "\n".join(f"--- {worker.name}\n{worker.log_tail(60)}" for worker in workers)
 
     def __enter__(self) -> Self:
@@ -99,20 +153,31 @@ class PrefectInstallation:
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._processes):  # workers before the server they talk to
             process.stop()
-        self.survivors = _processes_with(f"PREFECT_HOME={self.home}")
-        for pid in self.survivors:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self.survivors = processes_with(f"PREFECT_HOME={self.home}")
+        kill_all(self.survivors)
 
-    def _start(self, name: str, *arguments: str, cwd: Path | None = None) -> OwnedProcess:
+    def _start(self, name: str, command: Sequence[str], *, cwd: Path | None = None) -> OwnedProcess:
         log = self._directory / "logs" / f"{len(self._processes)}.log"
-        command = [sys.executable, "-m", "prefect", *arguments]
-        process = OwnedProcess(name, command, env=self._env, log=log, cwd=cwd or self._directory)
+        process = OwnedProcess(name, command, env=self.environment, log=log, cwd=cwd or self._directory)
         self._processes.append(process)
         return process
 
 
-def _processes_with(variable: str) -> tuple[int, ...]:
+@dataclass(frozen=True)
+class _Service:
+    """A process that is to run, how it is started, and what says that it is ready."""
+
+    process: OwnedProcess
+    command: tuple[str, ...]
+    ready: Callable[[], bool] | None
+
+
+def worker_name(pool: str, number: int = 0) -> str:
+    """Return what the `number`-th worker of a pool is called."""
+    return f"worker {number} of {pool}"
+
+
+def processes_with(variable: str) -> tuple[int, ...]:
     """Return the processes whose environment holds ``NAME=value`` (Linux; elsewhere none)."""
     processes = []
     for environ in Path("/proc").glob("[0-9]*/environ"):
@@ -120,3 +185,28 @@ def _processes_with(variable: str) -> tuple[int, ...]:
             if variable.encode() in environ.read_bytes().split(b"\0"):
                 processes.append(int(environ.parent.name))
     return tuple(sorted(processes))
+
+
+def descendants(pid: int) -> tuple[int, ...]:
+    """Return the processes below a process, at any depth (Linux; elsewhere none)."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    below, waiting = [], [pid]
+    while waiting:
+        own = children.get(waiting.pop(), [])
+        below += own
+        waiting += own
+    return tuple(below)
+
+
+def kill_all(processes: Sequence[int]) -> int:
+    """Send SIGKILL to processes; return to how many."""
+    killed = 0
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+    return killed

@@ -122,6 +122,11 @@ class OwnedProcess:
         except subprocess.TimeoutExpired:
             return None
 
+    def kill(self) -> None:
+        """Send SIGKILL to the process alone, whatever it has started, and wait for its end."""
+        self._process.kill()
+        self.wait(_KILLED_S)
+
     def stop(self, grace_s: float = 10.0) -> None:
         """End the process and its session: SIGTERM, then SIGKILL after `grace_s` seconds. Idempotent."""
         if self._stopped:

@@ -9,13 +9,17 @@ import yaml
 from prefect.flows import Flow, load_flow_from_entrypoint
 
 from flows import server
+from flows.arrivals import event_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES = COMPOSE["services"]
 PREFECT = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
-DEPLOYMENTS = {deployment["name"]: deployment for deployment in PREFECT["deployments"]}
+DEPLOYMENTS = {
+    f"{deployment['entrypoint'].rpartition('.')[2]}/{deployment['name']}": deployment
+    for deployment in PREFECT["deployments"]
+}
 DOCKERFILES = ["Dockerfile.cpu", "Dockerfile.gpu"]
 
 
@@ -34,15 +38,26 @@ def test_a_deployment_names_a_flow_with_the_parameters_it_gives(name):
     accepted = flow.parameters.properties
     assert set(DEPLOYMENTS[name]["parameters"]) <= set(accepted)
     assert set(flow.parameters.required) <= set(DEPLOYMENTS[name]["parameters"])
-    assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+    assert f"{flow.name}/{DEPLOYMENTS[name]['name']}" == name
+    assert "concurrency_limit" not in DEPLOYMENTS[name]  # slots are the pools'
+    assert DEPLOYMENTS[name]["enforce_parameter_schema"] is True
+    assert "stitchpipe" in DEPLOYMENTS[name]["tags"]  # docker/automations.yaml looks after these
 
 
-def test_the_sweep_is_scheduled_and_sends_its_stitches_to_the_gpu_pool():
-    nightly = DEPLOYMENTS["nightly"]
+def test_the_sweep_is_scheduled_and_sends_its_work_to_the_gpu_pool():
+    nightly = DEPLOYMENTS["sweep/nightly"]
     assert [schedule["cron"] for schedule in nightly["schedules"]] == ["17 2 * * *"]
-    flow, name = nightly["parameters"]["stitch_deployment"].split("/")
-    assert load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"]).name == flow
-    assert DEPLOYMENTS[name]["work_pool"]["name"] == "gpu-pool"
+    sent = [value for name, value in nightly["parameters"].items() if name.endswith("_deployment")]
+    assert sorted(sent) == sorted(set(DEPLOYMENTS) - {"sweep/nightly"})
+    assert {DEPLOYMENTS[name]["work_pool"]["name"] for name in sent} == {"gpu-pool"}
+
+
+def test_a_new_checkpoint_starts_the_scheduled_sweep():
+    (trigger,) = DEPLOYMENTS["sweep/nightly"]["triggers"]
+    event = event_of("s3://bucket/checkpoints", ["a.pt"])
+    assert trigger["expect"] == [event.event]
+    (pattern,) = trigger["match"].values()
+    assert re.fullmatch(pattern.replace("*", ".+"), event.resource["prefect.resource.id"])
 
 
 def test_every_pool_is_created_and_has_a_worker():
@@ -113,7 +128,7 @@ def test_each_profile_has_one_worker_for_the_gpu_pool():
 
 def test_prefect_knows_every_setting_that_is_given():
     given = {name for service in SERVICES for name in _environment(service)}
-    given |= set(DEPLOYMENTS["nightly"]["work_pool"]["job_variables"]["env"])
+    given |= set(DEPLOYMENTS["sweep/nightly"]["work_pool"]["job_variables"]["env"])
     given |= set(server.OFFLINE) | set(server._QUIET) | set(server._NO_SCHEDULES)
     for name in DOCKERFILES:
         given |= set(re.findall(r"\b(PREFECT_\w+)=", _dockerfile(name)))

@@ -1,0 +1,90 @@
+"""New checkpoints are told of once, when they are whole, by whoever looks next."""
+
+import uuid
+
+import pytest
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.events.actions import RunDeployment
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+from flows import arrivals
+from flows.arrivals import EVENT, Watched, arrived, send
+from stitchpipe.run import RunPlace
+from tests.flows.test_lost_runs import until
+
+
+@pytest.fixture
+def watched(tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    return Watched(str(tmp_path / "in"), RunPlace.at(tmp_path / "run").files)
+
+
+def look(watched):
+    told = []
+    return arrived(watched, settle_s=0.0, tell=told.append), told
+
+
+def test_what_was_there_before_the_first_look_is_known(watched, tmp_path):
+    (tmp_path / "in" / "old.pt").write_bytes(b"old")
+    assert look(watched) == ([], [])
+    (tmp_path / "in" / "deep" / "new.safetensors").write_bytes(b"new")
+    (tmp_path / "in" / "notes.txt").write_bytes(b"no checkpoint")
+    names, (event,) = look(watched)
+    assert names == ["deep/new.safetensors"]
+    assert (event.event, event.payload["checkpoints"]) == (EVENT, names)
+    assert look(watched) == ([], [])
+
+
+def test_a_checkpoint_that_is_replaced_is_new(watched, tmp_path):
+    path = tmp_path / "in" / "a.pt"
+    path.write_bytes(b"one")
+    look(watched)
+    path.write_bytes(b"another")
+    assert look(watched)[0] == ["a.pt"]
+
+
+def test_a_file_that_still_grows_is_left_for_the_next_look(watched, tmp_path, monkeypatch):
+    look(watched)
+    path = tmp_path / "in" / "a.pt"
+    path.write_bytes(b"half")
+    monkeypatch.setattr(arrivals.time, "sleep", lambda _s: path.write_bytes(b"half and half"))
+    assert look(watched) == ([], [])
+    monkeypatch.undo()
+    assert look(watched)[0] == ["a.pt"]
+
+
+def test_what_could_not_be_told_is_told_at_the_next_look(watched, tmp_path):
+    def deaf(_event):
+        raise ConnectionError
+
+    look(watched)
+    (tmp_path / "in" / "a.pt").write_bytes(b"whole")
+    with pytest.raises(ConnectionError):
+        arrived(watched, settle_s=0.0, tell=deaf)
+    assert look(watched)[0] == ["a.pt"]
+
+
+def test_an_event_starts_a_deployment(watched, tmp_path, server):
+    with server.client() as client:
+        deployment = client.create_deployment(
+            client.create_flow_from_name("waits for checkpoints"), "one", description=None, version=None
+        )
+        trigger = EventTrigger(
+            expect={EVENT},
+            match={"prefect.resource.id": "stitchpipe.checkpoints.*"},
+            posture=Posture.Reactive,
+            threshold=1,
+        )
+        act = RunDeployment(source="selected", deployment_id=deployment, parameters={})
+        name = f"checkpoints-{uuid.uuid4().hex}"
+        client.create_automation(AutomationCore(name=name, trigger=trigger, actions=[act]))
+        look(watched)
+        only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+
+        def started():
+            # A new automation is seen by the server a moment later: each look finds another checkpoint.
+            (tmp_path / "in" / f"{uuid.uuid4().hex}.pt").write_bytes(b"new")
+            assert arrived(watched, settle_s=0.0, tell=send)
+            return client.read_flow_runs(deployment_filter=only)
+
+        assert until(started, seconds=120.0)
