@@ -4,7 +4,7 @@ from stitchpipe.graph.extraction import LOGITS, Extractor, extractor
 from stitchpipe.graph.folding import folded
 from stitchpipe.graph.inspection import Inspection, InspectionError, inspect, layers
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, LayerInfo, select
-from stitchpipe.graph.tails import image_channels, tail
+from stitchpipe.graph.tails import image_channels, tail, tails
 from stitchpipe.graph.trace import TraceError, in_eval_mode
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "layers",
     "select",
     "tail",
+    "tails",
 ]

@@ -10,17 +10,16 @@ from torch import Tensor, nn
 from stitchpipe.graph.layer_info import LayerError
 from stitchpipe.graph.layout import channels_first, channels_last
 from stitchpipe.graph.opening import observed, opened
-from stitchpipe.graph.trace import TraceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 LOGITS = "logits"
-"""The name under which an extractor returns the network's own output."""
+"""The name under which an extractor returns the network's own output, where it classifies."""
 
 
 class Extractor:
-    """Runs a network and returns chosen layers' outputs and its logits.
+    """Runs a network and returns chosen layers' outputs, and its logits if it gives some.
 
     Each value is copied at the moment it is made, by `keep`: what an in-place operation does to it later is not seen.
     Images are ``(C, H, W)`` whatever the network does: `keep` is shown a view with its channels first.
@@ -36,6 +35,7 @@ class Extractor:
         self._names = tuple(names)
         self._keep = keep
         self._last: frozenset[str] | None = None
+        self._has_logits = True
         for name in names:
             self._network.demand(name)
 
@@ -46,7 +46,7 @@ class Extractor:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Return layer name → activations ``(n, …)``, and ``logits``.
+        """Return layer name → activations ``(n, …)``, and ``logits`` of a network that classifies.
 
         The first call also finds out how the network lays out its values: a forward pass or two more, of one image.
 
@@ -55,7 +55,7 @@ class Extractor:
         LayerError
             A layer's output is no tensor, or has not one entry per image.
         stitchpipe.graph.TraceError
-            The network does not take such images, or its own output is no tensor.
+            The network does not take such images, or returns no tensor.
         """
         # The layout of a network's values is only known once it has run on images of this size, so it is
         # found out at the first call.
@@ -76,20 +76,14 @@ class Extractor:
                 )
 
         logits = self._network.run(images, self._names, take)
-        if not isinstance(logits, Tensor):
-            raise TraceError(
-                where=type(self._network.network).__name__,
-                expected="a network that returns one tensor of logits",
-                found=f"a {type(logits).__name__}",
-                remedy="Wrap it in a module that returns the logits alone.",
-            )
-        return {**seen, LOGITS: self._keep(logits)}
+        return {**seen, LOGITS: self._keep(logits)} if self._has_logits else seen
 
     def _settled(self, images: Tensor) -> frozenset[str]:
         """Return the layers whose channels are last; go over to hooks where the graph is not the network."""
-        # Where the graph gives other logits than the network itself, `observed` hands back the network with
+        # Where the graph gives other answers than the network itself, `observed` hands back the network with
         # hooks. The names must then be asked for again.
         self._network, seen = observed(self._network, images)
+        self._has_logits = seen.has_logits
         for name in self._names:
             self._network.demand(name)
         # Only values of four axes can hold their channels last, so nothing more is run where none is
@@ -103,6 +97,8 @@ def extractor(
     network: nn.Module, names: Sequence[str], *, keep: Callable[[Tensor], Tensor] = torch.clone
 ) -> Extractor:
     """Return a function from images to the outputs of the layers `names` and the logits, in one forward pass.
+
+    A network without a head gives no logits, and its layers come alone.
 
     The function runs the network's own modules, which are put into eval mode for it: through the network's graph, or
     with forward hooks where torch.fx cannot trace it.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torch import Tensor
 
+from stitchpipe.graph.answers import answer_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,7 +37,7 @@ def with_hooks(network: nn.Module, images: Tensor, on_value: OnValue) -> Any:
 
     handles = [module.register_forward_hook(hook(path)) for path, module in network.named_modules() if path]
     try:
-        return _logits(network(images))
+        return answer_of(network(images))
     finally:
         for handle in handles:
             handle.remove()
@@ -44,9 +46,3 @@ def with_hooks(network: nn.Module, images: Tensor, on_value: OnValue) -> Any:
 def call_name(path: str, number: int) -> str:
     """Return the layer that a module's call is, counted from 0: ``relu``, ``relu:1``."""
     return f"{path}:{number}" if number else path
-
-
-def _logits(output: Any) -> Any:
-    """Return the logits of a record that has some, as Hugging Face's networks return, or the output itself."""
-    logits = getattr(output, "logits", None)
-    return logits if isinstance(logits, Tensor) else output

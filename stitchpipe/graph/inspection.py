@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.graph.layout import Shape
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the record; raised when its fields, or what they mean, change."""
 
 
@@ -43,7 +43,7 @@ class Inspection:
     by_hooks
         Why forward hooks had to be used; empty where torch.fx traced the network.
     output_width
-        How many logits it gives for an image; None where its output is not ``(n, logits)``.
+        How many logits it gives for an image; None of a network that gives features instead.
     """
 
     network: str
@@ -56,6 +56,11 @@ class Inspection:
     def traced_by(self) -> Literal["fx", "hooks"]:
         """How its layers are reached."""
         return "hooks" if self.by_hooks else "fx"
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether it classifies images; otherwise it gives features of them."""
+        return self.output_width is not None
 
     @property
     def cuts(self) -> tuple[str, ...]:
@@ -159,7 +164,7 @@ def inspect(network: nn.Module, example: Tensor) -> Inspection:
         image=tuple(example.shape[1:]),
         layers=infos,
         by_hooks=reached.by_hooks,
-        output_width=_width(seen.logits),
+        output_width=int(seen.logits.shape[1]) if seen.has_logits else None,
     )
 
 
@@ -172,11 +177,6 @@ def layers(network: nn.Module, example: Tensor, *, functions: bool = False) -> t
 def _channels_first(shape: Shape) -> Shape:
     height, width, channels = shape
     return (channels, height, width)
-
-
-def _width(output: object) -> int | None:
-    logits = getattr(output, "logits", output)  # some networks return a record
-    return int(logits.shape[1]) if isinstance(logits, Tensor) and logits.ndim == 2 else None
 
 
 def _layer_record(info: LayerInfo) -> dict[str, Any]:

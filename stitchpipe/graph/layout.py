@@ -30,12 +30,15 @@ class Seen:
     on_last_axis
         True of a value of four axes that a Linear or LayerNorm made or took, False of a convolution's.
     logits
-        The network's output.
+        The network's answer: the one tensor of its output that counts.
+    has_logits
+        Whether that is a row of logits for each image, and not features.
     """
 
     shapes: dict[str, Shape] = field(default_factory=dict)
     on_last_axis: dict[str, bool] = field(default_factory=dict)
     logits: Any = None
+    has_logits: bool = True
 
 
 def tells(operation: object, given: Sequence[object] = ()) -> bool | None:

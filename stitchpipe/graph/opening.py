@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stitchpipe.errors import first_line
+from stitchpipe.graph.answers import answer_of, gives_logits
 from stitchpipe.graph.by_graph import TracedNetwork
 from stitchpipe.graph.by_hooks import HookedNetwork
 from stitchpipe.graph.trace import TraceError
@@ -30,14 +31,14 @@ def opened(network: nn.Module) -> Opened:
 
 
 def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
-    """Return what a forward pass shows, and the network by hooks where its graph gives other logits than itself.
+    """Return what a forward pass shows, and the network by hooks where its graph gives other answers than itself.
 
     While it is traced a network cannot tell a tensor's class or shape and may take a branch that it never takes.
 
     Raises
     ------
     TraceError
-        The network does not take such images.
+        The network does not take such images, or returns no tensor.
     """
     try:
         own = network.network(images)
@@ -48,9 +49,16 @@ def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
             found=first_line(error),
             remedy="Give the architecture the options, or the images the size, that fit each other.",
         ) from error
-    reason = "its graph gives other logits than the network itself"
-    if isinstance(getattr(own, "logits", None), Tensor):
-        reason = "it returns a record with logits, not the logits alone"
+    if not isinstance(answer_of(own), Tensor):
+        raise TraceError(
+            where=type(network.network).__name__,
+            expected="a network that returns a tensor, or a record that holds some",
+            found=f"a {type(own).__name__}",
+            remedy="Wrap it in a module that returns its logits or features.",
+        )
+    reason = "its graph gives other answers than the network itself"
+    if not isinstance(own, Tensor):
+        reason = f"it returns a {type(own).__name__}, not one tensor"
     elif isinstance(network, TracedNetwork):
         try:
             seen = network.observe(images)
@@ -58,10 +66,13 @@ def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
             reason = f"its graph does not run: {first_line(error)}"
         else:
             if _agree(seen.logits, own):
+                seen.has_logits = gives_logits(network.network, own)
                 return network, seen
     if isinstance(network, TracedNetwork):
         network = HookedNetwork(network.network, reason)
-    return network, network.observe(images)
+    seen = network.observe(images)
+    seen.has_logits = gives_logits(network.network, own)
+    return network, seen
 
 
 def _agree(traced: object, own: object) -> bool:

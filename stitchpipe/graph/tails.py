@@ -13,7 +13,7 @@ from stitchpipe.graph.opening import observed, opened
 from stitchpipe.graph.trace import in_eval_mode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from stitchpipe.graph.opening import Opened
 
@@ -59,6 +59,20 @@ def tail(
             reached, seen = observed(reached, example)
             last = name in channels_last(network, example, seen, reached.observe)
         return reached.tail(name, last=last, images=example, through=through)
+
+
+def tails(network: nn.Module, names: Sequence[str], *, example: Tensor) -> Iterator[tuple[str, nn.Module]]:
+    """Yield each layer and what lies behind it, one at a time; see `tail`.
+
+    The network is traced and run once for all, which of a deep one takes longer than a tail's forward pass.
+    """
+    with in_eval_mode(network), torch.no_grad():
+        reached, seen = observed(opened(network), example)
+        last = channels_last(network, example, seen, reached.observe)
+    for name in names:
+        with in_eval_mode(network), torch.no_grad():
+            behind = reached.tail(name, last=name in last, images=example)
+        yield name, behind
 
 
 def image_channels(network: nn.Module) -> int:

@@ -89,7 +89,13 @@ def published(architecture: str, options: Mapping[str, Any], weights: str | bool
 
 
 def takes_classes(architecture: str) -> bool:
-    """Return whether an architecture has the option ``num_classes``; of entry points, those that have it."""
+    """Return whether an architecture has the option ``num_classes``: all that have a classifier.
+
+    Of entry points, those that have a parameter of that name.
+    """
+    prefix, _, name = architecture.partition("/")
+    if prefix == "hf" and name:
+        return hugging_face.takes_classes(name)
     return architecture not in _registered() or entry_points.takes_classes(architecture)
 
 

@@ -8,7 +8,9 @@ A package declares, in its ``pyproject.toml``::
 and a sweep names it: ``architecture = "my_network"``, with ``options = { width = 64 }``.
 
 The entry point is a callable that takes the options and returns a `torch.nn.Module`; a class of modules is one. The
-module takes images ``(n, C, H, W)`` and returns logits ``(n, classes)``. ``num_classes``, as many as the data have, is
+module takes images ``(n, C, H, W)`` and returns logits ``(n, classes)``, or features: a tensor of other axes, or a
+record (a mapping, a dataclass) without ``logits``, see `stitchpipe.graph.answers`. One that returns features ``(n, k)``
+as a single tensor says so by an attribute ``num_classes`` that is 0. ``num_classes``, as many as the data have, is
 handed over where the callable has a parameter of that name and the options do not say. The library's own names come
 first: an entry point called ``resnet18`` is never asked.
 """

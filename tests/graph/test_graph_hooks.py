@@ -205,7 +205,7 @@ def test_a_graph_that_is_not_the_network_is_not_used():
 
     network, batch = lively(Masked()), images(4)
     info = layers(network, batch)[0]
-    assert info.by_hooks == "its graph gives other logits than the network itself"
+    assert info.by_hooks == "its graph gives other answers than the network itself"
     run = extractor(network, ["inner"])
     assert torch.equal(run(batch)["inner"], network(batch))
     assert run.by_hooks == info.by_hooks

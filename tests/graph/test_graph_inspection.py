@@ -92,7 +92,7 @@ def test_a_network_that_does_not_take_the_images_has_no_inspection():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"version": 2}, "expected version 1, found version 2"),
+        ({"version": 1}, "expected version 2, found version 1"),
         ({"version": None}, "found version None"),
         ({"layers": None}, "TypeError"),
         ({"layers": [{"name": "a"}]}, "TypeError"),
