@@ -1,6 +1,7 @@
 """The command line."""
 
 from stitchpipe.cli import (
+    census_command,
     ingest_command,
     maintenance_commands,
     question_commands,
@@ -11,6 +12,7 @@ from stitchpipe.cli.app import app, main
 
 __all__ = [
     "app",
+    "census_command",
     "ingest_command",
     "main",
     "maintenance_commands",

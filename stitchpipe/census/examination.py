@@ -1,0 +1,191 @@
+"""One network looked at: its layers and cuts, the tail behind each of some cuts, and what is captured of its layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from stitchpipe.census.cheap_weights import random_images
+from stitchpipe.census.row import THIRDS, TOLERANCE, Row
+from stitchpipe.census.small_networks import UnreachedError, small
+from stitchpipe.errors import named_line
+from stitchpipe.graph import LayerInfo, extractor, inspect, tails
+from stitchpipe.graph.answers import answer_of
+from stitchpipe.graph.layout import channels_first
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stitchpipe.census.small_networks import Small
+    from stitchpipe.census.subjects import Subject
+
+MOST: Final = 12
+"""Cuts that are tested of a network."""
+
+ALIKE: Final = 1e-4
+"""Difference of a network's answers to two images, relative to the largest number, below which it tells nothing."""
+
+
+def examined(subject: Subject) -> Row:
+    """Return what is found out about a network; whatever goes wrong is its row's reason."""
+    row = Row(name=subject.name, library=subject.library, family=subject.family, outcome="not reached")
+    try:
+        network = small(subject)
+    except UnreachedError as error:
+        return replace(row, reason=str(error))
+    row = replace(
+        row,
+        network=type(network.network).__name__,
+        parameters=sum(parameter.numel() for parameter in network.network.parameters()),
+        reduced=network.reduced,
+        image=network.shape,
+        signature=_signature(network.network),
+    )
+    try:
+        return _examined(row, network)
+    except Exception as error:  # noqa: BLE001 - the census goes on, and its row says what happened
+        return replace(row, outcome="not split", reason=named_line(error))
+
+
+@torch.inference_mode()
+def _examined(row: Row, small: Small) -> Row:
+    network, images = small.network, random_images(small.shape, 2, seed=1)
+    example = random_images(small.shape, 1, seed=3)  # not one of the images that the tails are held against
+    whole = answer_of(network(images))
+    inspection = inspect(network, example)
+    modules = [info for info in inspection.layers if not info.is_function]
+    row = replace(
+        row,
+        answer="logits" if inspection.has_logits else "features",
+        traced_by=inspection.traced_by,
+        by_hooks=inspection.by_hooks,
+        layers=len(modules),
+        cuts=sum(info.is_cut for info in modules),
+        cuts_by_third=by_third(modules),
+    )
+    row = _captured(row, network, images, modules)
+    row = _cut(row, network, images, example, whole, spread([info.name for info in modules if info.is_cut]))
+    why = _why_not_split(row, modules, whole)
+    return replace(row, outcome="not split" if why else "split", reason=why)
+
+
+def by_third(layers: Sequence[LayerInfo]) -> tuple[int, ...]:
+    """Return how many cuts lie in the first, the middle and the last third of a network's layers."""
+    places = Counter(
+        min(len(THIRDS) * place // max(1, len(layers)), len(THIRDS) - 1)
+        for place, info in enumerate(layers)
+        if info.is_cut
+    )
+    return tuple(places[third] for third in range(len(THIRDS)))
+
+
+def spread(names: Sequence[str], most: int = MOST) -> list[str]:
+    """Return at most some of the names, evenly spaced, the first and the last among them.
+
+    >>> spread(list("abcdefg"), 3)
+    ['a', 'd', 'g']
+    """
+    if len(names) <= most:
+        return list(names)
+    return [names[round(place * (len(names) - 1) / (most - 1))] for place in range(most)]
+
+
+def _captured(row: Row, network: nn.Module, images: Tensor, modules: Sequence[LayerInfo]) -> Row:
+    """Hold what an extractor captures of every layer against what plain hooks copy."""
+    values = extractor(network, [info.name for info in modules])(images)
+    seen = _hooked(network, images)
+    wrong = []
+    for info in modules:
+        plain = seen[info.name]
+        plain = channels_first(plain) if info.channels_last else plain
+        if not _relative(values[info.name], plain) <= TOLERANCE:
+            wrong.append(info.name)
+    return replace(row, captured=len(modules), miscaptured=tuple(wrong))
+
+
+def _hooked(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Return a copy of every tensor that a module returns, by path; of a second call by ``path:1``.
+
+    Written anew and in the plainest way, because it judges the hooks that captures are made with.
+    """
+    copies: dict[str, Tensor] = {}
+
+    def keep(path: str) -> Any:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                name, number = path, 0
+                while name in copies:
+                    number += 1
+                    name = f"{path}:{number}"
+                copies[name] = output.clone()
+
+        return hook
+
+    handles = [module.register_forward_hook(keep(path)) for path, module in network.named_modules() if path]
+    network(images)
+    for handle in handles:
+        handle.remove()
+    return copies
+
+
+def _cut(
+    row: Row, network: nn.Module, images: Tensor, example: Tensor, whole: Tensor, chosen: Sequence[str]
+) -> Row:
+    """Hold ``tail(head(images))`` against the whole network at each of the chosen cuts."""
+    values = extractor(network, chosen)(images)
+    differences = {
+        name: _relative(answer_of(behind(values[name])), whole)
+        for name, behind in tails(network, chosen, example=example)
+    }
+    return replace(
+        row,
+        tested=len(chosen),
+        exact=sum(difference == 0 for difference in differences.values()),
+        largest_difference=max(differences.values(), default=0.0),
+        mismatches=tuple(name for name, difference in differences.items() if not difference <= TOLERANCE),
+    )
+
+
+def _relative(value: Tensor, expected: Tensor) -> float:
+    """Return the largest difference relative to the largest number expected; infinite where shapes differ."""
+    if value.shape != expected.shape:
+        return float("inf")
+    if torch.equal(value, expected):
+        return 0.0
+    largest = float(expected.abs().max())
+    return float((value - expected).abs().max()) / largest if largest else float("inf")
+
+
+def _why_not_split(row: Row, modules: Sequence[LayerInfo], whole: Tensor) -> str:
+    """Return what is missing that a network counts as split; empty where nothing is."""
+    if not torch.isfinite(whole).all():
+        return "its random weights give answers that are not finite"
+    if _relative(whole[:1], whole[1:]) < ALIKE:
+        return "its random weights answer all images alike"
+    if row.mismatches:
+        return (
+            f"the tail behind {row.mismatches[0]} gives other answers, by up to {row.largest_difference:.1e}"
+        )
+    if row.miscaptured:
+        return f"what is captured of {row.miscaptured[0]} is not what a hook copies"
+    empty = [third for third, cuts in zip(THIRDS, row.cuts_by_third, strict=True) if not cuts]
+    if not empty:
+        return ""
+    number = THIRDS.index(empty[0])
+    reasons = Counter(
+        info.why_no_cut
+        for place, info in enumerate(modules)
+        if len(THIRDS) * place // len(modules) == number and info.why_no_cut
+    )
+    most = f": {reasons.most_common(1)[0][0]}" if reasons else ""
+    return f"no cut in the {' and '.join(empty)} third of its depth{most}"
+
+
+def _signature(network: nn.Module) -> str:
+    shapes = sorted((name, tuple(tensor.shape)) for name, tensor in network.state_dict().items())
+    return sha256(repr(shapes).encode()).hexdigest()[:16]
