@@ -19,7 +19,7 @@ from stitchpipe.graph.answers import answer_of
 from stitchpipe.graph.layout import channels_first
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from stitchpipe.census.small_networks import Small
     from stitchpipe.census.subjects import Subject
@@ -68,8 +68,13 @@ def _examined(row: Row, small: Small) -> Row:
         cuts=sum(info.is_cut for info in modules),
         cuts_by_third=by_third(modules),
     )
-    row = _captured(row, network, images, modules)
-    row = _cut(row, network, images, example, whole, spread([info.name for info in modules if info.is_cut]))
+    values = extractor(network, [info.name for info in modules])(images)
+    row = _captured(row, values, _hooked(network, images), modules)
+    chosen = spread([info.name for info in modules if info.is_cut])
+    answers = (
+        (name, answer_of(behind(values[name]))) for name, behind in tails(network, chosen, example=example)
+    )
+    row = _cut(row, {name: _relative(answer, whole) for name, answer in answers})
     why = _why_not_split(row, modules, whole)
     return replace(row, outcome="not split" if why else "split", reason=why)
 
@@ -95,10 +100,10 @@ def spread(names: Sequence[str], most: int = MOST) -> list[str]:
     return [names[round(place * (len(names) - 1) / (most - 1))] for place in range(most)]
 
 
-def _captured(row: Row, network: nn.Module, images: Tensor, modules: Sequence[LayerInfo]) -> Row:
-    """Hold what an extractor captures of every layer against what plain hooks copy."""
-    values = extractor(network, [info.name for info in modules])(images)
-    seen = _hooked(network, images)
+def _captured(
+    row: Row, values: Mapping[str, Tensor], seen: Mapping[str, Tensor], modules: Sequence[LayerInfo]
+) -> Row:
+    """Hold what an extractor captured of every layer against what plain hooks copied."""
     wrong = []
     for info in modules:
         plain = seen[info.name]
@@ -133,18 +138,11 @@ def _hooked(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
     return copies
 
 
-def _cut(
-    row: Row, network: nn.Module, images: Tensor, example: Tensor, whole: Tensor, chosen: Sequence[str]
-) -> Row:
-    """Hold ``tail(head(images))`` against the whole network at each of the chosen cuts."""
-    values = extractor(network, chosen)(images)
-    differences = {
-        name: _relative(answer_of(behind(values[name])), whole)
-        for name, behind in tails(network, chosen, example=example)
-    }
+def _cut(row: Row, differences: Mapping[str, float]) -> Row:
+    """Note how far the answers of tails are from the whole network's."""
     return replace(
         row,
-        tested=len(chosen),
+        tested=len(differences),
         exact=sum(difference == 0 for difference in differences.values()),
         largest_difference=max(differences.values(), default=0.0),
         mismatches=tuple(name for name, difference in differences.items() if not difference <= TOLERANCE),

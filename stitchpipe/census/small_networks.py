@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.census.subjects import Subject
 
-SIZES: Final = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512, 1024)
+SIZES: Final = (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512, 1024)
 """Sides of images, in the order in which they are tried."""
 
 LARGE: Final = 350_000_000
@@ -131,7 +131,7 @@ def _answers(network: nn.Module, shape: tuple[int, int, int]) -> Tensor | None:
 def _of_torchvision(name: str) -> Iterator[Attempt]:
     options: dict[str, Any] = {"num_classes": 10}
     if name.startswith("vit"):
-        size = 4 * int(name.rpartition("_")[2])
+        size = 2 * int(name.rpartition("_")[2])
         yield Attempt(options | {"image_size": size}, (3, size, size))
     if name in {"googlenet", "inception_v3"}:
         options["init_weights"] = False  # draws each number on its own
@@ -163,7 +163,7 @@ def _of_transformers(kind: str) -> Iterator[Attempt]:
     classes = {} if part is config else {"num_classes": 0}
     native = getattr(part, "image_size", None)
     patch = getattr(part, "patch_size", None)
-    small_side = 4 * patch if isinstance(patch, int) and patch >= 8 else 64
+    small_side = 4 * patch if isinstance(patch, int) and patch >= 8 else 32
     for fewer in (shallow, {}) if shallow else ({},):
         reduced = _told(fewer)
         if isinstance(native, int):
@@ -176,7 +176,7 @@ def _of_transformers(kind: str) -> Iterator[Attempt]:
             yield Attempt({**classes, **fewer, "image_size": [64, 64]}, (channels, 64, 64), reduced)
             yield Attempt({**classes, **fewer}, (channels, *map(int, native)), reduced)  # type: ignore[arg-type]
             continue
-        for side in dict.fromkeys((small_side, *SIZES[:6])):
+        for side in dict.fromkeys((small_side, *SIZES[:7])):
             yield Attempt({**classes, **fewer}, (channels, side, side), reduced)
 
 
