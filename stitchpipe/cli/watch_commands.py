@@ -5,16 +5,20 @@ from __future__ import annotations
 import json as json_format
 import os
 import sys
+import time
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from stitchpipe.cli.app import DAMAGED, Scheduler, app, say
+from stitchpipe.cli.app import DAMAGED, RunAddress, Scheduler, app, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stitchpipe.steps.checkup import Check, Look
+    from stitchpipe.steps.standing import Standing
 
 AsJson = Annotated[bool, Parameter(help="As JSON, for programs.", negative="", show_default=False)]
 
@@ -41,7 +45,7 @@ def doctor(
 
     Exit code 1 where there is a problem, 0 otherwise. Nothing waits longer than half a minute.
     """
-    from stitchpipe.cli import watch_tables
+    from stitchpipe.cli import doctor_tables
     from stitchpipe.steps.checkup import checks_of
 
     checks = checks_of(_looks(sweep, scheduler))
@@ -50,12 +54,71 @@ def doctor(
 
         checks += checks_of_run(place)
     if json:
-        sys.stdout.write(json_format.dumps(watch_tables.plain(checks), indent=1) + "\n")
+        sys.stdout.write(json_format.dumps(doctor_tables.plain(checks), indent=1) + "\n")
     else:
-        say(*watch_tables.checks(checks))
+        say(*doctor_tables.checks(checks))
     sys.stdout.flush()
     if any(check.state == "problem" for check in checks):
         sys.exit(DAMAGED)
+
+
+@app.command
+def status(
+    place: RunAddress,
+    /,
+    *,
+    sweep: Annotated[
+        str | None, Parameter(help="Name of the sweep whose units are looked at; default: begun last.")
+    ] = None,
+    json: AsJson = False,
+    format: Annotated[  # noqa: A002 - what the option is called
+        Literal["table", "prometheus"], Parameter(help="prometheus: metrics in its text format.")
+    ] = "table",
+    watch: Annotated[
+        bool, Parameter(help="Show it again and again, until all is done or Ctrl-C.", negative="")
+    ] = False,
+    every: Annotated[float, Parameter(help="Seconds between two looks with --watch.")] = 5.0,
+) -> None:
+    """Show how far a run is: what is done, under way, missing or failed, by step, and how long the rest takes.
+
+    Reads the run's records alone, and builds no network: a second or two, also while others work on the run.
+
+    How long it takes follows from the seconds of the units of the same step that are done, and from how many workers
+    there are now.
+    """
+    from stitchpipe.cli import status_tables
+    from stitchpipe.run.place import RunPlace
+    from stitchpipe.steps.standing import standing
+
+    run = RunPlace.at(place)
+    if watch and not json and format == "table":
+        _watch(lambda: standing(run, sweep=sweep), every)
+        return
+    found = standing(run, sweep=sweep)
+    if json:
+        sys.stdout.write(json_format.dumps(status_tables.plain(found), indent=1) + "\n")
+    elif format == "prometheus":
+        from stitchpipe.steps.prometheus import bytes_of, exposition
+
+        sys.stdout.write(exposition(found, bytes_of(run)))
+    else:
+        say(*status_tables.tables(found))
+
+
+def _watch(find: Callable[[], Standing], every_s: float) -> None:
+    """Show how far a run is until nothing is left to do; off a terminal each look is printed below the last."""
+    from rich.console import Group
+    from rich.live import Live
+
+    from stitchpipe.cli.status_tables import tables
+
+    with Live(auto_refresh=False) as live:
+        while True:
+            found = find()
+            live.update(Group(*tables(found)), refresh=True)
+            if not found.count("missing") + found.count("under way"):
+                return
+            time.sleep(every_s)
 
 
 def _looks(sweep: str | None, scheduler: str | None) -> list[Look]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from storage.checked_files import kept, signs
 from storage.checked_files.check import findings, of_version
 from storage.checked_files.garbage import FileGarbage, find_garbage
-from storage.checked_files.keys import FILES, PUBLISHED, RECORDS, encoded, parse_commit_key
+from storage.checked_files.keys import FILES, PUBLISHED, RECORDS, decoded, encoded, parse_commit_key
 from storage.checked_files.published import publish, read_published
 from storage.checked_files.repair import FileRepair, repair
 from storage.checked_files.sound import demand_sound
@@ -200,6 +200,18 @@ class CheckedFiles:
         with ThreadPoolExecutor(_AT_ONCE) as readers:
             newest = list(readers.map(self._version_there, keys))
         return dict(sorted((version.name, version.content) for version in newest if version is not None))
+
+    def record_names(self, folder: str = "") -> list[str]:
+        """Return the names of all records in a folder, at any depth, sorted. One listing; a read where one is long."""
+        home = f"{RECORDS}/{encoded(folder)}" if folder else RECORDS
+        names = []
+        for of_record, versions in versions_of(self.place.entries(home)).items():
+            name = decoded(of_record.removeprefix(f"{RECORDS}/"))
+            if name is None:  # too long for a key, which then holds a digest of it
+                version = self._version_there(versions[-1].key)
+                name = None if version is None else version.name
+            names += [] if name is None else [name]
+        return sorted(names)
 
     def _version_there(self, key: str) -> Version | None:
         """Return a version that a listing showed, or None where it went meanwhile, because a newer one came."""

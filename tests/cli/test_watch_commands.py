@@ -2,7 +2,12 @@
 
 import json
 
-from tests.cli.command import in_a_process, modules_loaded_by, stitchpipe
+import pytest
+
+from stitchpipe.run import RunPlace
+from stitchpipe.run.agenda import Agenda
+from stitchpipe.run.ledger import Ledger, Outcome, Reason
+from tests.cli.command import in_a_process, modules_loaded_by, refused, stitchpipe
 
 
 def test_the_doctor_of_a_folder_without_a_run_says_so_and_ends_with_one(tmp_path):
@@ -40,3 +45,52 @@ def test_the_doctor_imports_no_heavy_library():
 def test_the_doctor_in_a_process(tmp_path):
     ended = in_a_process("doctor", tmp_path)
     assert "installation: packages" in ended.stdout.replace("\n", "")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of which one unit is done and one failed."""
+    place = RunPlace.at(tmp_path / "run")
+    Agenda("zoo", 1.0, {"train": ("train A", "train B"), "report": ("report",)}).keep(place.files)
+    reason = Reason("model 'B'", "finite weights", "a NaN", "Take others.", "ValueError", passing=False)
+    Ledger(place.files).note(Outcome("train A", "done", "k", 0.0, 8.0, "w"))
+    Ledger(place.files).note(Outcome("train B", "failed", "k", 0.0, 8.0, "w", 1, reason))
+    return place
+
+
+def test_status_says_what_failed_and_why(run):
+    told = stitchpipe("status", run.url, columns=120).stdout
+    assert "train B" in told
+    assert "model 'B': expected finite weights, found a NaN. Take others." in told
+    assert "--retry-failed" in told
+    assert "Nothing is done yet of: report" in told
+
+
+def test_status_for_programs(run):
+    told = json.loads(stitchpipe("status", run.url, "--json").stdout)
+    assert {unit["unit"]: unit["state"] for unit in told["units"]} == {
+        "train A": "done",
+        "train B": "failed",
+        "report": "missing",
+    }
+    assert stitchpipe("status", run.url, "--format", "prometheus").stdout.startswith(
+        "# HELP stitchpipe_units "
+    )
+
+
+def test_status_is_watched_until_nothing_is_left(run):
+    Ledger(run.files).note(Outcome("report", "done", "k", 0.0, 2.0, "w"))
+    ended = stitchpipe("status", run.url, "--watch", "--every", "0.1", columns=120)
+    assert (ended.returncode, "train B" in ended.stdout) == (0, True)
+
+
+def test_status_of_no_run_is_refused(tmp_path):
+    assert "expected a run that has begun" in refused("status", tmp_path / "none")
+
+
+def test_status_imports_no_heavy_library():
+    heavy = modules_loaded_by(
+        "import stitchpipe.cli.watch_commands, stitchpipe.cli.status_tables, stitchpipe.steps.prometheus",
+        "torch", "prefect", "distributed", "pandas", "sklearn",
+    )  # fmt: skip
+    assert heavy == []

@@ -1,4 +1,4 @@
-"""What the doctor found, and how far a run is, as tables for the terminal."""
+"""What the doctor found, as a table for the terminal and for programs."""
 
 from __future__ import annotations
 

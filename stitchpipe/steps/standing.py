@@ -1,0 +1,293 @@
+"""How far a run is, from its records alone: no network is built, nothing heavy is imported."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
+
+from stitchpipe.config import ControlModel, IngestedModel, parse
+from stitchpipe.run.agenda import Agenda
+from stitchpipe.run.claims import Claims
+from stitchpipe.run.ledger import Ledger
+from stitchpipe.run.names import SPLITS
+from stitchpipe.run.place import PlaceError, dump_record, inspection_record, model_record
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from stitchpipe.config import Sweep
+    from stitchpipe.run.claims import Holder
+    from stitchpipe.run.ledger import Outcome
+    from stitchpipe.run.place import RunPlace
+
+State: TypeAlias = Literal["done", "under way", "missing", "failed", "left out"]
+STATES: Final[tuple[State, ...]] = ("done", "under way", "missing", "failed", "left out")
+ALONE: Final = ("compare", "fit maps", "report")
+"""Steps that are one unit, whose work is shared within it."""
+_PART: Final = " part "
+"""Stands between a dump and the part of it that a unit is."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStanding:
+    """How far one unit is.
+
+    Attributes
+    ----------
+    holder
+        Who works on it, while it is under way.
+    outcome
+        How it ended last; None where it never did, or was done before outcomes were noted.
+    """
+
+    unit: str
+    state: State
+    holder: Holder | None = None
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepStanding:
+    """How far a step is.
+
+    Attributes
+    ----------
+    units
+        In the order of the agenda.
+    mean_s
+        What its units took that were done, on average; None where none was noted.
+    left_s
+        How long the rest takes with those who work now, or with one worker; None where nothing tells.
+    """
+
+    step: str
+    units: tuple[UnitStanding, ...]
+    mean_s: float | None
+    left_s: float | None
+
+    def count(self, state: State) -> int:
+        """Return how many units are in a state."""
+        return sum(unit.state == state for unit in self.units)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a run is.
+
+    Attributes
+    ----------
+    at_s
+        When this was found, in seconds since the epoch.
+    sweep
+        The name of the sweep whose units these are; other sweeps of the run are `others`.
+    is_complete
+        Whether all its units are known. Before every network is inspected nobody knows the stitches.
+    lost
+        Claims of workers that are lost, by unit: whoever works next takes them over.
+    """
+
+    url: str
+    at_s: float
+    sweep: str
+    others: tuple[str, ...]
+    is_complete: bool
+    steps: tuple[StepStanding, ...]
+    workers: int
+    lost: Mapping[str, Holder]
+
+    @property
+    def units(self) -> list[UnitStanding]:
+        """All units."""
+        return [unit for step in self.steps for unit in step.units]
+
+    def count(self, state: State) -> int:
+        """Return how many units are in a state."""
+        return sum(step.count(state) for step in self.steps)
+
+    @property
+    def left_s(self) -> float | None:
+        """How long the rest takes: the sum over steps; None where one of them tells nothing."""
+        each = [step.left_s for step in self.steps]
+        return None if None in each else sum(filter(None, each))
+
+
+def standing(place: RunPlace, *, sweep: str | None = None) -> Standing:
+    """Return how far a run is.
+
+    Parameters
+    ----------
+    sweep
+        Name of the sweep whose units are looked at; default: the one that was begun last.
+
+    Raises
+    ------
+    PlaceError
+        There is no run, or none of a sweep of that name.
+    storage.StoreError
+        The place does not answer, or a record is damaged.
+
+    Notes
+    -----
+    A listing each of agendas, outcomes, claims and records of models; a read for each outcome and each claim, side by
+    side.
+    """
+    files = place.files
+    agendas = Agenda.all_of(files)
+    # Where there is no run nothing more is asked: to look at claims leaves a sign for a moment.
+    known, is_complete = _agenda(place, agendas, sweep)
+    with ThreadPoolExecutor(3) as asked:
+        outcomes, held = asked.submit(Ledger(files).outcomes), asked.submit(Claims(files).held)
+        recorded = asked.submit(files.record_names, "models")
+        facts = _Facts.of(known, outcomes.result(), held.result(), recorded.result())
+    workers = {holder.worker.name for holder in facts.holders.values()}
+    steps = [_of_step(step, names, facts, max(1, len(workers))) for step, names in known.units.items()]
+    return Standing(
+        url=place.url,
+        at_s=time.time(),
+        sweep=known.sweep,
+        others=tuple(agenda.sweep for agenda in agendas if agenda.sweep != known.sweep),
+        is_complete=is_complete,
+        steps=tuple(steps),
+        workers=len(workers),
+        lost={unit: holder for unit, holder in held.result().items() if not holder.lives},
+    )
+
+
+def declared_agenda(sweep: Sweep) -> Agenda:
+    """Return the units that follow from a sweep alone: all but stitches, and dumps of augmented images."""
+    networks = [model.name for model in sweep.networks]
+    ingested = {model.name for model in sweep.models if isinstance(model, IngestedModel)}
+    # Controls may be made from other models' dumps, and come behind them.
+    dumped = sorted(
+        (model for model in sweep.models if model.name not in ingested),
+        key=lambda model: isinstance(model, ControlModel),
+    )
+    units = {
+        "inspect": [f"inspect {name}" for name in networks],
+        "train": [f"train {name}" for name in networks],
+        "dump": [f"dump {model.name} {split}" for model in dumped for split in SPLITS],
+        "compare": ["compare"] if sweep.compare else [],
+        "fit maps": ["fit maps"] if sweep.stitch else [],
+        "report": ["report"],
+    }
+    if not sweep.dump.keep:
+        units["dump"] = []
+    return Agenda(sweep.name, 0.0, {step: tuple(names) for step, names in units.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the records say.
+
+    Attributes
+    ----------
+    outcomes
+        By unit; of a dump that was done in parts, that of a part that failed.
+    holders
+        Who works, by unit; parts of a dump count as the dump.
+    recorded
+        Names of the records of models.
+    """
+
+    agenda: Agenda
+    outcomes: Mapping[str, Outcome]
+    holders: Mapping[str, Holder]
+    recorded: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        agenda: Agenda,
+        outcomes: Mapping[str, Outcome],
+        held: Mapping[str, Holder],
+        recorded: Collection[str],
+    ) -> Self:
+        """Sort what was read."""
+        failed_parts = {
+            _whole(unit): outcome
+            for unit, outcome in outcomes.items()
+            if _PART in unit and outcome.state == "failed"
+        }
+        holders = {_whole(unit): holder for unit, holder in held.items() if holder.lives}
+        return cls(agenda, {**failed_parts, **outcomes}, holders, frozenset(recorded))
+
+    def of_unit(self, unit: str) -> UnitStanding:
+        """Return how far a unit is."""
+        outcome, holder = self.outcomes.get(unit), self.holders.get(unit)
+        if holder is not None:
+            return UnitStanding(unit, "under way", holder, outcome)
+        if self._is_done(unit, outcome):
+            return UnitStanding(unit, "done", None, outcome)
+        if outcome is not None and outcome.state == "failed":
+            return UnitStanding(unit, "failed", None, outcome)
+        words = unit.split(" ")
+        is_left_out = any(
+            " ".join(words[1:stop]) in self.agenda.left_out for stop in range(2, len(words) + 1)
+        )
+        return UnitStanding(unit, "left out" if is_left_out else "missing", None, outcome)
+
+    def _is_done(self, unit: str, outcome: Outcome | None) -> bool:
+        """Whether its outcome says so, or a record that only this unit leaves: it may be older than all outcomes."""
+        if outcome is not None and outcome.unit == unit:
+            return outcome.state == "done"
+        step, _, subject = unit.partition(" ")
+        match step:
+            case "inspect":
+                return inspection_record(subject) in self.recorded
+            case "train":
+                return model_record(subject) in self.recorded
+            case "dump":
+                model, _, split = subject.rpartition(" ")
+                return dump_record(model, split) in self.recorded
+            case _:
+                return False
+
+
+def _whole(unit: str) -> str:
+    """Return the unit that a part of a dump belongs to; any other is whole."""
+    return unit.partition(_PART)[0]
+
+
+def _agenda(place: RunPlace, agendas: Sequence[Agenda], sweep: str | None) -> tuple[Agenda, bool]:
+    """Return the agenda that is meant, and whether it has all units."""
+    named = [agenda for agenda in agendas if sweep in (None, agenda.sweep)]
+    if named:
+        return named[-1], True
+    kept = place.declaration()
+    declared = None if kept is None else parse(kept, where=f"{place.url}/sweep.toml", folder=Path())
+    if declared is not None and sweep in (None, declared.name):
+        return declared_agenda(declared), False
+    known = [agenda.sweep for agenda in agendas] + ([declared.name] if declared is not None else [])
+    raise PlaceError(
+        where=place.url,
+        expected="a run that has begun" if sweep is None else f"a run of the sweep '{sweep}'",
+        found=f"one of {', '.join(known)}" if known else "no agenda and no sweep.toml",
+        remedy="Give the --out folder or URL of a run; `stitchpipe run SWEEP --out` begins one.",
+    )
+
+
+def _of_step(step: str, names: Sequence[str], facts: _Facts, workers: int) -> StepStanding:
+    units = tuple(map(facts.of_unit, names))
+    taken = [
+        unit.outcome.seconds for unit in units if unit.outcome is not None and unit.outcome.state == "done"
+    ]
+    mean_s = fmean(taken) if taken else None
+    return StepStanding(step, units, mean_s, _left_s(units, mean_s, 1 if step in ALONE else workers))
+
+
+def _left_s(units: Collection[UnitStanding], mean_s: float | None, workers: int) -> float | None:
+    """Return how long the units take that are missing, and the rest of those that are under way."""
+    counted = Counter(unit.state for unit in units)
+    if not counted["missing"] + counted["under way"]:
+        return 0.0
+    if mean_s is None:
+        return None
+    now_s = time.time()
+    running = [unit.holder for unit in units if unit.holder is not None]
+    rest_s = sum(max(0.0, mean_s - (now_s - holder.since_s)) for holder in running)
+    return (mean_s * counted["missing"] + rest_s) / workers
