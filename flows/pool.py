@@ -7,52 +7,49 @@ that a forward pass in another thread fails. Each process opens the run once and
 from __future__ import annotations
 
 import logging
-import os
-import queue
-import sys
 import tempfile
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from multiprocessing import Pipe
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from flows.processes import OwnedProcess, ProcessError, ending
-from flows.progress import silent
+from flows.passing import BACK_OFF_S, TRIES
+from flows.progress import Silent
+from flows.unit import Ended
+from flows.waiting import Order, WaitingUnits
+from flows.worker_process import WorkerProcess
+from stitchpipe.run.ledger import Ledger, Outcome
+from stitchpipe.run.place import RunPlace
+from storage import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from flows.progress import Progress
-    from flows.unit import Record, Unit
+    from flows.unit import Unit
+    from flows.worker_process import Answered
 
-_POLL_S = 0.1
-_GRACE_S = 3.0
+logger = logging.getLogger("flows.units")
+logger.addHandler(logging.NullHandler())  # the command line tells the same in its own way
+
+LOOK_AGAIN_S: Final = (0.5, 1.0, 2.0, 5.0)
+"""After how long a unit that somebody else works on is looked at again, the last for ever."""
 
 
 class PoolClosedError(RuntimeError):
     """A unit was not finished because its pool was closed: the run ended, or was asked to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedUnit:
-    """A unit that was carried out, and when: in seconds since its pool was made."""
-
-    unit: Unit
-    begun_s: float
-    ended_s: float
-
-
 class WorkerPool:
     """Carries out units of work in processes of its own, one unit at a time in each.
 
-    A process starts when there is a unit for it and none that is idle is left, so that no more run than are useful.
-    The first unit that fails ends the pool: what is running is stopped, and nothing more begins. A unit that was
-    stopped continues in the next run where its step can.
+    A process starts when there is a unit for it and none that is idle is left, so that no more run than are useful. A
+    unit that fails ends nothing but itself: the process goes on with the next, or a new one does where it died. What
+    may pass is tried again after a while. A unit that another run works on is waited for, behind all others.
 
     Parameters
     ----------
@@ -61,14 +58,20 @@ class WorkerPool:
     environment
         What their environment adds to this process's.
     progress
-        Called with (unit, done, total), from several threads; `done` is `total` once, when the unit has its record.
+        Hears how far units are, from several threads; `done` is `total` once, when the unit has its record.
     work
-        What performs a unit, as ``module:function``; see `flows.worker`.
+        The module that performs units; see `flows.claimed.Work`.
+    timeout_s
+        How long a unit may take.
 
     Attributes
     ----------
-    finished
-        The units that were carried out, in the order of their ends.
+    work
+        As given.
+    ended
+        How units ended, in the order of their ends.
+    failure
+        Why the pool was stopped.
     """
 
     def __init__(
@@ -76,35 +79,43 @@ class WorkerPool:
         processes: int,
         *,
         environment: Mapping[str, str] | None = None,
-        progress: Progress = silent,
-        work: str = "flows.work:perform",
+        progress: Progress | None = None,
+        work: str = "flows.work",
+        timeout_s: float | None = None,
     ) -> None:
-        self.processes, self.finished = processes, list[FinishedUnit]()
-        self._environment, self._progress, self._work = dict(environment or {}), progress, work
-        self._made_s = time.monotonic()
+        self.processes, self.ended = processes, list[Ended]()
+        self._environment, self.work, self._timeout_s = dict(environment or {}), work, timeout_s
+        self.progress: Progress = Silent() if progress is None else progress
         self._lock = threading.Lock()
-        self._waiting: queue.SimpleQueue[tuple[Unit, Future[Record]] | None] = queue.SimpleQueue()
-        self._futures: dict[Unit, Future[Record]] = {}
+        self._waiting = WaitingUnits()
+        self._futures: dict[Unit, Future[Ended]] = {}
         self._unfinished, self._attendants = 0, list[threading.Thread]()
         self._logs = tempfile.TemporaryDirectory(prefix="stitchpipe-workers-")
         self.failure: Exception | None = None
 
-    def submit(self, unit: Unit) -> Future[Record]:
-        """Return the record that a unit will have; the same one however often the unit is submitted."""
+    def submit(self, unit: Unit, rank: int = 0) -> Future[Ended]:
+        """Return how a unit will end; the same future however often it is submitted. Low ranks begin first.
+
+        The future raises nothing but what `stop` was given.
+        """
         with self._lock:
-            # Several flows may ask for the same unit; it is carried out once and all of them wait for its
-            # record.
+            # The runner begins some units before the flow asks for them; each is carried out once.
             if unit not in self._futures:
                 self._futures[unit] = Future()
                 if self.failure is not None:
                     self._futures[unit].set_exception(self.failure)
                 else:
-                    self._waiting.put((unit, self._futures[unit]))
+                    self._waiting.put(Order(unit, rank, self._futures[unit]))
                     self._unfinished += 1
                     # Where the units that are unfinished outnumber the attendants, none of these is idle.
                     if len(self._attendants) < min(self.processes, self._unfinished):
                         self._start_another()
             return self._futures[unit]
+
+    def has(self, unit: Unit) -> bool:
+        """Whether a unit was submitted."""
+        with self._lock:
+            return unit in self._futures
 
     def stop(self, reason: Exception) -> None:
         """Begin nothing more and stop what is running; all that is unfinished fails with `reason`.
@@ -112,11 +123,11 @@ class WorkerPool:
         Returns at once. Only the first reason counts.
         """
         with self._lock:
-            if self.failure is None:
-                self.failure = reason
-                # Each attendant takes one None from the queue, and ends.
-                for _ in self._attendants:
-                    self._waiting.put(None)
+            if self.failure is not None:
+                return
+            self.failure = reason
+        for order in self._waiting.close():
+            order.future.set_exception(reason)
 
     def close(self) -> None:
         """Stop everything and return when every process has ended. Idempotent."""
@@ -134,7 +145,11 @@ class WorkerPool:
     def _start_another(self) -> None:
         """Start a thread, which starts a process of its own; all others are busy."""
         number = len(self._attendants)
-        thread = threading.Thread(target=self._attend, args=(number,), name=f"worker {number}", daemon=True)
+        # The thread gets the context of whoever submits, which tells Prefect's handlers whose logs these are.
+        run = copy_context().run
+        thread = threading.Thread(
+            target=run, args=(self._attend, number), name=f"worker {number}", daemon=True
+        )
         self._attendants.append(thread)
         thread.start()
 
@@ -143,135 +158,96 @@ class WorkerPool:
 
         The process is started and stopped by this thread: its parent-death signal fires when the thread ends.
         """
-        worker = WorkerProcess(number, self._work, self._environment, Path(self._logs.name))
+        logs = Path(self._logs.name)
+        worker = WorkerProcess(number, self.work, self._environment, logs, self._timeout_s)
         try:
-            while (order := self._waiting.get()) is not None:
-                self._carry_out(worker, *order)
+            while (order := self._waiting.take()) is not None:
+                self._carry_out(worker, order)
         finally:
             worker.stop()
 
-    def _carry_out(self, worker: WorkerProcess, unit: Unit, future: Future[Record]) -> None:
-        begun_s = time.monotonic() - self._made_s
-        total = 1
+    def _carry_out(self, worker: WorkerProcess, order: Order) -> None:
+        unit, total = order.unit, 1
 
         def report(done: int, of: int) -> None:
             nonlocal total
             total = of
             if done < of:  # some steps count in several rounds: only the record says that all is done
-                self._progress(unit.name, done, of)
+                self.progress(unit.name, done, of)
 
+        begun_s = time.time()
         try:
-            report(0, total)
-            record = worker.perform(unit, report, lambda: self.failure)
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the unit
-            # The pool is stopped first: who waits for this unit must not submit another one that still
-            # begins.
-            self.stop(error)
-            future.set_exception(error)
+            if not order.visits:
+                report(0, total)
+                logger.info("begin %s", unit.name)
+            answer = worker.perform(unit, report, lambda: self.failure)
+        except Exception as error:  # noqa: BLE001 - only a stop comes here
+            order.future.set_exception(error)
+            return
+        if answer.kind == "held":
+            self._look_again(order, answer)
+        elif answer.kind == "failed":
+            self._failed(order, answer, begun_s)
         else:
-            self._progress(unit.name, total, total)
-            with self._lock:
-                self._unfinished -= 1
-                self.finished.append(FinishedUnit(unit, begun_s, time.monotonic() - self._made_s))
-            future.set_result(record)
+            self.progress(unit.name, total, total)
+            self._end(order, Ended(unit, answer.kind, begun_s, time.time(), answer.content))
 
+    def _look_again(self, order: Order, answer: Answered) -> None:
+        """Put a unit that somebody else works on behind the others, for a while."""
+        if not order.visits:
+            holder = answer.content
+            line = f"{holder['host']}, process {holder['pid']}, works on it"
+            self.progress.say(order.unit.name, line)
+            logger.info("%s: %s", order.unit.name, line)
+        pause_s = LOOK_AGAIN_S[min(order.visits, len(LOOK_AGAIN_S) - 1)]
+        self._again(replace(order, ready_s=time.monotonic() + pause_s, visits=order.visits + 1))
 
-class WorkerProcess:
-    """One worker process as its pool sees it; it is started by the first unit."""
+    def _failed(self, order: Order, answer: Answered, begun_s: float) -> None:
+        """Try a unit again, or let it end as failed."""
+        unit, reason, tries = order.unit, answer.content, order.tries + 1
+        if not answer.is_noted:
+            self._note(unit, answer, begun_s)
+        if reason.passing and tries < TRIES:
+            pause_s = BACK_OFF_S[min(order.tries, len(BACK_OFF_S) - 1)]
+            line = f"tried again in {pause_s:g} s ({tries + 1} of {TRIES}): {reason}"
+            self.progress.say(unit.name, line)
+            logger.warning("%s: %s", unit.name, line)
+            self._again(replace(order, tries=tries, ready_s=time.monotonic() + pause_s))
+            return
+        self.progress.say(unit.name, f"failed: {reason}")
+        self._end(order, Ended(unit, "failed", begun_s, time.time(), reason=reason))
 
-    def __init__(self, number: int, work: str, environment: Mapping[str, str], logs: Path) -> None:
-        self._name, self._work = f"worker {number}", work
-        path = os.pathsep.join(filter(None, sys.path))  # it finds the modules that this process finds
-        self._environment = {**os.environ, **environment, "PYTHONPATH": path}
-        self._log = logs / f"{number}.log"
-        self._process: OwnedProcess | None = None
-
-    def perform(
-        self, unit: Unit, report: Callable[[int, int], None], stopped: Callable[[], Exception | None]
-    ) -> Record:
-        """Have a unit carried out and return its record.
-
-        Raises
-        ------
-        ProcessError
-            The process died.
-        Exception
-            What the unit raised; or what `stopped` returns as soon as it returns an error.
-        """
-        if (reason := stopped()) is not None:
-            raise reason
-        process = self._started()
-        try:
-            self._connection.send(unit)
-            while True:
-                # A blocking `recv` could not be interrupted by another thread, so the wait is cut into
-                # short pieces in which a stop is noticed.
-                while not self._connection.poll(_POLL_S):
-                    if (reason := stopped()) is not None:
-                        raise reason
-                kind, content = self._connection.recv()
-                match kind:
-                    case "progress":
-                        report(*content)
-                    case "log":
-                        # The record goes to the logger it was written to, so that this process's levels and
-                        # handlers decide over it.
-                        logging.getLogger(content.name).handle(content)
-                    case "record":
-                        return content  # type: ignore[no-any-return]  # the worker's side is typed
-                    case "error":
-                        raise content
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise self._death(unit, process) from None
-
-    def stop(self) -> None:
-        """End the process, if it was started."""
-        if self._process is not None:
-            self._connection.close()
-            self._process.stop(_GRACE_S)
-
-    def _started(self) -> OwnedProcess:
-        if self._process is None:
-            self._connection, theirs = Pipe()
-            command = [sys.executable, "-P", "-m", "flows.worker", str(theirs.fileno()), self._work]
-            self._process = OwnedProcess(
-                self._name, command, env=self._environment, log=self._log, pass_fds=[theirs.fileno()]
+    def _note(self, unit: Unit, answer: Answered, begun_s: float) -> None:
+        """Put on record what a worker process could not, because it was ended."""
+        with suppress(StoreError):  # the run says it anyway; only the next one will not know
+            ledger = Ledger(RunPlace.at(unit.out).files)
+            before = ledger.of(unit.name)
+            same = before is not None and (before.state, before.key) == ("failed", answer.key)
+            ledger.note(
+                Outcome(
+                    unit=unit.name,
+                    state="failed",
+                    key=answer.key,
+                    begun_s=begun_s,
+                    seconds=time.time() - begun_s,
+                    worker="",
+                    attempts=1 + (before.attempts if before is not None and same else 0),
+                    reason=answer.content,
+                )
             )
-            # The child has its own copy by now. Unless ours is closed, the end of the child would not be
-            # seen as an end of the connection.
-            theirs.close()
-        return self._process
 
-    def _death(self, unit: Unit, process: OwnedProcess) -> ProcessError:
-        """Return the error that says how the process ended in the middle of a unit."""
-        # The connection breaks before the process has ended; a little patience gives its exit status.
-        status = process.wait(_GRACE_S)
-        how = "closed its connection" if status is None else f"ended {ending(status)}"
-        last_words = process.log_tail()
-        return ProcessError(
-            where=f"{unit.name} (worker process {process.pid})",
-            expected="its record",
-            found=f"that the process {how}",
-            remedy="What was finished is kept; the same command continues where it stopped. Where memory ran out, "
-            "set processes in the sweep's [run] to fewer."
-            + (f" The process said last:\n{last_words}" if last_words else ""),
-        )
+    def _again(self, order: Order) -> None:
+        with self._lock:
+            if self.failure is None:
+                self._waiting.put(order)
+                return
+        order.future.set_exception(self.failure)
 
-
-_ACTIVE: ContextVar[WorkerPool | None] = ContextVar("stitchpipe_worker_pool", default=None)
-
-
-@contextmanager
-def active(pool: WorkerPool) -> Iterator[WorkerPool]:
-    """Let the tasks of all flows that run inside the block use `pool`, and close it at the end."""
-    token = _ACTIVE.set(pool)
-    try:
-        with pool:
-            yield pool
-    finally:
-        _ACTIVE.reset(token)
-
-
-def active_pool() -> WorkerPool | None:
-    """Return the pool of the block around this call, if there is one."""
-    return _ACTIVE.get()
+    def _end(self, order: Order, ended: Ended) -> None:
+        level = logging.INFO if ended.is_there else logging.WARNING
+        why = "" if ended.reason is None else f": {ended.reason}"
+        logger.log(level, "%s: %s in %.1f s%s", ended.unit.name, ended.state, ended.seconds, why)
+        with self._lock:
+            self._unfinished -= 1
+            self.ended.append(ended)
+        order.future.set_result(ended)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
-#: Called with the unit's name (``"dump resnet-a test"``), how much of it is done, and how much there is.
-Progress: TypeAlias = Callable[[str, int, int], None]
+from typing import Protocol
 
 
-def silent(unit: str, done: int, total: int) -> None:
-    """Tell nobody."""
-    del unit, done, total
+class Progress(Protocol):
+    """Hears of units of work by their names (``"dump A test"``), from several threads."""
+
+    def __call__(self, unit: str, done: int, total: int) -> None:
+        """Hear how much of a unit is done, and how much there is."""
+
+    def say(self, unit: str, line: str) -> None:
+        """Hear something else of a unit: that it failed, or who works on it."""
+
+
+class Silent:
+    """Tells nobody."""
+
+    def __call__(self, unit: str, done: int, total: int) -> None:
+        """Hear nothing."""
+
+    def say(self, unit: str, line: str) -> None:
+        """Hear nothing."""

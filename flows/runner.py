@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flows.interruption import Interrupted, interruptible
 from flows.server import prepare
@@ -11,30 +12,38 @@ from flows.server import prepare
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.course import Course
     from flows.progress import Progress
+    from flows.server import PrivateServer
+    from stitchpipe.config import Sweep
 
 __all__ = ["Interrupted", "run"]
 
+_SINGLE: Final = 3
+"""`dump` takes so many steps, the other commands for a part of a run one."""
+
 
 def run(
-    sweep: str,
+    sweep: Sweep | str,
     out: str,
     *,
     steps: Sequence[str],
     scheduler: str | None,
     progress: Progress,
     part: str = "1/1",
+    retry_failed: bool = False,
 ) -> list[dict[str, Any]]:
-    """Run steps of a sweep as a Prefect flow in this process and return one small record per unit of work.
+    """Run steps of a sweep and return one small record per unit of work.
 
-    The units themselves run in worker processes, and those that depend on nothing begin at once: training does not
-    wait for Prefect, whose server starts and whose package is imported meanwhile. Their tasks then find the units
-    under way, or finished. How long each step took is added to the run's record.
+    All steps together are a Prefect flow in this process; some of them are taken without Prefect, unless a server is
+    named in ``PREFECT_API_URL``. The units run in worker processes, and those that depend on nothing begin at once:
+    they do not wait for Prefect, whose server starts and whose package is imported meanwhile. How long each step took
+    is added to the run's record.
 
     Parameters
     ----------
     sweep
-        Path of a sweep file, or the name of a sweep that ships with the package.
+        A sweep, or its path, name or URL.
     out
         Folder or URL of the run.
     steps
@@ -42,40 +51,77 @@ def run(
     scheduler
         Address of a Dask scheduler, or None for a local cluster.
     progress
-        Called with (unit, done, total), from several threads.
+        Hears how far units are, from several threads.
     part
         ``K/N``: dump only the K-th of N parts.
+    retry_failed
+        Whether units that failed by themselves are tried again.
 
     Raises
     ------
     Interrupted
         After Ctrl-C or SIGTERM.
     flows.processes.ProcessError
-        The private Prefect server does not start, or a worker process died.
-    Exception
-        Whatever a unit of work raised, unwrapped.
+        The private Prefect server does not start.
+    stitchpipe.steps.UnitsFailedError
+        Units failed; what does not depend on them was done.
+    ExplainedError
+        The sweep or the place cannot be used: nothing was begun.
     """
     begun_s = time.monotonic()
     with interruptible(out) as interruption:
-        server = prepare()
+        is_flow = _is_for_prefect(steps)
+        server = prepare() if is_flow else None
         # Heavy, and the server starts meanwhile.
-        from flows.plan import Plan  # noqa: PLC0415
-        from flows.pool import PoolClosedError, active  # noqa: PLC0415
+        from flows.asked import asked_of  # noqa: PLC0415
+        from flows.course import Course  # noqa: PLC0415
+        from flows.pool import PoolClosedError  # noqa: PLC0415
         from flows.timing import note_times, step_times  # noqa: PLC0415
         from flows.work import pool_of  # noqa: PLC0415
 
-        with active(pool_of(sweep, out, progress=progress)) as pool:
+        asked = asked_of(sweep, out, steps, scheduler=scheduler, part=part, retry_failed=retry_failed)
+        with pool_of(asked.sweep, asked.out, progress=progress) as pool:
             interruption.tell(lambda: pool.stop(PoolClosedError("the run was asked to stop")))
-            for unit in Plan.of(sweep, out, scheduler=scheduler, part=part).at_once(steps):
-                pool.submit(unit)
-            progress("start Prefect", 0, 1)
-            # Prefect reads its settings when it is imported: they exist only now.
-            from flows.sweep import sweep as flow  # noqa: PLC0415
+            course = Course(asked, pool)
+            try:
+                if is_flow:
+                    _take_with_prefect(course, server, progress)
+                else:
+                    for name in asked.course:
+                        course.take(name)
+            finally:
+                if interruption.signum is None:
+                    total_s = time.monotonic() - begun_s
+                    note_times(out, step_times(course.ended), total_s=total_s, processes=pool.processes)
+            course.demand_success()
+            return [ended.record for ended in course.ended]
 
-            if server is not None:
-                server.wait_until_healthy()
-            progress("start Prefect", 1, 1)
-            records = flow(sweep, out, scheduler=scheduler, steps=list(steps), part=part)
-            total_s = time.monotonic() - begun_s
-            note_times(out, step_times(pool.finished), total_s=total_s, processes=pool.processes)
-            return records
+
+def _is_for_prefect(steps: Sequence[str]) -> bool:
+    """Whether a run is recorded by Prefect: where it is a whole one, or the user has a server."""
+    return len(steps) > _SINGLE or bool(os.environ.get("PREFECT_API_URL"))
+
+
+def _take_with_prefect(course: Course, server: PrivateServer | None, progress: Progress) -> None:
+    """Take a course inside a flow; it begins before Prefect is there."""
+    asked = course.asked
+    for name in asked.course[: asked.course.index("begin") + 1]:
+        course.take(name)
+    course.begin_activations()
+    progress("start Prefect", 0, 1)
+    # Prefect reads its settings when it is imported: they exist only now.
+    from flows.course import active  # noqa: PLC0415
+    from flows.sweep import sweep as flow  # noqa: PLC0415
+
+    if server is not None:
+        server.wait_until_healthy()
+    progress("start Prefect", 1, 1)
+    with active(course):
+        flow(
+            asked.sweep,
+            asked.out,
+            scheduler=asked.scheduler,
+            steps=list(asked.steps),
+            part=asked.part,
+            retry_failed=asked.retry_failed,
+        )

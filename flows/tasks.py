@@ -1,56 +1,38 @@
-"""A unit of work as a Prefect task: hand it to a worker process, wait, return its small record.
+"""The steps of a run as Prefect tasks: each carries out all units of its step, which worker processes do.
 
-Prefect caches and persists nothing here: the store says what is done, and every step skips what it finds sealed
-there. Parameters and results are names and counts; arrays never pass through.
+A task per step and not per unit: a zoo of hundreds of models costs Prefect no more than three of them. Single units are
+seen in the logs, in the progress and in the table that a run leaves. Prefect caches and persists nothing here: the
+run's place says what is done, and every step skips what it finds there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
-from flows.pool import active_pool
+from flows.asked import COURSE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from prefect.futures import PrefectFuture
-
-    from flows.pool import WorkerPool
-    from flows.unit import Record, Unit
+    from flows.course import Course
 
 
-def carry_out(unit: Unit) -> Record:
-    """Have a worker process carry out a unit of work. A unit that has begun already is only waited for."""
-    return pool_of_this_run(unit).submit(unit).result()
-
-
-def pool_of_this_run(unit: Unit) -> WorkerPool:
-    """Return the active pool; `LookupError` where there is none for the unit."""
-    pool = active_pool()
-    if pool is None:
-        raise LookupError(f"no pool of worker processes is active for {unit.name!r}")
-    return pool
+def carried_out(course: Course, step: str) -> dict[str, int]:
+    """Carry out a step of a course; return how many of its units ended in which way."""
+    return dict(Counter(ended.state for ended in course.take(step)))
 
 
 #: One task for each step, so that Prefect tells them apart; stitches want a GPU where there is one.
-TASKS = {
+TASKS: Final = {
     step: Task(
-        carry_out,
+        carried_out,
         name=step,
-        task_run_name="{unit.name}",
+        task_run_name="{step}",
         tags=["gpu"] if step == "stitch" else [],
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    for step in ("inspect", "train", "dump", "compare", "fit maps", "stitch", "report")
+    for step in COURSE
 }
-
-
-def begin(unit: Unit, *, after: Sequence[PrefectFuture[Record]] = ()) -> PrefectFuture[Record]:
-    """Start the task of a unit as soon as the tasks `after` which it comes have succeeded."""
-    if not after:
-        pool_of_this_run(unit).submit(unit)  # tasks start in any order; the pool keeps that of the plan
-    return TASKS[unit.step].submit(unit, return_state=False, wait_for=list(after))

@@ -11,7 +11,7 @@ from stitchpipe.run.place import TIMES, RunPlace
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from flows.pool import FinishedUnit
+    from flows.unit import Ended
 
 #: How many commands the record of a run remembers.
 _REMEMBERED = 50
@@ -37,17 +37,18 @@ class StepTime:
     busy_s: float
 
 
-def step_times(finished: Iterable[FinishedUnit]) -> list[StepTime]:
-    """Return the time of every step, in the order in which the steps began."""
-    by_step: dict[str, list[FinishedUnit]] = {}
-    for unit in sorted(finished, key=lambda unit: unit.begun_s):
+def step_times(ended: Iterable[Ended]) -> list[StepTime]:
+    """Return the time of every step of which a unit was tried, in the order in which the steps began."""
+    by_step: dict[str, list[Ended]] = {}
+    tried = (unit for unit in ended if unit.state in {"done", "failed"} and unit.seconds)
+    for unit in sorted(tried, key=lambda unit: unit.begun_s):
         by_step.setdefault(unit.unit.step, []).append(unit)
     return [
         StepTime(
             step,
             len(units),
             wall_s=max(unit.ended_s for unit in units) - units[0].begun_s,
-            busy_s=sum(unit.ended_s - unit.begun_s for unit in units),
+            busy_s=sum(unit.seconds for unit in units),
         )
         for step, units in by_step.items()
     ]

@@ -1,39 +1,44 @@
-"""How a unit of work is carried out: the one place of the flows that calls the steps of the pipeline."""
+"""How units of work are planned and carried out: the one place of the flows that calls the steps of the pipeline.
+
+Functions of names, so that worker processes and tests can have another module in its place: see `flows.claimed.Work`
+and `flows.course.Known`.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from dask.system import CPU_COUNT
 from distributed.system import MEMORY_LIMIT
 
 from flows.pool import WorkerPool
-from flows.progress import silent
 from stitchpipe import steps
-from stitchpipe.run import Run
+from stitchpipe.run import Run, RunPlace
+from stitchpipe.run.declarations import opened_sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
+    from flows.claimed import Report
     from flows.progress import Progress
-    from flows.unit import Record, Unit
+    from flows.unit import Ended, Record, Unit
+    from stitchpipe.steps import Units
 
-#: How a unit tells how far it is: called with what is done and what there is to do.
-Report: TypeAlias = "Callable[[int, int], None]"
+_OF_THE_SWEEP: Final = {"ArchitectureError", "LayerError", "ConfigError", "DataError"}
+"""What an inspection fails with where a name does not exist or the sweep contradicts itself."""
 
 
 def perform(unit: Unit, report: Report) -> Record:  # noqa: PLR0911  (one for each step)
     """Do one unit of work in this process and return its record."""
-    run = _kept_open(unit.sweep, unit.out)
+    run = opened(unit.sweep, unit.out, unit.without)
     match unit.step, unit.subject:
         case "inspect", (model,):
             return steps.inspect(run, model, report=report)
         case "train", (model,):
             return steps.train(run, model, report=report)
         case "dump", (model, split):
-            part = steps.parse_part(unit.option or "1/1")
-            return steps.dump(run, model, split, part=part, report=report)
+            return steps.dump(run, model, split, part=steps.parse_part(unit.part), report=report)
         case "compare", ():
             with steps.cluster_of(run, unit.option) as cluster:
                 return steps.compare(run, cluster=cluster, report=report)
@@ -48,8 +53,62 @@ def perform(unit: Unit, report: Report) -> Record:  # noqa: PLR0911  (one for ea
             raise ValueError(f"no unit of work: {unit}")
 
 
-#: In a worker process, which lives no longer than the run: it is opened once, whatever is done with it.
-_kept_open = lru_cache(maxsize=1)(Run.open)
+def kept(unit: Unit) -> Record | None:
+    """Return the record of a unit that is known to be done, or None: its step finds out for certain."""
+    run = opened(unit.sweep, unit.out, unit.without)
+    match unit.step, unit.subject:
+        case "inspect", (model,):
+            return steps.inspected(run, model)
+        case "train", (model,):
+            return steps.trained(run, model)
+        case "dump", (model, split):
+            return steps.dumped(run, model, split)
+        case _:
+            return None
+
+
+def key(unit: Unit) -> str:
+    """Return a digest of what a unit is asked to do."""
+    return steps.unit_key(opened(unit.sweep, unit.out, unit.without), unit.step, unit.subject)
+
+
+@lru_cache(maxsize=4)
+def opened(sweep: str, out: str, without: tuple[str, ...] = ()) -> Run:
+    """Return a run, opened once in this process whatever is done with it, without some of its models."""
+    if without:
+        return opened(sweep, out).without(without)
+    place = RunPlace.at(out)
+    return Run.open(opened_sweep(sweep, place), place)
+
+
+def networks(sweep: str, out: str, without: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the names of a run's networks."""
+    return tuple(model.name for model in opened(sweep, out, without).sweep.networks)
+
+
+def units(sweep: str, out: str, without: tuple[str, ...] = ()) -> Units:
+    """Return what a run consists of, once its networks are on record."""
+    return steps.units(opened(sweep, out, without))
+
+
+def check_declaration(sweep: str, out: str, wanted: Sequence[str]) -> None:
+    """Refuse a sweep that is wrong whatever its networks are."""
+    steps.check_declaration(opened(sweep, out), wanted)
+
+
+def check(sweep: str, out: str, without: tuple[str, ...], wanted: Sequence[str]) -> None:
+    """Refuse a sweep that is wrong, given the layers of its networks."""
+    steps.check(opened(sweep, out, without), wanted)
+
+
+def is_mistake(ended: Ended) -> bool:
+    """Return whether an inspection failed because the sweep file is wrong.
+
+    A member of a zoo that does not work is one of many that were not named one by one, and is no mistake.
+    """
+    unit, reason = ended.unit, ended.reason
+    declared = opened(unit.sweep, unit.out).sweep.model(unit.subject[0])
+    return reason is not None and reason.kind in _OF_THE_SWEEP and not getattr(declared, "rule", None)
 
 
 def processes_of(run: Run) -> int:
@@ -77,7 +136,12 @@ def environment_of(run: Run) -> dict[str, str]:
     return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
 
 
-def pool_of(sweep: str, out: str, *, progress: Progress = silent) -> WorkerPool:
+def pool_of(sweep: str, out: str, *, progress: Progress | None = None) -> WorkerPool:
     """Return a pool of worker processes for the units of a run, as its sweep wants it."""
-    run = Run.open(sweep, out)
-    return WorkerPool(processes_of(run), environment=environment_of(run), progress=progress)
+    run = opened(sweep, out)
+    return WorkerPool(
+        processes_of(run),
+        environment=environment_of(run),
+        progress=progress,
+        timeout_s=run.sweep.run.unit_timeout_s,
+    )

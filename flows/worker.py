@@ -1,7 +1,7 @@
-"""What runs in a worker process: units of work come in over a connection, reports and records go out.
+"""What runs in a worker process: units of work come in over a connection, reports and ends go out.
 
-Started by `flows.pool` as ``python -m flows.worker FD WORK``: the number of the file descriptor that is its end of
-the connection, and what performs a unit, as ``module:function``.
+Started by `flows.worker_process` as ``python -m flows.worker FD WORK``: the number of the file descriptor that is its
+end of the connection, and the module that performs units (`flows.claimed.Work`).
 """
 
 from __future__ import annotations
@@ -10,26 +10,22 @@ import contextlib
 import importlib
 import logging
 import logging.handlers
-import pickle
 import queue
 import signal
 import sys
 import threading
 import time
-import traceback
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from stitchpipe.errors import ExplainedError
+from flows.claimed import Claimant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
-    from flows.unit import Record, Unit
-
-#: What performs one unit of work: called with the unit and with its ``report(done, total)``.
-Work: TypeAlias = "Callable[[Unit, Callable[[int, int], None]], Record]"
+    from flows.claimed import Work
 
 #: Reports that follow each other faster than this are left out, but for the last one.
 _REPORT_EVERY_S = 0.05
@@ -38,8 +34,8 @@ _REPORT_EVERY_S = 0.05
 class Outbox:
     """The worker's end of the connection: what goes to the parent, from any thread.
 
-    Messages are pairs: ``("progress", (done, total))``, ``("log", record)``, and at the end of a unit
-    ``("record", record)`` or ``("error", exception)``.
+    Messages are pairs: ``("progress", (done, total))``, ``("log", record)``, ``("begun", key)``, and at the end of a
+    unit what `flows.claimed.Claimant.carry_out` answers.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -79,34 +75,19 @@ class _Forwarding(logging.handlers.QueueHandler):
 
 
 def serve(connection: Connection, work: Work) -> None:
-    """Perform the units that come in, one after the other, until the parent closes the connection."""
+    """Carry out the units that come in, one after the other, until the parent closes the connection."""
     outbox = Outbox(connection)
     logging.getLogger().addHandler(_Forwarding(outbox))
+    # The parent's levels decide over what is shown; here nothing that a parent may want is held back.
+    for name in ("flows", "stitchpipe"):
+        logging.getLogger(name).setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
     # The parent has closed the connection, or is gone: either way there is nobody left to work for.
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), Claimant(work) as claimant:
         while True:
             unit = connection.recv()
-            try:
-                record = work(unit, outbox.reporter())
-            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
-                outbox.send("error", portable(error))
-            else:
-                outbox.send("record", record)
-
-
-def portable(error: Exception) -> Exception:
-    """Return an error that can cross to the parent, with its traceback as a note where the message is not enough."""
-    told = "".join(traceback.format_exception(error))
-    if not isinstance(error, ExplainedError):
-        error.add_note(f"In a worker process:\n{told}")
-    try:
-        # An error is only known to arrive once it was taken apart and put together again; some pickle well
-        # and fail to load.
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    except Exception:  # noqa: BLE001 - an error may refuse to be pickled in any way
-        return RuntimeError(told)
-    return error
+            begun = partial(outbox.send, "begun")
+            outbox.send(*claimant.carry_out(unit, outbox.reporter(), begun))
 
 
 def _leave(signum: int, _frame: FrameType | None) -> NoReturn:
@@ -119,8 +100,7 @@ def main(arguments: Sequence[str]) -> None:
     descriptor, work = arguments
     # By default SIGTERM ends Python at once, and temporary files would stay behind.
     signal.signal(signal.SIGTERM, _leave)
-    module, _, function = work.partition(":")
-    serve(Connection(int(descriptor)), getattr(importlib.import_module(module), function))
+    serve(Connection(int(descriptor)), cast("Work", importlib.import_module(work)))
 
 
 if __name__ == "__main__":

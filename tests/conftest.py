@@ -110,11 +110,11 @@ def tiny(of_this_run, cluster) -> Tiny:
 @pytest.fixture
 def without_prefect(monkeypatch) -> None:
     """Let commands of this process carry out their steps in it, rather than through a server and workers."""
-    from stitchpipe.run import Run
+    from flows import work
     from tests.cli.command import run_here
 
     monkeypatch.setattr("stitchpipe.cli.run_commands._runner", lambda: run_here)
-    monkeypatch.setattr("flows.work._kept_open", Run.open)
+    monkeypatch.setattr(work, "opened", work.opened.__wrapped__)
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from cyclopts import App, Parameter
 
 from stitchpipe import __version__
 from stitchpipe.errors import ExplainedError
+from stitchpipe.steps import UnitsFailedError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DAMAGED, USER_MISTAKE, INTERRUPTED = 1, 2, 130
+DAMAGED, USER_MISTAKE, UNITS_FAILED, INTERRUPTED = 1, 2, 3, 130
 
 app = App(
     name="stitchpipe",
@@ -43,6 +44,15 @@ Scheduler = Annotated[
     ),
 ]
 
+RetryFailed = Annotated[
+    bool,
+    Parameter(
+        name="--retry-failed",
+        negative=(),
+        help="Try again what failed by itself before; else only what may pass is.",
+    ),
+]
+
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one message and a non-zero exit code, never a traceback."""
@@ -50,6 +60,8 @@ def main() -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
+    except UnitsFailedError as error:
+        _complain(str(error), UNITS_FAILED)
     except ExplainedError as error:
         _complain(str(error), USER_MISTAKE)
     except KeyboardInterrupt as stop:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from stitchpipe.cli.app import Out, Scheduler, SweepFile, app, say
+from stitchpipe.cli.app import Out, RetryFailed, Scheduler, SweepFile, app, say
 from stitchpipe.config import ConfigError, load
 
 if TYPE_CHECKING:
@@ -16,30 +16,36 @@ if TYPE_CHECKING:
 
 
 @app.command
-def quickstart(*, out: Out = None, scheduler: Scheduler = None) -> None:
+def quickstart(*, out: Out = None, scheduler: Scheduler = None, retry_failed: RetryFailed = False) -> None:
     """Run the whole pipeline on bundled data: three small networks on handwritten digits.
 
     Trains the networks, dumps their activations, compares all pairs of layers, stitches, checks how far out
     of distribution the stitched representations are, and writes a report. Takes about two minutes on two cores;
     interrupted, it goes on where it was; finished, it only shows what is there.
     """
-    _run("quickstart", out, scheduler=scheduler)
+    _run("quickstart", out, scheduler=scheduler, retry_failed=retry_failed)
 
 
 @app.command
-def run(sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None) -> None:
-    """Run every step of a sweep: train, dump, compare, stitch, report. What is there already is kept."""
-    _run(sweep, out, scheduler=scheduler)
+def run(
+    sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None, retry_failed: RetryFailed = False
+) -> None:
+    """Run every step of a sweep: train, dump, compare, stitch, report. What is there already is kept.
+
+    A network that fails ends nothing but what depends on it: the others go on, the end says what failed, and the exit
+    code is 3. The next run tries again what may pass by itself. Several runs of one sweep at a time share its work.
+    """
+    _run(sweep, out, scheduler=scheduler, retry_failed=retry_failed)
 
 
 @app.command
-def inspect(sweep: SweepFile, *, out: Out = None) -> None:
+def inspect(sweep: SweepFile, *, out: Out = None, retry_failed: RetryFailed = False) -> None:
     """Build every network once and leave on record what it consists of: layers, cuts, shapes.
 
     `run` and `dump` do this by themselves. Whatever comes after reads the records and builds no network to learn its
     layers again.
     """
-    _run(sweep, out, steps=("inspect",))
+    _run(sweep, out, steps=("inspect",), retry_failed=retry_failed)
 
 
 @app.command
@@ -50,25 +56,30 @@ def dump(
     part: Annotated[
         str, Parameter(name="--part", help="K/N: the K-th of N parts, for N processes that share a dump.")
     ] = "1/1",
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Train or load the models and write their activations to the store.
 
     One forward pass for all layers; what is sealed is skipped, what was interrupted goes on. With --part, several
     GPUs or machines write disjoint shards of the same dump; whoever is last seals it.
     """
-    _run(sweep, out, steps=("inspect", "train", "dump"), part=part)
+    _run(sweep, out, steps=("inspect", "train", "dump"), part=part, retry_failed=retry_failed)
 
 
 @app.command
-def compare(sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None) -> None:
+def compare(
+    sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None, retry_failed: RetryFailed = False
+) -> None:
     """Compute the indices of all pairs of layers from a dumped store."""
-    _run(sweep, out, steps=("compare",), scheduler=scheduler)
+    _run(sweep, out, steps=("compare",), scheduler=scheduler, retry_failed=retry_failed)
 
 
 @app.command
-def stitch(sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None) -> None:
+def stitch(
+    sweep: SweepFile, *, out: Out = None, scheduler: Scheduler = None, retry_failed: RetryFailed = False
+) -> None:
     """Make the declared stitches from a dumped store and judge them: accuracy, and how far out of distribution."""
-    _run(sweep, out, steps=("stitch",), scheduler=scheduler)
+    _run(sweep, out, steps=("stitch",), scheduler=scheduler, retry_failed=retry_failed)
 
 
 @app.command
@@ -94,25 +105,32 @@ def _run(
     steps: Sequence[str] = ("inspect", "train", "dump", "compare", "stitch", "report"),
     scheduler: str | None = None,
     part: str = "1/1",
+    retry_failed: bool = False,
 ) -> None:
     from stitchpipe.cli.tables import summary, times
     from stitchpipe.cli.terminal import Progress
-    from stitchpipe.run import Run
-    from stitchpipe.steps import check, parse_part
-    from stitchpipe.steps import inspect as inspect_network
+    from stitchpipe.run import RunPlace
+    from stitchpipe.steps import UnitsFailedError
 
     declared = load(sweep)
-    parse_part(part)
-    opened = Run.open(declared, _place(declared.name, out))
-    check(opened, steps)
-    if (
-        "inspect" in steps
-    ):  # the check had to find the layers: whoever opens the run next finds them on record
-        for model in opened.sweep.networks:
-            inspect_network(opened, model.name)
+    place = RunPlace.at(_place(declared.name, out))
+    failure = None
     with Progress() as progress:
-        _runner()(sweep, opened.place.url, steps=steps, scheduler=scheduler, progress=progress, part=part)
-    say(*([summary(opened.place)] if "report" in steps else []), times(opened.place))
+        try:
+            _runner()(
+                declared,
+                place.url,
+                steps=steps,
+                scheduler=scheduler,
+                progress=progress,
+                part=part,
+                retry_failed=retry_failed,
+            )
+        except UnitsFailedError as error:  # what went well is shown all the same
+            failure = error
+    say(*([summary(place)] if "report" in steps else []), times(place))
+    if failure is not None:
+        raise failure
 
 
 def _runner() -> Any:

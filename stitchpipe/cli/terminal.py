@@ -61,3 +61,10 @@ class Progress:
                 self._bars.remove_task(self._known[name])
                 elapsed_s = time.monotonic() - self._begun[name]
                 self._console.print(f"{name}: done ({total}) in {elapsed_s:.1f} s", highlight=False)
+
+    def say(self, name: str, line: str) -> None:
+        """Print a line about `name`, whose bar goes until it is heard of again."""
+        with self._lock:
+            if name in self._known:
+                self._bars.remove_task(self._known.pop(name))
+            self._console.print(f"{name}: {line}", highlight=False, markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from stitchpipe import registry
 from stitchpipe.config.controls import Permuted
@@ -20,7 +20,7 @@ from stitchpipe.config.values import Few, Flag, FolderName, Many
 from stitchpipe.errors import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 
 LEAST_PERMUTATIONS = 19
@@ -132,6 +132,12 @@ class RunSettings(Section):
         description="units of work at a time, each in a process of its own (models that train, dumps, target layers "
         "that are stitched into); 0: as many as there are cores for torch_threads each, on a GPU one",
     )
+    unit_timeout_s: Annotated[float, Field(strict=True, gt=0, le=10**7)] | None = Field(
+        default=None, description="End a unit of work that takes longer, seconds; default: none is ended."
+    )
+    cluster_patience_s: Annotated[float, Field(strict=True, gt=0, le=10**6)] = Field(
+        default=10.0, description="How long workers of a named Dask scheduler may take to appear, seconds."
+    )
     writers: Few | None = Field(
         default=None, description="Threads that compress a dump; default: 1, and 4 beside a GPU."
     )
@@ -165,6 +171,8 @@ class Sweep(Section):
     ood: Ood = Field(default=Ood(), description="How far stitched representations are from the target's own.")
     certainty: Certainty = Field(default=Certainty(), description="How sure the numbers of comparisons are.")
     run: RunSettings = Field(default=RunSettings(), description="Where the work is done.")
+
+    _left_out: frozenset[str] = PrivateAttr(default=frozenset())
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Sweep:
@@ -293,6 +301,31 @@ class Sweep(Section):
             found="activations alone",
             remedy=f"Name one of the networks: {', '.join(each.name for each in self.networks) or 'there are none'}.",
         )
+
+    def without(self, models: Collection[str]) -> Sweep:
+        """Return what is left of the sweep when some of its models cannot be had, and nothing else of it changes.
+
+        Controls that are made from one of them go with them. What remains may be less than a file could declare: a
+        single model, or none; stitches whose globs then match nothing are none (`stitchpipe.run.stitches`).
+        """
+        gone = self._left_out | set(models)
+        gone |= {
+            model.name
+            for model in self.models
+            if isinstance(model, ControlModel)
+            and isinstance(model.control, Permuted)
+            and model.control.of in gone
+        }
+        narrowed = self.model_copy(
+            update={"models": tuple(model for model in self.models if model.name not in gone)}
+        )
+        narrowed._left_out = frozenset(gone)  # noqa: SLF001 - of another sweep, not of another class
+        return narrowed
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Return the names of the models that `without` left out."""
+        return self._left_out
 
     def layer_globs(self, model: Model) -> tuple[str, ...]:
         """Return which layers of `model` are dumped."""

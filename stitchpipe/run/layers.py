@@ -100,6 +100,13 @@ class Layers:
             )
         return self._inspected[name]
 
+    def is_on_record(self, declared: NetworkModel) -> bool:
+        """Whether a network was inspected as it is declared now. One listing, one read; no network is built."""
+        name = declared.name
+        if name not in self._inspected and (recorded := self._recorded(declared)) is not None:
+            self._inspected[name] = recorded
+        return name in self._inspected
+
     def keep(self, declared: NetworkModel) -> Inspection:
         """Return what a network consists of, and leave it on record for whoever opens the run next."""
         inspection = self.inspection(declared)

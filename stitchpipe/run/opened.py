@@ -28,9 +28,9 @@ class OpenedSweep:
     `stitchpipe.run.Run` adds where activations come from; what serves it is handed this.
     """
 
-    def __init__(self, sweep: Sweep, place: RunPlace) -> None:
+    def __init__(self, sweep: Sweep, place: RunPlace, data: RunData | None = None) -> None:
         self.sweep, self.place = sweep, place
-        self.data = RunData(sweep)
+        self.data = RunData(sweep) if data is None else data
         self.networks = Networks(sweep, place, self.data)
         self.ingested = Ingested(sweep, self._opened_store, self.store_url)
         self.layers = Layers(sweep, place, self.data, self.networks, self.ingested)

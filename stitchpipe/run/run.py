@@ -11,7 +11,10 @@ from stitchpipe.run.opened import OpenedSweep
 from stitchpipe.run.place import RunPlace
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
+
+    from stitchpipe.run.data import RunData
 
 
 class Run(OpenedSweep):
@@ -33,11 +36,15 @@ class Run(OpenedSweep):
         Where the values of layers come from: stored or live.
     """
 
-    def __init__(self, sweep: Sweep, place: RunPlace) -> None:
-        super().__init__(sweep, place)
+    def __init__(self, sweep: Sweep, place: RunPlace, data: RunData | None = None) -> None:
+        super().__init__(sweep, place, data)
         self.extent = Extent(self)
         kind = StoredActivations if sweep.dump.keep else LiveActivations
         self.activations: Activations = kind(self, self.extent)
+
+    def without(self, models: Collection[str]) -> Run:
+        """Return the run of the sweep without some of its models; what was loaded of the images serves both."""
+        return Run(self.sweep.without(models), self.place, self.data)
 
     def stored_activations(self) -> StoredActivations:
         """Return the activations as they lie in the store.

@@ -81,26 +81,46 @@ def planned_stitches(sweep: Sweep, table: LayerTable) -> tuple[PlannedStitch, ..
         A glob matches no layer, a target cannot be cut, or identity is asked of unequal widths.
     """
     planned: dict[PlannedStitch, None] = {}
+    mistakes: list[ConfigError] = []
     for number, declared in enumerate(sweep.stitch):
-        where = f"stitch[{number}]"
-        sources = _matching(table, declared.sources, f"{where}.sources")
-        targets = _matching(table, declared.targets, f"{where}.targets")
-        pairs = [(s, t) for t in targets for s in sources if _paired(declared, s, t)]
-        if not pairs:
-            raise ConfigError(
-                where=where,
-                expected=f"at least one pair of layers with pairs = '{declared.pairs}'",
-                found=f"none among {len(sources)} sources and {len(targets)} targets",
-                remedy="Widen the globs, or set pairs = 'all'.",
-            )
-        for source, target in pairs:
-            _demand_network(sweep, target, where)
-            if isinstance(declared, TrainedStitch) and declared.augmented:
-                _demand_images(sweep, source, where)
-            for stitch in _expanded(declared, source, target):
-                _check(stitch, table, where)
-                planned[stitch] = None
+        try:
+            planned |= dict.fromkeys(_of_table(sweep, table, declared, f"stitch[{number}]"))
+        except ConfigError as error:
+            mistakes.append(error)
+    if len(mistakes) > 1:
+        raise ConfigError(
+            where=f"sweep '{sweep.name}'",
+            expected="stitches that can be made",
+            found=f"{len(mistakes)} tables of others",
+            remedy="Correct each:" + "".join(f"\n- {mistake}" for mistake in mistakes),
+        )
+    if mistakes:
+        raise mistakes[0]
     return tuple(planned)
+
+
+def _of_table(sweep: Sweep, table: LayerTable, declared: Stitch, where: str) -> list[PlannedStitch]:
+    """Return the stitches of one table; of a sweep without some of its models it may be none."""
+    layers = _Layers(table, sweep.left_out)
+    sources = layers.matching(declared.sources, f"{where}.sources")
+    targets = layers.matching(declared.targets, f"{where}.targets")
+    pairs = [(s, t) for t in targets for s in sources if _paired(declared, s, t)]
+    if not pairs and not layers.is_narrowed(declared):
+        raise ConfigError(
+            where=where,
+            expected=f"at least one pair of layers with pairs = '{declared.pairs}'",
+            found=f"none among {len(sources)} sources and {len(targets)} targets",
+            remedy="Widen the globs, or set pairs = 'all'.",
+        )
+    planned = []
+    for source, target in pairs:
+        _demand_network(sweep, target, where)
+        if isinstance(declared, TrainedStitch) and declared.augmented:
+            _demand_images(sweep, source, where)
+        for stitch in _expanded(declared, source, target):
+            _check(stitch, table, where)
+            planned.append(stitch)
+    return planned
 
 
 def training_splits(data: RunData, planned: PlannedStitch) -> tuple[str, ...]:
@@ -138,31 +158,55 @@ def _demand_images(sweep: Sweep, source: LayerName, where: str) -> None:
         )
 
 
-def _matching(table: LayerTable, patterns: Sequence[str], where: str) -> list[LayerName]:
-    names = [LayerName(model, info.name) for model, infos in table.items() for info in infos]
-    chosen: dict[LayerName, None] = {}
-    for pattern in patterns:
-        model_glob, _, layer_glob = pattern.rpartition("/")
-        model_glob = model_glob.strip("\"'")
-        hits = [
-            name
-            for name in names
-            if fnmatch.fnmatchcase(name.model, model_glob) and fnmatch.fnmatchcase(name.layer, layer_glob)
-        ]
-        if not hits:
-            shown = next(
-                (model for model in table if fnmatch.fnmatchcase(model, model_glob)), next(iter(table))
-            )
-            meant = nearest(pattern, list(map(str, names)))
-            raise ConfigError(
-                where=where,
-                expected="a glob over MODEL/LAYER that matches a dumped layer",
-                found=f"'{pattern}'",
-                remedy=f"{meant} Models are {', '.join(table)}; layers of {shown} are "
-                f"{', '.join(info.name for info in table[shown])}.".lstrip(),
-            )
-        chosen |= dict.fromkeys(hits)
-    return list(chosen)
+@dataclass(frozen=True)
+class _Layers:
+    """The layers that globs of stitches may match, and the models that are left out of the sweep."""
+
+    table: LayerTable
+    left_out: frozenset[str]
+
+    def matching(self, patterns: Sequence[str], where: str) -> list[LayerName]:
+        """Return the layers that some globs match, each once; one that matches nothing that is there is refused."""
+        names = [LayerName(model, info.name) for model, infos in self.table.items() for info in infos]
+        chosen: dict[LayerName, None] = {}
+        for pattern in patterns:
+            model_glob, layer_glob = _globs(pattern)
+            hits = [
+                name
+                for name in names
+                if fnmatch.fnmatchcase(name.model, model_glob) and fnmatch.fnmatchcase(name.layer, layer_glob)
+            ]
+            if not hits and not fnmatch.filter(self.left_out, model_glob):
+                raise self._unmatched(pattern, model_glob, names, where)
+            chosen |= dict.fromkeys(hits)
+        return list(chosen)
+
+    def is_narrowed(self, declared: Stitch) -> bool:
+        """Whether a table of stitches names a model that is left out."""
+        patterns = (*declared.sources, *declared.targets)
+        return any(fnmatch.filter(self.left_out, _globs(pattern)[0]) for pattern in patterns)
+
+    def _unmatched(
+        self, pattern: str, model_glob: str, names: Sequence[LayerName], where: str
+    ) -> ConfigError:
+        table = self.table
+        shown = next(
+            (model for model in table if fnmatch.fnmatchcase(model, model_glob)), next(iter(table), None)
+        )
+        layers = "" if shown is None else ", ".join(info.name for info in table[shown])
+        meant = nearest(pattern, list(map(str, names)))
+        return ConfigError(
+            where=where,
+            expected="a glob over MODEL/LAYER that matches a dumped layer",
+            found=f"'{pattern}'",
+            remedy=f"{meant} Models are {', '.join(table)}; layers of {shown} are {layers}.".lstrip(),
+        )
+
+
+def _globs(pattern: str) -> tuple[str, str]:
+    """Return a glob over models and one over layers."""
+    model_glob, _, layer_glob = pattern.rpartition("/")
+    return model_glob.strip("\"'"), layer_glob
 
 
 def _paired(declared: Stitch, source: LayerName, target: LayerName) -> bool:

@@ -8,37 +8,50 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stitchpipe.steps.comparing import cluster_of, compare, fit_maps
+    from stitchpipe.steps.doneness import dumped, inspected, trained
     from stitchpipe.steps.dumping import dump, parse_part
+    from stitchpipe.steps.failures import UnitsFailedError
     from stitchpipe.steps.inspecting import inspect
     from stitchpipe.steps.reporting import report
     from stitchpipe.steps.stitching import stitch
     from stitchpipe.steps.training import train
-    from stitchpipe.steps.work_units import STEPS, Units, check, units
+    from stitchpipe.steps.unit_keys import unit_key
+    from stitchpipe.steps.work_units import STEPS, Units, check, check_declaration, refuse, units
 
 __all__ = [
     "STEPS",
     "Units",
+    "UnitsFailedError",
     "check",
+    "check_declaration",
     "cluster_of",
     "compare",
     "dump",
+    "dumped",
     "fit_maps",
     "inspect",
+    "inspected",
     "parse_part",
+    "refuse",
     "report",
     "stitch",
     "train",
+    "trained",
+    "unit_key",
     "units",
 ]
 
 _HOMES = {
     "comparing": ("cluster_of", "compare", "fit_maps"),
+    "doneness": ("dumped", "inspected", "trained"),
     "dumping": ("dump", "parse_part"),
+    "failures": ("UnitsFailedError",),
     "inspecting": ("inspect",),
     "reporting": ("report",),
     "stitching": ("stitch",),
     "training": ("train",),
-    "work_units": ("STEPS", "Units", "check", "units"),
+    "unit_keys": ("unit_key",),
+    "work_units": ("STEPS", "Units", "check", "check_declaration", "refuse", "units"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import logging
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from stitchpipe import capture
 from stitchpipe.config import ConfigError, ControlModel, RandomCodes, StoredData, declared_toml
@@ -12,14 +15,19 @@ from stitchpipe.run.declared import architecture_of
 from stitchpipe.run.names import LayerName
 from stitchpipe.run.place import dump_record
 from stitchpipe.steps.controls import dump_codes, dump_permuted
+from stitchpipe.steps.doneness import dumped
+from stitchpipe.steps.naming import about
 from stitchpipe.steps.progress import Report, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from stitchpipe.capture import DumpRecord
     from stitchpipe.data import ImageSplit
     from stitchpipe.run import Run
     from storage import Split, Store
+
+logger = logging.getLogger(__name__)
 
 
 def dump(
@@ -28,6 +36,9 @@ def dump(
     """Write the chosen layers of `model` on `split` to the store and seal them; return the dump's record.
 
     `split` may be an augmented split, as ``train+1``, and the model a control, which is written by one process.
+
+    Where memory runs out, half as many images go through the network at a time, and so on down to one. The size of a
+    batch is part of what a dump is known by: the record tells it, and so does the log.
 
     A sealed dump is skipped, an interrupted one goes on at the row groups that are missing. `part` is ``(k, n)`` where
     n processes or machines share the dump: each writes its range of row groups, and whoever is last seals. `report`
@@ -43,6 +54,16 @@ def dump(
         The model is not deterministic in eval mode; values are not finite or do not fit the dtype.
     """
     run.activations.demand_dumps()
+    known = dumped(run, model, split)
+    if known is not None:
+        report(1, 1)
+        return known
+    with about(model):
+        return _dumped(run, model, split, part, report)
+
+
+def _dumped(run: Run, model: str, split: str, part: tuple[int, int], report: Report) -> dict[str, Any]:
+    """Write what is missing of a dump, seal it, and put it on record."""
     run.activations.demand_room()
     store = run.writable_store()
     run.place.declare(declared_toml(run.sweep))
@@ -70,26 +91,50 @@ def _dump_network(
     report: Report,
 ) -> dict[str, Any]:
     """Run a network over a split; return what the dump's record holds."""
-    declared = run.sweep.network(model)
+    declared, settings = run.sweep.network(model), run.extent.settings
     network = run.networks.loaded(model)
     run.fix_threads()
     images = run.data.split(split)
     add_split(run, store, images)
-    done = asdict(
-        capture.dump(
+
+    def with_batches_of(size: int) -> DumpRecord:
+        return capture.dump(
             network,
             images,
             store,
             model=model,
             architecture=architecture_of(declared),
             layers=layers,
-            settings=run.extent.settings,
+            settings=replace(settings, batch_size=size),
             device=run.device,
             part=part,
             on_row_group=report,
         )
-    )
-    return {**done, "layers": list(layers), "declaration": dump_declaration(run.sweep, declared, split)}
+
+    done, batch_size = _as_memory_allows(with_batches_of, settings.batch_size, f"dump {model} {split}")
+    return {
+        **asdict(done),
+        "layers": list(layers),
+        "batch_size": batch_size,
+        "declaration": dump_declaration(run.sweep, declared, split),
+    }
+
+
+def _as_memory_allows(
+    dump_with: Callable[[int], DumpRecord], batch_size: int, unit: str
+) -> tuple[DumpRecord, int]:
+    """Return a dump and the size of its batches: as declared, or half of it and so on where memory runs out."""
+    while True:
+        try:
+            return dump_with(batch_size), batch_size
+        except (torch.cuda.OutOfMemoryError, MemoryError):
+            if batch_size == 1:
+                raise
+        # Outside of the handler: its exception holds what filled the memory.
+        batch_size //= 2
+        logger.warning("%s: memory ran out; going on with batches of %d images", unit, batch_size)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def _dump_control(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stitchpipe.steps.naming import about
 from stitchpipe.steps.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -19,8 +20,12 @@ def inspect(run: Run, model: str, *, report: Report = silent) -> dict[str, Any]:
     ------
     ConfigError, stitchpipe.models.ArchitectureError, stitchpipe.graph.TraceError
         The network cannot be built, or does not take the sweep's images.
+    stitchpipe.graph.LayerError
+        It has no layer that the sweep names.
     """
-    inspection = run.layers.keep(run.sweep.network(model))
+    with about(model):
+        inspection = run.layers.keep(run.sweep.network(model))
+        run.layers.of(model)
     report(1, 1)
     return {
         "model": model,

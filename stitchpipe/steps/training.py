@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.config import ConfigError, TrainedModel
 from stitchpipe.models import accuracy, told_origin, train_classifier, weights_bytes, weights_digest
+from stitchpipe.run.inputs import model_stamp
 from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.run.place import model_record, weights_name
+from stitchpipe.steps.doneness import trained
+from stitchpipe.steps.naming import about
 from stitchpipe.steps.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -29,22 +32,24 @@ def train(run: Run, model: str, *, report: Report = silent) -> dict[str, Any]:
         A checkpoint is missing, unreadable, unsafe, or of another architecture; published weights cannot be had.
     """
     declared = run.sweep.network(model)
-    if not isinstance(declared, TrainedModel):
-        return _as_they_are(run, declared)
-    key = run.networks.declaration(declared)
-    known = run.place.files.record(model_record(model))
-    is_there = run.place.files.find(weights_name(model, key)) is not None
-    if known is not None and known["declaration"] == key and is_there:
-        report(declared.train.epochs, declared.train.epochs)
-        return dict(known)
-    return _trained(run, declared, key, report)
+    known = trained(run, model)
+    if known is not None:
+        report(1, 1)
+        return known
+    with about(model):
+        if not isinstance(declared, TrainedModel):
+            return _as_they_are(run, declared)
+        return _trained(run, declared, run.networks.declaration(declared), report)
 
 
 def _as_they_are(run: Run, declared: NetworkModel) -> dict[str, Any]:
     """Load weights that are there, and put on record which they are: later steps hold what they load against it."""
+    # Taken first: a file that is replaced while it is loaded has another stamp, and is loaded again.
+    stamp = model_stamp(declared)
     network = run.networks.unchecked(declared)
     record = {
         "declaration": run.networks.declaration(declared),
+        "stamp": stamp,
         "weights": told_origin(declared),
         "weights_digest": weights_digest(network),
         "test_accuracy": None,
@@ -58,7 +63,7 @@ def _trained(run: Run, declared: TrainedModel, key: str, report: Report) -> dict
     recipe, splits = declared.train, run.data.splits
     run.fix_threads()
     network = run.networks.built(declared).to(run.device)
-    trained = train_classifier(
+    training = train_classifier(
         network,
         splits[TRAIN],
         epochs=recipe.epochs,
@@ -83,7 +88,7 @@ def _trained(run: Run, declared: TrainedModel, key: str, report: Report) -> dict
         "weights": name,
         "weights_digest": weights_digest(network),
         "test_accuracy": reached,
-        "final_loss": trained.final_loss,
+        "final_loss": training.final_loss,
     }
     run.place.files.put_record(model_record(declared.name), record)
     return record

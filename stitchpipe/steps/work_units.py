@@ -1,49 +1,97 @@
-"""A run cut into units of work: small names that can be scheduled, retried and resumed one by one."""
+"""A run cut into units of work: small names that can be scheduled, retried and resumed one by one.
+
+What a sweep says wrongly is refused before any work, all of it in one message. What cannot be had of what it says
+rightly, a network that cannot be traced or a checkpoint that is cut short, is a failed unit, and the others go on.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from stitchpipe.config import WeightsModel
+from stitchpipe.config import ConfigError, IngestedModel, StoredData
+from stitchpipe.errors import ExplainedError
+from stitchpipe.run.declared import permuted_model
+from storage import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from stitchpipe.run import Run
 
 STEPS: Final = ("inspect", "train", "dump", "compare", "stitch", "report")
 """Every step, in order; each is a function of a run and a unit."""
+MOST_LISTED: Final = 20
+"""Mistakes that one message shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The units of every step, in a good order."""
+    """The units of every step, in a good order.
+
+    Attributes
+    ----------
+    origins
+        Controls that are made from the dumps of another model, and that model.
+    """
 
     models: tuple[str, ...]
     dumps: tuple[tuple[str, str], ...]
     views: tuple[str, ...]
     targets: tuple[tuple[str, str], ...]
+    origins: Mapping[str, str]
+
+
+def check_declaration(run: Run, steps: Sequence[str]) -> None:
+    """Refuse what is wrong before anything is known of the networks: data, labels, what was ingested.
+
+    Raises
+    ------
+    ExplainedError
+        The one mistake, or a `ConfigError` that lists several.
+    """
+    sweep = run.sweep
+    ingested = [model.name for model in sweep.models if isinstance(model, IngestedModel)]
+    demands: list[Callable[[], object]] = [
+        run.data.demand_labels,
+        run.ingested.demand_fitting_split,
+        *((lambda model=model: run.layers.of(model)) for model in ingested),
+    ]
+    if not isinstance(sweep.data, StoredData) and "inspect" in steps:
+        demands.insert(0, lambda: run.data.splits)
+    if "dump" in steps and "compare" not in steps:
+        demands.append(run.activations.demand_dumps)
+    refuse(f"sweep '{sweep.name}'", _mistakes(demands))
 
 
 def check(run: Run, steps: Sequence[str]) -> None:
-    """Refuse what cannot be done, before any work: everything that `units` refuses, and unusable checkpoints.
-
-    Checkpoints are only looked at for the steps that need them.
-    """
-    units(run)
+    """Refuse what is wrong as soon as the layers of all networks are known: globs, stitches, room. Raises the same."""
+    demands: list[Callable[[], object]] = [lambda: units(run)]
     if "dump" in steps and "compare" not in steps:
-        run.activations.demand_dumps()
-    if "train" in steps:
-        for declared in run.sweep.networks:
-            if isinstance(declared, WeightsModel):
-                run.networks.unchecked(declared)
+        demands.append(run.activations.demand_dumps)
     if "dump" in steps:
-        run.activations.demand_room()
+        demands.append(run.activations.demand_room)
+    refuse(f"sweep '{run.sweep.name}'", _mistakes(demands))
+
+
+def refuse(where: str, mistakes: Iterable[ExplainedError]) -> None:
+    """Raise a mistake as it is, or several as one; nothing where there is none."""
+    each = list({str(mistake): mistake for mistake in mistakes}.values())
+    if len(each) == 1:
+        raise each[0]
+    if each:
+        lines = [str(mistake) for mistake in each[:MOST_LISTED]]
+        lines += [f"… and {len(each) - MOST_LISTED} more"] * (len(each) > MOST_LISTED)
+        raise ConfigError(
+            where=where,
+            expected="a sweep whose parts fit together",
+            found=f"{len(each)} mistakes",
+            remedy="Correct each:" + "".join(f"\n- {line}" for line in lines),
+        )
 
 
 def units(run: Run) -> Units:
-    """Return the units of a run; every glob is resolved here, before any work.
+    """Return the units of a run; every glob is resolved here, from the records of what was inspected.
 
     Ingested models are neither trained nor dumped. Nothing is dumped where activations are not kept.
 
@@ -62,4 +110,18 @@ def units(run: Run) -> Units:
         dumps=run.activations.dumps(),
         views=tuple(table.view for table in run.sweep.compare),
         targets=tuple(targets),
+        origins={model.name: of for model in run.sweep.models if (of := permuted_model(model)) is not None},
     )
+
+
+def _mistakes(demands: Iterable[Callable[[], object]]) -> list[ExplainedError]:
+    """Return what each demand is refused with; a place that fails is no mistake of the sweep, and is raised."""
+    mistakes = []
+    for demand in demands:
+        try:
+            demand()
+        except StoreError:
+            raise
+        except ExplainedError as error:
+            mistakes.append(error)
+    return mistakes

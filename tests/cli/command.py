@@ -10,19 +10,24 @@ import io
 import subprocess
 import sys
 import warnings
+from concurrent.futures import Future
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from stitchpipe import cli
+from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.pool import WorkerPool
     from flows.progress import Progress
+    from flows.unit import Ended, Unit
+    from stitchpipe.config import Sweep
 
 
 @dataclass(frozen=True)
@@ -52,29 +57,52 @@ def stitchpipe(*arguments: object, columns: int = 80) -> Ended:
 
 
 def run_here(
-    sweep: str,
+    sweep: Sweep,
     out: str,
     *,
     steps: Sequence[str],
     scheduler: str | None,
     progress: Progress,
     part: str = "1/1",
+    retry_failed: bool = False,
 ) -> None:
-    """Do the units of some steps one after the other in this process: as `flows.runner.run`, without Prefect."""
-    from flows.plan import Plan
-    from flows.work import perform
+    """Take the course of a run in this process: as `flows.runner.run`, without Prefect and without other processes."""
+    from flows.asked import asked_of
+    from flows.course import Course
 
-    plan = Plan.of(sweep, out, scheduler=scheduler, part=part)
-    units = {
-        "inspect": plan.inspections,
-        "train": plan.trainings,
-        "dump": (*plan.dumps, *plan.control_dumps),
-        "compare": plan.comparison,
-        "stitch": (plan.maps, *plan.stitches),
-        "report": (plan.report,),
-    }
-    for unit in (unit for step in steps for unit in units[step]):
-        perform(unit, partial(progress, unit.name))
+    asked = asked_of(sweep, out, steps, scheduler=scheduler, part=part, retry_failed=retry_failed)
+    course = Course(asked, cast("WorkerPool", PoolHere(progress)))
+    for name in asked.course:
+        course.take(name)
+    course.demand_success()
+
+
+class PoolHere:
+    """Carries out units in this process, one after the other; an error that is not ours is raised."""
+
+    work = "flows.work"
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def has(self, unit: Unit) -> bool:
+        return False
+
+    def submit(self, unit: Unit, rank: int = 0) -> Future[Ended]:
+        from flows import work
+        from flows.unit import Ended
+        from stitchpipe.run.ledger import Reason
+
+        future: Future[Ended] = Future()
+        try:
+            record = work.perform(unit, partial(self.progress, unit.name))
+        except ExplainedError as error:
+            self.progress.say(unit.name, f"failed: {error}")
+            reason = Reason.of(error, passing=False)
+            future.set_result(Ended(unit, "failed", 0.0, 0.0, reason=reason))
+        else:
+            future.set_result(Ended(unit, "done", 0.0, 0.0, record))
+        return future
 
 
 def in_a_process(*arguments: object, timeout_s: float = 240) -> Ended:
@@ -93,10 +121,9 @@ def complaint(ended: Ended) -> str:
     """Return the one message of a command that failed as it should."""
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr + ended.stdout
-    *progress, message = ended.stderr.strip().splitlines()
-    assert all(": done (" in line for line in progress), ended.stderr
-    assert message.startswith("stitchpipe: ")
-    return message
+    progress, _, message = ended.stderr.strip().rpartition("stitchpipe: ")
+    assert not any(line.startswith("stitchpipe: ") for line in progress.splitlines()), ended.stderr
+    return f"stitchpipe: {message}"
 
 
 def refused(*arguments: object) -> str:

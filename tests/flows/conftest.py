@@ -10,7 +10,6 @@ from prefect.settings import (
 )
 
 from flows.installation import PrefectInstallation
-from flows.pool import active
 from flows.processes import OwnedProcess
 from tests.flows import pretend as pretended
 
@@ -33,12 +32,10 @@ def server(installation):
 
 @pytest.fixture
 def pretend(monkeypatch):
-    """Runs that consist of pretended units; whoever makes a pool for them gets one without processes."""
-    monkeypatch.setattr("stitchpipe.run.Run.open", pretended.open_run)
-    monkeypatch.setattr("stitchpipe.steps.units", pretended.units, raising=False)
+    """Flows get a pool without processes, whose units are pretended."""
     pool = pretended.PretendPool()
-    with active(pool):
-        yield pool
+    monkeypatch.setattr("flows.sweep.pool_of", lambda sweep, out: pool)
+    return pool
 
 
 @pytest.fixture(scope="package")

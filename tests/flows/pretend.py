@@ -1,7 +1,8 @@
 """Units of work that only leave files and wait, for tests that are about orchestration.
 
-`perform` does them in a worker process, `PretendPool` in this one. ``python pretend.py OUT SECONDS`` runs the flow over
-them as the command line would, printing each report.
+A module that does what `flows.work` does: worker processes perform its units, and courses ask it what there is.
+`PretendPool` performs them in this process. ``python pretend.py OUT SECONDS`` takes the course as the command line
+would, printing each report.
 """
 
 import logging
@@ -15,12 +16,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from flows.pool import WorkerPool
+from flows.progress import Silent
 from flows.runner import Interrupted, run
+from flows.unit import Ended
 from stitchpipe.errors import ExplainedError
+from stitchpipe.run.ledger import Reason
 
-WORK = "tests.flows.pretend:perform"
+WORK = "tests.flows.pretend"
 TARGETS = (("a", "layer1.0"), ("a", "layer1.1"), ("a", "layer2.0"), ("a", "layer2.1"))
 SECONDS = "PRETEND_SECONDS"
+FAILING = "PRETEND_FAILING"
+"""Names of units that fail, and how, as NAME=HOW with ``;`` between."""
 BRIEF = ("inspect", "dump", "compare", "fit maps", "report")
 
 
@@ -30,31 +36,9 @@ class PretendError(ExplainedError):
         super().__init__(where="missing.toml", expected="a sweep", found="nothing", remedy="Name one.")
 
 
-class LocalError(Exception):
-    """An error that cannot cross to another process."""
-
-    def __reduce__(self):
-        raise TypeError("stays here")
-
-
 def perform(unit, report):
     """Do what the unit's option says, or wait; leave a file of its name."""
-    match unit.option:
-        case "explain":
-            raise PretendError("blue")
-        case "fail":
-            raise KeyError("no such thing")
-        case "fail locally":
-            raise LocalError("no way out")
-        case "die":
-            print("something is wrong", flush=True)
-            os.abort()
-        case "have a child":
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-            report(child.pid, 1 << 30)
-        case "speak":
-            logging.getLogger("pretend").warning("careful with %s", unit.name)
-            warnings.warn("that is old", stacklevel=1)
+    do(failing().get(unit.name, unit.option), unit, report)
     seconds = 0.1 if unit.step in BRIEF else float(os.environ.get(SECONDS, "0"))
     for done in range(10):
         report(done, 10)
@@ -66,30 +50,107 @@ def perform(unit, report):
     return record_of(unit) | {"pid": os.getpid(), "threads": os.environ.get("OMP_NUM_THREADS")}
 
 
+def do(how, unit, report):
+    match how:
+        case "explain":
+            raise PretendError("blue")
+        case "fail":
+            raise KeyError("no such thing")
+        case "pass":
+            raise ConnectionError("not today")
+        case "pass once":
+            mark = Path(unit.out) / f"tried {unit.name}"
+            if not mark.exists():
+                mark.touch()
+                raise ConnectionError("not at first")
+        case "die":
+            print("something is wrong", flush=True)
+            os.abort()
+        case "be killed":
+            os.kill(os.getpid(), 9)
+        case "have a child":
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            report(child.pid, 1 << 30)
+        case "speak":
+            logging.getLogger("pretend").warning("careful with %s", unit.name)
+            warnings.warn("that is old", stacklevel=1)
+
+
+def failing():
+    return dict(each.split("=") for each in os.environ.get(FAILING, "").split(";") if each)
+
+
+def kept(unit):
+    """A unit is done where its file is there."""
+    is_there = (Path(unit.out) / unit.name.replace("/", "-")).exists()
+    return record_of(unit) if is_there and unit.step not in ("compare", "fit maps", "report") else None
+
+
+def key(unit):
+    return f"key of {unit.name}"
+
+
+def networks(sweep, out, without=()):
+    return tuple(name for name in ("a", "b") if name not in without)
+
+
+def units(sweep, out, without=()):
+    there = networks(sweep, out, without)
+    dumps = [(model, split) for model in (*there, *({"codes"} - set(without))) for split in ("train", "test")]
+    return SimpleNamespace(
+        models=there,
+        dumps=tuple(dumps),
+        views=("positions", "pooled"),
+        targets=tuple(target for target in TARGETS if target[0] in there),
+        origins={"codes": "b"} if "b" in there else {},
+    )
+
+
+def check_declaration(sweep, out, wanted):
+    pass
+
+
+def check(sweep, out, without, wanted):
+    pass
+
+
+def is_mistake(ended):
+    return ended.reason.kind == "PretendError"
+
+
 def record_of(unit):
     findings = [{"title": "Is a|b?", "answer": "<b>yes</b>"}] if unit.step == "report" else []
-    return {"unit": unit.name, "option": unit.option} | ({"findings": findings} if findings else {})
+    page = {"sweep": "s", "findings": findings} if findings else {}
+    return {"unit": unit.name, "option": unit.option} | page
 
 
 class PretendPool:
-    """A pool that carries out units at once, without any process, and remembers them."""
+    """A pool that carries out units at once, without any process, and remembers them.
 
-    processes = 1
+    Attributes
+    ----------
+    failing
+        Names of units that fail.
+    """
+
+    processes, work, failure = 1, WORK, None
 
     def __init__(self):
-        self.units, self._futures, self.failure, self.failing = [], {}, None, None
+        self.units, self._futures, self.failing, self.progress = [], {}, set(), Silent()
 
-    def submit(self, unit):
-        if unit in self._futures:
-            return self._futures[unit]
-        self.units.append(unit)
-        future = self._futures[unit] = Future()
-        if unit.name == self.failing:
-            self.failure = PretendError()
-            future.set_exception(self.failure)
-        else:
-            future.set_result(record_of(unit))
-        return future
+    def submit(self, unit, rank=0):
+        if unit not in self._futures:
+            self.units.append(unit)
+            future = self._futures[unit] = Future()
+            if unit.name in self.failing:
+                reason = Reason.of(ValueError("no"), passing=False)
+                future.set_result(Ended(unit, "failed", 0.0, 1.0, reason=reason))
+            else:
+                future.set_result(Ended(unit, "done", 0.0, 1.0, record_of(unit)))
+        return self._futures[unit]
+
+    def has(self, unit):
+        return unit in self._futures
 
     @property
     def names(self):
@@ -102,19 +163,17 @@ class PretendPool:
         pass
 
 
-def units(run):
-    return SimpleNamespace(
-        models=("a", "b"),
-        dumps=(("a", "train"), ("a", "test"), ("b", "train"), ("b", "test"), ("codes", "test")),
-        views=("positions", "pooled"),
-        targets=TARGETS,
-    )
+class Heard:
+    """Progress that is remembered, or printed."""
 
+    def __init__(self, hear):
+        self._hear = hear
 
-def open_run(sweep, out):
-    if sweep == "missing.toml":
-        raise PretendError
-    return SimpleNamespace(name=sweep)
+    def __call__(self, unit, done, total):
+        self._hear((unit, done, total))
+
+    def say(self, unit, line):
+        self._hear((unit, line))
 
 
 def is_alive(pid):
@@ -125,21 +184,23 @@ def is_alive(pid):
         return False
 
 
+def printed(report):
+    name, *rest = report
+    print(f"{name}: {'/'.join(map(str, rest))}", flush=True)
+
+
 if __name__ == "__main__":
     import flows.work
-    from stitchpipe import steps
-    from stitchpipe.run import Run
 
     os.environ[SECONDS] = sys.argv[2]
-    Run.open, steps.units = open_run, units
     flows.work.pool_of = lambda sweep, out, *, progress: WorkerPool(2, work=WORK, progress=progress)
     try:
         run(
-            "pretend",
+            "quickstart",
             sys.argv[1],
             steps=("inspect", "train", "dump", "compare", "stitch", "report"),
             scheduler=None,
-            progress=lambda unit, done, total: print(f"{unit}: {done}/{total}", flush=True),
+            progress=Heard(printed),
         )
     except Interrupted as interrupted:
         print(interrupted, flush=True)

@@ -76,7 +76,7 @@ def test_a_run_needs_no_server_and_ctrl_c_leaves_a_hint_and_no_process(migrated_
     assert "Traceback" not in said
     assert "train b: 10/10" in said
     # Work does not wait for Prefect.
-    assert said.index("train a: 5/10") < said.index("start Prefect: 1/1")
+    assert said.index("train a: 1/10") < said.index("start Prefect: 1/1")
     assert _await_gone(started)
     stitched = {path.name for path in (tmp_path / "out").glob("stitch*")}
     assert {"stitch a layer1.0", "stitch a layer1.1"} <= stitched
@@ -93,17 +93,6 @@ def test_no_process_outlives_a_run_that_is_ended(signum, status, at, migrated_ho
     assert _ended(process) == status
     assert _await_gone(started)
     assert ("the same command continues" in process.log_tail()) == (signum == signal.SIGTERM)
-
-
-@linux
-@pytest.mark.slow
-def test_a_worker_that_is_killed_ends_the_run_with_an_explanation(migrated_home, owned, tmp_path):
-    process = _start(owned, migrated_home, tmp_path / "out", 2.0)
-    process.wait_until(lambda: "stitch a layer1.1: 3/10" in process.log_tail(), what="it", timeout_s=120)
-    worker = next(pid for pid, command in _started_by(process).items() if b"flows.worker" in command)
-    os.kill(worker, signal.SIGKILL)
-    assert _ended(process) == 1
-    assert "that the process ended by the signal SIGKILL" in process.log_tail()
 
 
 @linux

@@ -4,7 +4,8 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from flows.plan import Plan
+from flows.asked import asked_of
+from flows.course import Course
 from flows.work import pool_of
 from stitchpipe import steps
 from stitchpipe.run import Run
@@ -73,18 +74,19 @@ def one_after_the_other(path, out):
 
 
 def two_at_a_time(path, out):
-    plan = Plan.of(str(path), str(out))
-    with pool_of(str(path), str(out)) as pool:
-        for units in (plan.trainings, plan.dumps, plan.stitches):
-            for future in [pool.submit(unit) for unit in units]:
-                future.result(600)
-        return pool
+    asked = asked_of(str(path), str(out), ["inspect", "train", "dump", "stitch"])
+    with pool_of(asked.sweep, asked.out) as pool:
+        course = Course(asked, pool)
+        for step in asked.course:
+            course.take(step)
+        course.demand_success()
+        return course
 
 
 def test_two_processes_give_the_bits_of_one(sweep, tmp_path):
     one_after_the_other(sweep, tmp_path / "one")
-    pool = two_at_a_time(sweep, tmp_path / "two")
-    trainings = [one for one in pool.finished if one.unit.step == "train"]
+    course = two_at_a_time(sweep, tmp_path / "two")
+    trainings = [one for one in course.ended if one.unit.step == "train"]
     assert max(one.begun_s for one in trainings) < min(one.ended_s for one in trainings)
     outcome = made(tmp_path / "two")
     assert len(outcome) == 2 + 4 + 4

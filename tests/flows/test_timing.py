@@ -2,14 +2,13 @@
 
 import pytest
 
-from flows.pool import FinishedUnit
 from flows.timing import StepTime, note_times, step_times
-from flows.unit import Unit
+from flows.unit import Ended, Unit
 from stitchpipe.run import RunPlace
 
 
 def finished(step, begun_s, ended_s):
-    return FinishedUnit(Unit(step, "s", "out", (str(begun_s),)), begun_s, ended_s)
+    return Ended(Unit(step, "s", "out", (str(begun_s),)), "done", begun_s, ended_s)
 
 
 def test_a_step_lasts_from_its_first_unit_to_the_end_of_its_last():

@@ -1,0 +1,131 @@
+"""A unit of work under a claim: taken, found done or carried out, put on record, given back. In a worker process.
+
+The claim is the worker process's own, and so it falls to others when that process dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from flows.passing import may_pass
+from stitchpipe.errors import ExplainedError
+from stitchpipe.run.claims import Claims
+from stitchpipe.run.ledger import Ledger, Outcome, Reason
+from stitchpipe.run.place import RunPlace
+from storage import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from flows.unit import Record, Unit
+    from stitchpipe.run.claims import Holder
+
+logger = logging.getLogger(__name__)
+
+Report: TypeAlias = "Callable[[int, int], None]"
+Answer: TypeAlias = tuple[Literal["done", "kept", "held", "failed"], Any]
+"""What became of a unit: its record, its record, who works on it, or the reason."""
+
+
+class Work(Protocol):
+    """What performs units; a module, such as `flows.work`."""
+
+    def perform(self, unit: Unit, report: Report) -> Record:
+        """Do a unit."""
+
+    def kept(self, unit: Unit) -> Record | None:
+        """Return a small record of a unit that is done already, or None; cheap."""
+
+    def key(self, unit: Unit) -> str:
+        """Return a digest of what a unit is asked to do."""
+
+
+class Claimant:
+    """Carries out units of work under claims of this process; a context manager, which gives all back."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._opened = work, ExitStack()
+        self._ledgers: dict[str, tuple[Claims, Ledger]] = {}
+
+    def carry_out(self, unit: Unit, report: Report, begun: Callable[[str], None]) -> Answer:
+        """Carry out a unit unless it is done, or somebody else's, or known to fail; `begun` hears its key and claimant.
+
+        Whatever is raised becomes a reason.
+        """
+        try:
+            claims, ledger = self._on(unit.out)
+            holder = claims.take(unit.name)
+            if holder is not None:
+                return "held", told(holder)
+        except Exception as error:  # noqa: BLE001 - the place may refuse in any way
+            return "failed", _reason(error)
+        try:
+            return self._carry_out(unit, (claims.worker.name, ledger), report, begun)
+        except Exception as error:  # noqa: BLE001 - the place again
+            return "failed", _reason(error)
+        finally:
+            with suppress(StoreError):  # the claim lapses when this process ends
+                claims.give_back(unit.name)
+
+    def _carry_out(
+        self, unit: Unit, records: tuple[str, Ledger], report: Report, begun: Callable[[str], None]
+    ) -> Answer:
+        work, (worker, ledger) = self._work, records
+        # Somebody else may have done it between the plan and the claim.
+        record = work.kept(unit)
+        if record is not None:
+            return "kept", record
+        key, before = work.key(unit), ledger.of(unit.name)
+        same = before if before is not None and (before.state, before.key) == ("failed", key) else None
+        if same is not None and same.is_final:
+            return "failed", same.reason
+        begun(key)
+        begun_s, attempts = time.time(), 1 if same is None else same.attempts + 1
+        reason: Reason | None = None
+        record = {}
+        try:
+            record = work.perform(unit, report)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the unit
+            reason = _reason(error)
+        ledger.note(
+            Outcome(
+                unit=unit.name,
+                state="done" if reason is None else "failed",
+                key=key,
+                begun_s=begun_s,
+                seconds=time.time() - begun_s,
+                worker=worker,
+                attempts=attempts,
+                reason=reason,
+            )
+        )
+        return ("done", record) if reason is None else ("failed", reason)
+
+    def _on(self, out: str) -> tuple[Claims, Ledger]:
+        """Return this process's claims on a run, and the run's ledger."""
+        if out not in self._ledgers:
+            files = RunPlace.at(out).files
+            self._ledgers[out] = self._opened.enter_context(Claims(files)), Ledger(files)
+        return self._ledgers[out]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+
+def told(holder: Holder) -> dict[str, Any]:
+    """Return who works on a unit, for people."""
+    return {"host": holder.worker.host, "pid": holder.worker.pid, "since_s": holder.since_s}
+
+
+def _reason(error: Exception) -> Reason:
+    """Return why a unit failed; where the message alone does not explain it, the log gets the traceback."""
+    if not isinstance(error, ExplainedError):
+        logger.error("A unit of work failed unexpectedly.", exc_info=error)
+    return Reason.of(error, passing=may_pass(error))
