@@ -12,6 +12,7 @@ from stitchpipe.engine.planning.chunks import Chunk
 from stitchpipe.engine.planning.comparison import Comparison, fits, indices_of_images
 from stitchpipe.engine.planning.cost import Cost
 from stitchpipe.engine.planning.memory import WORKER_BYTES, beside_worker_bytes
+from stitchpipe.engine.planning.pairs import Pairs
 from stitchpipe.engine.planning.plan import Plan, PlanError
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
 from stitchpipe.engine.rehearsal import Seconds, rehearsed
@@ -34,6 +35,7 @@ __all__ = [
     "NotKeptError",
     "PairNumber",
     "PairNumbers",
+    "Pairs",
     "Plan",
     "PlanError",
     "Seconds",

@@ -102,7 +102,13 @@ def _band(band: Band) -> Sequence[Any]:
 
 
 def _chunk(chunk: Chunk) -> Sequence[Any]:
-    return chunk.tile, chunk.band, chunk.sources, chunk.targets, hashlib.sha256(chunk.packed).hexdigest()
+    return (
+        chunk.tile,
+        chunk.band,
+        chunk.sources,
+        chunk.targets,
+        hashlib.sha256(chunk.pairs.tobytes()).hexdigest(),
+    )
 
 
 def _own(own: Own) -> Sequence[Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
-    from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.engine.planning.pairs import Pair
     from stitchpipe.rows import View
 
 Int32: TypeAlias = npt.NDArray[np.int32]

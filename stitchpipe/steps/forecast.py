@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.capture import planned_block_bytes
 from stitchpipe.config import StoredData
-from stitchpipe.engine import Comparison, LayerShape, SplitShape, beside_worker_bytes, fits
+from stitchpipe.engine import Comparison, LayerShape, Pairs, SplitShape, beside_worker_bytes, fits
 from stitchpipe.run.extent import ITEM_BYTES, KIB
 from stitchpipe.run.names import SPLITS, LayerName
 from stitchpipe.run.run_keys import STITCH_VIEW
@@ -153,7 +153,7 @@ class _Planner:
     def comparison(self) -> Comparison:
         """Return all declared indices of all pairs, with the maps where their view is compared."""
         declared, count = self._run.sweep.compare, len(self._names)
-        pairs = frozenset((source, target) for source in range(count) for target in range(count))
+        pairs = Pairs.every(count)
         return self._asked(
             {table.view: pairs for table in declared},
             {table.view: tuple(table.indices) for table in declared},
@@ -173,7 +173,7 @@ class _Planner:
 
     def _asked(
         self,
-        pairs: Mapping[View, frozenset[tuple[int, int]]],
+        pairs: Mapping[View, Pairs],
         indices: Mapping[View, tuple[str, ...]],
         maps: Mapping[tuple[int, int], set[str]],
     ) -> Comparison:

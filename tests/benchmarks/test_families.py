@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from stitchpipe.engine import ImageComparison, LayerShape, SplitShape, TaskResources
+from stitchpipe.engine import ImageComparison, LayerShape, Pairs, SplitShape, TaskResources
 from stitchpipe.engine.numbers import DEFINED
 from stitchpipe.engine.samples.compare_images import BLOCK_LAYERS, blocks_of, compare_images
 from stitchpipe.engine.samples.family_numbers import ComparedPairs, merge_maxima, with_families
@@ -77,7 +77,7 @@ def test_families(tmp_path, repeats, indices):
 
 
 def all_pairs(layers):
-    return frozenset((x, y) for x in range(layers) for y in range(layers))
+    return Pairs.every(layers)
 
 
 def client_part(families: Families, indices: int) -> SimpleNamespace:

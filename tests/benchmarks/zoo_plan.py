@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING
 
-from stitchpipe.engine import Comparison, LayerShape, SplitShape
+from stitchpipe.engine import Comparison, LayerShape, Pairs, SplitShape
 from storage import Address
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def comparison_of(store: Store, *, intervals: bool = False) -> Comparison:
         )
         for split in SPLITS
     )
-    pairs = frozenset(product(range(len(layers)), repeat=2))
+    pairs = Pairs.every(len(layers))
     return Comparison(tuple(layers), splits, dict.fromkeys(INDICES, pairs), INDICES, intervals=intervals)
 
 

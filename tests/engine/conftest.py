@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stitchpipe.engine import LayerShape, MomentComparison, SplitShape, TaskResources
+from stitchpipe.engine import LayerShape, MomentComparison, Pairs, SplitShape, TaskResources
 from stitchpipe.engine.planning.memory import WORKER_BYTES
 from stitchpipe.engine.planning.plan import make_plan
 from storage import Address, Encoding, LayerSpec, Store, open_store, open_summaries
@@ -38,7 +37,7 @@ def layers_of(shapes, itemsize=4, splits=1):
 
 
 def all_pairs(layers):
-    return frozenset(itertools.product(range(len(layers)), repeat=2))
+    return Pairs.every(len(layers))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stitchpipe.algebra import evaluate
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.errors import MomentsError, UndefinedIndexError
+from stitchpipe.engine import Pairs
 from stitchpipe.rows import VIEWS
 from tests import oracles
 from tests.engine.conftest import all_pairs
@@ -87,7 +88,7 @@ layers = st.lists(
 def test_all_views_are_formed_from_one_reading(shapes, views, data):
     blocks = noise(data.draw(st.integers(4, 40)), *shapes, mean=data.draw(st.floats(-3, 3)))
     index = st.integers(0, len(blocks) - 1)
-    some = st.frozensets(st.tuples(index, index), min_size=1)
+    some = st.frozensets(st.tuples(index, index), min_size=1).map(Pairs.of)
     case = Case(blocks, {view: data.draw(some) for view in views})
     assert worst(case, case.plan()) <= TIGHT
 

@@ -13,7 +13,7 @@ import torch
 
 from stitchpipe.algebra.backends import numpy_backend, open_backend
 from stitchpipe.algebra.errors import BackendError
-from stitchpipe.engine import LayerShape, PlanError, SplitShape
+from stitchpipe.engine import LayerShape, Pairs, PlanError, SplitShape
 from stitchpipe.engine.cluster.gpus import VISIBLE, OneGpuEach, deal_gpus
 from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments.accumulate import PassSums
@@ -38,7 +38,7 @@ def plan_of(view, precision, backend="numpy", dtype=np.float32):
     layers = [
         LayerShape("m", str(k), ("f",), shape, np.dtype(dtype).itemsize) for k, shape in enumerate(SHAPES)
     ]
-    pairs = frozenset(itertools.product(range(len(layers)), repeat=2))
+    pairs = Pairs.every(len(layers))
     return make_plan(
         layers,
         dict.fromkeys([view] if isinstance(view, str) else view, pairs),
@@ -160,14 +160,14 @@ def test_a_plan_counts_the_library():
     with pytest.raises(PlanError, match="at least") as refused:
         make_plan(
             [layer],
-            {"pooled": frozenset({(0, 0)})},
+            {"pooled": Pairs.of({(0, 0)})},
             splits=[SPLIT],
             memory_limit_bytes=2**29,
             backend="torch",
         )
     needed = int(refused.value.found.split()[0])
     options = {"splits": [SPLIT], "backend": "torch"}
-    assert make_plan([layer], {"pooled": frozenset({(0, 0)})}, memory_limit_bytes=needed, **options)
+    assert make_plan([layer], {"pooled": Pairs.of({(0, 0)})}, memory_limit_bytes=needed, **options)
 
 
 def test_a_whole_comparison_on_torch(client, synthetic):

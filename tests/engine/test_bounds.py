@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stitchpipe.engine import Pairs
 from stitchpipe.engine.planning import dealing
 from stitchpipe.engine.planning.bounds import least_bytes_read
 from stitchpipe.engine.planning.memory import WORKER_BYTES
@@ -33,9 +34,9 @@ def test_of_equal_layers_it_is_the_bound_of_a_symmetric_product():
 def test_layers_of_two_grids_need_two_products_a_pair():
     layers = layers_of([(8, 4, 4), (32, 2, 2)] * 10)  # 512 bytes a sample each
     options = {"samples": 1, "room_bytes": 8 * 50}
-    across = frozenset((i, j) for i, j in all_pairs(layers) if (i + j) % 2)
+    across = Pairs.of((i, j) for i, j in all_pairs(layers) if (i + j) % 2)
     both = least_bytes_read(layers, {"positions": across}, **options)
-    one = least_bytes_read(layers, {"positions": frozenset(p for p in across if p[0] % 2)}, **options)
+    one = least_bytes_read(layers, {"positions": Pairs.of(p for p in across if p[0] % 2)}, **options)
     assert both == pytest.approx(np.sqrt(2) * one, rel=1e-3)
     # Beside images nothing is resized, and one product serves both directions.
     pooled = least_bytes_read(layers, {"pooled": across}, **options)
@@ -44,7 +45,7 @@ def test_layers_of_two_grids_need_two_products_a_pair():
 
 def test_where_everything_fits_each_layer_is_read_once():
     layers = layers_of([(3, 4, 4), (5, 2, 2), (7,)])
-    wanted = {"positions": all_pairs(layers[:2]), "pooled": frozenset({(0, 1)})}
+    wanted = {"positions": all_pairs(layers[:2]), "pooled": Pairs.of({(0, 1)})}
     bound = least_bytes_read(layers, wanted, samples=N, room_bytes=2**40)
     assert bound == N * (layers[0].sample_bytes + layers[1].sample_bytes)
     assert least_bytes_read(layers, {}, samples=N, room_bytes=2**20) == 0
@@ -60,7 +61,7 @@ shapes = st.one_of(
 @given(data=st.data(), room=st.integers(12, 20))
 def test_no_plan_reads_less(data, room):
     layers = layers_of(data.draw(st.lists(shapes, min_size=1, max_size=14)))
-    some = st.frozensets(st.sampled_from(sorted(all_pairs(layers))), min_size=1)
+    some = st.frozensets(st.sampled_from(sorted(all_pairs(layers))), min_size=1).map(Pairs.of)
     views = data.draw(st.sets(st.sampled_from(["positions", "pooled"]), min_size=1))
     wanted = {view: data.draw(st.one_of(some, st.just(all_pairs(layers)))) for view in sorted(views)}
     try:

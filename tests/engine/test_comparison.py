@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stitchpipe.engine import Comparison, fits
-from stitchpipe.engine.planning.memory import Evaluation
+from stitchpipe.engine import Comparison, Pairs, fits
+from stitchpipe.engine.planning.chunk_memory import Evaluation
 from stitchpipe.engine.planning.plan import make_plan
 from tests.engine.conftest import SPLIT, layers_of
 
@@ -21,7 +21,7 @@ def comparison(**options):
 
 def test_indices_are_told_apart_by_what_they_are_computed_from():
     asked = comparison(
-        pairs={"pooled": frozenset({FIRST}), "positions": frozenset({FIRST})},
+        pairs={"pooled": Pairs.of({FIRST}), "positions": Pairs.of({FIRST})},
         indices={"pooled": ("cka", "rsa", "cka_minibatch", "cca"), "positions": ("cka_biased",)},
         permutations=9,
     )
@@ -32,30 +32,30 @@ def test_indices_are_told_apart_by_what_they_are_computed_from():
 
 
 def test_without_permutations_only_indices_of_images_need_images():
-    asked = comparison(pairs={"pooled": frozenset({FIRST})}, indices={"pooled": ("cka", "rsa")})
+    asked = comparison(pairs={"pooled": Pairs.of({FIRST})}, indices={"pooled": ("cka", "rsa")})
     assert asked.over_images == {"pooled": ("rsa",)}
 
 
 def test_wide_flattened_layers_are_compared_by_their_grams():
     wide = tuple(layers_of([(90, 4, 4), (5, 2, 2)]))
-    asked = Comparison(wide, (SPLIT,), {"flatten": frozenset({FIRST})}, {"flatten": ("cka", "procrustes")})
+    asked = Comparison(wide, (SPLIT,), {"flatten": Pairs.of({FIRST})}, {"flatten": ("cka", "procrustes")})
     assert asked.of_images == {"flatten": ("cka",)}
     assert asked.of_moments == {"flatten": ("procrustes",)}
 
 
 def test_what_logits_are_compared_by_is_not_the_engines():
-    asked = comparison(pairs={"pooled": frozenset({FIRST})}, indices={"pooled": ("agreement",)})
+    asked = comparison(pairs={"pooled": Pairs.of({FIRST})}, indices={"pooled": ("agreement",)})
     assert asked.of_moments == {"pooled": ()}
     assert asked.moment_pairs == {}
 
 
 def test_pairs_of_indices_and_of_maps_are_formed_together():
     asked = comparison(
-        pairs={"positions": frozenset({FIRST}), "pooled": frozenset({THIRD})},
+        pairs={"positions": Pairs.of({FIRST}), "pooled": Pairs.of({THIRD})},
         indices={"positions": ("cka_biased",), "pooled": ("rsa",)},
         maps={("positions", FIRST): ("affine",), ("positions", SECOND): ("affine", "ridge(0.1)")},
     )
-    assert asked.moment_pairs == {"positions": frozenset({FIRST, SECOND})}
+    assert asked.moment_pairs == {"positions": Pairs.of({FIRST, SECOND})}
     plan = asked.plan(**LIMIT)
     assert {
         pair for formed in plan.passes for chunk in formed.chunks for pair in map(tuple, chunk.pairs.tolist())
@@ -66,7 +66,7 @@ def test_pairs_of_indices_and_of_maps_are_formed_together():
 
 
 def test_a_plan_counts_indices_maps_and_intervals():
-    options = {"pairs": {"positions": frozenset({FIRST})}, "indices": {"positions": ("cca", "dm_r2")}}
+    options = {"pairs": {"positions": Pairs.of({FIRST})}, "indices": {"positions": ("cca", "dm_r2")}}
     plain = comparison(**options)
     expected = make_plan(
         LAYERS,
@@ -80,8 +80,8 @@ def test_a_plan_counts_indices_maps_and_intervals():
 
 
 def test_more_pairs_can_be_planned_than_are_wanted():
-    asked = comparison(pairs={"positions": frozenset({FIRST})}, indices={"positions": ("cka_biased",)})
-    before = {"positions": frozenset({FIRST, THIRD})}
+    asked = comparison(pairs={"positions": Pairs.of({FIRST})}, indices={"positions": ("cka_biased",)})
+    before = {"positions": Pairs.of({FIRST, THIRD})}
     assert asked.plan(before, **LIMIT) == make_plan(LAYERS, before, splits=(TRAIN, SPLIT), **LIMIT)
 
 

@@ -12,6 +12,7 @@ import pytest
 from distributed import LocalCluster
 
 from stitchpipe.algebra import cca, cka, direct_matching, procrustes
+from stitchpipe.engine import Pairs
 from stitchpipe.engine.cluster import Cluster, SchedulerError, execute
 from stitchpipe.results import MapFileError, MapToKeep, made_of, map_of
 from stitchpipe.rows import result_grid, to_rows
@@ -136,7 +137,7 @@ def test_maps_that_were_asked_for_are_written(client, synthetic, tmp_path):
         for family, name in (("affine", "a"), ("ridge(0.5)", "b"))
     }
     wanted = {("positions", (0, 1)): destinations}
-    pairs = frozenset({(0, 1)})
+    pairs = Pairs.of({(0, 1)})
     both = synthetic.plan(
         {"positions": pairs, "pooled": pairs}
     )  # another view has another map of the same pair

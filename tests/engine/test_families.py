@@ -11,7 +11,7 @@ import pytest
 from stitchpipe.algebra.certainty import NullScale, calibrate_in_family, permutation_null
 from stitchpipe.algebra.indices.cka import linear_kernel
 from stitchpipe.algebra.samples import SampleGram
-from stitchpipe.engine import ImageComparison
+from stitchpipe.engine import ImageComparison, Pairs
 from stitchpipe.engine.samples import compare_images as blocks
 from stitchpipe.engine.samples.families import Families
 from stitchpipe.engine.samples.family_numbers import FAMILY_EXTRAS, ComparedPairs, with_families
@@ -44,7 +44,7 @@ def test_no_pair_of_one_model_is_in_a_family(kind):
 
 
 def test_pairs_are_completed_to_their_families_and_no_further():
-    asked = frozenset({(0, 2), (3, 4), (5, 5)})
+    asked = Pairs.of({(0, 2), (3, 4), (5, 5)})
     both = set(itertools.product((0, 1), (2, 3, 4)))
     of_models = asked | both | {(y, x) for x, y in both}
     for kind in ("models", "targets"):
@@ -52,7 +52,7 @@ def test_pairs_are_completed_to_their_families_and_no_further():
     assert Families(None, MODELS).completed(asked) == asked
     across = {(x, y) for x, y in ALL if MODELS[x] != MODELS[y]}
     assert Families("run", MODELS).completed(asked) == asked | across
-    assert Families("run", MODELS).completed(frozenset({(3, 4)})) == {(3, 4)}
+    assert Families("run", MODELS).completed(Pairs.of({(3, 4)})) == {(3, 4)}
 
 
 def test_models_whose_layers_are_mixed_have_no_families():
@@ -114,7 +114,7 @@ def kept(synthetic, tmp_path_factory):
 
 def compared(comparison, size, monkeypatch, *, reverse=False):
     """Return all numbers of a comparison in blocks of some size, merged in either order."""
-    pairs = frozenset(itertools.product(range(len(comparison.layers)), repeat=2))
+    pairs = Pairs.every(len(comparison.layers))
     monkeypatch.setattr(blocks, "BLOCK_LAYERS", size)
     parts = [
         blocks.compare_images(comparison, "pooled", *sides)

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from stitchpipe.engine import LayerShape, SplitShape
+from stitchpipe.engine import LayerShape, Pairs, SplitShape
 from stitchpipe.engine.keys import images_key, images_work_key, leaf_key, pass_key, shift_key
+from stitchpipe.engine.planning.chunk_grid import Chunks
 from stitchpipe.engine.planning.plan import make_plan
 from tests.engine.conftest import SPLIT, all_pairs, layers_of
 
@@ -27,11 +28,14 @@ def planned(layers=LAYERS, split=SPLIT, pairs=None, views=("positions", "pooled"
 
 def under_other_names(value):
     """Return a copy whose objects have the same attributes and are of no class of ours."""
+    if isinstance(value, Chunks):
+        value = tuple(value)
     if dataclasses.is_dataclass(value) or hasattr(value, "_fields"):
         names = getattr(value, "_fields", None) or [field.name for field in dataclasses.fields(value)]
         return SimpleNamespace(
             **{name: under_other_names(getattr(value, name)) for name in names},
             **({"layers": value.layers} if hasattr(value, "bands") else {}),
+            **({"pairs": value.pairs} if hasattr(value, "packed") else {}),
         )
     return tuple(map(under_other_names, value)) if isinstance(value, tuple) else value
 
@@ -92,7 +96,7 @@ def test_every_field_of_a_split_is_in_the_key(change):
 def test_pairs_views_precision_and_library_are_in_the_key():
     plans = [
         planned(),
-        planned(pairs=frozenset({(0, 1)})),
+        planned(pairs=Pairs.of({(0, 1)})),
         planned(views=("positions",)),
         planned(precision="float32"),
         planned(backend="torch"),

@@ -11,7 +11,7 @@ from stitchpipe.algebra import evaluate
 from stitchpipe.algebra.analysis import Analysis
 from stitchpipe.algebra.certainty import jackknife
 from stitchpipe.algebra.moments import PairMoments
-from stitchpipe.engine import MomentComparison
+from stitchpipe.engine import MomentComparison, Pairs
 from stitchpipe.engine.keys import pass_key
 from stitchpipe.registry import index_measure
 from stitchpipe.rows import result_grid, to_rows
@@ -72,7 +72,7 @@ def test_a_torn_leaf_is_formed_anew_alone_and_no_bit_tells(synthetic, tmp_path, 
 def test_a_new_layer_has_leaves_of_its_own_and_only_its_pairs(synthetic):
     pairs = all_pairs(synthetic.layers)
     newest = len(synthetic.layers) - 1
-    new = frozenset(pair for pair in pairs if newest in pair)
+    new = Pairs.of(pair for pair in pairs if newest in pair)
     plan = synthetic.plan({"positions": new})
     formed_pairs = {
         pair for one in plan.passes for chunk in one.chunks for pair in map(tuple, chunk.pairs.tolist())
@@ -106,7 +106,7 @@ def by_hand(synthetic, pair, left_out=None):
 def test_intervals_are_those_of_leaving_out_each_leafs_rows(tmp_path):
     synthetic = build(tmp_path / "store.zarr", row_groups=7)
     wanted = [(0, 1), (1, 0), (0, 4)]
-    plan = synthetic.plan({"positions": frozenset(wanted)})
+    plan = synthetic.plan({"positions": Pairs.of(wanted)})
     resources = synthetic.resources(tmp_path / "summaries")
     form(plan, resources)
     numbers = {(found.pair, found.index): found.number for found in finished(plan, resources, intervals=True)}

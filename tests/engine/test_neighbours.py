@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stitchpipe.engine import Comparison
+from stitchpipe.engine import Comparison, Pairs
 from stitchpipe.engine.planning import chunks
 from tests.engine.conftest import written
 from tests.engine.tasks import formed, records_of
@@ -45,7 +45,7 @@ def indices_under(view):
 def numbers(zoo, folder, pairs, view="pooled"):
     """Return (pair, index) → number for some pairs, with intervals."""
     asked = Comparison(
-        zoo.layers, zoo.splits, {view: frozenset(pairs)}, {view: indices_under(view)}, intervals=True
+        zoo.layers, zoo.splits, {view: Pairs.of(pairs)}, {view: indices_under(view)}, intervals=True
     )
     work = formed(asked, zoo.resources(folder))
     return {(record.pair, record.index): record.number for record in records_of(work)}

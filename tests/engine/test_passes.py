@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from stitchpipe.engine import PlanError, SplitShape
 from stitchpipe.engine.planning import dealing
+from stitchpipe.engine.planning.chunk_memory import MOMENTS_ONLY, LeafCounts
 from stitchpipe.engine.planning.dealing import dealings
 from stitchpipe.engine.planning.finite_fields import ORDERS, field_of
-from stitchpipe.engine.planning.memory import MOMENTS_ONLY, WORKER_BYTES, Held, LeafCounts
+from stitchpipe.engine.planning.memory import WORKER_BYTES, Held
 from stitchpipe.engine.planning.pass_layout import Blocks, pass_of
 from stitchpipe.engine.planning.plan import LEAST_ROWS, cutting_of, make_plan
 from stitchpipe.engine.planning.tiles import comparable, width

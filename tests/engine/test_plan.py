@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.engine import PlanError, SplitShape
-from stitchpipe.engine.planning.memory import WORKER_BYTES, Evaluation
+from stitchpipe.engine import Pairs, PlanError, SplitShape
+from stitchpipe.engine.planning.chunk_memory import Evaluation
+from stitchpipe.engine.planning.memory import WORKER_BYTES
 from stitchpipe.engine.planning.plan import make_plan
 from stitchpipe.engine.planning.shapes import LEAVES
 from stitchpipe.engine.planning.tiles import comparable, native_grid
@@ -109,14 +110,14 @@ def test_the_bytes_are_those_of_the_layers_of_each_pass(wish, room):
 
 def test_the_flops_are_those_of_the_distinct_products():
     layers = layers_of([(4, 4, 4), (6, 4, 4), (5, 2, 2)])
-    one = planned(layers, {"positions": frozenset({(0, 0)})}).cost.flops
+    one = planned(layers, {"positions": Pairs.of({(0, 0)})}).cost.flops
     assert one == SPLIT.n_samples * 16 * 4 * 5
     # (0, 1) and (1, 0) share a product; each side's own products are formed beside it.
-    both = planned(layers, {"positions": frozenset({(0, 1), (1, 0)})}).cost.flops
+    both = planned(layers, {"positions": Pairs.of({(0, 1), (1, 0)})}).cost.flops
     assert both == SPLIT.n_samples * 16 * (2 * 4 * 6 + 4 * 5 + 6 * 7)
     # Everything that crosses two grids is formed on the smaller one; 4×4 numbers of the small layer at home.
-    down = planned(layers, {"positions": frozenset({(0, 2)})}).cost.flops
-    up = planned(layers, {"positions": frozenset({(2, 0)})}).cost.flops
+    down = planned(layers, {"positions": Pairs.of({(0, 2)})}).cost.flops
+    up = planned(layers, {"positions": Pairs.of({(2, 0)})}).cost.flops
     assert down == SPLIT.n_samples * 4 * (2 * 4 * 5 + 4 * 5 + 5 * 6)
     assert up == SPLIT.n_samples * (4 * (2 * 4 * 5 + 5 * 6) + 16 * 4 * 5)
     pooled = planned(layers, {"pooled": all_pairs(layers)}).cost.flops
@@ -139,7 +140,7 @@ def test_no_more_is_formed_than_by_pair(wish):
 
 
 def _flops_of_a_pair(layers, view, pair):
-    plan = planned(layers, {view: frozenset({pair})})
+    plan = planned(layers, {view: Pairs.of({pair})})
     p, q = (plan.width(view, index) for index in pair)
     return p * (p + 1) if pair[0] == pair[1] else 2 * p * q + p * (p + 1) + q * (q + 1)
 
@@ -209,9 +210,9 @@ def test_leaves_are_whole_row_groups_in_order_as_even_as_can_be(count, width, sh
 
 def test_a_plan_for_nothing_is_empty():
     layers = layers_of([(3, 2, 2), (7,)])
-    plan = planned(layers, {"positions": frozenset({(0, 1)})})
+    plan = planned(layers, {"positions": Pairs.of({(0, 1)})})
     assert plan.passes == ()
-    assert plan.incomparable == (("positions", (0, 1)),)
+    assert plan.incomparable == {"positions": Pairs.of({(0, 1)})}
     assert (plan.cost.pairs, plan.cost.bytes_read, plan.cost.flops) == (0, 0, 0)
     assert planned(layers, {}).passes == ()
 

@@ -24,15 +24,14 @@ from stitchpipe.engine.samples.kept_images import keep_images
 from stitchpipe.engine.samples.minibatches import minibatch_numbers, minibatches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from distributed import Client, Future
 
     from stitchpipe.algebra.indices.cka_minibatch import MinibatchHSIC
     from stitchpipe.engine.moments.moment_comparison import MomentComparison
     from stitchpipe.engine.numbers import Float64, PairNumbers
     from stitchpipe.engine.planning.chunks import Chunk
-    from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.engine.planning.dealing import Wanted
+    from stitchpipe.engine.planning.pairs import Pairs
     from stitchpipe.engine.samples.image_comparison import ImageComparison
     from stitchpipe.rows import View
 
@@ -144,7 +143,7 @@ class _PassUnderWay:
 
 
 def execute_images(
-    client: Client, comparison: ImageComparison, pairs: Mapping[View, frozenset[Pair]], *, report: Report
+    client: Client, comparison: ImageComparison, pairs: Wanted, *, report: Report
 ) -> list[PairNumbers]:
     """Return the indices over images of all `pairs`, and the nulls of those of moments, both directions of each.
 
@@ -162,8 +161,9 @@ def execute_images(
         if any(name != "cka_minibatch" for name in comparison.indices[view]):
             wanted = comparison.families.completed(asked)
             gathered[view] = _GatheredBlocks(wanted)
-            layers = sorted({layer for pair in wanted for layer in pair})
-            kept |= {(view, layer): client.submit(_keep, given, layer, view, pure=False) for layer in layers}
+            kept |= {
+                (view, layer): client.submit(_keep, given, layer, view, pure=False) for layer in wanted.layers
+            }
             for number, sides in enumerate(blocks_of(comparison.families, wanted)):
                 needed = [kept[view, layer] for layer in {*sides[0], *sides[1]}]
                 block = client.submit(_compare, given, view, *sides, needed, pure=False)
@@ -191,7 +191,7 @@ def execute_images(
 class _GatheredBlocks:
     """The blocks of a view as they come: each is let go when its numbers are here, and their maxima are one set."""
 
-    def __init__(self, wanted: frozenset[Pair]) -> None:
+    def __init__(self, wanted: Pairs) -> None:
         self._wanted = wanted
         self._parts: dict[int, ComparedPairs] = {}
         self._maxima: dict[str, dict[int, Float64]] = {}

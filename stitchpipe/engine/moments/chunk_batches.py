@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from stitchpipe.engine.moments.chunk_moments import ChunkMoments, OwnMoments, SplitMoments
     from stitchpipe.engine.planning.chunks import Chunk
+    from stitchpipe.engine.planning.pairs import Pair
     from stitchpipe.engine.planning.pass_layout import Pass
     from stitchpipe.engine.planning.plan import Plan
-    from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.rows import View
 
     Float64 = npt.NDArray[np.float64]

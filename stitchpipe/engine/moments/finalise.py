@@ -13,8 +13,7 @@ from stitchpipe.algebra.certainty import jackknife
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.maps import family_named
 from stitchpipe.engine.moments.chunk_batches import ChunkBatches
-from stitchpipe.engine.numbers import PairNumber, PairNumbers
-from stitchpipe.measures import Number
+from stitchpipe.engine.numbers import PairNumbers
 from stitchpipe.registry import index_named
 
 if TYPE_CHECKING:
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
     from stitchpipe.engine.moments.chunk_batches import EqualPairs
     from stitchpipe.engine.moments.chunk_moments import SplitMoments
     from stitchpipe.engine.moments.moment_comparison import MapDestination, MomentComparison
-    from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.engine.numbers import Note
+    from stitchpipe.engine.planning.pairs import Pair
     from stitchpipe.rows import View
 
     Float64 = npt.NDArray[np.float64]
@@ -83,26 +83,37 @@ def finalise(
 def without_grid(comparison: MomentComparison) -> list[PairNumbers]:
     """Return the records of the pairs that no resize puts on one grid: a status and a reason, no number."""
     plan = comparison.plan
-    refused: dict[View, list[PairNumber]] = {}
-    for view, pair in plan.incomparable:
-        shapes = [plan.layers[index].shape for index in pair]
-        number = Number.missing(
-            "no_common_grid",
-            "expected two layers that both have positions (images, tokens), or two vectors, "
-            f"found samples of shapes {shapes[0]} and {shapes[1]}",
-        )
-        refused.setdefault(view, []).extend(
-            PairNumber(
+    shapes = {layer.shape: None for layer in plan.layers}
+    codes = {shape: code for code, shape in enumerate(shapes)}
+    of_layers = np.array([codes[layer.shape] for layer in plan.layers], np.int32)
+    refused = []
+    for view, left in plan.incomparable.items():
+        names, pairs = comparison.indices.get(view, ()), left.places
+        kinds, note = np.unique(of_layers[pairs], axis=0, return_inverse=True)
+        count, known = len(names) * len(pairs), list(shapes)
+        refused.append(
+            PairNumbers(
                 view=view,
-                pair=pair,
-                index=name,
-                number=number,
-                n_samples=plan.splits[-1].n_samples,
-                n_rows=0,
+                pairs=np.repeat(pairs, len(names), axis=0),
+                names=tuple(names),
+                index=np.tile(np.arange(len(names), dtype=np.int16), len(pairs)),
+                values=np.full(count, np.nan),
+                notes=tuple(
+                    _no_common_grid(known[source], known[target]) for source, target in kinds.tolist()
+                ),
+                note=np.repeat(note.ravel().astype(np.int32), len(names)),
+                extras={},
+                n_samples=np.full(count, plan.splits[-1].n_samples),
+                n_rows=np.zeros(count, np.int64),
             )
-            for name in comparison.indices.get(view, ())
         )
-    return [PairNumbers.of(view, of_view) for view, of_view in refused.items()]
+    return [numbers for numbers in refused if len(numbers)]
+
+
+def _no_common_grid(source: tuple[int, ...], target: tuple[int, ...]) -> Note:
+    found = f"found samples of shapes {source} and {target}"
+    expected = "expected two layers that both have positions (images, tokens), or two vectors"
+    return "no_common_grid", f"{expected}, {found}"
 
 
 def _keep_maps(

@@ -145,7 +145,7 @@ def centred_products(
         for kind, values, columns in (("across", sums[0], x), ("square", sums[1], y)):
             if values is not None:
                 _centre(f"{kind}{number}", values, rows * y, columns)
-    for number, chunk in enumerate(formed.chunks):
+    for number, chunk in formed.chunks.of_products:
         if chunk.band is None:
             continue
         # A chunk's targets are rows of its band's sums: each leaf is cut the way it will be read.

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.engine.planning.comparison import Comparison
+    from stitchpipe.engine.planning.pairs import Pair
     from stitchpipe.engine.planning.plan import Plan
-    from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.engine.resources import TaskResources
     from stitchpipe.rows import View
 

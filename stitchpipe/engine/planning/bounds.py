@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.engine.planning.memory import FLOAT_BYTES
+from stitchpipe.engine.planning.chunk_memory import FLOAT_BYTES
 from stitchpipe.engine.planning.tiles import comparable, native_grid, width
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.engine.planning.dealing import Wanted
+    from stitchpipe.engine.planning.pairs import Pairs
     from stitchpipe.engine.planning.shapes import LayerShape
     from stitchpipe.rows import View
 
@@ -54,18 +55,17 @@ def least_bytes_read(layers: Sequence[LayerShape], wanted: Wanted, *, samples: i
     most = 0.0
     for view, of_view in wanted.items():
         pairs = comparable(layers, view, of_view)
-        seen.update(index for pair in pairs for index in pair)
+        seen.update(pairs.layers)
         most = max(most, sqrt(2 * FLOAT_BYTES / room_bytes) * _weight(layers, view, pairs))
     once = sum(layers[index].sample_bytes for index in seen)
     return samples * max(once, ceil(most))
 
 
-def _weight(layers: Sequence[LayerShape], view: View, pairs: frozenset[tuple[int, int]]) -> float:
+def _weight(layers: Sequence[LayerShape], view: View, pairs: Pairs) -> float:
     """Return Σ √k · √(bᵢwᵢ·bⱼwⱼ) over unordered pairs, a layer with itself counting half."""
     if not pairs:
         return 0.0
-    wanted = np.zeros((len(layers), len(layers)), np.bool_)
-    wanted[tuple(np.array(sorted(pairs)).T)] = True
+    wanted = pairs.among(len(layers))
     numbers = {grid: number for number, grid in enumerate({native_grid(layer, view) for layer in layers})}
     grids = np.array([numbers[native_grid(layer, view)] for layer in layers])
     # On one grid a product serves both directions.

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from stitchpipe.engine.planning.tiles import Pair, Tile, side_width, width
+from stitchpipe.engine.planning.tiles import Tile, side_width, width
 from stitchpipe.rows import View, rows_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stitchpipe.engine.planning.pairs import Matrix
     from stitchpipe.engine.planning.shapes import LayerShape
 
 CHUNK_FLOPS: Final = 2e10
@@ -30,6 +31,9 @@ SHARING_LAYERS: Final = 4
 PAIR_FLOPS: Final = 1e6
 """What a pair costs however narrow it is."""
 
+Run = tuple[int, ...]
+"""Adjacent layers of a side."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -44,31 +48,41 @@ class Chunk:
     targets
         Whose rows of the band's sums are needed.
     packed
-        The directed pairs as bytes: a plan of a million of them travels to every worker.
+        Which directed pairs are wanted, a bit for each: ``[targets, sources, 2]``, into the target and back.
     """
 
     tile: int
     band: int | None
-    sources: tuple[int, ...]
-    targets: tuple[int, ...]
+    sources: Run
+    targets: Run
     packed: bytes
 
     @classmethod
-    def of(
-        cls,
-        tile: int,
-        band: int | None,
-        sources: tuple[int, ...],
-        targets: tuple[int, ...],
-        pairs: Sequence[Pair],
-    ) -> Self:
-        """Return the chunk of some pairs, those of both directions side by side."""
-        return cls(tile, band, sources, targets, np.array(pairs, np.int32).reshape(-1, 2).tobytes())
+    def of(cls, tile: int, band: int | None, sources: Run, targets: Run, wanted: Matrix) -> Self:
+        """Return the chunk of the pairs that are `wanted`, ``[targets, sources, 2]``."""
+        return cls(tile, band, sources, targets, np.packbits(wanted).tobytes())
+
+    @property
+    def wanted(self) -> Matrix:
+        """Which directed pairs are wanted, ``[targets, sources, 2]``: into the target and back."""
+        shape = len(self.targets), len(self.sources), 2
+        bits = np.unpackbits(np.frombuffer(self.packed, np.uint8), count=shape[0] * shape[1] * 2)
+        return bits.view(np.bool_).reshape(shape)
 
     @property
     def pairs(self) -> npt.NDArray[np.int32]:
-        """The directed pairs, ``[m, 2]``, source first."""
-        return np.frombuffer(self.packed, np.int32).reshape(-1, 2)
+        """The directed pairs, ``[m, 2]``, source first, those of both directions side by side."""
+        at_target, at_source, is_back = np.nonzero(self.wanted)
+        source, target = (
+            np.array(side, np.int32)[places]
+            for side, places in ((self.sources, at_source), (self.targets, at_target))
+        )
+        back = is_back.astype(np.bool_)
+        return np.stack([np.where(back, target, source), np.where(back, source, target)], axis=1)
+
+    def __len__(self) -> int:
+        """Return how many directed pairs there are."""
+        return int(np.bitwise_count(np.frombuffer(self.packed, np.uint8)).sum())
 
     def sizes(self, widths: Mapping[int, int]) -> dict[tuple[int, int], int]:
         """Return how many pairs there are of each two widths, given those of the chunk's layers."""
@@ -110,55 +124,26 @@ class Cutting:
         return 40.0 * min(max(p, q), self.n_samples * rows_per_sample) ** 3 + PAIR_FLOPS
 
 
-Run = tuple[tuple[int, ...], tuple[Pair, ...]]
-"""Adjacent targets, and the pairs of their chunk."""
-
-
-def runs_of(layers: Sequence[LayerShape], tile: Tile, wanted: frozenset[Pair], cutting: Cutting) -> list[Run]:
+def runs_of(layers: Sequence[LayerShape], tile: Tile, cutting: Cutting) -> list[Run]:
     """Cut a tile's targets into runs that are work for a task, each with all sources."""
     runs: list[Run] = []
     columns = side_width(layers, tile.view, tile.sources)
     widest = max(width(layers[source], tile.view) for source in tile.sources)
-    start, pairs, products, flops = 0, list[Pair](), 0, 0.0
+    start, products, flops = 0, 0, 0.0
     for stop, target in enumerate(tile.targets, 1):
         # Of a symmetric product the upper triangle holds every pair once.
-        sources = tile.sources[:stop] if tile.symmetric else tile.sources
-        pairs += _wanted_pairs(tile, sources, target, wanted)
+        sources = stop if tile.symmetric else len(tile.sources)
         q = width(layers[target], tile.view)
         products += columns * q
-        flops += len(sources) * cutting.evaluations * cutting.pair_flops(widest, q, _rows(tile))
+        flops += sources * cutting.evaluations * cutting.pair_flops(widest, q, _rows(tile))
         most = CHUNK_FLOPS if stop - start >= SHARING_LAYERS else SHARING_LAYERS**2 * CHUNK_FLOPS
         if flops >= most or products >= cutting.products or stop == len(tile.targets):
-            runs.append((tile.targets[start:stop], tuple(pairs)))
-            start, pairs, products, flops = stop, [], 0, 0.0
+            runs.append(tile.targets[start:stop])
+            start, products, flops = stop, 0, 0.0
     return runs
 
 
-def blocks_of(
-    layers: Sequence[LayerShape], number: int, tile: Tile, wanted: frozenset[Pair], cutting: Cutting
-) -> list[Chunk]:
-    """Cut a tile into chunks of a run of targets with a run of sources: what is decomposed once serves a whole run."""
-    of_targets, of_sources = (
-        _even_runs(layers, tile, side, cutting) for side in (tile.targets, tile.sources)
-    )
-    blocks = []
-    for place, targets in enumerate(of_targets):
-        for sources in of_sources[: place + 1] if tile.symmetric else of_sources:
-            pairs = [
-                pair
-                for at, target in enumerate(targets, 1)
-                for pair in _wanted_pairs(
-                    tile, sources[:at] if tile.symmetric and sources == targets else sources, target, wanted
-                )
-            ]
-            if pairs:
-                blocks.append(Chunk.of(number, None, sources, targets, pairs))
-    return blocks
-
-
-def _even_runs(
-    layers: Sequence[LayerShape], tile: Tile, members: Sequence[int], cutting: Cutting
-) -> list[tuple[int, ...]]:
+def even_runs(layers: Sequence[LayerShape], tile: Tile, members: Run, cutting: Cutting) -> tuple[Run, ...]:
     """Cut layers into runs such that a run with another is work for a task."""
     runs: list[list[int]] = [[]]
     columns, features, load = 0, 0, 0.0
@@ -174,20 +159,27 @@ def _even_runs(
             columns, features, load = 0, 0, 0.0
         runs[-1].append(member)
         columns, features, load = columns + p, features + full, load + share
-    return [tuple(run) for run in runs]
+    return tuple(map(tuple, runs))
 
 
-def _wanted_pairs(tile: Tile, sources: Sequence[int], target: int, wanted: frozenset[Pair]) -> list[Pair]:
-    """Return the wanted pairs that the products of some sources with a target serve."""
-    return [pair for source in sources for pair in _directions(tile, source, target) if pair in wanted]
+def wanted_of(tile: Tile, sources: Run, targets: Run, wanted: Matrix) -> Matrix:
+    """Return which pairs a tile's product of some sources with some targets serves: ``[targets, sources, 2]``.
+
+    Both directions where neither side is resized, and of a symmetric tile what is on the diagonal or above it: there
+    each product stands once.
+
+    Parameters
+    ----------
+    wanted
+        The pairs of all layers, ``[layers, layers]``, source first.
+    """
+    forth, into = wanted[np.ix_(sources, targets)].T, np.array(targets)[:, None]
+    back = wanted[np.ix_(targets, sources)] & (into != np.array(sources)) & tile.mutual
+    both = np.stack([forth, back], axis=2)
+    if tile.symmetric:
+        both &= (np.array(sources) <= into)[:, :, None]
+    return both
 
 
 def _rows(tile: Tile) -> int:
     return rows_per_sample(tile.view, tile.grid)
-
-
-def _directions(tile: Tile, source: int, target: int) -> tuple[Pair, ...]:
-    """Return the pairs that a product serves: both directions where neither side is resized."""
-    if tile.mutual and source != target:
-        return (source, target), (target, source)
-    return ((source, target),)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.planning.bounds import least_bytes_read
-from stitchpipe.engine.planning.memory import Evaluation, beside_worker_bytes
+from stitchpipe.engine.planning.chunk_memory import Evaluation
+from stitchpipe.engine.planning.memory import beside_worker_bytes
+from stitchpipe.engine.planning.pairs import Pairs
 from stitchpipe.engine.planning.plan import make_plan
 from stitchpipe.registry import index_measure, index_named
 from stitchpipe.rows import View, width_of
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.backends import BackendName
     from stitchpipe.engine.planning.dealing import Wanted
     from stitchpipe.engine.planning.memory import Precision
+    from stitchpipe.engine.planning.pairs import Pair
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
-    from stitchpipe.engine.planning.tiles import Pair
 
 FamilyKind: TypeAlias = Literal["models", "targets", "run"]
 """Pairs that make one claim together: of two models, of a target layer and another model, of all different models."""
@@ -57,7 +59,7 @@ class Comparison:
 
     layers: tuple[LayerShape, ...]
     splits: tuple[SplitShape, ...]
-    pairs: Mapping[View, frozenset[Pair]] = field(default_factory=dict)
+    pairs: Wanted = field(default_factory=dict)
     indices: Mapping[View, tuple[str, ...]] = field(default_factory=dict)
     maps: Mapping[tuple[View, Pair], Collection[str]] = field(default_factory=dict)
     intervals: bool = False
@@ -104,8 +106,12 @@ class Comparison:
     def moment_pairs(self) -> Wanted:
         """Return the pairs whose moments are formed, by view: for their indices, for maps, or for both at once."""
         wanted = {view: pairs for view, pairs in self.pairs.items() if pairs and self.of_moments.get(view)}
+        fitted: dict[View, list[Pair]] = {}
         for view, pair in self.maps:
-            wanted[view] = wanted.get(view, frozenset()) | {pair}
+            fitted.setdefault(view, []).append(pair)
+        for view, of_maps in fitted.items():
+            pairs = Pairs.of(of_maps, len(self.layers))
+            wanted[view] = wanted[view] | pairs if view in wanted else pairs
         return wanted
 
     @property

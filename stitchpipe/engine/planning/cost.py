@@ -61,7 +61,7 @@ def cost_of(
     samples = sum(split.n_samples for split in splits)
     left = [leaf_bytes(layers, formed, splits, precision) for formed in passes]
     return Cost(
-        pairs=sum(len(chunk.pairs) for formed in passes for chunk in formed.chunks),
+        pairs=sum(formed.n_pairs for formed in passes),
         bytes_read=samples * sum(layers[index].sample_bytes for formed in passes for index in formed.layers),
         flops=samples * sum(flops_of_view(layers, passes, view) for view in VIEWS),
         finalisation_flops=sum(_finalisation_flops(layers, formed, cutting) for formed in passes),
@@ -84,11 +84,7 @@ def flops_of_view(layers: Sequence[LayerShape], passes: Sequence[Pass], view: Vi
 
 def _finalisation_flops(layers: Sequence[LayerShape], formed: Pass, cutting: Cutting) -> int:
     flops = 0.0
-    for chunk in formed.chunks:
-        tile = formed.tiles[chunk.tile]
+    for tile, sizes in formed.sizes(lambda view, layer: formed.held_width(layers, view, layer)):
         rows = rows_per_sample(tile.view, tile.grid)
-        members = {*chunk.sources, *chunk.targets}
-        widths = {index: formed.held_width(layers, tile.view, index) for index in members}
-        sizes = chunk.sizes(widths).items()
-        flops += sum(count * cutting.pair_flops(p, q, rows) for (p, q), count in sizes)
+        flops += sum(count * cutting.pair_flops(p, q, rows) for (p, q), count in sizes.items())
     return int(cutting.evaluations * flops)

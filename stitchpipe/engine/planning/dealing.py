@@ -12,25 +12,53 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from heapq import heapreplace
-from typing import TYPE_CHECKING, TypeAlias
+from operator import or_
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from stitchpipe.engine.planning.finite_fields import ORDERS, field_of
+from stitchpipe.engine.planning.pairs import Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.rows import View
 
-Wanted: TypeAlias = Mapping["View", frozenset["Pair"]]
+Wanted: TypeAlias = Mapping["View", Pairs]
 """The pairs to compare, by view."""
-Numbers: TypeAlias = npt.NDArray[np.int64]
+Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
 Design: TypeAlias = Callable[[Numbers, Numbers], Numbers]
 """From sources and targets of pairs ``[m]`` to the number of each one's pass ``[m]``."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Together:
+    """All pairs in one pass: nothing reads less, and of millions of pairs no list is made."""
+
+    wanted: Wanted
+
+    def bytes_read(self, sample_bytes: Numbers) -> int:
+        """Return the bytes that one sample costs: each layer once."""
+        layers = {layer for pairs in self.wanted.values() for layer in pairs.layers}
+        return int(sample_bytes[list(layers)].sum())
+
+    def least_products(self, widths: Mapping[View, Numbers]) -> float:
+        """Return how many numbers the products are at least: one serves two pairs at most."""
+        total = 0.0
+        for view, pairs in self.wanted.items():
+            of_layers = widths[view]
+            rows = pairs.among(len(of_layers))
+            total += sum(float(w * of_layers[row].sum()) for w, row in zip(of_layers, rows, strict=True))
+        return total / 2
+
+    def passes(self) -> Iterator[Wanted]:
+        """Yield the pairs, by view, unless there is none."""
+        if any(self.wanted.values()):
+            yield {view: pairs for view, pairs in self.wanted.items() if pairs}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -51,7 +79,11 @@ class Dealt:
     def bytes_read(self, sample_bytes: Numbers) -> int:
         """Return the bytes that one sample costs: Σ over passes of the layers of each."""
         count = len(sample_bytes)
-        seen = [self.numbers[view] * count + side for view, pairs in self.pairs.items() for side in pairs.T]
+        seen = [
+            self.numbers[view].astype(np.int64) * count + side
+            for view, pairs in self.pairs.items()
+            for side in pairs.T
+        ]
         if not seen:
             return 0
         return int(sample_bytes[_distinct(np.concatenate(seen)) % count].sum())
@@ -66,13 +98,15 @@ class Dealt:
 
     def passes(self) -> Iterator[Wanted]:
         """Yield the pairs of each pass, by view; passes without a pair are left out."""
-        passes: dict[int, dict[View, frozenset[Pair]]] = defaultdict(dict)
+        passes: dict[int, dict[View, Pairs]] = defaultdict(dict)
+        count = 1 + max((int(pairs.max(initial=-1)) for pairs in self.pairs.values()), default=0)
         for view, numbers in self.numbers.items():
             order = np.argsort(numbers, kind="stable")
             starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
             for chosen in np.split(order, starts[1:]) if len(starts) else ():
-                sources, targets = self.pairs[view][chosen].T.tolist()
-                passes[int(numbers[chosen[0]])][view] = frozenset(zip(sources, targets, strict=True))
+                matrix = np.zeros((count, count), np.bool_)
+                matrix[tuple(self.pairs[view][chosen].T)] = True
+                passes[int(numbers[chosen[0]])][view] = Pairs(matrix)
         for number in sorted(passes):
             yield passes.pop(number)
 
@@ -91,7 +125,9 @@ _MARKED = 2**26
 """Numbers below this are told apart by marks in an array."""
 
 
-def dealings(sample_bytes: Sequence[int], weights: Sequence[int], wanted: Wanted) -> Iterator[Dealt]:
+def dealings(
+    sample_bytes: Sequence[int], weights: Sequence[int], wanted: Wanted
+) -> Iterator[Together | Dealt]:
     """Yield ways to deal pairs out to passes, from the least reading to the most.
 
     Parameters
@@ -107,14 +143,10 @@ def dealings(sample_bytes: Sequence[int], weights: Sequence[int], wanted: Wanted
     -----
     Time O(pairs · log pairs) for each of a few dozen.
     """
-    pairs = {
-        view: np.array(sorted(of_view), np.int64).reshape(-1, 2)
-        for view, of_view in wanted.items()
-        if of_view
-    }
     # Nothing reads less than one pass, and where it fits nothing else needs to be weighed.
-    yield Dealt.by(_one_pass, pairs, together=True)
-    everything = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *pairs.values()]), axis=0)
+    yield Together(wanted)
+    pairs: dict[View, Numbers] = {view: of_view.places for view, of_view in wanted.items() if of_view}
+    everything = reduce(or_, wanted.values(), Pairs.of([])).places
     sizes = np.array(sample_bytes, np.int64)
     ways = [
         (Dealt.by(design, pairs, together=together).bytes_read(sizes), number, design, together)
@@ -234,11 +266,9 @@ def _stripes(part: Numbers) -> Design:
 
 def _hub(pairs: Numbers, layers: Collection[int]) -> frozenset[int]:
     """Return the layers that are compared with all, if every pair holds one of them: a new model among old ones."""
-    partners: dict[int, set[int]] = defaultdict(set)
-    for source, target in pairs.tolist():
-        partners[source].add(target)
-        partners[target].add(source)
-    hub = frozenset(layer for layer in layers if len(partners[layer]) == len(layers))
+    matrix = Pairs.of(map(tuple, pairs.tolist())).among(1 + int(pairs.max(initial=-1)))
+    partners = (matrix | matrix.T).sum(axis=1)
+    hub = frozenset(layer for layer in layers if partners[layer] == len(layers))
     whole = len(hub) == len(layers)
     held = np.isin(pairs, list(hub)).any(axis=1).all()
     return hub if held and not whole else frozenset()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from stitchpipe.algebra.backends.numpy_backend import COPIED
-from stitchpipe.algebra.batches import working_bytes
+from stitchpipe.engine.planning.chunk_memory import FLOAT_BYTES, SLICE_BYTES, ChunkMemory
 from stitchpipe.engine.planning.pass_layout import (
     joined,
     operand_of_side,
@@ -23,17 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stitchpipe.algebra.backends import BackendName
-    from stitchpipe.engine.planning.chunks import Chunk
+    from stitchpipe.engine.planning.chunk_memory import Evaluation, LeafCounts
     from stitchpipe.engine.planning.pass_layout import Band, Blocks, Operand, Pass, Space
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
-    from stitchpipe.rows import Grid, View
+    from stitchpipe.rows import Grid
 
 Precision = Literal["float64", "float32"]
 
-FLOAT_BYTES = 8
 ITEM_BYTES: Final[dict[Precision, int]] = {"float64": 8, "float32": 4}
-SLICE_BYTES: Final = working_bytes(1, 1)
-"""What pairs of narrow layers are worked in, however few they are."""
 WORKER_BYTES: Final = 160 * 2**20 + SLICE_BYTES
 """A worker's interpreter and libraries, before any work (seen: 120-150 MiB), and those slices."""
 BACKEND_BYTES: Final[dict[BackendName, int]] = {"numpy": 0, "torch": 512 * 2**20}
@@ -43,35 +40,6 @@ BACKEND_BYTES: Final[dict[BackendName, int]] = {"numpy": 0, "torch": 512 * 2**20
 def beside_worker_bytes(peak_bytes: int, backend: BackendName) -> int:
     """Return what of a worker's projected peak is the comparison's: without interpreter and libraries."""
     return peak_bytes - WORKER_BYTES - BACKEND_BYTES[backend]
-
-
-class Evaluation(NamedTuple):
-    """What is computed of each pair, as far as memory and time depend on it.
-
-    Attributes
-    ----------
-    intervals
-        Whether each pair is finalised once more for every group of the jackknife.
-    indices
-        How many numbers each pair has.
-    rotatable
-        The views all of whose indices are the same in any orthonormal coordinates of either side.
-    """
-
-    intervals: bool = False
-    indices: int = 1
-    rotatable: frozenset[View] = frozenset()
-
-
-MOMENTS_ONLY: Final = Evaluation()
-"""No intervals, and one number of each pair."""
-
-
-class LeafCounts(NamedTuple):
-    """How many splits are read, 2 where maps are fitted on another than they are scored on; leaves of the last."""
-
-    splits: int
-    leaves: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +120,7 @@ class Held:
         return cls(
             sums=FLOAT_BYTES * (sum(products) + apart + means + spare),
             copies=FLOAT_BYTES * (own - apart),
-            chunk=max(
-                (
-                    _chunk_bytes(layers, formed, each, leaves, evaluation, item * n_samples)
-                    for each in formed.chunks
-                ),
-                default=0,
-            ),
+            chunk=ChunkMemory(layers, formed, leaves, evaluation, item * n_samples).most,
             item=item,
             sample=max((_sample_bytes(layers[index], kinds[index], item) for index in mine), default=0),
             panels=tuple(_panel(layers, formed, space) for space in formed.spaces),
@@ -245,42 +207,6 @@ def _between(layer: LayerShape, grid: Grid) -> int:
         (height, wide), (to_height, to_wide) = layer.grid, grid
         return layer.shape[0] * max(to_height * wide, height * to_wide)
     return width(layer, "positions") * (n_positions(layer.grid) + n_positions(grid))
-
-
-def _chunk_bytes(
-    layers: Sequence[LayerShape],
-    formed: Pass,
-    chunk: Chunk,
-    leaves: LeafCounts,
-    evaluation: Evaluation,
-    column_bytes: int,
-) -> int:
-    """Return what finalising a chunk holds at most: while its moments are formed, evaluated, or leaves left out.
-
-    A merge of leaves holds one part of each level of its tree, and three times the products of one. Where leaves keep
-    rows, these are held instead, `column_bytes` a column on each split, with one leaf beside them.
-    """
-    view, splits = formed.tiles[chunk.tile].view, leaves.splits
-    members = {*chunk.sources, *chunk.targets}
-    widths = {index: formed.held_width(layers, view, index) for index in members}
-    cross = FLOAT_BYTES * prod(sum(map(widths.__getitem__, side)) for side in (chunk.sources, chunk.targets))
-    own = FLOAT_BYTES * sum(columns * columns for columns in widths.values())
-    moments = cross + own
-    rows = column_bytes * side_width(layers, view, members) if chunk.band is None else 0
-    # Sums about the shifts stay beside the moments of rows; of merged leaves the total does.
-    forming = 2 * rows + 3 * moments if rows else (1 + (leaves.leaves - 1).bit_length()) * moments + 3 * cross
-    # Batches hold the moments once more, the features' apart from the norms'; directions, projections and whitened
-    # directions of each layer; and of each number a few columns.
-    batches = 2 * cross + 6 * own
-    working = max((working_bytes(p, q) for p, q in chunk.sizes(widths)), default=SLICE_BYTES) - SLICE_BYTES
-    leave = evaluation.intervals and leaves.leaves > 1
-    numbers = FLOAT_BYTES * len(chunk.pairs) * evaluation.indices * (8 + 2 * leaves.leaves * leave)
-    kept = splits * (rows + 2 * moments + batches)
-    left_out = 3 * moments + batches if leave else 0
-    return (
-        max(splits * rows + (splits - 1) * (2 * moments + batches) + forming, kept + left_out + working)
-        + numbers
-    )
 
 
 def leaf_bytes(

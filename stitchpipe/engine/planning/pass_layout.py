@@ -6,10 +6,10 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from stitchpipe.engine.planning.chunks import Chunk, Cutting, Run, blocks_of, runs_of
+from stitchpipe.engine.planning.chunk_grid import ChunkGrid, Chunks
+from stitchpipe.engine.planning.chunks import Chunk, Cutting, Run, even_runs, runs_of, wanted_of
 from stitchpipe.engine.planning.tiles import (
     Own,
-    Pair,
     Tile,
     apart_of,
     native_grid,
@@ -21,8 +21,10 @@ from stitchpipe.engine.planning.tiles import (
 from stitchpipe.rows import Grid, View, n_positions, rows_per_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from stitchpipe.engine.planning.dealing import Wanted
+    from stitchpipe.engine.planning.pairs import Matrix
     from stitchpipe.engine.planning.shapes import LayerShape
 
 GROUP_COLUMNS: Final = 1024
@@ -97,7 +99,7 @@ class Pass:
 
     tiles: tuple[Tile, ...]
     bands: tuple[Band, ...]
-    chunks: tuple[Chunk, ...]
+    chunks: Chunks
     owns: tuple[Own, ...]
     apart: tuple[Own, ...]
     spaces: tuple[Space, ...]
@@ -106,6 +108,25 @@ class Pass:
     def layers(self) -> tuple[int, ...]:
         """Return the layers that the pass reads, each once."""
         return tuple(sorted({index for tile in self.tiles for index in (*tile.sources, *tile.targets)}))
+
+    @property
+    def n_pairs(self) -> int:
+        """Return how many directed pairs are finalised."""
+        grids = (int(counts.sum()) for grid in self.chunks.grids for _, counts in grid.counts())
+        return sum(len(chunk) for _, chunk in self.chunks.of_products) + sum(grids)
+
+    def sizes(
+        self, width_of: Callable[[View, int], int]
+    ) -> Iterator[tuple[Tile, dict[tuple[int, int], int]]]:
+        """Yield how many pairs there are of each two widths, source first, tile by tile or by chunk of one."""
+        for _, chunk in self.chunks.of_products:
+            tile = self.tiles[chunk.tile]
+            members = {*chunk.sources, *chunk.targets}
+            yield tile, chunk.sizes({layer: width_of(tile.view, layer) for layer in members})
+        for grid in self.chunks.grids:
+            tile = self.tiles[grid.tile]
+            members = {*tile.sources, *tile.targets}
+            yield tile, grid.sizes({layer: width_of(tile.view, layer) for layer in members})
 
     def coordinates(self, view: View) -> int | None:
         """Return in how many coordinates tasks hold rows of more features under a view; None where they do not."""
@@ -117,28 +138,45 @@ class Pass:
         return columns if coordinates is None else min(columns, coordinates + 1)
 
 
-def pass_of(
-    layers: Sequence[LayerShape], pairs: Mapping[View, frozenset[Pair]], cutting: Cutting | None = None
-) -> Pass:
-    """Return the tiles of some pairs and everything that follows from them. Time O(pairs)."""
+def pass_of(layers: Sequence[LayerShape], pairs: Wanted, cutting: Cutting | None = None) -> Pass:
+    """Return the tiles of some pairs and everything that follows from them. Time O(layers²)."""
     cutting = cutting or Cutting()
     tiles = tuple(tile for view, of_view in sorted(pairs.items()) for tile in tiles_of(layers, view, of_view))
     bands: list[Band] = []
-    chunks: list[Chunk] = []
+    chunks: list[tuple[Chunk, ...] | ChunkGrid] = []
     for number, tile in enumerate(tiles):
+        wanted = pairs[tile.view].among(len(layers))
         if tile.view in cutting.leaf_samples:
-            chunks += blocks_of(layers, number, tile, pairs[tile.view], cutting)
-            continue
-        for group in _bands(layers, tile, runs_of(layers, tile, pairs[tile.view], cutting)):
-            targets = tuple(target for run, _ in group for target in run)
-            before = tile.sources[: tile.sources.index(targets[0])] if tile.symmetric else tile.sources
-            with_targets = (*before, *targets) if tile.symmetric else before
-            chunks += [Chunk.of(number, len(bands), with_targets, run, of_run) for run, of_run in group]
-            bands.append(Band(number, before, targets))
+            sides = (even_runs(layers, tile, side, cutting) for side in (tile.targets, tile.sources))
+            chunks.append(ChunkGrid.of(number, tile, wanted, *sides))
+        else:
+            chunks.append(_banded(layers, number, tile, wanted, cutting, bands))
     summed = [tile for tile in tiles if tile.view not in cutting.leaf_samples]
     owns = owns_of(summed)
     apart = apart_of(summed, owns)
-    return Pass(tiles, tuple(bands), tuple(chunks), owns, apart, _spaces(layers, tiles, apart, cutting))
+    spaces = _spaces(layers, tiles, apart, cutting)
+    return Pass(tiles, tuple(bands), Chunks(tuple(chunks)), owns, apart, spaces)
+
+
+def _banded(
+    layers: Sequence[LayerShape],
+    number: int,
+    tile: Tile,
+    wanted: Matrix,
+    cutting: Cutting,
+    bands: list[Band],
+) -> tuple[Chunk, ...]:
+    """Return the chunks of a tile whose products are summed, and add its bands to those of the pass."""
+    chunks = []
+    for group in _bands(layers, tile, runs_of(layers, tile, cutting)):
+        targets = tuple(target for run in group for target in run)
+        before = tile.sources[: tile.sources.index(targets[0])] if tile.symmetric else tile.sources
+        with_targets = (*before, *targets) if tile.symmetric else before
+        for run in group:
+            of_run = wanted_of(tile, with_targets, run, wanted)
+            chunks.append(Chunk.of(number, len(bands), with_targets, run, of_run))
+        bands.append(Band(number, before, targets))
+    return tuple(chunks)
 
 
 def _bands(layers: Sequence[LayerShape], tile: Tile, runs: Sequence[Run]) -> list[list[Run]]:
@@ -150,7 +188,7 @@ def _bands(layers: Sequence[LayerShape], tile: Tile, runs: Sequence[Run]) -> lis
             bands.append([])
             columns = 0
         bands[-1].append(run)
-        columns += side_width(layers, tile.view, run[0])
+        columns += side_width(layers, tile.view, run)
     return bands
 
 

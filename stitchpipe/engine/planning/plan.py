@@ -7,30 +7,28 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from stitchpipe.engine.planning.chunk_memory import FLOAT_BYTES, MOMENTS_ONLY, Evaluation, LeafCounts
 from stitchpipe.engine.planning.chunks import CHUNK_COPIES, CHUNK_PRODUCTS, FEWEST_PRODUCTS, Cutting
 from stitchpipe.engine.planning.cost import Cost, cost_of
 from stitchpipe.engine.planning.dealing import Wanted, dealings
 from stitchpipe.engine.planning.memory import (
     BACKEND_BYTES,
-    FLOAT_BYTES,
-    MOMENTS_ONLY,
     WORKER_BYTES,
-    Evaluation,
     Held,
-    LeafCounts,
 )
+from stitchpipe.engine.planning.pairs import Pairs
 from stitchpipe.engine.planning.pass_layout import Blocks, Pass, pass_of
 from stitchpipe.engine.planning.tiles import comparable, width
 from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from stitchpipe.algebra.backends import BackendName
-    from stitchpipe.engine.planning.dealing import Dealt
+    from stitchpipe.engine.planning.dealing import Dealt, Together
     from stitchpipe.engine.planning.memory import Precision
+    from stitchpipe.engine.planning.pairs import Pair
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
-    from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.rows import View
 
 BLOCK_SAMPLES = 16
@@ -62,7 +60,7 @@ class Plan:
     layers: tuple[LayerShape, ...]
     splits: tuple[SplitShape, ...]
     passes: tuple[Pass, ...]
-    incomparable: tuple[tuple[View, Pair], ...]
+    incomparable: Mapping[View, Pairs]
     blocks: Blocks
     precision: Precision
     cost: Cost = field(compare=False)
@@ -107,9 +105,8 @@ def make_plan(
     """
     layers = tuple(layers)
     possible = {view: comparable(layers, view, pairs) for view, pairs in wanted.items()}
-    incomparable = tuple(
-        (view, pair) for view, pairs in wanted.items() for pair in sorted(pairs - possible[view])
-    )
+    left = {view: pairs - possible[view] for view, pairs in wanted.items()}
+    incomparable = {view: pairs for view, pairs in left.items() if pairs}
     room = memory_limit_bytes - WORKER_BYTES - BACKEND_BYTES[backend]
     cutting = cutting_of(layers, possible, splits, evaluation, room)
     fitting = _Fitting(layers, possible, splits, precision, evaluation, cutting)
@@ -195,7 +192,7 @@ class _Fitting:
             ladder.append(Blocks(samples, rows))
         return ladder
 
-    def _fit(self, dealt: Dealt, ladder: Sequence[Blocks], room: int) -> _Fit | None:
+    def _fit(self, dealt: Together | Dealt, ladder: Sequence[Blocks], room: int) -> _Fit | None:
         """Return the passes of one way to deal pairs out, unless one of them does not fit.
 
         All passes form their rows alike: as fast as the one that holds most allows.
@@ -230,15 +227,22 @@ class _Fitting:
         """Return a pair of every kind that differs in what it needs."""
         kinds: dict[tuple[View, tuple[object, ...]], Pair] = {}
         for view, pairs in self._wanted.items():
-            for pair in sorted(pairs):
-                sides = tuple((self.layers[index].shape, self.layers[index].itemsize) for index in pair)
-                kinds.setdefault((view, (*sides, pair[0] == pair[1], pair[::-1] in pairs)), pair)
+            sources, targets = pairs.places.T
+            shapes = {(layer.shape, layer.itemsize): None for layer in self.layers}
+            names = {shape: name for name, shape in enumerate(shapes)}
+            of_layers = np.array([names[layer.shape, layer.itemsize] for layer in self.layers])
+            back = pairs.among(len(self.layers))[targets, sources]
+            codes = np.stack([of_layers[sources], of_layers[targets], sources == targets, back], axis=1)
+            for first in sorted(np.unique(codes, axis=0, return_index=True)[1].tolist()):
+                kinds[view, tuple(codes[first].tolist())] = (int(sources[first]), int(targets[first]))
         return kinds
 
     def _need(self, view: View, pair: Pair) -> int:
         """Return what a pair holds alone, in both directions where both are wanted."""
-        both = {pair, pair[::-1]} & self._wanted[view] if view in self._wanted else {pair}
-        formed = pass_of(self.layers, {view: frozenset(both)}, self.cutting)
+        both = Pairs.of({pair, pair[::-1]}, len(self.layers))
+        if view in self._wanted:
+            both &= self._wanted[view]
+        formed = pass_of(self.layers, {view: both}, self.cutting)
         return self._held(formed).peak_bytes(Blocks(1, 1))
 
     def _held(self, formed: Pass) -> Held:
@@ -289,7 +293,7 @@ def _views_of_rows(
     largest = max(split.samples_of(leaf) for split in splits for leaf in split.leaves())
     views: dict[View, int] = {}
     for view, pairs in wanted.items():
-        columns = sum(width(layers[layer], view) for layer in {layer for pair in pairs for layer in pair})
+        columns = sum(width(layers[layer], view) for layer in pairs.layers)
         is_of_images = view != "positions"
         if is_of_images and samples <= ROWS_OF_COLUMNS * min(columns, MOST_COLUMNS):
             views[view] = largest

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from stitchpipe.engine.planning.pairs import Pairs
 from stitchpipe.rows import Grid, View, n_positions, width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from stitchpipe.engine.planning.pairs import Matrix
     from stitchpipe.engine.planning.shapes import LayerShape
-
-Pair = tuple[int, int]
-"""Source and target, as indices of the plan's layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,62 +89,76 @@ def side_slice(
     return slice(start, start + side_width(layers, view, adjacent))
 
 
-def comparable(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) -> frozenset[Pair]:
+def comparable(layers: Sequence[LayerShape], view: View, pairs: Pairs) -> Pairs:
     """Return the pairs that can be put on one grid: images and tokens are resized, vectors have no positions."""
-    placed = [bool(native_grid(layer, view)) for layer in layers]
-    return frozenset(pair for pair in pairs if placed[pair[0]] == placed[pair[1]])
+    placed = np.array([bool(native_grid(layer, view)) for layer in layers], np.bool_)
+    return Pairs(pairs.among(len(layers)) & (placed[:, None] == placed))
 
 
-def tiles_of(layers: Sequence[LayerShape], view: View, pairs: Iterable[Pair]) -> list[Tile]:
+def tiles_of(layers: Sequence[LayerShape], view: View, pairs: Pairs) -> list[Tile]:
     """Return tiles that form every pair's product, each product once.
 
     Layers that need the same partners are taken together, so that all pairs of all layers of one grid are one
     symmetric tile, and a new model beside old ones is one symmetric and one rectangular tile.
     """
-    directed: dict[tuple[Grid, Grid], set[Pair]] = defaultdict(set)
-    mutual: dict[Grid, set[Pair]] = defaultdict(set)
-    grids = [native_grid(layer, view) for layer in layers]
-    for source, target in pairs:
-        home, grid = grids[source], grids[target]
-        if home == grid:
-            # Nothing is resized, and XᵀY is the transpose of YᵀX: one product serves both directions.
-            mutual[grid].update(((source, target), (target, source)))
-        else:
-            # (US)ᵀY = Sᵀ(UᵀY): on whichever of the two grids there are fewer positions.
-            formed_on = grid if n_positions(home) >= n_positions(grid) else home
-            directed[grid, formed_on].add((source, target))
+    wanted, on_grid = pairs.among(len(layers)), defaultdict[Grid, list[int]](list)
+    for number, layer in enumerate(layers):
+        on_grid[native_grid(layer, view)].append(number)
     tiles = []
-    for grid, wanted in sorted(mutual.items()):
-        tiles += [Tile(view, grid, grid, *sides, mutual=True) for sides in _symmetric_cover(wanted)]
-    for (grid, formed_on), wanted in sorted(directed.items()):
-        tiles += [Tile(view, grid, formed_on, *sides, mutual=False) for sides in _cover(wanted)]
+    for grid, members in sorted(on_grid.items()):
+        # Nothing is resized, and XᵀY is the transpose of YᵀX: one product serves both directions.
+        mutual = wanted[np.ix_(members, members)]
+        covers = _symmetric_cover(mutual | mutual.T, members)
+        tiles += [Tile(view, grid, grid, *sides, mutual=True) for sides in covers]
+    for (grid, formed_on), sources in sorted(_resized(on_grid).items()):
+        targets = on_grid[grid]
+        covers = _cover(wanted[np.ix_(sources, targets)], sources, targets)
+        tiles += [Tile(view, grid, formed_on, *sides, mutual=False) for sides in covers]
     return tiles
 
 
-def _partners(pairs: Collection[Pair]) -> dict[tuple[int, ...], tuple[int, ...]]:
-    """Return sources grouped by the targets they need: targets → sources."""
-    needs: dict[int, list[int]] = defaultdict(list)
-    for source, target in sorted(pairs):
-        needs[source].append(target)
-    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for source, targets in sorted(needs.items()):
-        groups[tuple(targets)].append(source)
-    return {targets: tuple(sources) for targets, sources in groups.items()}
+def _resized(on_grid: Mapping[Grid, Sequence[int]]) -> dict[tuple[Grid, Grid], list[int]]:
+    """Return the layers of other grids by where their products with a grid's are formed: grid, formed on → sources.
+
+    (US)ᵀY = Sᵀ(UᵀY): on whichever of the two grids there are fewer positions.
+    """
+    sources: dict[tuple[Grid, Grid], list[int]] = defaultdict(list)
+    for grid, (home, members) in product(on_grid, on_grid.items()):
+        if home != grid:
+            formed_on = grid if n_positions(home) >= n_positions(grid) else home
+            sources[grid, formed_on] += members
+    return {key: sorted(members) for key, members in sources.items()}
 
 
-def _cover(pairs: Collection[Pair]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _partners(
+    wanted: Matrix, sources: Sequence[int], targets: Sequence[int]
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return the targets that sources need, with all that need just these; ``wanted [sources, targets]``."""
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for place in np.flatnonzero(wanted.any(axis=1)).tolist():
+        groups[np.packbits(wanted[place]).tobytes()].append(place)
+    names = np.array(targets, np.int64)
+    return [
+        (tuple(names[wanted[places[0]]].tolist()), tuple(sources[place] for place in places))
+        for places in groups.values()
+    ]
+
+
+def _cover(
+    wanted: Matrix, sources: Sequence[int], targets: Sequence[int]
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Cover directed pairs by rectangles, each pair once."""
-    return [(sources, targets) for targets, sources in _partners(pairs).items()]
+    return [(members, partners) for partners, members in _partners(wanted, sources, targets)]
 
 
-def _symmetric_cover(pairs: Collection[Pair]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _symmetric_cover(wanted: Matrix, layers: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Cover a symmetric relation: each class of layers with itself, and with all later classes, once.
 
     Partners are in the order of their classes, so that those of a later class are the last ones of an earlier class.
     """
     # Layers of a class have the same partners. In a symmetric relation, so have the layers of each partner's class:
     # a class is related to all of another or to none of it, and its block is a whole rectangle.
-    classes = list(_partners(pairs).items())
+    classes = _partners(wanted, layers, layers)
     class_of = {layer: number for number, (_, members) in enumerate(classes) for layer in members}
     blocks = []
     for number, (partners, members) in enumerate(classes):

@@ -14,6 +14,7 @@ from stitchpipe.engine.moments.finalise import finalise
 from stitchpipe.engine.moments.kept_rows import MomentsOfRows, SplitRows
 from stitchpipe.engine.moments.moment_comparison import MomentComparison
 from stitchpipe.engine.planning.chunks import Cutting
+from stitchpipe.engine.planning.pairs import Pairs
 from stitchpipe.engine.planning.pass_layout import pass_of
 from stitchpipe.engine.planning.rates import best_seconds
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
@@ -22,7 +23,7 @@ from stitchpipe.engine.resources import TaskResources
 from stitchpipe.rows import rows_per_sample, width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     import numpy.typing as npt
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.moments.chunk_moments import SplitMoments
     from stitchpipe.engine.planning.chunks import Chunk
     from stitchpipe.engine.planning.comparison import Comparison
+    from stitchpipe.engine.planning.pass_layout import Pass
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.rows import View
     from storage import Summaries
@@ -67,34 +69,42 @@ def pairs_by_size(plan: Plan) -> dict[View, Sizes]:
     found: dict[View, Counter[float]] = {}
     n = plan.splits[-1].n_samples
     for formed in plan.passes:
-        for chunk in formed.chunks:
-            tile = formed.tiles[chunk.tile]
+
+        def held(view: View, layer: int, formed: Pass = formed) -> int:
+            features = width_of(plan.layers[layer].shape, view)
+            return min(features, formed.coordinates(view) or features)
+
+        for tile, sizes in formed.sizes(held):
             rows = n * rows_per_sample(tile.view, tile.grid)
-            widths = np.zeros(len(plan.layers), np.int64)
-            for layer in {*chunk.sources, *chunk.targets}:
-                features = width_of(plan.layers[layer].shape, tile.view)
-                widths[layer] = min(features, formed.coordinates(tile.view) or features)
-            sizes = widths[chunk.pairs]
-            less, more = np.minimum(sizes.min(axis=1), rows), sizes.max(axis=1)
-            values, counts = np.unique(np.cbrt(less * less * more.astype(np.float64)), return_counts=True)
-            found.setdefault(tile.view, Counter()).update(
-                dict(zip(values.tolist(), counts.tolist(), strict=True))
-            )
-    return {view: dict(sizes) for view, sizes in found.items()}
+            for widths, count in sizes.items():
+                less, more = min(*widths, rows), max(widths)
+                found.setdefault(tile.view, Counter())[float(np.cbrt(float(less * less * more)))] += count
+    return {view: dict(of_view) for view, of_view in found.items()}
 
 
 def narrowing_flops(plan: Plan) -> float:
     """Return the flops of what puts rows of more features than coordinates into these, for every task anew."""
-    flops = 0.0
+    columns = 0
     samples = sum(split.n_samples for split in plan.splits)
     for formed in plan.passes:
-        for chunk in formed.chunks:
-            view = formed.tiles[chunk.tile].view
+        for grid in formed.chunks.grids:
+            view = formed.tiles[grid.tile].view
             most = formed.coordinates(view)
-            widths = [width_of(plan.layers[layer].shape, view) for layer in {*chunk.sources, *chunk.targets}]
-            # A triangular factor of [p, n] with p > n.
-            flops += sum(2.0 * p * samples**2 for p in widths if most is not None and p > most)
-    return flops
+            if most is None:
+                continue
+            of_runs = [
+                np.array([sum(p for p in _widths(plan, view, run) if p > most) for run in side], np.int64)
+                for side in (grid.targets, grid.sources)
+            ]
+            for row, pairs in grid.counts():
+                others = [run != grid.targets[row] for run in grid.sources]
+                columns += int((of_runs[0][row] + of_runs[1] * others)[pairs > 0].sum())
+    # A triangular factor of [p, n] with p > n.
+    return 2.0 * columns * samples**2
+
+
+def _widths(plan: Plan, view: View, layers: Sequence[int]) -> list[int]:
+    return [width_of(plan.layers[layer].shape, view) for layer in layers]
 
 
 class Trial:
@@ -120,7 +130,7 @@ class Trial:
         count = min(MOST_LAYERS, max(FEWEST_LAYERS, COLUMNS // p), len(self._plan.layers))
         shape = (p, 2, 2) if self._view == "positions" else (p,)
         layers = tuple(LayerShape("", str(number), ("",), shape, 2) for number in range(count))
-        pairs = {self._view: frozenset((one, other) for one in range(count) for other in range(count))}
+        pairs = {self._view: Pairs.every(count)}
         cutting = Cutting(
             self.samples,
             self.samples * len(self._splits),
@@ -128,7 +138,7 @@ class Trial:
             products=2**62,
         )
         formed = pass_of(layers, pairs, cutting)
-        plan = replace(self._plan, layers=layers, splits=self._splits, passes=(formed,), incomparable=())
+        plan = replace(self._plan, layers=layers, splits=self._splits, passes=(formed,), incomparable={})
         whole = self._timed(plan, intervals=False)
         if not self._comparison.intervals or self._leaves < 2:
             return whole / count**2

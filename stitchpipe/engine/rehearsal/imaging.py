@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from stitchpipe.algebra.samples import MOST_IMAGES
+from stitchpipe.engine.planning.pairs import Pairs
 from stitchpipe.engine.planning.rates import best_seconds
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
 from stitchpipe.engine.rehearsal.finalising import seconds_of_sizes
@@ -38,11 +38,14 @@ def image_seconds(comparison: Comparison, scratch: Summaries) -> float:
             continue
         n = min(MOST_IMAGES, comparison.splits[-1].n_samples)
         # What is kept of flattened layers are Grams of the images, whatever the width.
-        widths = [min(n, width_of(layer.shape, view)) for layer in comparison.layers]
-        pairs = [(x, y) for x, y in comparison.pairs[view] if x <= y or (y, x) not in comparison.pairs[view]]
-        sizes = Counter(float(round((widths[x] * widths[y]) ** 0.5)) for x, y in pairs)
+        widths = np.array([min(n, width_of(layer.shape, view)) for layer in comparison.layers])
+        wanted = comparison.pairs[view].among(len(widths))
+        # A pair in either direction is compared once.
+        once = Pairs(np.triu(wanted | wanted.T)).places
+        roots, counts = np.unique(np.round(np.sqrt(widths[once].prod(axis=1))), return_counts=True)
+        sizes = dict(zip(roots.tolist(), counts.tolist(), strict=True))
         trial = _Trial(comparison, view, indices, n, scratch)
-        seconds += seconds_of_sizes(dict(sizes), trial.seconds_a_pair, power=2)
+        seconds += seconds_of_sizes(sizes, trial.seconds_a_pair, power=2)
     return seconds
 
 

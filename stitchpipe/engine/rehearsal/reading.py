@@ -13,6 +13,7 @@ from stitchpipe.engine.moments.kept_leaves import KeptLeaves
 from stitchpipe.engine.moments.pass_tasks import read_leaf, read_shifts
 from stitchpipe.engine.planning.chunks import Cutting
 from stitchpipe.engine.planning.cost import flops_of_view
+from stitchpipe.engine.planning.pairs import Pairs
 from stitchpipe.engine.planning.pass_layout import pass_of
 from stitchpipe.engine.planning.rates import REPEATS
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
@@ -116,17 +117,14 @@ class _Rehearsed:
         )
         kept = {space.view for formed in plan.passes for space in formed.spaces if space.leaf_samples}
         cutting = Cutting(leaf_samples={view: LEAF_SAMPLES[1] for view in views if view in kept})
-        pairs = {
-            view: frozenset((one, other) for one in range(len(shapes)) for other in range(len(shapes)))
-            for view in views
-        }
+        pairs = dict.fromkeys(views, Pairs.every(len(shapes)))
         self._store = store
         self._plan = replace(
             plan,
             layers=layers,
             splits=tuple(splits),
             passes=(pass_of(layers, pairs, cutting),),
-            incomparable=(),
+            incomparable={},
         )
 
     def seconds(self, split: int) -> float:

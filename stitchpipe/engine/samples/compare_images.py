@@ -16,14 +16,14 @@ from stitchpipe.engine.samples.kept_images import side_of
 from stitchpipe.registry import index_named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
     from stitchpipe.algebra import Index
     from stitchpipe.algebra.certainty import PermutationNull
     from stitchpipe.engine.numbers import Float64, Note
-    from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.engine.planning.pairs import Pairs
     from stitchpipe.engine.samples.families import Families, Orders
     from stitchpipe.engine.samples.image_comparison import ImageComparison
     from stitchpipe.rows import View
@@ -32,11 +32,15 @@ BLOCK_LAYERS = 12
 """Layers on either side of a task: their sample matrices are held at once."""
 
 
-def blocks_of(families: Families, pairs: Collection[Pair]) -> Iterator[tuple[list[int], list[int]]]:
+def blocks_of(families: Families, pairs: Pairs) -> Iterator[tuple[list[int], list[int]]]:
     """Yield the blocks, on the diagonal or above it, that hold some pair in either direction."""
-    runs = families.runs(sorted({layer for pair in pairs for layer in pair}), BLOCK_LAYERS)
-    run_of = {layer: number for number, run in enumerate(runs) for layer in run}
-    for first, second in sorted({tuple(sorted((run_of[x], run_of[y]))) for x, y in pairs}):
+    runs = families.runs(pairs.layers, BLOCK_LAYERS)
+    run_of = np.zeros(len(families.models), np.int64)
+    for number, run in enumerate(runs):
+        run_of[run] = number
+    meet = np.zeros((len(runs), len(runs)), np.bool_)
+    meet[tuple(run_of[pairs.places].T)] = True
+    for first, second in np.argwhere(np.triu(meet | meet.T)).tolist():
         yield runs[first], runs[second]
 
 

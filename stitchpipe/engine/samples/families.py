@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stitchpipe.algebra.certainty import NO_FAMILY, draw_permutations
+from stitchpipe.engine.planning.pairs import Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from stitchpipe.engine.planning.comparison import FamilyKind
-    from stitchpipe.engine.planning.tiles import Pair
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 Orders: TypeAlias = npt.NDArray[Any]
@@ -71,23 +71,18 @@ class Families:
         """
         return self.of(pairs if self.kind == "targets" else np.sort(pairs, axis=1))
 
-    def completed(self, pairs: frozenset[Pair]) -> frozenset[Pair]:
+    def completed(self, pairs: Pairs) -> Pairs:
         """Return pairs together with all others of their families: the largest of a part of a family says nothing."""
         if self.kind is None:
             return pairs
-        layers: dict[str, list[int]] = {}
-        for layer, model in enumerate(self.models):
-            layers.setdefault(model, []).append(layer)
-        touched = {(self.models[source], self.models[target]) for source, target in pairs}
-        if self.kind == "run" and any(source != target for source, target in touched):
-            touched = set(product(layers, layers))
-        whole = {(x, y) for x, y in touched if x != y}
-        return pairs | {
-            pair
-            for x, y in whole
-            for source, target in product(layers[x], layers[y])
-            for pair in ((source, target), (target, source))
-        }
+        count = int(self._model.max(initial=-1)) + 1
+        touched = np.zeros((count, count), np.bool_)
+        touched[tuple(self._model[pairs.places].T)] = True
+        np.fill_diagonal(touched, val=False)
+        if self.kind == "run" and touched.any():
+            touched = ~np.eye(count, dtype=np.bool_)
+        whole = (touched | touched.T)[np.ix_(self._model, self._model)]
+        return Pairs(pairs.among(len(self.models)) | whole)
 
     def runs(self, layers: Sequence[int], most: int) -> list[list[int]]:
         """Return layers in runs of at most so many, of which blocks are made.

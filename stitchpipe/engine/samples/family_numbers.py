@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from stitchpipe.engine.planning.tiles import Pair
+    from stitchpipe.engine.planning.pairs import Pairs
     from stitchpipe.engine.samples.families import Codes, Families
 
     Maxima: TypeAlias = Mapping[int, Float64]
@@ -88,12 +88,11 @@ class ComparedPairs:
             maxima,
         )
 
-    def among(self, pairs: frozenset[Pair]) -> Self:
+    def among(self, pairs: Pairs) -> Self:
         """Return what there is of some pairs, whichever their direction; all maxima stay."""
-        most = 1 + max(layer for pair in pairs for layer in pair)
-        here = np.array([min(pair) * most + max(pair) for pair in pairs])
-        source, target = self.numbers.pairs.astype(np.int64).T
-        is_among = (target < most) & np.isin(source * most + target, here)
+        places = self.numbers.pairs
+        wanted = pairs.among(1 + int(places.max(initial=-1)))
+        is_among = (wanted | wanted.T)[tuple(places.T)]
         return replace(
             self,
             numbers=self.numbers.where(is_among),

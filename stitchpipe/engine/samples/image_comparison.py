@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from stitchpipe.engine.numbers import Float64, Int32, Note
     from stitchpipe.engine.planning.comparison import Comparison, FamilyKind
+    from stitchpipe.engine.planning.pairs import Pair
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
-    from stitchpipe.engine.planning.tiles import Pair
     from stitchpipe.engine.resources import TaskResources
     from stitchpipe.measures import Number
     from stitchpipe.rows import View

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from stitchpipe.rows import View
+from stitchpipe.engine import Pairs
 from stitchpipe.run.names import LayerName
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from stitchpipe.rows import View
     from storage import CheckedFiles
 
-Pairs: TypeAlias = Mapping[View, frozenset[tuple[int, int]]]
-"""Pairs of layers by view, as places among the layers."""
 _Matrix: TypeAlias = npt.NDArray[np.bool_]
 
 RECORD: Final = "comparison"
@@ -44,28 +42,24 @@ class BegunComparison:
         What to plan for: `pairs`, or those and the ones that the killed run had finished.
     """
 
-    def __init__(self, files: CheckedFiles, layers: Sequence[LayerName], pairs: Pairs) -> None:
+    def __init__(self, files: CheckedFiles, layers: Sequence[LayerName], pairs: Mapping[View, Pairs]) -> None:
         self._files, self._layers = files, layers
-        missing, before = {view: self._matrix(of_view) for view, of_view in pairs.items()}, self._before()
+        missing = {view: of_view.among(len(layers)) for view, of_view in pairs.items()}
+        before = self._before()
         # What is missing now is part of what was planned before, so this run goes on with the old plan.
         # Anything new needs a plan of its own.
         is_again = before is not None and before.keys() == missing.keys()
         is_again = is_again and not any(
             (missing[view] & ~of_view).any() for view, of_view in (before or {}).items()
         )
-        self.planned: Pairs = pairs
+        self.planned: Mapping[View, Pairs] = pairs
         if is_again and before is not None:
-            self.planned = {view: _pairs(of_view) for view, of_view in before.items()}
+            self.planned = {view: Pairs(of_view) for view, of_view in before.items()}
         else:
             views = {view: _text(of_view) for view, of_view in missing.items()}
             files.put_record(
                 RECORD, {"layers": [[name.model, name.layer] for name in layers], "views": views}
             )
-
-    def _matrix(self, pairs: frozenset[tuple[int, int]]) -> _Matrix:
-        matrix = np.zeros((len(self._layers), len(self._layers)), np.bool_)
-        matrix[tuple(np.array(list(pairs), np.int64).reshape(-1, 2).T)] = True
-        return matrix
 
     def _before(self) -> dict[View, _Matrix] | None:
         """Return the pairs on record, by the layers of now; None where there are none, or of layers that are gone."""
@@ -87,10 +81,6 @@ class BegunComparison:
     def finish(self) -> None:
         """Forget it: everything planned is done."""
         self._files.remove_record(RECORD)
-
-
-def _pairs(matrix: _Matrix) -> frozenset[tuple[int, int]]:
-    return frozenset((source, target) for source, target in np.argwhere(matrix).tolist())
 
 
 def _text(matrix: _Matrix) -> str:

@@ -14,6 +14,7 @@ from stitchpipe.engine import (
     LiveLeaves,
     LiveSplit,
     MomentComparison,
+    Pairs,
     TaskResources,
     without_grid,
 )
@@ -27,9 +28,8 @@ from stitchpipe.steps.comparing.result_tables import ResultTables
 from stitchpipe.steps.comparing.wanted import BegunMoments
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    import numpy.typing as npt
     import pyarrow as pa
     from distributed import Client
 
@@ -117,9 +117,9 @@ class EngineRun:
             return None
         names = self._comparison.over_images.get("pooled", ())
         is_compared = any(name != "cka_minibatch" for name in names)
-        pairs = self._image_pairs.get("pooled", frozenset()) if is_compared else frozenset()
-        layers = {layer for pair in self._images.families.completed(pairs) for layer in pair}
-        return LiveImages(self._images, pooled=sorted(layers), minibatches="cka_minibatch" in names)
+        pairs = self._image_pairs.get("pooled", Pairs.of([])) if is_compared else Pairs.of([])
+        layers = self._images.families.completed(pairs).layers
+        return LiveImages(self._images, pooled=layers, minibatches="cka_minibatch" in names)
 
     def forget_batches(self) -> None:
         """Remove what was left for the indices over images and is used up."""
@@ -131,7 +131,7 @@ class EngineRun:
         return ImageComparison.of(self._comparison, self._resources)
 
     @property
-    def _image_pairs(self) -> dict[View, frozenset[tuple[int, int]]]:
+    def _image_pairs(self) -> dict[View, Pairs]:
         """Return the pairs that are compared image by image: for indices over images, or the null of others."""
         return {
             view: self._comparison.pairs[view]
@@ -171,16 +171,10 @@ class EngineRun:
             for (source, target), by_family in self.wanted.maps.items()
         }
         # The plan may hold pairs that the killed run had finished. These are the ones that are not.
-        still = {view: self._as_matrix(pairs.get(view, ())) for view in begun.planned}
+        none = Pairs.of([])
+        still = {view: pairs.get(view, none).among(len(self._names)) for view in begun.planned}
         comparison = MomentComparison.of(self._comparison, plan, self._resources, maps)
         return BegunMoments(comparison, begun, still)
-
-    def _as_matrix(self, pairs: Collection[tuple[int, int]]) -> npt.NDArray[np.bool_]:
-        """Return which pairs are among some, ``[layers, layers]``."""
-        matrix = np.zeros((len(self._names), len(self._names)), np.bool_)
-        if pairs:
-            matrix[tuple(np.array(list(pairs)).T)] = True
-        return matrix
 
     def compare_moments(
         self, client: Client, images: Sequence[PairNumbers], report: Report

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from stitchpipe.engine import Comparison, LayerShape, SplitShape, fits
+from stitchpipe.engine import Comparison, LayerShape, Pairs, SplitShape, fits
 from stitchpipe.run.run_keys import STITCH_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
     from stitchpipe.config import Sweep
@@ -75,10 +74,7 @@ class Wanted:
                 SplitShape(of_split.address.dataset, of_split.address.split, of_split.row_groups)
                 for of_split in sides[0]
             ),
-            pairs={
-                view: frozenset((source, target) for source, target in np.argwhere(of_view).tolist())
-                for view, of_view in self.pairs.items()
-            },
+            pairs={view: Pairs(of_view) for view, of_view in self.pairs.items()},
             indices=self.indices,
             maps={
                 (STITCH_VIEW, (numbers[source], numbers[target])): by_family
