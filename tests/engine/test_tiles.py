@@ -137,7 +137,7 @@ def test_all_pairs_of_two_grids_are_two_symmetric_tiles_and_one_each_way():
 def test_a_new_model_beside_old_ones_is_a_symmetric_and_a_rectangular_tile_per_grid():
     layers = layers_of([IMAGE, SMALL] * 4)
     old, new = range(6), (6, 7)
-    wanted = {pair for pair in all_pairs(layers) if set(pair) & set(new)}
+    wanted = Pairs.of(pair for pair in all_pairs(layers) if set(pair) & set(new))
     found = [tile for tile in tiles_of(layers, "positions", wanted) if tile.mutual]
     for grid, own in (((2, 2), 7), ((4, 4), 6)):
         here = [tile for tile in found if tile.grid == grid]
