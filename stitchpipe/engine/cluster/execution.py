@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from stitchpipe.engine.moments.moment_comparison import MomentComparison
     from stitchpipe.engine.numbers import Float64, PairNumbers
     from stitchpipe.engine.planning.chunks import Chunk
-    from stitchpipe.engine.planning.dealing import Wanted
-    from stitchpipe.engine.planning.pairs import Pairs
+    from stitchpipe.engine.planning.pairs import Pairs, Wanted
     from stitchpipe.engine.samples.image_comparison import ImageComparison
     from stitchpipe.rows import View
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from stitchpipe.engine.planning.dealing import Wanted
-    from stitchpipe.engine.planning.pairs import Pairs
+    from stitchpipe.engine.planning.pairs import Pairs, Wanted
     from stitchpipe.engine.planning.shapes import LayerShape
     from stitchpipe.rows import View
 

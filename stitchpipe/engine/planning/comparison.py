@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra import Index
     from stitchpipe.algebra.backends import BackendName
-    from stitchpipe.engine.planning.dealing import Wanted
     from stitchpipe.engine.planning.memory import Precision
-    from stitchpipe.engine.planning.pairs import Pair
+    from stitchpipe.engine.planning.pairs import Pair, Wanted
     from stitchpipe.engine.planning.plan import Plan
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
 

@@ -26,10 +26,9 @@ from stitchpipe.engine.planning.pairs import Pairs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stitchpipe.engine.planning.pairs import Wanted
     from stitchpipe.rows import View
 
-Wanted: TypeAlias = Mapping["View", Pairs]
-"""The pairs to compare, by view."""
 Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
 Design: TypeAlias = Callable[[Numbers, Numbers], Numbers]
 """From sources and targets of pairs ``[m]`` to the number of each one's pass ``[m]``."""

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Self
+
+    from stitchpipe.rows import View
 
 Pair: TypeAlias = tuple[int, int]
 """Source and target, as indices of the plan's layers."""
@@ -119,3 +121,7 @@ class Pairs(AbstractSet[Pair]):
         theirs = other if isinstance(other, Pairs) else Pairs.of(other)
         count = max(self.n_layers, theirs.n_layers)
         return self.among(count), theirs.among(count)
+
+
+Wanted: TypeAlias = "Mapping[View, Pairs]"
+"""The pairs to compare, by view."""

@@ -23,8 +23,7 @@ from stitchpipe.rows import Grid, View, n_positions, rows_per_sample
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from stitchpipe.engine.planning.dealing import Wanted
-    from stitchpipe.engine.planning.pairs import Matrix
+    from stitchpipe.engine.planning.pairs import Matrix, Wanted
     from stitchpipe.engine.planning.shapes import LayerShape
 
 GROUP_COLUMNS: Final = 1024

@@ -10,7 +10,7 @@ import numpy as np
 from stitchpipe.engine.planning.chunk_memory import FLOAT_BYTES, MOMENTS_ONLY, Evaluation, LeafCounts
 from stitchpipe.engine.planning.chunks import CHUNK_COPIES, CHUNK_PRODUCTS, FEWEST_PRODUCTS, Cutting
 from stitchpipe.engine.planning.cost import Cost, cost_of
-from stitchpipe.engine.planning.dealing import Wanted, dealings
+from stitchpipe.engine.planning.dealing import dealings
 from stitchpipe.engine.planning.memory import (
     BACKEND_BYTES,
     WORKER_BYTES,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra.backends import BackendName
     from stitchpipe.engine.planning.dealing import Dealt, Together
     from stitchpipe.engine.planning.memory import Precision
-    from stitchpipe.engine.planning.pairs import Pair
+    from stitchpipe.engine.planning.pairs import Pair, Wanted
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
     from stitchpipe.rows import View
 
