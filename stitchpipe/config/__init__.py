@@ -17,6 +17,7 @@ from stitchpipe.config.data import (
     StoredData,
     TorchvisionData,
 )
+from stitchpipe.config.layer_words import LAYER_WORDS, layer_word
 from stitchpipe.config.models import (
     ControlModel,
     IngestedModel,
@@ -30,15 +31,18 @@ from stitchpipe.config.models import (
 )
 from stitchpipe.config.names import IndexName
 from stitchpipe.config.ood import Detector, Ood
-from stitchpipe.config.reading import load, parse, shipped
+from stitchpipe.config.reading import expanded, load, parse
 from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.schema import sweep_schema, sweep_schema_json
 from stitchpipe.config.stitches import DirectStitch, Init, Stitch, TrainedStitch
 from stitchpipe.config.store import Augment, Dump, Store
 from stitchpipe.config.sweep import Compare, RunSettings, Sweep
+from stitchpipe.config.text import shipped
 from stitchpipe.config.writing import declared_toml
+from stitchpipe.config.zoo import ZooRule
 
 __all__ = [
+    "LAYER_WORDS",
     "ArraysData",
     "Augment",
     "ColouredData",
@@ -74,7 +78,10 @@ __all__ = [
     "TrainingRecipe",
     "UntrainedModel",
     "WeightsModel",
+    "ZooRule",
     "declared_toml",
+    "expanded",
+    "layer_word",
     "load",
     "parse",
     "shipped",

@@ -6,15 +6,18 @@ A new origin is a section here, with its line in `ORIGINS` and in `Model`; what 
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
 from stitchpipe.config.controls import Control
-from stitchpipe.config.paths import located, located_name
+from stitchpipe.config.layer_words import LayerChoice
+from stitchpipe.config.paths import Location, located, located_name
 from stitchpipe.config.section import Section
 from stitchpipe.config.values import Epochs, LearningRate, Many, On, Options, Seed, Share
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class TrainingRecipe(Section):
@@ -33,9 +36,10 @@ class NamedModel(Section):
     name: str = Field(
         min_length=1, description="How the model is called in the store, the results and stitches."
     )
-    layers: tuple[str, ...] | None = Field(
+    layers: LayerChoice | None = Field(
         default=None,
-        description="Globs over names of layers; default: those of [dump], or all without a network.",
+        description="Globs over names of layers, or words: all, cuts, blocks, stages; cuts:10 are ten of them, evenly "
+        "spaced. Default: those of [dump], or all without a network.",
     )
 
     def starting_at(self, folder: Path) -> Self:  # noqa: ARG002  (models with paths use it)
@@ -52,6 +56,11 @@ class NetworkModel(NamedModel):
         "hf/FOLDER or hf/ORGANISATION/NAME; or an entry point of the group stitchpipe.models.",
     )
     options: Options = Field(default_factory=dict, description="Arguments of the architecture.")
+    rule: str | None = Field(
+        default=None,
+        description="The rule of `zoo` that named the model, as `stitchpipe` writes it: what fails in it ends nothing "
+        "else.",
+    )
 
     def starting_at(self, folder: Path) -> Self:
         """Return the model with its relative paths resolved: folders of Hugging Face (``hf/./…``)."""
@@ -64,11 +73,14 @@ class NetworkModel(NamedModel):
 class WeightsModel(NetworkModel):
     """A network with the weights of a checkpoint."""
 
-    weights: Path = Field(description="Checkpoint: safetensors, or a torch file of tensors only.")
+    weights: Location = Field(
+        description="Checkpoint, a path or s3://bucket/key: safetensors, or a torch file of tensors only."
+    )
 
     def starting_at(self, folder: Path) -> Self:
         """Return the model with the path of the checkpoint resolved, too."""
-        return super().starting_at(folder).model_copy(update={"weights": located(self.weights, folder)})
+        weights = self.weights if isinstance(self.weights, str) else located(self.weights, folder)
+        return super().starting_at(folder).model_copy(update={"weights": weights})
 
 
 class PretrainedModel(NetworkModel):

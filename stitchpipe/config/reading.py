@@ -1,24 +1,26 @@
-"""How a sweep file is read: TOML, validated, and one message with everything that is wrong in it."""
+"""How a sweep file is read: TOML, validated, its rules expanded; one message has everything that is wrong in it."""
 
 from __future__ import annotations
 
-import codecs
-import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from stitchpipe.config.mistakes import explained
+from stitchpipe.config.expansion import USUAL_LAYERS, expanded_rule
+from stitchpipe.config.including import Gathered, gathered
+from stitchpipe.config.mistakes import Mistake, explained, mistakes_of
 from stitchpipe.config.paths import located
-from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.sweep import Sweep
+from stitchpipe.config.text import read_table, read_text, shipped
+from stitchpipe.errors import ExplainedError
 
-LARGEST_BYTES: Final = 16 * 2**20
-"""Of a sweep file: some hundred thousand models."""
-DEEPEST: Final = 32
-"""How many tables and lists of a sweep file may stand in each other."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stitchpipe.config.expansion import Network
+    from stitchpipe.config.models import Model
 
 
 def load(source: str | Path) -> Sweep:
@@ -33,76 +35,102 @@ def load(source: str | Path) -> Sweep:
     if path.suffix != ".toml" and str(source) in shipped():
         text = resources.files("stitchpipe").joinpath("sweeps", f"{source}.toml").read_text("utf-8")
         return parse(text, where=f"the shipped sweep '{source}'", folder=Path())
-    return parse(_text(path), where=str(path), folder=path.parent)
-
-
-def shipped() -> tuple[str, ...]:
-    """Return the names of the sweeps that come with the package."""
-    folder = resources.files("stitchpipe").joinpath("sweeps")
-    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
+    return _parsed(read_text(path), str(path), path.parent, path)
 
 
 def parse(text: str, *, where: str, folder: Path) -> Sweep:
-    """Validate the text of a sweep; relative paths in it start at `folder`.
+    """Validate the text of a sweep and expand its rules; relative paths in it start at `folder`.
 
     Raises
     ------
     ConfigError
         The text is not TOML, or describes no valid sweep: with all mistakes that do not follow from each other.
     """
+    return _parsed(text, where, folder, None)
+
+
+def expanded(sweep: Sweep, *, where: str, folder: Path) -> Sweep:
+    """Return a sweep with the models that its rules name and its included files have, in place of both.
+
+    For a sweep that was validated without `load` or `parse`, such as a parameter of a flow; relative paths start at
+    `folder`. Any other is returned as it is, with its paths resolved. Errors as `parse`.
+    """
+    if not sweep.is_open:
+        return _resolve_paths(sweep, folder)
+    table = sweep.model_dump(include={"zoo", "include"}, exclude_none=True)
+    return _closed(sweep, gathered(table, folder, None), where, folder)
+
+
+def _parsed(text: str, where: str, folder: Path, home: Path | None) -> Sweep:
+    table = read_table(text, where)
     try:
-        sweep = Sweep.model_validate(_table(text, where))
+        sweep = Sweep.model_validate(table)
     except ValidationError as error:
-        raise explained(where, error.errors()) from None
-    return _resolve_paths(sweep, folder)
+        # Rules that are sound are tried all the same, so that one message has every mistake.
+        more = gathered(table, folder, home)
+        declared = table.get("dump")
+        usual = None if isinstance(declared, dict) and "layers" in declared else USUAL_LAYERS
+        _, mistakes = _members(more, usual)
+        raise explained(where, [*mistakes_of(error.errors(), Sweep), *mistakes]) from None
+    if not sweep.is_open:
+        return _resolve_paths(sweep, folder)
+    return _closed(sweep, gathered(table, folder, home), where, folder)
 
 
-def _text(path: Path) -> str:
-    expected, remedy = "a sweep file in UTF-8", "Save it as UTF-8 without a byte order mark."
+def _closed(sweep: Sweep, more: Gathered, where: str, folder: Path) -> Sweep:
+    """Return a sweep with all its models, and no rules any more."""
+    usual = None if "layers" in sweep.dump.model_fields_set else USUAL_LAYERS
+    members, mistakes = _members(more, usual)
+    own = (*sweep.models, *more.models)
+    # A model that somebody declared stands for the one that a rule would name so.
+    taken = {model.name for model in own}
+    named: dict[str, Network] = {}
+    for key_path, member in members:
+        if member.name in taken:
+            continue
+        known = named.setdefault(member.name, member)
+        if not _are_same(known, member):
+            mistakes.append(_two_of_a_name(key_path, known, member))
+    if mistakes:
+        raise explained(where, mistakes)
+    located_sweep = _resolve_paths(sweep, folder)
+    models: tuple[Model, ...] = (*located_sweep.models, *more.models, *named.values())
+    declared = {key: getattr(located_sweep, key) for key in sweep.model_fields_set - {"zoo", "include"}}
     try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_BYTES + 1)
-        if raw.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            found = "a byte order mark at its beginning"
-        elif len(raw) > LARGEST_BYTES:
-            expected, found = f"a sweep file of at most {LARGEST_BYTES >> 20} MiB", "a larger file"
-            remedy = "Is it the right file? If so, split the sweep."
+        return Sweep.model_validate({**declared, "models": models})
+    except ValidationError as error:
+        raise explained(where, mistakes_of(error.errors(), Sweep)) from None
+
+
+def _members(
+    more: Gathered, usual_layers: Sequence[str] | None
+) -> tuple[list[tuple[str, Network]], list[Mistake]]:
+    """Return the models that rules name, each with the place of its rule, and what is wrong with rules and files."""
+    members: list[tuple[str, Network]] = []
+    mistakes = list(more.mistakes)
+    for each in more.rules:
+        try:
+            models = expanded_rule(each.rule, each.folder, usual_layers=usual_layers)
+        except ExplainedError as error:
+            mistakes.append(
+                Mistake(each.key_path, error.expected, f"{error.found}, for {error.where}", error.remedy)
+            )
         else:
-            return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        found = f"text that is not UTF-8, at byte {error.start}"
-    except OSError as error:
-        expected, found = "a readable sweep file", error.strerror or type(error).__name__
-        remedy = f"Give the path of a TOML file, or a shipped sweep: {', '.join(shipped())}."
-    raise ConfigError(where=str(path), expected=expected, found=found, remedy=remedy)
+            members += [(each.key_path, model) for model in models]
+    return members, mistakes
 
 
-def _table(text: str, where: str) -> dict[str, Any]:
-    expected, remedy = "TOML", "Correct the file at that place."
-    try:
-        table = tomllib.loads(text)
-        if _depth(table) <= DEEPEST:
-            return table
-        deep = True
-    except RecursionError:
-        deep = True
-    except ValueError as error:  # a mistake of syntax, or a number of thousands of digits
-        deep, found = False, str(error)
-    if deep:
-        expected = f"tables and lists that stand in each other at most {DEEPEST} deep"
-        found, remedy = "more", "Is it a sweep?"
-    raise ConfigError(where=where, expected=expected, found=found, remedy=remedy)
+def _are_same(model: Network, other: Network) -> bool:
+    return model.model_copy(update={"rule": None}) == other.model_copy(update={"rule": None})
 
 
-def _depth(table: dict[str, Any]) -> int:
-    """Return how deep tables and lists stand in each other, without recursion."""
-    level: list[Any] = [table]
-    depth = 0
-    while level and depth <= DEEPEST:
-        depth += 1
-        inner = [item for part in level for item in (part.values() if isinstance(part, dict) else part)]
-        level = [item for item in inner if isinstance(item, dict | list)]
-    return depth
+def _two_of_a_name(key_path: str, known: Network, member: Network) -> Mistake:
+    return Mistake(
+        key_path,
+        f"members that differ in their names, or in nothing, from those of '{known.rule}'",
+        f"'{member.name}' by '{member.rule}', declared otherwise",
+        "Give one rule a `prefix`, or `exclude` it in one of them.",
+    )
 
 
 def _resolve_paths(sweep: Sweep, folder: Path) -> Sweep:

@@ -15,6 +15,7 @@ from stitchpipe.config.sweep import Sweep
 DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 """The newest that TOML language servers understand as a whole."""
 _NULL: Final = {"type": "null"}
+_MODELS: Final = ("models", "zoo", "include")
 IDENTIFIER: Final = "https://github.com/stitchpipe/stitchpipe/sweep.schema.json"
 
 
@@ -22,6 +23,8 @@ def sweep_schema() -> dict[str, Any]:
     """Return the schema as a tree, in the dialect of draft 7."""
     tree = Sweep.model_json_schema(ref_template="#/definitions/{model}")
     tree["definitions"] = tree.pop("$defs")
+    # A file without any of these three has no models.
+    tree["anyOf"] = [{"required": [key]} for key in _MODELS]
     heading = {"$schema": DIALECT, "$id": IDENTIFIER, "title": "A sweep of stitchpipe"}
     return {**heading, **{key: value for key, value in _draft_7(tree).items() if key not in heading}}
 

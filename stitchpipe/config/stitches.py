@@ -6,16 +6,20 @@ one.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
 from stitchpipe import registry
+from stitchpipe.config.layer_words import demand_layer_word
 from stitchpipe.config.names import MapName, ObjectiveName
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Section
 from stitchpipe.config.values import Amount, Count, Flag, LearningRate, Many, Seed
 
+_ABOUT_ENDS: Final = (
+    "Globs over MODEL/LAYER. LAYER may be a word (all, cuts, blocks, stages, cuts:3) over dumped ones."
+)
 Init: TypeAlias = Literal["random", "identity", "dm"]
 
 
@@ -24,6 +28,7 @@ def _address(pattern: str) -> str:
         raise RefusalError(
             expected="globs of the form MODEL/LAYER", found=f"'{pattern}'", remedy=f"Write '*/{pattern}'?"
         )
+    demand_layer_word(pattern.rpartition("/")[2])
     return pattern
 
 
@@ -34,12 +39,8 @@ class StitchSet(Section):
     """A set of stitches: source layer, map, the rest of the target network."""
 
     method: str
-    sources: tuple[Address, ...] = Field(
-        min_length=1, examples=[["A/*"]], description="Globs over MODEL/LAYER."
-    )
-    targets: tuple[Address, ...] = Field(
-        min_length=1, examples=[["B/*"]], description="Globs over MODEL/LAYER."
-    )
+    sources: tuple[Address, ...] = Field(min_length=1, examples=[["A/*"]], description=_ABOUT_ENDS)
+    targets: tuple[Address, ...] = Field(min_length=1, examples=[["B/*"]], description=_ABOUT_ENDS)
     pairs: Literal["all", "self", "corresponding"] = Field(
         default="all",
         description="all: every source into every target; self: a layer into itself; "

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from stitchpipe.config.layer_words import LayerChoice
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Beside, Section
 from stitchpipe.config.values import Count, Flag, Many, Seed
@@ -34,10 +35,10 @@ class Dump(Section):
         Beside(("augment", "codec", "chunk_kib"), "keep", (True,)),
     )
 
-    layers: tuple[str, ...] = Field(
+    layers: LayerChoice = Field(
         default=("layer?.?",),
-        min_length=1,
-        description="Globs over names of layers, for models without `layers`.",
+        description="Globs over names of layers, or words (all, cuts, blocks, stages, cuts:10), for models without "
+        "`layers`.",
     )
     dtype: Literal["float32", "float16"] = Field(
         default="float32", description="Of stored values; float16 refuses what it cannot hold."

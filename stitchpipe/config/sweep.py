@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -17,6 +18,7 @@ from stitchpipe.config.section import Beside, Section
 from stitchpipe.config.stitches import Stitch, TrainedStitch
 from stitchpipe.config.store import Dump, Store
 from stitchpipe.config.values import Few, Flag, FolderName, Many
+from stitchpipe.config.zoo import Zoo
 from stitchpipe.errors import nearest
 
 if TYPE_CHECKING:
@@ -158,7 +160,16 @@ class Sweep(Section):
     )
     data: Data = Field(description="Which images.")
     models: tuple[Model, ...] = Field(
-        min_length=1, description="Networks, or activations alone: one table for each."
+        default=(), description="Networks, or activations alone: one table for each."
+    )
+    zoo: tuple[Zoo, ...] = Field(
+        default=(),
+        examples=[["torchvision:resnet*"]],
+        description="Rules that name many models at once: globs over the names of libraries or over checkpoints "
+        "(torchvision:resnet*, timm:vit_tiny*, hf:folder/*, checkpoints/*.safetensors), or tables that say more.",
+    )
+    include: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="Other sweep files, whose models and rules of zoo belong to this sweep, too."
     )
     dump: Dump = Field(default=Dump(), description="What is written to the activation store.")
     store: Store = Field(default=Store(), description="Where the activation store lies and how it is read.")
@@ -173,6 +184,16 @@ class Sweep(Section):
     run: RunSettings = Field(default=RunSettings(), description="Where the work is done.")
 
     _left_out: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @model_validator(mode="after")
+    def _has_models(self) -> Sweep:
+        if not self.models and not self.is_open:
+            raise RefusalError(
+                expected="a model: tables [[models]], rules in `zoo`, or another sweep's in `include`",
+                found="none",
+                remedy="Add zoo = ['torchvision:resnet18'], or a table [[models]].",
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Sweep:
@@ -206,6 +227,8 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _controls_are_of_models(self) -> Sweep:
+        if self.is_open:
+            return self
         known = [model.name for model in self.models if not isinstance(model, ControlModel)]
         for model in self.models:
             if not isinstance(model, ControlModel) or not isinstance(model.control, Permuted):
@@ -220,7 +243,7 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _something_is_dumped(self) -> Sweep:
-        if "dump" in self.model_fields_set and not self.dumps_something:
+        if "dump" in self.model_fields_set and not self.dumps_something and not self.is_open:
             raise RefusalError(
                 expected="a model that is dumped, for the table [dump]",
                 found="ingested activations alone, which are in the store",
@@ -260,13 +283,19 @@ class Sweep(Section):
         return self
 
     @property
+    def is_open(self) -> bool:
+        """Whether it has rules or files whose models are not among its own yet; see `stitchpipe.config.expanded`."""
+        return bool(self.zoo or self.include)
+
+    @property
     def dumps_something(self) -> bool:
         """Return whether there is a model whose activations the sweep makes, a network or a control."""
         return not all(isinstance(model, IngestedModel) for model in self.models)
 
     def idle_keys(self) -> set[str]:
         """Return the tables that nothing reads."""
-        return super().idle_keys() | (set() if self.dumps_something else {"dump"})
+        idle = {key for key in ("models", "zoo", "include") if not getattr(self, key)}
+        return super().idle_keys() | idle | (set() if self.dumps_something or self.is_open else {"dump"})
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -333,7 +362,7 @@ class Sweep(Section):
 
 
 def _refuse_repeats(what: str, names: Sequence[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise RefusalError(
             expected=f"{what} that differ",

@@ -5,6 +5,7 @@ from stitchpipe.models.errors import ArchitectureError, OtherWeightsError, Weigh
 from stitchpipe.models.origins import checkpoint, declared_network, told_origin
 from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
 from stitchpipe.models.weights import (
+    checkpoint_is_there,
     demand_weights,
     load_weights,
     load_weights_bytes,
@@ -22,6 +23,7 @@ __all__ = [
     "architectures",
     "build",
     "checkpoint",
+    "checkpoint_is_there",
     "declared_network",
     "demand_weights",
     "load_weights",

@@ -37,8 +37,8 @@ def declared_network(declared: NetworkModel, count_classes: Callable[[], int]) -
     return build(declared.architecture, options, seed=_seed(declared))
 
 
-def checkpoint(declared: NetworkModel) -> Path | None:
-    """Return the file that a network's weights are loaded from; None where its origin is another one."""
+def checkpoint(declared: NetworkModel) -> Path | str | None:
+    """Return the file or URL that a network's weights are loaded from; None where its origin is another one."""
     return declared.weights if isinstance(declared, WeightsModel) else None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,9 +16,7 @@ from torch import Tensor, nn
 
 from stitchpipe.errors import named_line
 from stitchpipe.models.errors import OtherWeightsError, WeightsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from storage import NotFoundError, open_place
 
 WRAPPERS = (
     "state_dict", "model_state_dict", "model", "net", "network", "weights", "params",
@@ -28,8 +28,8 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", 
 """What data-parallel training, compilation and training frameworks put in front of every key."""
 
 
-def load_weights(network: nn.Module, path: Path, *, expected: str | None = None) -> None:
-    """Load a checkpoint into `network`, all of it or nothing.
+def load_weights(network: nn.Module, path: Path | str, *, expected: str | None = None) -> None:
+    """Load a checkpoint into `network`, all of it or nothing; from a file, or from a URL of an object in a bucket.
 
     Takes safetensors, or a torch file read with ``weights_only=True``: code in a pickle is never run. A nested
     ``state_dict`` is found, the weights themselves before running averages of them (``ema``). Prefixes that stand
@@ -55,7 +55,16 @@ def load_weights(network: nn.Module, path: Path, *, expected: str | None = None)
     -----
     Holding weights against a digest takes a copy of the own ones, and SHA-256 over all (about a second for 1 GB).
     """
-    _fill(network, _read(path), where=str(path), expected=expected)
+    loaded = _fetched(path) if isinstance(path, str) else _read(path, path.suffix)
+    _fill(network, loaded, where=str(path), expected=expected)
+
+
+def checkpoint_is_there(path: Path | str) -> bool:
+    """Whether there is a file, or an object in a bucket: one request. Errors as `storage.Place.size`."""
+    if not isinstance(path, str):
+        return path.is_file()
+    folder, _, name = path.rpartition("/")
+    return open_place(folder).size(name) is not None
 
 
 def load_weights_bytes(network: nn.Module, data: bytes, *, where: str) -> None:
@@ -154,12 +163,28 @@ def weights_digest(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> Any:
+def _fetched(url: str) -> Any:
+    """Return what an object of a bucket holds; all its bytes pass through memory."""
+    folder, _, name = url.rpartition("/")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if path.suffix != ".pt2":
-            return torch.load(path, map_location="cpu", weights_only=True)
+        data = open_place(folder).read(name)
+    except NotFoundError as error:
+        raise WeightsError(
+            where=url,
+            expected="a checkpoint (safetensors, or a torch file of tensors)",
+            found="no such object",
+            remedy="Correct the URL, or put the checkpoint there.",
+        ) from error
+    return _read(data, Path(name).suffix, where=url)
+
+
+def _read(source: Path | bytes, suffix: str, *, where: str = "") -> Any:
+    try:
+        if suffix == ".safetensors":
+            return load_file(source) if isinstance(source, Path) else load(source)
+        if suffix != ".pt2":
+            file = source if isinstance(source, Path) else io.BytesIO(source)
+            return torch.load(file, map_location="cpu", weights_only=True)
         found, remedy = "a compiled program", "Save the state_dict of the network as safetensors."
     except FileNotFoundError:
         found, remedy = "no such file", "Correct the path; relative ones start at the sweep file."
@@ -168,7 +193,7 @@ def _read(path: Path) -> Any:
     except Exception as error:  # noqa: BLE001 - a damaged file makes its parser raise anything
         found, remedy = named_line(error), "Is the file complete?"
     raise WeightsError(
-        where=str(path),
+        where=where or str(source),
         expected="a checkpoint (safetensors, or a torch file of tensors)",
         found=found,
         remedy=remedy,

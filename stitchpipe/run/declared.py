@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.config import ControlModel, Permuted
+from stitchpipe.run.layer_words import keyed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,8 @@ AUGMENT: Final = ("crop", "flip", "seed")
 def model_fields(declared: Model | NetworkModel) -> dict[str, Any]:
     """Return what a model's declaration is in keys."""
     fields = _filled(MODEL, declared.model_dump(mode="json"))
+    if declared.layers is not None:
+        fields["layers"] = keyed(declared.layers)
     if isinstance(declared, ControlModel):
         fields["control"] = control_fields(declared.control)
     return fields
@@ -44,7 +47,8 @@ def control_fields(control: Control) -> dict[str, Any]:
 
 def dump_fields(dump: Dump) -> dict[str, Any]:
     """Return what the table [dump] is in keys: with what another view would make use of, too."""
-    return {key: _plain(getattr(dump, key)) for key in DUMP}
+    fields = {key: _plain(getattr(dump, key)) for key in DUMP}
+    return {**fields, "layers": keyed(dump.layers)}
 
 
 def augment_fields(augment: Augment) -> dict[str, Any]:

@@ -7,20 +7,23 @@ is then remembered for as long as the run is open.
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from functools import cached_property
+from glob import escape
 from typing import TYPE_CHECKING
 
-from stitchpipe.config import ControlModel, IngestedModel, RandomCodes
-from stitchpipe.graph import Inspection, InspectionError, LayerInfo, inspect, select
+from stitchpipe.config import ControlModel, IngestedModel, NetworkModel, RandomCodes, layer_word
+from stitchpipe.graph import Inspection, InspectionError, LayerError, LayerInfo, inspect, select
 from stitchpipe.run import keys
 from stitchpipe.run.declared import data_fields, network_fields
+from stitchpipe.run.layer_words import meant
 from stitchpipe.run.names import TEST, LayerName
 from stitchpipe.run.place import inspection_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stitchpipe.config import Control, Model, NetworkModel, Sweep
+    from stitchpipe.config import Control, Model, Stitch, Sweep
     from stitchpipe.run.data import RunData
     from stitchpipe.run.ingested import Ingested
     from stitchpipe.run.networks import Networks
@@ -86,6 +89,30 @@ class Layers:
             for depth, info in enumerate(infos)
         }
 
+    def without_words(self, stitch: Stitch) -> Stitch:
+        """Return a table of stitches with names of layers in place of words, of those that the sweep selects."""
+        ends = {side: self._addresses(getattr(stitch, side)) for side in ("sources", "targets")}
+        return stitch.model_copy(update=ends)
+
+    def _addresses(self, patterns: Sequence[str]) -> tuple[str, ...]:
+        found: list[str] = []
+        for pattern in patterns:
+            models, _, layer = pattern.rpartition("/")
+            # A word that no layer of these models fits stays, and is refused like a glob that fits none.
+            found += (layer_word(layer) is not None and self._spelt(models, layer)) or [pattern]
+        return tuple(found)
+
+    def _spelt(self, models: str, word: str) -> list[str]:
+        names = [name for name in self._sweep.labels if fnmatchcase(name, models)]
+        return [f"{escape(name)}/{escape(layer)}" for name in names for layer in self._meant(name, word)]
+
+    def _meant(self, model: str, word: str) -> list[str]:
+        """Return the names of the layers of a model that a word stands for among those that the sweep selects."""
+        selected = self.of(model)
+        declared = self._sweep.model(model)
+        known = self.inspection(declared).layers if isinstance(declared, NetworkModel) else selected
+        return [info.name for info in meant(word, known, among=[info.name for info in selected])]
+
     def info(self, name: LayerName) -> LayerInfo:
         """Return what is known of a layer of the table."""
         return next(info for info in self.of(name.model) if info.name == name.layer)
@@ -139,9 +166,20 @@ class Layers:
         return tuple(LayerInfo(info.name, info.shape, False, info.tokens) for info in self.of(declared.of))
 
 
-def _chosen(known: Sequence[LayerInfo], globs: Sequence[str]) -> tuple[LayerInfo, ...]:
-    # The layers keep the network's order, whatever the order of the globs.
-    chosen = set(select(known, globs))
+def _chosen(known: Sequence[LayerInfo], choice: Sequence[str]) -> tuple[LayerInfo, ...]:
+    # The layers keep the network's order, whatever the order of globs and words.
+    words = [text for text in choice if layer_word(text) is not None]
+    chosen = set(select(known, [text for text in choice if text not in words]))
+    for word in words:
+        layers = meant(word, known)
+        if not layers:
+            raise LayerError(
+                where=f"layers '{word}'",
+                expected="at least one such layer",
+                found=f"none among {len(known)}, of which {sum(info.is_cut for info in known)} are cuts",
+                remedy="Take another word, such as 'all:10', or globs over names: `stitchpipe layers` lists them.",
+            )
+        chosen.update(info.name for info in layers)
     return tuple(info for info in known if info.name in chosen)
 
 

@@ -41,7 +41,8 @@ class OpenedSweep:
     @cached_property
     def stitches(self) -> tuple[PlannedStitch, ...]:
         """The declared stitches, one by one."""
-        return planned_stitches(self.sweep, self.layers.table)
+        stitches = tuple(map(self.layers.without_words, self.sweep.stitch))
+        return planned_stitches(self.sweep.model_copy(update={"stitch": stitches}), self.layers.table)
 
     @property
     def results(self) -> Catalogue:

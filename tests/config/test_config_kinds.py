@@ -48,7 +48,7 @@ VALUES = {
     "label_files": "{}", "columns": "{}", "layout": '"NHW"', "maps": '["affine"]', "init": '["random"]',
     "objectives": '["fula"]', "augmented": "false", "autocast": '"none"', "compiled": "true", "seeds": "[1]",
     "steps": "5000", "batch_size": "3", "learning_rate": "0.1", "weight_decay": "0.1", "architecture": '"x"',
-    "fingerprints": '["ab"]',
+    "fingerprints": '["ab"]', "rule": '"r"',
 }  # fmt: skip
 TOLD_BY = {"kind", "method", "weights", "pretrained", "train", "untrained", "ingested", "control"}
 
