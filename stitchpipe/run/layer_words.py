@@ -126,7 +126,8 @@ def _cuts(known: Sequence[LayerInfo]) -> list[LayerInfo]:
 
 def _hands_on(module: LayerInfo, before: LayerInfo) -> bool:
     """Whether a module's value is that of the layer listed before it, which is inside of it."""
-    return before.is_cut and module.shape == before.shape and before.name.startswith(f"{module.name}.")
+    is_value = before.is_cut and not before.is_function and module.shape == before.shape
+    return is_value and before.name.startswith(f"{module.name}.")
 
 
 def _stages(known: Sequence[LayerInfo]) -> list[LayerInfo]:
