@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from stitchpipe.graph import LayerInfo
@@ -112,7 +114,7 @@ def test_all_are_those_that_globs_can_choose():
 def test_so_many_layers_are_spread_over_the_depth(count):
     known = [layer(f"layer{number}", 4) for number in range(7)]
     places = [known.index(info) for info in meant(f"all:{count}", known)]
-    gaps = [after - before for before, after in zip(places, places[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(places)]
     assert len(places) == count
     assert places[-1] == 6
     assert count == 1 or (places[0] == 0 and max(gaps) - min(gaps) <= 1)
