@@ -22,7 +22,7 @@ from stitchpipe.config import (
     TorchvisionData,
     WeightsModel,
 )
-from storage import digest_of
+from storage import digest_of, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,14 +59,18 @@ def model_stamp(declared: Model | NetworkModel) -> Stamp | None:
     if declared.architecture in _of_packages():
         return None
     paths: list[Path] = []
+    fetched: list[Any] = []
     prefix, _, name = declared.architecture.partition("/")
     if prefix == "hf":
         paths += _hugging_face(name)
     if isinstance(declared, WeightsModel):
-        paths.append(declared.weights)
+        if isinstance(declared.weights, str):
+            fetched.append(_object(declared.weights))
+        else:
+            paths.append(declared.weights)
     if isinstance(declared, PretrainedModel) and isinstance(declared.pretrained, str):
         paths += _hugging_face(declared.pretrained)
-    return digest_of([versions(), _files(paths)])
+    return digest_of([versions(), _files(paths), *fetched])
 
 
 def data_stamp(declared: Data) -> Stamp | None:
@@ -116,6 +120,12 @@ def _file(path: Path) -> list[Any]:
         return [str(path)]
     # The time of change of the entry cannot be set back, which that of the content can.
     return [str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _object(url: str) -> list[Any]:
+    """Return what tells an object of a bucket from another one under its URL: its entity tag and size. One request."""
+    folder, _, name = url.rpartition("/")
+    return [url, *(open_place(folder).version(name) or ())]
 
 
 def _hugging_face(name: str) -> list[Path]:
