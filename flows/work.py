@@ -92,13 +92,15 @@ def units(sweep: str, out: str, without: tuple[str, ...] = ()) -> Units:
 
 
 def check_declaration(sweep: str, out: str, wanted: Sequence[str]) -> None:
-    """Refuse a sweep that is wrong whatever its networks are."""
+    """Refuse a sweep that is wrong whatever its networks are; what is known of its units goes on record."""
     steps.check_declaration(opened(sweep, out), wanted)
+    steps.begin_agenda(opened(sweep, out))
 
 
 def check(sweep: str, out: str, without: tuple[str, ...], wanted: Sequence[str]) -> None:
-    """Refuse a sweep that is wrong, given the layers of its networks."""
+    """Refuse a sweep that is wrong, given the layers of its networks; which units it has goes on record."""
     steps.check(opened(sweep, out, without), wanted)
+    steps.keep_agenda(opened(sweep, out, without))
 
 
 def is_mistake(ended: Ended) -> bool:

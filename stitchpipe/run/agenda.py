@@ -34,16 +34,21 @@ class Agenda:
         left out are among them where they were known.
     left_out
         Models that later units do without, because one of their own failed.
+    is_complete
+        Whether these are all. Before every network is inspected nobody knows the stitches.
     """
 
     sweep: str
     begun_s: float
     units: Mapping[str, tuple[str, ...]]
     left_out: tuple[str, ...] = ()
+    is_complete: bool = True
 
     def keep(self, files: CheckedFiles) -> None:
         """Put it on record, in place of what was there of a sweep of this name."""
-        files.put_record(unit_record(_AGENDAS, self.sweep), asdict(self))
+        # Records do not keep the order of keys, and steps have one.
+        steps = [[step, list(names)] for step, names in self.units.items()]
+        files.put_record(unit_record(_AGENDAS, self.sweep), {**asdict(self), "units": steps})
 
     @classmethod
     def all_of(cls, files: CheckedFiles) -> list[Self]:
@@ -53,5 +58,6 @@ class Agenda:
 
     @classmethod
     def _of(cls, record: Mapping[str, Any]) -> Self:
-        units = {step: tuple(names) for step, names in record["units"].items()}
-        return cls(record["sweep"], record["begun_s"], units, tuple(record["left_out"]))
+        units = {step: tuple(names) for step, names in record["units"]}
+        left_out, is_complete = tuple(record["left_out"]), record["is_complete"]
+        return cls(record["sweep"], record["begun_s"], units, left_out, is_complete)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stitchpipe.steps.agendas import begin_agenda, keep_agenda
     from stitchpipe.steps.comparing import cluster_of, compare, fit_maps
     from stitchpipe.steps.doneness import dumped, inspected, trained
     from stitchpipe.steps.dumping import dump, parse_part
@@ -22,6 +23,7 @@ __all__ = [
     "STEPS",
     "Units",
     "UnitsFailedError",
+    "begin_agenda",
     "check",
     "check_declaration",
     "cluster_of",
@@ -31,6 +33,7 @@ __all__ = [
     "fit_maps",
     "inspect",
     "inspected",
+    "keep_agenda",
     "parse_part",
     "refuse",
     "report",
@@ -42,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "agendas": ("begin_agenda", "keep_agenda"),
     "comparing": ("cluster_of", "compare", "fit_maps"),
     "doneness": ("dumped", "inspected", "trained"),
     "dumping": ("dump", "parse_part"),

@@ -10,17 +10,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
-from stitchpipe.config import ControlModel, IngestedModel, parse
+from stitchpipe.config import parse
 from stitchpipe.run.agenda import Agenda
 from stitchpipe.run.claims import Claims
 from stitchpipe.run.ledger import Ledger
-from stitchpipe.run.names import SPLITS
 from stitchpipe.run.place import PlaceError, dump_record, inspection_record, model_record
+from stitchpipe.steps.agendas import agenda_declared
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from stitchpipe.config import Sweep
     from stitchpipe.run.claims import Holder
     from stitchpipe.run.ledger import Outcome
     from stitchpipe.run.place import RunPlace
@@ -158,28 +157,6 @@ def standing(place: RunPlace, *, sweep: str | None = None) -> Standing:
     )
 
 
-def declared_agenda(sweep: Sweep) -> Agenda:
-    """Return the units that follow from a sweep alone: all but stitches, and dumps of augmented images."""
-    networks = [model.name for model in sweep.networks]
-    ingested = {model.name for model in sweep.models if isinstance(model, IngestedModel)}
-    # Controls may be made from other models' dumps, and come behind them.
-    dumped = sorted(
-        (model for model in sweep.models if model.name not in ingested),
-        key=lambda model: isinstance(model, ControlModel),
-    )
-    units = {
-        "inspect": [f"inspect {name}" for name in networks],
-        "train": [f"train {name}" for name in networks],
-        "dump": [f"dump {model.name} {split}" for model in dumped for split in SPLITS],
-        "compare": ["compare"] if sweep.compare else [],
-        "fit maps": ["fit maps"] if sweep.stitch else [],
-        "report": ["report"],
-    }
-    if not sweep.dump.keep:
-        units["dump"] = []
-    return Agenda(sweep.name, 0.0, {step: tuple(names) for step, names in units.items()})
-
-
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """What the records say.
@@ -257,11 +234,11 @@ def _agenda(place: RunPlace, agendas: Sequence[Agenda], sweep: str | None) -> tu
     """Return the agenda that is meant, and whether it has all units."""
     named = [agenda for agenda in agendas if sweep in (None, agenda.sweep)]
     if named:
-        return named[-1], True
+        return named[-1], named[-1].is_complete
     kept = place.declaration()
     declared = None if kept is None else parse(kept, where=f"{place.url}/sweep.toml", folder=Path())
     if declared is not None and sweep in (None, declared.name):
-        return declared_agenda(declared), False
+        return agenda_declared(declared), False
     known = [agenda.sweep for agenda in agendas] + ([declared.name] if declared is not None else [])
     raise PlaceError(
         where=place.url,

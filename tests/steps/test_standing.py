@@ -13,8 +13,10 @@ from stitchpipe.run.agenda import Agenda
 from stitchpipe.run.claims import Claims
 from stitchpipe.run.ledger import Ledger, Outcome, Reason
 from stitchpipe.run.place import dump_record, model_record
+from stitchpipe.steps import keep_agenda
+from stitchpipe.steps.agendas import agenda_declared
 from stitchpipe.steps.prometheus import bytes_of, exposition
-from stitchpipe.steps.standing import declared_agenda, standing
+from stitchpipe.steps.standing import standing
 
 UNITS = {
     "train": ("train A", "train B", "train org/C"),
@@ -125,18 +127,25 @@ def test_of_two_sweeps_the_one_begun_last_unless_it_is_named(place):
         standing(place, sweep="none")
 
 
-def test_a_run_without_an_agenda_is_known_by_its_declaration(tiny):
-    found = standing(RunPlace.at(tiny.root))
+def test_a_run_is_known_by_its_declaration_until_its_agenda_is_on_record(tiny, tmp_path):
+    run = tiny.copy(tmp_path / "run")
+    found = standing(run.place)
     assert not found.is_complete
     assert states(found)["dump org/B test"] == "done"
     assert states(found)["compare"] == "missing"  # nothing on record says that it was done
+    keep_agenda(run.without(("org/B",)))
+    found = standing(run.place)
+    assert found.is_complete
+    assert states(found)["stitch A layer1.0"] == "missing"
+    assert "stitch org/B layer1.0" not in states(found)
+    assert [unit.unit for unit in found.units][:2] == ["inspect A", "inspect org/B"]
 
 
 def test_units_that_follow_from_a_sweep_alone():
-    agenda = declared_agenda(load("quickstart"))
+    agenda = agenda_declared(load("quickstart"))
     assert agenda.units["dump"][:2] == ("dump A train", "dump A test")
     assert agenda.units["compare"] == ("compare",)
-    assert "stitch" not in agenda.units
+    assert (agenda.units["stitch"], agenda.is_complete) == ((), False)
 
 
 def test_no_run(tmp_path):
