@@ -44,8 +44,6 @@ class BucketServer:
     access_key: str = field(default_factory=lambda: f"AKLOOP{secrets.token_hex(8)}")
     secret_key: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
 
-    _filer_port: int = field(default_factory=free_port, repr=False)
-
     @property
     def endpoint(self) -> str:
         """The address of the server."""
@@ -79,24 +77,17 @@ class BucketServer:
         if self.weed is None:
             return [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(self.port)]
         self.directory.mkdir(parents=True, exist_ok=True)
-        listeners = ("master.port", "volume.port", "s3.port.iceberg", "s3.port.lance")
+        listeners = ("master.port", "volume.port", "filer.port", "s3.port.iceberg", "s3.port.lance")
         calls = ("master.port.grpc", "volume.port.grpc", "filer.port.grpc", "s3.port.grpc")
         ports = [f"-{name}={free_port()}" for name in (*listeners, *calls)]
         quiet = ["-master.telemetry=false", "-master.volumeSizeLimitMB=256", "-volume.max=0", "-s3.iam=false"]
         sockets = [f"-{part}.localSocket={self.directory / part}.sock" for part in ("filer", "s3")]
         where = [f"-dir={self.directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={self.port}"]
-        where += [f"-filer.port={self._filer_port}"]
         return [self.weed, "server", "-filer", "-s3", *where, *ports, *sockets, *quiet]
 
     def is_ready(self) -> bool:
-        """Return whether objects can be written; makes the bucket."""
-        # SeaweedFS shows a folder of its filer as a bucket; nobody needs credentials for that, on loopback.
-        made = (
-            f"http://127.0.0.1:{self._filer_port}/buckets/{BUCKET}/"
-            if self.weed
-            else f"{self.endpoint}/{BUCKET}"
-        )
-        if not _takes(made, "POST" if self.weed else "PUT"):
+        """Return whether objects can be written. SeaweedFS makes the bucket with the first one."""
+        if self.weed is None and not _made(f"{self.endpoint}/{BUCKET}"):
             return False
         store = S3Store(
             BUCKET,
@@ -115,12 +106,12 @@ class BucketServer:
         return True
 
 
-def _takes(url: str, method: str) -> bool:
-    """Return whether what a request without credentials is to make is there now."""
-    request = urllib.request.Request(url, method=method)  # noqa: S310 - our own http address
+def _made(url: str) -> bool:
+    """Make a bucket of moto's, which asks for no credentials; return whether it is there."""
+    request = urllib.request.Request(url, method="PUT")  # noqa: S310 - our own http address
     try:
         with urllib.request.urlopen(request, timeout=5.0) as response:  # noqa: S310
-            return bool(response.status in (200, 201))
+            return bool(response.status == 200)
     except urllib.error.HTTPError as error:
         return error.code == 409  # it was there
     except OSError:

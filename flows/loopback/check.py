@@ -14,7 +14,7 @@ from flows.installation import PrefectInstallation
 from flows.loopback.bucket import BUCKET, BucketServer
 from flows.loopback.disturbance import Disturbance
 from flows.loopback.faults import GPU_POOL
-from flows.loopback.outcome import digest_of, leaks, strays
+from flows.loopback.outcome import digest_of, leaks_in, leaks_on_disk, strays
 from flows.loopback.services import deploy, start_dask, start_workers
 from flows.loopback.triggers import Watch, ended_in, first_scheduled, make_due, unschedule
 from flows.processes import ProcessError
@@ -124,7 +124,9 @@ class LoopbackCheck:
                 installation = PrefectInstallation(home, self.say, local, auth=auth)
                 with installation:
                     report = self._observe(installation, bucket)
-                    self._demand_clean(home, (bucket.secret_key, auth.partition(":")[2]), report.place)
+                    hidden = (bucket.secret_key, auth.partition(":")[2])
+                    leaked = leaks_in(hidden, RunPlace.at(report.place))
+            self._demand_clean(home, leaked + leaks_on_disk(hidden, home))
             if installation.survivors:
                 raise ProcessError(
                     where="the end of the check",
@@ -222,10 +224,9 @@ class LoopbackCheck:
                 remedy="A step completed without doing its work.",
             )
 
-    def _demand_clean(self, home: Path, hidden: tuple[str, ...], place: str) -> None:
+    def _demand_clean(self, home: Path, leaked: list[str]) -> None:
         """Raise `ProcessError` where a file of the run lies on a disk, or a secret lies anywhere."""
         stray = strays(home, but=[home / "s3"])
-        leaked = leaks(hidden, home, RunPlace.at(place))
         if stray or leaked:
             raise ProcessError(
                 where=str(home),

@@ -45,13 +45,31 @@ def strays(directory: Path, *, but: Iterable[Path]) -> list[str]:
     ]
 
 
-def leaks(secrets: Iterable[str], directory: Path, place: RunPlace) -> list[str]:
-    """Return every file below a directory and in a run's place that holds a secret."""
+def leaks_on_disk(secrets: Iterable[str], directory: Path) -> list[str]:
+    """Return every file below a directory that holds a secret.
+
+    Prefect's worker hands the environment to a run in a file that nobody else may read, in its temporary folder; a
+    worker that was killed leaves it there. Such files are not counted.
+    """
     known = [secret.encode() for secret in secrets]
-    files = [path for path in sorted(directory.rglob("*")) if path.is_file() and not path.is_symlink()]
-    found = [str(path) for path in files if _holds(path.read_bytes(), known)]
+    return [
+        str(path)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and not _is_handed_over(path) and _holds(path.read_bytes(), known)
+    ]
+
+
+def leaks_in(secrets: Iterable[str], place: RunPlace) -> list[str]:
+    """Return every file in a run's place that holds a secret."""
+    known = [secret.encode() for secret in secrets]
     run = open_place(place.url)
-    return found + [run.path(entry.key) for entry in run.entries() if _holds(run.read(entry.key), known)]
+    return [run.path(entry.key) for entry in run.entries() if _holds(run.read(entry.key), known)]
+
+
+def _is_handed_over(path: Path) -> bool:
+    folder = path.parent
+    is_private = not (path.stat().st_mode | folder.stat().st_mode) & 0o077
+    return folder.name.startswith("prefect-workspace-attempt-") and is_private
 
 
 def _holds(data: bytes, secrets: list[bytes]) -> bool:
