@@ -52,10 +52,10 @@ class Disturbance:
             self._installation.must_run()
         elif self.struck is not None:
             self._installation.restart_ended(but=self._fault.gone)
-        elif self._fault.is_due(self._client, run):
+        elif self._fault.is_due(self._client, run, self._place):
             time.sleep(self._fault.after_s)
             self.done = done_in(self._place)
-            self.struck = self._fault.strike(self._installation, self._client, run)
+            self.struck = self._fault.strike(self._installation, self._client, run, self._place)
             self._say(f"killed {self.struck}, with {len(self.done)} units done")
 
     def demand_struck(self) -> None:
@@ -63,7 +63,7 @@ class Disturbance:
         if self._fault is not None and self.struck is None:
             raise ProcessError(
                 where=f"--during {self._fault.during}",
-                expected="a task of that name, or a run that is being submitted",
+                expected="a unit of that step, or a run that is being submitted",
                 found="that the run ended without one having been seen",
                 remedy="Choose a phase that lasts for more than a second.",
             )

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
-    TaskRunFilter,
-    TaskRunFilterState,
-    TaskRunFilterStateType,
     WorkPoolFilter,
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import StateType
 
-from flows.installation import descendants, kill_all, processes_with, worker_name
+from flows.installation import descendants, kill_all, worker_name
+from stitchpipe.run.claims import Claims
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
     from flows.installation import PrefectInstallation
+    from stitchpipe.run import RunPlace
 
 CPU_POOL, GPU_POOL = "cpu-pool", "gpu-pool"
 
@@ -43,14 +41,14 @@ VICTIMS: Final = {
     "gpu-worker": "the first worker of the GPU pool, not the run that it started",
     "flow": "the processes of the sweep's flow run",
     "gpu-flow": "the processes of one flow run in the GPU pool",
-    "unit": "one worker process that carries out units, of whichever flow run",
+    "unit": "the worker process that carries out a unit of the phase",
     "cpu-machine": "the worker of the CPU pool with all that it started",
     "gpu-machine": "the first worker of the GPU pool with all that it started; it never comes back",
     "dask-scheduler": "the Dask scheduler",
     "dask-worker": "one Dask worker with its nanny",
 }
 
-#: Phase -> the first words of the tasks that are at work in it. In `submit` the run has not begun.
+#: Phases: the steps of the units that are under way. In `submit` the run has not begun.
 PHASES: Final = ("submit", "inspect", "train", "dump", "compare", "fit maps", "stitch", "report")
 
 #: Victims that are the process of a service, and what the service is called.
@@ -79,7 +77,7 @@ class Fault:
     victim
         One of `VICTIMS`.
     during
-        One of `PHASES`: it is killed when a task of that name is at work, or the run is being submitted.
+        One of `PHASES`: it is killed when a unit of that step is under way, or the run is being submitted.
     after_s
         Seconds from then to the kill.
     """
@@ -93,16 +91,16 @@ class Fault:
         """The services that are not started again."""
         return (_MACHINES[self.victim],) if self.victim == "gpu-machine" else ()
 
-    def is_due(self, client: SyncPrefectClient, run: UUID) -> bool:
+    def is_due(self, client: SyncPrefectClient, run: UUID, place: RunPlace) -> bool:
         """Return whether the phase has come."""
         if self.during == "submit":
             state = client.read_flow_run(run).state
             return state is not None and state.type is StateType.PENDING
-        running = TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING]))
-        tasks = client.read_task_runs(task_run_filter=TaskRunFilter(state=running))
-        return any(task.name.startswith(self.during) for task in tasks)
+        return bool(under_way(place, self.during))
 
-    def strike(self, installation: PrefectInstallation, client: SyncPrefectClient, run: UUID) -> str:
+    def strike(
+        self, installation: PrefectInstallation, client: SyncPrefectClient, run: UUID, place: RunPlace
+    ) -> str:
         """Kill the victim; return what was killed, in words."""
         if (service := _SERVICES.get(self.victim)) is not None:
             installation.kill(service)
@@ -116,8 +114,9 @@ class Fault:
             return f"{installation.kill_flow(run)} processes of the sweep's run"
         if self.victim == "gpu-flow":
             return f"{sum(map(installation.kill_flow, on_gpu[:1]))} processes of a run in {GPU_POOL}"
-        units = [pid for flow in (run, *on_gpu) for pid in _units(flow)]
-        return f"{kill_all(units[:1])} of {len(units)} processes that carry out units"
+        units = under_way(place, "" if self.during == "submit" else self.during)
+        name, pid = next(iter(units.items()), ("", 0))
+        return f"{kill_all([pid] if pid else [])} process, which had {name!r}"
 
 
 def _running(client: SyncPrefectClient, pool: str) -> list[UUID]:
@@ -129,10 +128,8 @@ def _running(client: SyncPrefectClient, pool: str) -> list[UUID]:
     ]
 
 
-def _units(run: UUID) -> list[int]:
-    """Return the processes of a flow run that carry out units."""
-    return [
-        pid
-        for pid in processes_with(f"PREFECT__FLOW_RUN_ID={run}")
-        if b"flows.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+def under_way(place: RunPlace, step: str) -> dict[str, int]:
+    """Return the units of a step that living workers have claimed, and the process of each."""
+    with Claims(place.files) as claims:
+        held = claims.held()
+    return {unit: by.worker.pid for unit, by in held.items() if by.lives and unit.startswith(step)}

