@@ -40,6 +40,8 @@ class Asked:
         ``K/N``: dump only the K-th of N parts.
     retry_failed
         Whether units that failed by themselves are tried again.
+    share
+        ``(k, n)``: what is begun first, where n runs share the units; see `flows.shares`.
     """
 
     sweep: str
@@ -48,6 +50,7 @@ class Asked:
     scheduler: str | None = None
     part: str = WHOLE
     retry_failed: bool = False
+    share: tuple[int, int] = (0, 1)
 
     @property
     def course(self) -> list[str]:
@@ -72,6 +75,7 @@ def asked_of(
     scheduler: str | None = None,
     part: str = "1/1",
     retry_failed: bool = False,
+    share: str = WHOLE,
 ) -> Asked:
     """Return what is asked of a run, with the sweep kept in its place.
 
@@ -80,12 +84,13 @@ def asked_of(
     FlowError
         There is no such step.
     stitchpipe.config.ConfigError
-        The sweep cannot be used, or `part` is none.
+        The sweep cannot be used, or `part` or `share` is none.
     """
     place = RunPlace.at(out)
     pipeline.parse_part(part)
+    own_share = pipeline.parse_part(share)
     kept = keep_sweep(opened_sweep(sweep, place), place)
-    return Asked(kept, place.url, tuple(chosen(steps)), scheduler, part, retry_failed)
+    return Asked(kept, place.url, tuple(chosen(steps)), scheduler, part, retry_failed, own_share)
 
 
 def chosen(steps: Sequence[str] | None) -> list[str]:

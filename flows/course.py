@@ -11,10 +11,10 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
-from flows.unit import Ended, Unit
+from flows.shares import in_order, parts_of
+from flows.unit import WHOLE, Ended, Unit
 from stitchpipe.errors import ExplainedError
 from stitchpipe.run.ledger import Ledger
 from stitchpipe.run.place import RunPlace
@@ -26,35 +26,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from flows.asked import Asked
+    from flows.known import Known
     from flows.pool import WorkerPool
-    from flows.unit import Record
-    from stitchpipe.run.ledger import Reason
+    from stitchpipe.run.ledger import Outcome, Reason
     from stitchpipe.steps import Units
-
-
-class Known(Protocol):
-    """What a course must know of a run; a module, such as `flows.work`, and also what performs its units."""
-
-    def kept(self, unit: Unit) -> Record | None:
-        """Return the record of a unit that is done already, or None."""
-
-    def key(self, unit: Unit) -> str:
-        """Return a digest of what a unit is asked to do."""
-
-    def networks(self, sweep: str, out: str, without: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Return the names of the networks."""
-
-    def units(self, sweep: str, out: str, without: tuple[str, ...] = ()) -> Units:
-        """Return the units of the steps behind the inspections."""
-
-    def check_declaration(self, sweep: str, out: str, wanted: Sequence[str]) -> None:
-        """Refuse a wrong sweep before anything is known of its networks."""
-
-    def check(self, sweep: str, out: str, without: tuple[str, ...], wanted: Sequence[str]) -> None:
-        """Refuse a wrong sweep when the networks are known."""
-
-    def is_mistake(self, ended: Ended) -> bool:
-        """Return whether an inspection failed because the sweep is wrong."""
 
 
 class Course:
@@ -71,12 +46,16 @@ class Course:
         How each unit ended.
     lost
         The models that failed, and because of which unit.
+    tried_since_s
+        By step, since when other processes have tried its units in this run's stead: what failed there is not tried
+        again here.
     """
 
     def __init__(self, asked: Asked, pool: WorkerPool) -> None:
         self.asked, self.pool = asked, pool
         self.ended: list[Ended] = []
         self.lost: dict[str, str] = {}
+        self.tried_since_s: dict[str, float] = {}
         self._taken: dict[str, list[Ended]] = {}
         self._known = cast("Known", importlib.import_module(pool.work))
         self._ledger = Ledger(RunPlace.at(asked.out).files)
@@ -103,7 +82,7 @@ class Course:
         asked = self.asked
         self._known.check_declaration(asked.sweep, asked.out, asked.steps)
         models = self._known.networks(asked.sweep, asked.out)
-        ended = self._carry_out([self._unit("inspect", (model,)) for model in models])
+        ended = self._carry_out("inspect", [self._unit("inspect", (model,)) for model in models])
         mistakes = [each for each in ended if each.state == "failed" and self._known.is_mistake(each)]
         for mistake in mistakes:  # whoever corrects it must not find an old verdict
             self._ledger.forget(mistake.unit.name)
@@ -129,63 +108,63 @@ class Course:
             self._lose_known(self._unit("dump", names) for names in of_models.dumps)
         return self.ended[before:]
 
+    def missing(
+        self, step: str, *, since_s: float | None = None, among: Sequence[Unit] | None = None
+    ) -> list[Unit]:
+        """Return the units of ``activations`` or ``stitch`` that are neither done nor known to fail.
+
+        Parameters
+        ----------
+        since_s
+            Failures since this time (seconds since the epoch) count, even those that may pass.
+        among
+            Of these units alone.
+        """
+        if not self._is_anything_left():
+            return []
+        units = list(self._needs_of(step)) if among is None else among
+        ended = self._known.done(units)
+        return [unit for unit in units if unit not in ended and self._failed_before(unit, since_s) is None]
+
     def begin_activations(self) -> None:
         """Begin the trainings and dumps that depend on no other, and return at once; `activations` waits for them."""
         if self._is_anything_left():
-            for rank, (unit, needed) in enumerate(self._activation_needs.items()):
-                if not needed and self._ended_before(unit) is None:
+            needs = self._needs_of("activations")
+            ended = self._ended_before(list(needs))
+            for rank, (unit, needed) in enumerate(needs.items()):
+                if not needed and unit not in ended:
                     self.pool.submit(unit, rank)
 
     def activations(self) -> list[Ended]:
         """Train and dump: a network's dump begins when its own training has ended, whatever the others do."""
         if not self._is_anything_left():
             return []
-        ended = self._carry_out(list(self._activation_needs), self._activation_needs)
+        ended = self._carry_out("activations", self._needs_of("activations"))
         self._lose(ended)
         return ended
-
-    @cached_property
-    def _activation_needs(self) -> dict[Unit, tuple[Unit, ...]]:
-        """The trainings and dumps of what is left, and what each needs first."""
-        units = self._known.units(self.asked.sweep, self.asked.out, self.without)
-        needs: dict[Unit, tuple[Unit, ...]] = {}
-        trainings = {model: self._unit("train", (model,)) for model in units.models}
-        if "train" in self.asked.steps:
-            needs |= dict.fromkeys(trainings.values(), ())
-        if "dump" in self.asked.steps:
-            networks = [names for names in units.dumps if names[0] in trainings]
-            dumps = {names: self._unit("dump", names, self.asked.part) for names in networks}
-            for (model, _), dump in dumps.items():
-                needs[dump] = (trainings[model],) if trainings[model] in needs else ()
-            for model, split in units.dumps:
-                if model not in trainings:
-                    origin = dumps.get((units.origins.get(model, ""), split))
-                    needs[self._unit("dump", (model, split))] = () if origin is None else (origin,)
-        return needs
 
     def compare(self) -> list[Ended]:
         """Compare what is left."""
         if not self._is_anything_left():
             return []
         units = self._known.units(self.asked.sweep, self.asked.out, self.without)
-        return self._carry_out([self._unit("compare", option=self.asked.scheduler)] if units.views else [])
+        return self._carry_out(
+            "compare", [self._unit("compare", option=self.asked.scheduler)] if units.views else []
+        )
 
     def fit_maps(self) -> list[Ended]:
         """Fit the maps that stitches begin with."""
         if not self._is_anything_left():
             return []
-        return self._carry_out([self._unit("fit maps", option=self.asked.scheduler)])
+        return self._carry_out("fit maps", [self._unit("fit maps", option=self.asked.scheduler)])
 
     def stitch(self) -> list[Ended]:
         """Make the stitches into every target layer that is left."""
-        if not self._is_anything_left():
-            return []
-        units = self._known.units(self.asked.sweep, self.asked.out, self.without)
-        return self._carry_out([self._unit("stitch", names) for names in units.targets])
+        return self._carry_out("stitch", self._needs_of("stitch")) if self._is_anything_left() else []
 
     def report(self) -> list[Ended]:
         """Write the page."""
-        return self._carry_out([self._unit("report")]) if self._is_anything_left() else []
+        return self._carry_out("report", [self._unit("report")]) if self._is_anything_left() else []
 
     def demand_success(self) -> None:
         """Raise `stitchpipe.steps.UnitsFailedError` if a unit failed."""
@@ -204,52 +183,99 @@ class Course:
         without = () if step in {"inspect", "train"} else self.without
         return Unit(step, self.asked.sweep, self.asked.out, subject, option, without)
 
-    def _carry_out(
-        self, units: Sequence[Unit], needs: Mapping[Unit, tuple[Unit, ...]] | None = None
-    ) -> list[Ended]:
+    def _needs_of(self, step: str) -> dict[Unit, tuple[Unit, ...]]:
+        """Return the units of ``activations`` or ``stitch`` in the order of this run's share, and what each needs."""
+        asked = self.asked
+        units = self._known.units(asked.sweep, asked.out, self.without)
+        costs = self._known.costs(asked.sweep, asked.out, self.without)
+        if step == "stitch":
+            targets = {names: costs.get(names, 1.0) for names in units.targets}
+            return {self._unit("stitch", names): () for names in in_order(targets, asked.share)}
+        trainings = {model: self._unit("train", (model,)) for model in units.models}
+        if "dump" not in asked.steps:
+            return dict.fromkeys(trainings.values(), ())
+        return self._dump_needs(units, costs, trainings if "train" in asked.steps else {})
+
+    def _dump_needs(
+        self, units: Units, costs: Mapping[tuple[str, ...], float], trainings: Mapping[str, Unit]
+    ) -> dict[Unit, tuple[Unit, ...]]:
+        """Return the dumps in the order of this run's share, each behind what it needs."""
+        asked, total = self.asked, sum(costs.get(names, 1.0) for names in units.dumps)
+        parts: dict[tuple[str, str], tuple[Unit, ...]] = {}
+        for names in units.dumps:
+            count, options = 1, [WHOLE]  # one process makes a control
+            if names[0] in units.models:
+                count = parts_of(costs.get(names, 1.0), total, asked.share[1]) if asked.part == WHOLE else 1
+                options = (
+                    [f"{number}/{count}" for number in range(1, count + 1)] if count > 1 else [asked.part]
+                )
+            parts[names] = tuple(self._unit("dump", names, option) for option in options)
+        needs: dict[Unit, tuple[Unit, ...]] = {}
+
+        def add(unit: Unit) -> None:
+            model, split = unit.subject
+            first = parts.get((units.origins.get(model, ""), split), ())
+            if model in trainings:
+                first = (trainings[model],)
+                needs.setdefault(trainings[model], ())
+            for need in first:
+                if need not in needs:
+                    add(need)
+            needs[unit] = first
+
+        dumps = {unit: costs.get(names, 1.0) / len(each) for names, each in parts.items() for unit in each}
+        for dump in in_order(dumps, asked.share):
+            add(dump)
+        return {**needs, **{unit: () for unit in trainings.values() if unit not in needs}}
+
+    def _carry_out(self, step: str, needs: Mapping[Unit, tuple[Unit, ...]] | Sequence[Unit]) -> list[Ended]:
         """Carry out units, each as soon as those that it needs are there; return how they ended, in order."""
-        ended = {unit: known for unit in units if (known := self._ended_before(unit)) is not None}
+        units = list(needs)
+        needed_by = needs if isinstance(needs, dict) else {}
+        ended = self._ended_before(units, self.tried_since_s.get(step))
         self._tell_of_kept(ended.values())
         waiting = {unit: rank for rank, unit in enumerate(units) if unit not in ended}
         running: dict[Future[Ended], Unit] = {}
         while waiting or running:
+            before = len(waiting)
             for unit, rank in list(waiting.items()):
-                needed = [ended.get(need) for need in (needs or {}).get(unit, ())]
+                needed = [ended.get(need) for need in needed_by.get(unit, ())]
                 if any(each is not None and not each.is_there for each in needed):
                     del waiting[unit]
                     ended[unit] = Ended(unit, "left out", time.time(), time.time())
                 elif None not in needed:
                     del waiting[unit]
                     running[self.pool.submit(unit, rank)] = unit
-            if not running and waiting:
-                raise RuntimeError(
-                    f"units that wait for each other: {', '.join(unit.name for unit in waiting)}"
-                )
+            if len(waiting) < before:
+                continue  # what is left out decides over what needs it
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 ended[running.pop(future)] = future.result()
-        in_order = [ended[unit] for unit in units]
-        self.ended += in_order
-        return in_order
+        ordered = [ended[unit] for unit in units]
+        self.ended += ordered
+        return ordered
 
-    def _ended_before(self, unit: Unit) -> Ended | None:
-        """Return how a unit ended before this run, where it need not be tried; None where it is to be carried out."""
-        now_s = time.time()
-        if self.pool.has(unit):
-            return None
-        record = self._known.kept(unit)
-        if record is not None:
-            return Ended(unit, "kept", now_s, now_s, record)
+    def _ended_before(self, units: Sequence[Unit], since_s: float | None = None) -> dict[Unit, Ended]:
+        """Return how units ended before this run, or in other processes, that need not be tried now."""
+        now_s, fresh = time.time(), [unit for unit in units if not self.pool.has(unit)]
+        done = self._known.done(fresh)
+        ended = {unit: Ended(unit, "kept", now_s, now_s, record) for unit, record in done.items()}
+        for unit in fresh:
+            if unit not in ended and (before := self._failed_before(unit, since_s)) is not None:
+                self.pool.progress.say(unit.name, f"failed before: {before.reason}")
+                ended[unit] = Ended(unit, "failed", now_s, now_s, reason=before.reason)
+        return ended
+
+    def _failed_before(self, unit: Unit, since_s: float | None = None) -> Outcome | None:
+        """Return how a unit failed, if that is final, or was told since some time; under the same key alone."""
         before = self._ledger.of(unit.name)
-        if before is None or before.state != "failed":
+        if before is None or before.state != "failed" or before.key != self._known.key(unit):
             return None
-        if self.asked.retry_failed:
+        is_recent = since_s is not None and before.begun_s >= since_s
+        if self.asked.retry_failed and not is_recent:
             self._ledger.forget(unit.name)
             return None
-        if before.is_final and before.key == self._known.key(unit):
-            self.pool.progress.say(unit.name, f"failed before: {before.reason}")
-            return Ended(unit, "failed", now_s, now_s, reason=before.reason)
-        return None
+        return before if before.is_final or is_recent else None
 
     def _tell_of_kept(self, ended: Iterable[Ended]) -> None:
         counts = Counter(each.unit.step for each in ended if each.state == "kept")
@@ -263,14 +289,16 @@ class Course:
                 self.lost.setdefault(each.unit.subject[0], each.unit.name)
 
     def _lose_known(self, units: Iterable[Unit]) -> None:
-        """Go on without models whose units are not done, and are known to fail."""
-        failed = []
-        for unit in units:
-            if self._known.kept(unit) is None:
-                before = self._ledger.of(unit.name)
-                if before is not None and before.state == "failed" and before.key == self._known.key(unit):
-                    now_s = time.time()
-                    failed.append(Ended(unit, "failed", now_s, now_s, reason=before.reason))
+        """Go on without models whose units are not done, and failed when they were tried last."""
+        asked = list(units)
+        done = self._known.done(asked)
+        before = {unit: self._failed_before(unit, 0.0) for unit in asked if unit not in done}
+        now_s = time.time()
+        failed = [
+            Ended(unit, "failed", now_s, now_s, reason=outcome.reason)
+            for unit, outcome in before.items()
+            if outcome is not None
+        ]
         self.ended += failed
         self._lose(failed)
 

@@ -14,12 +14,13 @@ from prefect import flow
 from flows.artifact import publish
 from flows.asked import asked_of
 from flows.course import Course, active_course
+from flows.fan_out import share_out
 from flows.tasks import TASKS
 from flows.work import pool_of
 from stitchpipe.config import Sweep  # noqa: TC001  (Prefect makes a form of it)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flows.asked import Asked
     from flows.unit import Record
@@ -38,8 +39,7 @@ def dump(sweep: str, out: str, share: str = "1/1") -> list[dict[str, object]]:
     share
         ``K/N``: which of N shares is its own.
     """
-    del share
-    return _taken(asked_of(sweep, out, ["inspect", "train", "dump"]))
+    return _taken(asked_of(sweep, out, ["inspect", "train", "dump"], share=share))
 
 
 @flow(name="stitch", persist_result=False, validate_parameters=False)
@@ -51,8 +51,7 @@ def stitch(sweep: str, out: str, share: str = "1/1") -> list[dict[str, object]]:
     sweep, out, share
         As in `dump`.
     """
-    del share
-    return _taken(asked_of(sweep, out, ["stitch"]), only=("begin", "stitch"))
+    return _taken(asked_of(sweep, out, ["stitch"], share=share), only=("begin", "stitch"))
 
 
 @flow(name="sweep", persist_result=False)
@@ -65,6 +64,7 @@ def sweep(  # noqa: PLR0913, PLR0917  (parameters of a deployment)
     stitch_deployment: str | None = None,
     part: str = "1/1",
     retry_failed: bool = False,
+    runs_at_once: int = 4,
 ) -> list[dict[str, object]]:
     """Inspect, train, dump, compare, stitch and report; each unit is skipped where it is done already.
 
@@ -86,23 +86,37 @@ def sweep(  # noqa: PLR0913, PLR0917  (parameters of a deployment)
         ``K/N``: dump only the K-th of N parts of every model and split; N runs on N machines share a dump.
     retry_failed
         Whether units that failed by themselves are tried again.
+    runs_at_once
+        How many runs of a deployment share its step, where its work pool does not limit them.
 
     Returns
     -------
     list of dict
         One small record per unit of work, in order.
     """
-    del dump_deployment, stitch_deployment
     # prefect.yaml renders an unset environment variable as an empty string.
     asked = asked_of(sweep, out, steps, scheduler=scheduler or None, part=part, retry_failed=retry_failed)
-    return _taken(asked)
+    deployments = {"activations": dump_deployment, "stitch": stitch_deployment}
+    sent = {step: name for step, name in deployments.items() if name}
+    return _taken(asked, deployments=sent, runs_at_once=runs_at_once)
 
 
-def _taken(asked: Asked, only: Sequence[str] | None = None) -> list[Record]:
-    """Take a course, a Prefect task for each of its steps; return the records of its units."""
+def _taken(
+    asked: Asked,
+    *,
+    only: Sequence[str] | None = None,
+    deployments: Mapping[str, str] | None = None,
+    runs_at_once: int = 1,
+) -> list[Record]:
+    """Take a course, a Prefect task for each of its steps; return the records of its units.
+
+    A step of a deployment is first shared out among runs of that, and what they leave is then taken here.
+    """
     with _course(asked) as course:
         for name in asked.course:
             if only is None or name in only:
+                if deployments and name in deployments:
+                    share_out(course, name, deployments[name], runs_at_once=runs_at_once)
                 TASKS[name](course, name)
         for ended in course.ended:
             if ended.unit.step == "report" and ended.is_there:

@@ -1,7 +1,7 @@
 """How units of work are planned and carried out: the one place of the flows that calls the steps of the pipeline.
 
 Functions of names, so that worker processes and tests can have another module in its place: see `flows.claimed.Work`
-and `flows.course.Known`.
+and `flows.known.Known`.
 """
 
 from __future__ import annotations
@@ -65,6 +65,22 @@ def kept(unit: Unit) -> Record | None:
             return steps.dumped(run, model, split)
         case _:
             return None
+
+
+def done(units: Sequence[Unit]) -> dict[Unit, Record]:
+    """Return the records of those units that are known to be done; stitches of one run are looked up at once."""
+    found = {unit: record for unit in units if (record := kept(unit)) is not None}
+    stitches = [unit for unit in units if unit.step == "stitch"]
+    if stitches:
+        first = stitches[0]
+        there = steps.stitched(opened(first.sweep, first.out, first.without))
+        found |= {unit: {"target": "/".join(unit.subject)} for unit in stitches if unit.subject in there}
+    return found
+
+
+def costs(sweep: str, out: str, without: tuple[str, ...] = ()) -> dict[tuple[str, ...], float]:
+    """Return what dumps and stitches cost about, by subject; see `stitchpipe.steps.unit_costs`."""
+    return steps.unit_costs(opened(sweep, out, without))
 
 
 def key(unit: Unit) -> str:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.capture import CAPTURE_VERSION, provenance
 from stitchpipe.capture.precision import precision
-from stitchpipe.config import ControlModel, TrainedModel
+from stitchpipe.config import ConfigError, ControlModel, TrainedModel
 from stitchpipe.errors import ExplainedError
 from stitchpipe.graph import LOGITS
 from stitchpipe.run.activations import dump_declaration
 from stitchpipe.run.inputs import model_stamp
 from stitchpipe.run.place import dump_record, model_record, weights_name
+from stitchpipe.run.run_keys import stitch_key
+from stitchpipe.run.stitches import ends_of
 from storage import Address, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stitchpipe.run import Run
     from storage import Representation
 
@@ -63,13 +63,10 @@ def dumped(run: Run, model: str, split: str) -> dict[str, Any] | None:
     weights = None if isinstance(declared, ControlModel) else trained(run, model)
     if weights is None:
         return None
-    layers = [info.name for info in run.layers.of(model)]
-    try:
-        # Of an interrupted or an evicted dump some layers are missing; all of one manifest were made by one pass.
-        sealed = [_sealed(run, model, layer, split, record) for layer in (*layers, LOGITS)]
-    except NotFoundError:
+    logits = _logits(run, model, split, str(record["fingerprint"]))
+    if logits is None:
         return None
-    images, settings, logits = run.data.split(split), run.extent.settings, sealed[-1]
+    images, settings = run.data.split(split), run.extent.settings
     wanted = {
         "weights": weights["weights_digest"],
         "data": images.digest,
@@ -83,6 +80,32 @@ def dumped(run: Run, model: str, split: str) -> dict[str, Any] | None:
     return dict(record) if is_same and made_with in logits.provenances else None
 
 
-def _sealed(run: Run, model: str, layer: str, split: str, record: Mapping[str, Any]) -> Representation:
-    address = Address(run.sweep.data.label, split, model, layer)
-    return run.store.representation(address, fingerprint=str(record["fingerprint"]))
+def stitched(run: Run) -> set[tuple[str, str]]:
+    """Return the target layers, as model and layer, into which every declared stitch has its results.
+
+    Empty where something was not dumped yet. Opens the layers that stitches begin and end at, and lists the results.
+    """
+    try:
+        ends = run.activations.ends(ends_of(run.stitches)) if run.stitches else {}
+    except (ConfigError, NotFoundError):
+        return set()
+    there = set(run.results.keys())
+    targets: dict[tuple[str, str], bool] = {}
+    for planned in run.stitches:
+        target = planned.target.model, planned.target.layer
+        is_there = stitch_key(run, planned, ends) in there
+        targets[target] = targets.get(target, True) and is_there
+    return {target for target, is_whole in targets.items() if is_whole}
+
+
+def _logits(run: Run, model: str, split: str, fingerprint: str) -> Representation | None:
+    """Return the logits of a dump of which every layer is sealed and none was evicted; None of another one."""
+    label = run.sweep.data.label
+    try:
+        sealed = run.store.representations(dataset=label, split=split, model=model, fingerprint=fingerprint)
+        there = {entry.address.layer for entry in sealed}
+        if not there >= {LOGITS, *(info.name for info in run.layers.of(model))}:
+            return None
+        return run.store.representation(Address(label, split, model, LOGITS), fingerprint=fingerprint)
+    except NotFoundError:
+        return None
