@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/quickstart
+GPU ?= --out runs/gpu.md
 PROCESSES ?= 2
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH
 
-.PHONY: help quickstart test test-all docs loopback bench lint types format lock install clean
+.PHONY: help quickstart test test-all docs loopback bench gpu lint types format lock install clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -18,7 +19,7 @@ test: install ## the tests, in PROCESSES processes (7 to 8 minutes in 2, on 2 co
 	$(BIN)/python -m pytest -n $(PROCESSES)
 
 test-all: install ## all tests: fault campaigns, coverage of intervals, the scheduled deployment too (half an hour)
-	$(BIN)/python -m pytest -n $(PROCESSES) -m "not benchmark"
+	$(BIN)/python -m pytest -n $(PROCESSES) -m "not benchmark" --hypothesis-profile thorough
 
 docs: install ## the documentation, into docs/_build/html; warnings are errors, nothing is fetched
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
@@ -28,6 +29,10 @@ loopback: install ## servers, workers, a Dask cluster and one scheduled run in a
 
 bench: install ## measurements, as ratios against baselines in the same run
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(BENCH)
+
+gpu: install ## each step on one GPU beside the CPU's numbers (10 minutes); says so where there is none
+	$(BIN)/python -m pytest -q -m gpu tests/engine tests/stitching
+	$(BIN)/python -m tests.benchmarks.gpu $(GPU)
 
 lint: install ## ruff, import contracts
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,3 +41,8 @@ def precision(declared: Precision | None = None, device: torch.device | None = N
             yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def full_float32(device: torch.device) -> AbstractContextManager[None]:
+    """Return what keeps a GPU from rounding products and convolutions to TF32; on a CPU nothing is set or changed."""
+    return precision(device=device) if device.type == "cuda" else nullcontext()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from stitchpipe.capture.precision import precision
+from stitchpipe.capture.precision import full_float32
 from stitchpipe.stitching.batches import AHEAD_BYTES
 from stitchpipe.stitching.checkpoint import Checkpoint
 from stitchpipe.stitching.classes import check_classes
@@ -95,9 +95,7 @@ def train(
     curves: dict[int, TrainingCurve] = {}
     for group in groups(trainings, at_once or stitches_at_once(trainings, target, device)):
         with ExitStack() as opened:
-            # On a CPU no global setting is used or changed.
-            if device.type == "cuda":
-                opened.enter_context(precision(device=device))
+            opened.enter_context(full_float32(device))
             # What is made ready is bounded for the group, and not for each of its trainings.
             ahead = AHEAD_BYTES // len(group)
             runs = [

@@ -1,4 +1,4 @@
-"""A dump beside the bare forward pass over the same batches: time, bytes, and memory."""
+"""A dump beside the bare forward pass over the same batches: time, bytes, and memory. `make gpu` has the GPU's."""
 
 from __future__ import annotations
 
@@ -19,18 +19,13 @@ pytestmark = pytest.mark.benchmark
 CODECS = ("lz4", "lz4-bitshuffle", "zstd", "none")
 
 
-def devices():
-    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-
-
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("device", devices())
-def test_dump(subject, table, repeats, tmp_path, device, threads):
+def test_dump(subject, table, repeats, tmp_path, threads):
     """All nine blocks of a ResNet-20 as float16: wall time to that of the bare forward pass"""
     from stitchpipe.capture.precision import precision
     from storage import Encoding
 
-    network, pixels = subject.network.to(device), subject.pixels
+    network, pixels = subject.network, subject.pixels
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     sizes = {}
@@ -38,14 +33,14 @@ def test_dump(subject, table, repeats, tmp_path, device, threads):
     def forward():
         with torch.inference_mode(), precision():
             for batch in pixels.split(BATCH):
-                logits = network(batch.to(device))
-        return logits.cpu()
+                logits = network(batch)
+        return logits
 
     def dumped(codec):
         sync_all()
         root = tmp_path / f"{codec}-{len(list(tmp_path.iterdir()))}"
         store = store_with_split(root, subject.n_images)
-        settings = dump_settings(encoding=Encoding(codec=codec), writers=1 if device == "cpu" else 8)
+        settings = dump_settings(encoding=Encoding(codec=codec))
         dump(
             network,
             subject.images,
@@ -54,7 +49,6 @@ def test_dump(subject, table, repeats, tmp_path, device, threads):
             architecture="resnet20",
             layers=BLOCKS,
             settings=settings,
-            device=torch.device(device),
         )
         sizes[codec] = sum(
             found.n_bytes for found in store.representations() if found.address.layer != "logits"
@@ -67,11 +61,9 @@ def test_dump(subject, table, repeats, tmp_path, device, threads):
         )
     finally:
         torch.set_num_threads(before)
-        network.cpu()
     raw = 4 * subject.n_images * (3 * 16 * 32 * 32 + 3 * 32 * 16 * 16 + 3 * 64 * 8 * 8)
     for codec in CODECS:
         table.add(
-            device=device,
             torch_threads=threads,
             codec=codec,
             time_to_forward=f"{seconds[codec] / seconds['forward']:.2f}",

@@ -15,8 +15,8 @@ TOLERANCE = 1e-5
 """Relative to the largest logit: kernels may differ with the layout of what they are given in memory."""
 
 
-LARGE = frozenset({"maxvit_t"})
-"""Of the representatives: takes images of 224 pixels only."""
+SLOW = frozenset({"googlenet", "maxvit_t", "resnext50_32x4d", "swin_v2_t"})
+"""Of the representatives: one takes images of 224 pixels only, the others are the second of their kind."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def _memory_is_given_back():
     "name",
     [
         name
-        if name in REPRESENTATIVES and name not in LARGE
+        if name in REPRESENTATIVES and name not in SLOW
         else pytest.param(name, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])
         for name in architectures()
     ],

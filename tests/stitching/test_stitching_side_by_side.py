@@ -71,6 +71,7 @@ def test_only_steps_of_one_kind_go_side_by_side():
     assert list(groups(mixed, 1)) == [[0], [1], [2], [6], [7], [3], [4], [5]]
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_step_on_a_gpu_is_measured():
     device = torch.device("cuda")

@@ -91,9 +91,10 @@ def test_every_damaged_file_is_repaired_by_the_next_run(files, tmp_path):
         shutil.copytree(pristine, files.place.url)
 
 
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("torn", [False, True])
-def test_a_run_that_is_killed_at_any_point_goes_on(tmp_path, monkeypatch, no_flushes, torn):
-    for point in itertools.count():
+def test_a_run_that_is_killed_at_any_point_goes_on(tmp_path, monkeypatch, no_flushes, torn, every):
+    for point in itertools.count(2 * torn, every):
         files = CheckedFiles(open_place(tmp_path / str(point)))
         _, finished = crash_in(monkeypatch, lambda files=files: fill(files), after=point, torn=torn)
         assert files.verify() == []
@@ -107,12 +108,13 @@ def test_a_run_that_is_killed_at_any_point_goes_on(tmp_path, monkeypatch, no_flu
     assert point > 40
 
 
-def test_a_repair_that_is_killed_at_any_point_goes_on(files, tmp_path, monkeypatch):
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_repair_that_is_killed_at_any_point_goes_on(files, tmp_path, monkeypatch, every):
     for path in paths(files)[::2]:
         path.write_bytes(path.read_bytes()[:-1])
     damaged = tmp_path / "damaged"
     shutil.copytree(files.place.url, damaged)
-    for point in itertools.count():
+    for point in itertools.count(0, every):
         _, finished = crash_in(monkeypatch, files.repair, after=point)
         files.repair()
         assert files.verify() == []
@@ -125,7 +127,7 @@ def test_a_repair_that_is_killed_at_any_point_goes_on(files, tmp_path, monkeypat
     assert point > 5
 
 
-@pytest.mark.parametrize("every", [11, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [29, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("answered", [True, False], ids=["before", "after"])
 def test_a_run_in_a_bucket_that_is_killed_around_any_request_goes_on(aws, monkeypatch, answered, every):
     for point in itertools.count(0, every):
@@ -145,9 +147,10 @@ def test_a_run_in_a_bucket_that_is_killed_around_any_request_goes_on(aws, monkey
     assert point > 20
 
 
-def test_power_cuts(tmp_path, monkeypatch, no_flushes):
+@pytest.mark.parametrize("every", [8, pytest.param(3, marks=pytest.mark.slow)])
+def test_power_cuts(tmp_path, monkeypatch, no_flushes, every):
     """What was answered is there; what was not is whole or missing, and the next run completes it."""
-    for point in itertools.count(0, 3):
+    for point in itertools.count(0, every):
         root, done = tmp_path / f"{point}", False
         root.mkdir()
         disk = Disk(root.resolve())

@@ -34,35 +34,47 @@ def processes():
     return context
 
 
+def lines_of(log):
+    """Return how many row groups were begun so far."""
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
 class Campaign:
     """Dump after dump, each in a store of its own, each killed again and again until it is sealed."""
 
     def __init__(self, processes, root, seed):
         self.processes, self.root, self.generator = processes, root, random.Random(seed)
         self.kills, self.phases, self.redone = 0, Counter(), 0
-        self.undisturbed_s = self.write(new_store(root / "undisturbed", row_groups=ROW_GROUPS), root / "log")[
-            1
-        ]
+        self.write(new_store(root / "undisturbed", row_groups=ROW_GROUPS), root / "log")
         self.wanted = tree(root / "undisturbed")
 
-    def write(self, store, log, seconds=None):
-        """Let a process write, killed after so many seconds; return whether it was, and how long it lasted."""
-        began = self.processes.Event()
+    def write(self, store, log, moment=None):
+        """Let a process write, killed a moment after some row group was begun; return whether it was.
+
+        `moment`: how many row groups, and seconds. What it has got done by then does not depend on its speed.
+        """
+        began, before = self.processes.Event(), lines_of(log)
         child = self.processes.Process(target=write_and_tell, args=(store.url, began, log))
         child.start()
         assert began.wait(60)
-        start = time.monotonic()
-        if seconds is not None:
+        if moment is not None:
+            row_groups, seconds = moment
+            while child.is_alive() and lines_of(log) - before < row_groups:
+                time.sleep(0.0005)
             time.sleep(seconds)
             child.kill()
         child.join(60)
-        assert child.exitcode in (0, -9 if seconds is not None else 0)
-        return child.exitcode == -9, time.monotonic() - start
+        assert child.exitcode in (0, -9 if moment is not None else 0)
+        return child.exitcode == -9
+
+    def moment(self):
+        """Draw when a writer is killed: before it begins a row group, in one, or at its end."""
+        return self.generator.randrange(ROW_GROUPS + 1), self.generator.uniform(0, 0.02)
 
     def one_dump(self, root):
         """Kill the writers of one dump until one gets through; demand after each that nothing is half there."""
         store, log, killed = new_store(root, row_groups=ROW_GROUPS), root.with_suffix(".log"), 0
-        while self.write(store, log, self.generator.uniform(0, self.undisturbed_s))[0]:
+        while self.write(store, log, self.moment()):
             killed += 1
             seen = len(open_store(store.url).representations())
             assert seen in (0, len(SHAPES))

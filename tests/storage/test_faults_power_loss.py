@@ -117,13 +117,13 @@ def n_operations(tmp_path, monkeypatch):
 
 def test_a_dump_survives_a_power_cut_at_any_operation(campaign, n_operations):
     assert n_operations > 200
-    found = campaign(range(0, n_operations + 1, 6))
+    found = campaign(range(0, n_operations + 1, 13))
     assert [problems for problems in found if problems] == []
 
 
 def test_a_resume_after_a_kill_survives_a_power_cut(campaign):
     generator = random.Random(7)
-    found = campaign([generator.randrange(240) for _ in range(24)], kills=True)
+    found = campaign([generator.randrange(240) for _ in range(12)], kills=True)
     assert [problems for problems in found if problems] == []
 
 
@@ -148,7 +148,7 @@ def test_a_manifest_never_outlives_a_marker_whose_writer_was_killed_before_its_f
     marker = after_linking("row-group-00001.json", whole)
     resumed, _ = killed_then_run("resumed", after=10**9)
     disk, writer = killed_then_run("cut", after=after_linking("manifest.json", resumed))
-    for seed in range(24):
+    for seed in range(12):
         after = disk.cut_into(tmp_path / f"after{seed}", random.Random(seed))
         assert violations(after / "data" / "s", writer, undisturbed) == ""
 
@@ -163,5 +163,5 @@ def test_many_power_cuts_at_every_operation_and_after_kills(campaign, n_operatio
 @pytest.mark.parametrize("flush", ["sync_file", "sync_directory"])
 def test_without_a_flush_power_cuts_do_harm(campaign, n_operations, monkeypatch, flush):
     monkeypatch.setattr(flushes, flush, lambda path: None)
-    found = campaign(range(40, n_operations, 6))
+    found = campaign(range(40, n_operations, 12))
     assert sum(map(bool, found)) > len(found) // 10

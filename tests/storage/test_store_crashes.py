@@ -35,7 +35,7 @@ def undisturbed(tmp_path_factory):
     return tree(store.url)
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("torn", [False, True])
 def test_a_dump_cut_at_any_store_operation_resumes_to_the_same_bytes(
     tmp_path, monkeypatch, undisturbed, torn, every

@@ -98,7 +98,7 @@ def redone(repaired):
     return [(one.address.layer, one.row_groups) for one in repaired.redo]
 
 
-@pytest.mark.parametrize("shift", range(3))
+@pytest.mark.parametrize("shift", [0, *(pytest.param(shift, marks=pytest.mark.slow) for shift in (1, 2))])
 def test_any_damaged_file_is_repaired_and_only_damaged_row_groups_are_computed(tmp_path, pristine, shift):
     original = tree(pristine)
     rng = random.Random(shift)
@@ -471,7 +471,7 @@ def test_progress_is_told(store):
     assert len(told) == len(SHAPES) * ROW_GROUPS
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_repair_cut_at_any_operation_is_run_again(tmp_path, monkeypatch, every):
     template = new_store(tmp_path / "template", row_groups=2)
     finish(begin(template, ["logits", "blocks.1"]))

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from stitchpipe.capture.precision import full_float32
 from stitchpipe.errors import named_line
 from stitchpipe.ood.detector.network import RepresentationClassifier
 from stitchpipe.ood.detector.training import DetectorTraining
@@ -109,5 +110,6 @@ class EnergyDetector:
 def energies(network: RepresentationClassifier, block: Tensor) -> Float64:
     """Return E = −logsumexp(logits) of a block ``(n, …)``, ``[n]``, in float64."""
     device = network.mean.device
-    logits = network(block.to(device=device, dtype=torch.float32))
+    with full_float32(device):
+        logits = network(block.to(device=device, dtype=torch.float32))
     return np.asarray(-torch.logsumexp(logits.double(), dim=1).cpu().numpy(), dtype=np.float64)

@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from stitchpipe.capture.precision import full_float32
 from stitchpipe.ood.detector.network import RepresentationClassifier
 from stitchpipe.ood.errors import DetectorDivergedError, OodError
 from stitchpipe.ood.features import features_of
@@ -160,8 +161,9 @@ def train_detector(
             on_epoch(before + epoch)
         return reached
 
-    first = learnt(pretraining, budget.epochs, budget.learning_rate, 0)
-    second = learnt(finetuning, budget.finetune_epochs, budget.finetune_learning_rate, budget.epochs)
+    with full_float32(network.mean.device):
+        first = learnt(pretraining, budget.epochs, budget.learning_rate, 0)
+        second = learnt(finetuning, budget.finetune_epochs, budget.finetune_learning_rate, budget.epochs)
     network.eval()
     return DetectorTraining(first, second)
 

@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = table.text()
     print(text)
     if asked.out is not None:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
         asked.out.write_text(text + "\n", "utf-8")
     for step in wrong:
         print(f"Not the CPU's numbers: {step}")

@@ -59,6 +59,7 @@ def rows(device: torch.device, size: Size) -> Iterator[Row]:
         )
         return seconds, found
 
+    formed("float64", numpy_backend, few)  # libraries are loaded
     cpu_s, expected = formed("float64", numpy_backend, few)
     # Means are about a shift, and right to the digits of what it was taken from.
     least = max(float(np.abs(shift.channels).max()) for shift in shifts.values())
