@@ -129,9 +129,9 @@ def test_a_dump_that_crashes_around_an_operation_resumes_to_the_same_bytes(
     count = n_operations(place, monkeypatch)
     assert count > 60
     on_disk = place[0][0] is os
-    points = range(count % 5, count, 11 if on_disk else 60)
+    points = range(count % 5, count, 11 if on_disk else 45)
     sealed = sum(crash_and_resume(place, monkeypatch, undisturbed, (at, answered)) for at in points)
-    assert sealed < len(points) // 3
+    assert sealed <= len(points) // 3
 
 
 def test_pairs_of_crashes_resume_to_the_same_bytes(place, monkeypatch, undisturbed):
