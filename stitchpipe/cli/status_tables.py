@@ -25,7 +25,7 @@ def tables(of_run: Standing) -> list[RenderableType]:
     """Return how far a run is: by step, who works, what failed and why, and how long the rest takes."""
     view = Table(title=f"{of_run.url}: sweep '{of_run.sweep}'", title_justify="left", show_edge=False)
     view.add_column("step")
-    for name in (*STATES, "seconds each", "still"):
+    for name in (*STATES, "s each", "still"):
         view.add_column(name, justify="right")
     for step in of_run.steps:
         counts = [str(step.count(state) or "") for state in STATES]

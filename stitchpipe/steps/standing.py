@@ -28,6 +28,8 @@ State: TypeAlias = Literal["done", "under way", "missing", "failed", "left out"]
 STATES: Final[tuple[State, ...]] = ("done", "under way", "missing", "failed", "left out")
 ALONE: Final = ("compare", "fit maps", "report")
 """Steps that are one unit, whose work is shared within it."""
+_BEFORE: Final = {"train": ("inspect",), "dump": ("inspect", "train"), "stitch": ("inspect", "train")}
+"""Steps of the same model that must have gone well before a step."""
 _PART: Final = " part "
 """Stands between a dump and the part of it that a unit is."""
 
@@ -202,11 +204,15 @@ class _Facts:
             return UnitStanding(unit, "done", None, outcome)
         if outcome is not None and outcome.state == "failed":
             return UnitStanding(unit, "failed", None, outcome)
+        return UnitStanding(unit, "left out" if self._lacks_its_model(unit) else "missing", None, outcome)
+
+    def _lacks_its_model(self, unit: str) -> bool:
+        """Whether its model was left out, or failed at an earlier step a moment ago."""
         words = unit.split(" ")
-        is_left_out = any(
-            " ".join(words[1:stop]) in self.agenda.left_out for stop in range(2, len(words) + 1)
-        )
-        return UnitStanding(unit, "left out" if is_left_out else "missing", None, outcome)
+        prefixes = [" ".join(words[1:stop]) for stop in range(2, len(words) + 1)]
+        earlier = [f"{step} {model}" for model in prefixes for step in _BEFORE.get(words[0], ())]
+        failed = (self.outcomes[each].state == "failed" for each in earlier if each in self.outcomes)
+        return any(model in self.agenda.left_out for model in prefixes) or any(failed)
 
     def _is_done(self, unit: str, outcome: Outcome | None) -> bool:
         """Whether its outcome says so, or a record that only this unit leaves: it may be older than all outcomes."""

@@ -16,7 +16,9 @@ from stitchpipe.data.kinds.entry_point import DATA_SETS
 from stitchpipe.models.entry_points import NETWORKS
 from stitchpipe.results import table_of_records
 from stitchpipe.run import RunPlace
+from stitchpipe.run.agenda import Agenda
 from tests import synthetic_results
+from tests.cli.command import stitchpipe
 from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_of
 
 BLOCKS = {page: blocks_of(page) for page in PAGES}
@@ -43,7 +45,11 @@ def folder(tmp_path_factory):
         sp.ingest_batches(run, [batch], dataset="digits", split="test", model=model)
     frame = synthetic_results.results(views=("pooled",)).astype(object)
     records = frame.where(frame.notna(), None).to_dict("records")
-    RunPlace.at(run).results.write("made-up", table_of_records(records))
+    place = RunPlace.at(run)
+    place.results.write("made-up", table_of_records(records))
+    Agenda("quickstart", 0.0, {"dump": ("dump A test", "dump B test"), "report": ("report",)}).keep(
+        place.files
+    )
     return folder
 
 
@@ -86,6 +92,8 @@ def test_commands_exist(block, folder, monkeypatch):
         assert unused == {}, f"{arguments}: {unused}"
         if arguments[0] == "query":
             assert len(RunPlace.at(arguments[1]).results.query(arguments[2])), arguments[2]
+        if arguments[0] in {"status", "doctor"} and "://" not in str(arguments):
+            assert stitchpipe(*arguments).returncode in {0, 1}, arguments
 
 
 def test_a_command_or_an_option_that_is_none_would_be_seen():

@@ -20,7 +20,7 @@ from stitchpipe.steps.standing import standing
 
 UNITS = {
     "train": ("train A", "train B", "train org/C"),
-    "dump": ("dump A test", "dump A train", "dump B test", "dump org/C test"),
+    "dump": ("dump A test", "dump A train", "dump B test", "dump B train", "dump org/C test"),
     "compare": ("compare",),
 }
 
@@ -67,6 +67,7 @@ def test_every_state(place):
         "dump A test": "done",
         "dump A train": "failed",
         "dump B test": "under way",
+        "dump B train": "left out",
         "dump org/C test": "left out",
         "compare": "missing",
     }
@@ -92,12 +93,13 @@ def test_how_long_the_rest_takes(place):
     ledger.note(done("dump A test", 30.0))
     ledger.note(done("dump A train", 50.0))
     train, dump, compare = standing(place).steps
-    assert (dump.mean_s, dump.left_s) == (40.0, 80.0)
+    assert (dump.mean_s, dump.left_s) == (40.0, 120.0)
     assert (train.mean_s, train.left_s, compare.left_s) == (None, None, None)
     assert standing(place).left_s is None
     for unit in (*UNITS["train"], "compare"):
         ledger.note(done(unit))
-    assert standing(place).left_s == 80.0
+    assert standing(place).left_s == 120.0
+    ledger.note(done("dump B train", 40.0))
     with Claims(place.files) as here, Claims(place.files) as there:
         here.take("dump B test")
         there.worker = replace(there.worker, name="far-1-0", host="far", birth="")
