@@ -27,6 +27,8 @@ kind = "digits"
 [dump]
 layers = ["layer?.0"]
 row_groups = 5
+[certainty]
+permutations = 19
 [[models]]
 name = "A"
 architecture = "cifar_resnet"
