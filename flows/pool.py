@@ -7,16 +7,15 @@ that a forward pass in another thread fails. Each process opens the run once and
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from flows.log_folder import LogFolder
 from flows.passing import BACK_OFF_S, TRIES
 from flows.progress import Silent
 from flows.unit import Ended
@@ -90,7 +89,7 @@ class WorkerPool:
         self._waiting = WaitingUnits()
         self._futures: dict[Unit, Future[Ended]] = {}
         self._unfinished, self._attendants = 0, list[threading.Thread]()
-        self._logs = tempfile.TemporaryDirectory(prefix="stitchpipe-workers-")
+        self._logs = LogFolder()
         self.failure: Exception | None = None
 
     def submit(self, unit: Unit, rank: int = 0) -> Future[Ended]:
@@ -134,7 +133,7 @@ class WorkerPool:
         self.stop(PoolClosedError("the pool of worker processes is closed"))
         for attendant in self._attendants:
             attendant.join()
-        self._logs.cleanup()
+        self._logs.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -158,8 +157,7 @@ class WorkerPool:
 
         The process is started and stopped by this thread: its parent-death signal fires when the thread ends.
         """
-        logs = Path(self._logs.name)
-        worker = WorkerProcess(number, self.work, self._environment, logs, self._timeout_s)
+        worker = WorkerProcess(number, self.work, self._environment, self._logs.path, self._timeout_s)
         try:
             while (order := self._waiting.take()) is not None:
                 self._carry_out(worker, order)
