@@ -27,8 +27,6 @@ kind = "digits"
 [dump]
 layers = ["layer?.0"]
 row_groups = 5
-[certainty]
-permutations = 19
 [[models]]
 name = "A"
 architecture = "cifar_resnet"
@@ -45,6 +43,8 @@ indices = ["cka_biased", "cca", "cca_sq", "svcca", "pwcca", "procrustes", "procr
 [[compare]]
 view = "pooled"
 indices = ["cka", "procrustes", "cka_rbf", "mutual_knn", "rsa", "cka_minibatch", "agreement"]
+[certainty]
+permutations = 19
 [[stitch]]
 method = "dm"
 sources = ["A/*", "org/B/*"]
