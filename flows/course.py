@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flows.known import Known
     from flows.pool import WorkerPool
     from stitchpipe.run.ledger import Outcome, Reason
+    from stitchpipe.run.settled import Settled
     from stitchpipe.steps import Units
 
 
@@ -166,17 +167,27 @@ class Course:
         """Write the page."""
         return self._carry_out("report", [self._unit("report")]) if self._is_anything_left() else []
 
+    def settle(self, settled: Settled, stamp: str | None) -> None:
+        """Put on record that the steps are done, but for units that fail by themselves; `stamp` is from before."""
+        if self.asked.part == WHOLE and not any(reason.passing for reason in self._failed.values()):
+            told = {"units": self._told, "of": len(self.ended), "left out": list(self.without)}
+            settled.note(self.asked.steps, stamp, told if self._failed else {})
+
     def demand_success(self) -> None:
         """Raise `stitchpipe.steps.UnitsFailedError` if a unit failed."""
-        failed = {each.unit.name: each.reason for each in self.ended if each.reason is not None}
-        if failed:
+        if self._failed:
+            may_pass = any(reason.passing for reason in self._failed.values())
             raise UnitsFailedError(
-                self.asked.out,
-                {name: str(reason) for name, reason in failed.items()},
-                of=len(self.ended),
-                left_out=self.without,
-                may_pass=any(reason.passing for reason in failed.values()),
+                self.asked.out, self._told, of=len(self.ended), left_out=self.without, may_pass=may_pass
             )
+
+    @property
+    def _failed(self) -> dict[str, Reason]:
+        return {each.unit.name: each.reason for each in self.ended if each.reason is not None}
+
+    @property
+    def _told(self) -> dict[str, str]:
+        return {name: str(reason) for name, reason in self._failed.items()}
 
     def _unit(self, step: str, subject: tuple[str, ...] = (), option: str | None = None) -> Unit:
         # What comes before the dumps depends on one model alone, and is the same whatever else failed.

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from flows.interruption import Interrupted, interruptible
 from flows.server import prepare
+from flows.unit import WHOLE
+from stitchpipe.run.declarations import opened_sweep
+from stitchpipe.run.place import RunPlace
+from stitchpipe.run.settled import Settled
+from stitchpipe.steps.failures import UnitsFailedError, demand_none_failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +41,8 @@ def run(
 ) -> list[dict[str, Any]]:
     """Run steps of a sweep and return one small record per unit of work.
 
-    All steps together are a Prefect flow in this process; some of them are taken without Prefect, unless a server is
+    Where a command that is on record left everything as it is now, nothing is begun. Otherwise all steps together are a
+    Prefect flow in this process; some of them are taken without Prefect, unless a server is
     named in ``PREFECT_API_URL``. The units run in worker processes, and those that depend on nothing begin at once:
     they do not wait for Prefect, whose server starts and whose package is imported meanwhile. How long each step took
     is added to the run's record.
@@ -68,10 +75,16 @@ def run(
     ExplainedError
         The sweep or the place cannot be used: nothing was begun.
     """
-    begun_s = time.monotonic()
+    begun_s, place = time.monotonic(), RunPlace.at(out)
     with interruptible(out) as interruption:
-        is_flow = _is_for_prefect(steps)
-        server = prepare() if is_flow else None
+        declared = opened_sweep(sweep, place)
+        settled = Settled(declared, place)
+        if part == WHOLE and not retry_failed and (known := settled.found(steps)) is not None:
+            progress.say("sweep", "everything is there already")
+            demand_none_failed(out, known["failed"])
+            return []
+        server = prepare() if _is_for_prefect(steps) else None
+        stamp = settled.stamp()
         # Heavy, and the server starts meanwhile.
         from flows.asked import asked_of  # noqa: PLC0415
         from flows.course import Course  # noqa: PLC0415
@@ -79,20 +92,14 @@ def run(
         from flows.timing import note_times, step_times  # noqa: PLC0415
         from flows.work import pool_of  # noqa: PLC0415
 
-        asked = asked_of(sweep, out, steps, scheduler=scheduler, part=part, retry_failed=retry_failed)
+        asked = asked_of(declared, out, steps, scheduler=scheduler, part=part, retry_failed=retry_failed)
         with pool_of(asked.sweep, asked.out, progress=progress) as pool:
             interruption.tell(lambda: pool.stop(PoolClosedError("the run was asked to stop")))
             course = Course(asked, pool)
-            try:
-                if is_flow:
-                    _take_with_prefect(course, server, progress)
-                else:
-                    for name in asked.course:
-                        course.take(name)
-            finally:
-                if interruption.signum is None:
-                    total_s = time.monotonic() - begun_s
-                    note_times(out, step_times(course.ended), total_s=total_s, processes=pool.processes)
+            _take(course, server, progress)
+            total_s = time.monotonic() - begun_s
+            note_times(out, step_times(course.ended), total_s=total_s, processes=pool.processes)
+            course.settle(settled, stamp)
             course.demand_success()
             return [ended.record for ended in course.ended]
 
@@ -102,9 +109,13 @@ def _is_for_prefect(steps: Sequence[str]) -> bool:
     return len(steps) > _SINGLE or bool(os.environ.get("PREFECT_API_URL"))
 
 
-def _take_with_prefect(course: Course, server: PrivateServer | None, progress: Progress) -> None:
-    """Take a course inside a flow; it begins before Prefect is there."""
+def _take(course: Course, server: PrivateServer | None, progress: Progress) -> None:
+    """Take a course to its end; where it is recorded by Prefect, it begins before Prefect is there."""
     asked = course.asked
+    if not _is_for_prefect(asked.steps):
+        for name in asked.course:
+            course.take(name)
+        return
     for name in asked.course[: asked.course.index("begin") + 1]:
         course.take(name)
     course.begin_activations()
@@ -116,7 +127,8 @@ def _take_with_prefect(course: Course, server: PrivateServer | None, progress: P
     if server is not None:
         server.wait_until_healthy()
     progress("start Prefect", 1, 1)
-    with active(course):
+    # That units failed is how the flow ends for Prefect; it is told again when all is on record.
+    with active(course), suppress(UnitsFailedError):
         flow(
             asked.sweep,
             asked.out,

@@ -114,10 +114,10 @@ def _run(
 
     declared = load(sweep)
     place = RunPlace.at(_place(declared.name, out))
-    failure = None
+    failure, records = None, None
     with Progress() as progress:
         try:
-            _runner()(
+            records = _runner()(
                 declared,
                 place.url,
                 steps=steps,
@@ -128,7 +128,8 @@ def _run(
             )
         except UnitsFailedError as error:  # what went well is shown all the same
             failure = error
-    say(*([summary(place)] if "report" in steps else []), times(place))
+    # Of a command that had nothing to do there are no times.
+    say(*([summary(place)] if "report" in steps else []), *([] if records == [] else [times(place)]))
     if failure is not None:
         raise failure
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stitchpipe.steps.agendas import begin_agenda, keep_agenda
     from stitchpipe.steps.comparing import cluster_of, compare, fit_maps
+    from stitchpipe.steps.costing import unit_costs
     from stitchpipe.steps.doneness import dumped, inspected, stitched, trained
     from stitchpipe.steps.dumping import dump, parse_part
     from stitchpipe.steps.failures import UnitsFailedError
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from stitchpipe.steps.reporting import report
     from stitchpipe.steps.stitching import stitch
     from stitchpipe.steps.training import train
-    from stitchpipe.steps.unit_costs import unit_costs
     from stitchpipe.steps.unit_keys import unit_key
     from stitchpipe.steps.work_units import STEPS, Units, check, check_declaration, refuse, units
 
@@ -50,6 +50,7 @@ __all__ = [
 _HOMES = {
     "agendas": ("begin_agenda", "keep_agenda"),
     "comparing": ("cluster_of", "compare", "fit_maps"),
+    "costing": ("unit_costs",),
     "doneness": ("dumped", "inspected", "stitched", "trained"),
     "dumping": ("dump", "parse_part"),
     "failures": ("UnitsFailedError",),
@@ -57,7 +58,6 @@ _HOMES = {
     "reporting": ("report",),
     "stitching": ("stitch",),
     "training": ("train",),
-    "unit_costs": ("unit_costs",),
     "unit_keys": ("unit_key",),
     "work_units": ("STEPS", "Units", "check", "check_declaration", "refuse", "units"),
 }

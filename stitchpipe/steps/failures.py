@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MOST_LISTED: Final = 20
 """Units that one message shows."""
@@ -25,9 +25,9 @@ class UnitsFailedError(ExplainedError, RuntimeError):
     """
 
     def __init__(
-        self, out: str, failed: Mapping[str, str], *, of: int, left_out: tuple[str, ...], may_pass: bool
+        self, out: str, failed: Mapping[str, str], *, of: int, left_out: Sequence[str], may_pass: bool
     ) -> None:
-        self.failed, self.left_out = dict(failed), left_out
+        self.failed, self.left_out = dict(failed), tuple(left_out)
         lines = [f"{unit}: {reason}" for unit, reason in failed.items()]
         more = len(lines) - MOST_LISTED
         lines = lines[:MOST_LISTED] + [f"… and {more} more"] * (more > 0)
@@ -43,3 +43,9 @@ class UnitsFailedError(ExplainedError, RuntimeError):
             found=f"{len(failed)} of {of} that failed",
             remedy=f"{again}{without}" + "".join(f"\n- {line}" for line in lines),
         )
+
+
+def demand_none_failed(out: str, told: Mapping[str, Any]) -> None:
+    """Raise the error of a command that is on record with what failed by itself; nothing where nothing did."""
+    if told:
+        raise UnitsFailedError(out, told["units"], of=told["of"], left_out=told["left out"], may_pass=False)
