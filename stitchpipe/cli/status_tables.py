@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from stitchpipe.steps.standing import STATES
+from stitchpipe.steps.standing import PLANNED, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,13 +85,19 @@ def _lines(of_run: Standing) -> list[str]:
         lines.append(f"Other sweeps of this run: {', '.join(of_run.others)} (--sweep NAME).")
     by = f"the {of_run.workers} workers that are at it" if of_run.workers else "one worker"
     untold = [step.step for step in of_run.steps if step.left_s is None]
-    if untold:
+    told_s = sum(step.left_s for step in of_run.steps if step.left_s is not None)
+    planned = [step.step for step in of_run.steps if step.is_planned]
+    if told_s:
+        beside = f", without {', '.join(untold)}" if untold else ""
         lines.append(
-            f"Nothing is done yet of: {', '.join(untold)}. `stitchpipe plan` says about how long these take."
+            f"About {duration_of(told_s)} still{beside}, by {by}: as long as units took that are done."
         )
-    elif of_run.left_s:
-        lines.append(f"About {duration_of(of_run.left_s)} still, by {by}, if what is missing takes as long.")
-    elif not of_run.count("failed"):
+    if planned:
+        lines.append(f"Of {', '.join(planned)} nothing is done yet: their time is what the plan says.")
+    plannable = [step for step in untold if step in PLANNED]
+    if plannable:
+        lines.append(f"Of {', '.join(plannable)} nothing is done yet: --plan tries a little of it.")
+    if not told_s and not untold and not of_run.count("failed"):
         lines.append("Everything is done.")
     return lines
 
@@ -126,6 +132,7 @@ def plain(of_run: Standing) -> dict[str, Any]:
                 **{state.replace(" ", "_"): step.count(state) for state in STATES},
                 "mean_s": step.mean_s,
                 "left_s": step.left_s,
+                "left_is_planned": step.is_planned,
             }
             for step in of_run.steps
         ],

@@ -17,6 +17,7 @@ from stitchpipe.cli.app import DAMAGED, RunAddress, Scheduler, app, say
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stitchpipe.run import RunPlace
     from stitchpipe.steps.checkup import Check, Look
     from stitchpipe.steps.standing import Standing
 
@@ -78,23 +79,30 @@ def status(
         bool, Parameter(help="Show it again and again, until all is done or Ctrl-C.", negative="")
     ] = False,
     every: Annotated[float, Parameter(help="Seconds between two looks with --watch.")] = 5.0,
+    plan: Annotated[
+        bool,
+        Parameter(
+            help="Where nothing of a step is done yet, try a little of it here, as `plan`.", negative=""
+        ),
+    ] = False,
 ) -> None:
     """Show how far a run is: what is done, under way, missing or failed, by step, and how long the rest takes.
 
     Reads the run's records alone, and builds no network: a second or two, also while others work on the run.
 
     How long it takes follows from the seconds of the units of the same step that are done, and from how many workers
-    there are now.
+    there are now. With --plan, what takes torch and some seconds, the plan says it of steps of which none is.
     """
     from stitchpipe.cli import status_tables
     from stitchpipe.run.place import RunPlace
     from stitchpipe.steps.standing import standing
 
     run = RunPlace.at(place)
+    planned = _planned(run, standing(run, sweep=sweep).sweep) if plan else {}
     if watch and not json and format == "table":
-        _watch(lambda: standing(run, sweep=sweep), every)
+        _watch(lambda: standing(run, sweep=sweep, planned=planned), every)
         return
-    found = standing(run, sweep=sweep)
+    found = standing(run, sweep=sweep, planned=planned)
     if json:
         sys.stdout.write(json_format.dumps(status_tables.plain(found), indent=1) + "\n")
     elif format == "prometheus":
@@ -103,6 +111,16 @@ def status(
         sys.stdout.write(exposition(found, bytes_of(run)))
     else:
         say(*status_tables.tables(found))
+
+
+def _planned(place: RunPlace, sweep: str) -> dict[str, float]:
+    """Return what the plan says of the steps of a sweep that a run keeps; nothing where it keeps none."""
+    from stitchpipe.run import Run
+    from stitchpipe.run.declarations import kept_sweep
+    from stitchpipe.steps.planned_seconds import planned_seconds
+
+    declared = kept_sweep(sweep, place)
+    return {} if declared is None else planned_seconds(Run.open(declared, place))
 
 
 def _watch(find: Callable[[], Standing], every_s: float) -> None:

@@ -47,6 +47,18 @@ def keep_sweep(sweep: Sweep, place: RunPlace) -> str:
     return KEPT + name
 
 
+def kept_sweep(name: str, place: RunPlace) -> Sweep | None:
+    """Return the sweep of a name that a run keeps, of several the one that was kept last; None where there is none."""
+    kept = {file.key: file for file in place.files.listing(_FOLDER)}
+    entries = [entry for entry in place.files.place.entries(_FOLDER) if entry.key in kept]
+    for entry in sorted(entries, key=lambda entry: entry.modified_s, reverse=True):
+        text = place.files.read(kept[entry.key]).decode()
+        sweep = parse(text, where=f"{place.url}/{entry.key}", folder=Path())
+        if sweep.name == name:
+            return sweep
+    return None
+
+
 def _at_url(url: str) -> Sweep:
     """Read a sweep at a URL; relative paths in it start at this process's folder."""
     folder, _, name = url.rpartition("/")

@@ -28,6 +28,8 @@ State: TypeAlias = Literal["done", "under way", "missing", "failed", "left out"]
 STATES: Final[tuple[State, ...]] = ("done", "under way", "missing", "failed", "left out")
 ALONE: Final = ("compare", "fit maps", "report")
 """Steps that are one unit, whose work is shared within it."""
+PLANNED: Final = ("dump", "compare", "fit maps", "stitch")
+"""Steps of which a plan says how long they take."""
 _BEFORE: Final = {"train": ("inspect",), "dump": ("inspect", "train"), "stitch": ("inspect", "train")}
 """Steps of the same model that must have gone well before a step."""
 _PART: Final = " part "
@@ -64,12 +66,15 @@ class StepStanding:
         What its units took that were done, on average; None where none was noted.
     left_s
         How long the rest takes with those who work now, or with one worker; None where nothing tells.
+    is_planned
+        Whether that is what the plan says, and not what units took that are done.
     """
 
     step: str
     units: tuple[UnitStanding, ...]
     mean_s: float | None
     left_s: float | None
+    is_planned: bool = False
 
     def count(self, state: State) -> int:
         """Return how many units are in a state."""
@@ -117,13 +122,18 @@ class Standing:
         return None if None in each else sum(filter(None, each))
 
 
-def standing(place: RunPlace, *, sweep: str | None = None) -> Standing:
+def standing(
+    place: RunPlace, *, sweep: str | None = None, planned: Mapping[str, float] | None = None
+) -> Standing:
     """Return how far a run is.
 
     Parameters
     ----------
     sweep
         Name of the sweep whose units are looked at; default: the one that was begun last.
+    planned
+        Seconds of all units of a step together, as `stitchpipe.steps.planned_seconds` has them, for the steps of which
+        no unit is done yet.
 
     Raises
     ------
@@ -146,7 +156,10 @@ def standing(place: RunPlace, *, sweep: str | None = None) -> Standing:
         recorded = asked.submit(files.record_names, "models")
         facts = _Facts.of(known, outcomes.result(), held.result(), recorded.result())
     workers = {holder.worker.name for holder in facts.holders.values()}
-    steps = [_of_step(step, names, facts, max(1, len(workers))) for step, names in known.units.items()]
+    steps = [
+        _of_step(step, tuple(map(facts.of_unit, names)), max(1, len(workers)), (planned or {}).get(step))
+        for step, names in known.units.items()
+    ]
     return Standing(
         url=place.url,
         at_s=time.time(),
@@ -254,13 +267,16 @@ def _agenda(place: RunPlace, agendas: Sequence[Agenda], sweep: str | None) -> tu
     )
 
 
-def _of_step(step: str, names: Sequence[str], facts: _Facts, workers: int) -> StepStanding:
-    units = tuple(map(facts.of_unit, names))
+def _of_step(
+    step: str, units: tuple[UnitStanding, ...], workers: int, planned_s: float | None
+) -> StepStanding:
     taken = [
         unit.outcome.seconds for unit in units if unit.outcome is not None and unit.outcome.state == "done"
     ]
     mean_s = fmean(taken) if taken else None
-    return StepStanding(step, units, mean_s, _left_s(units, mean_s, 1 if step in ALONE else workers))
+    a_unit_s = planned_s / len(units) if mean_s is None and planned_s is not None and units else mean_s
+    left_s = _left_s(units, a_unit_s, 1 if step in ALONE else workers)
+    return StepStanding(step, units, mean_s, left_s, is_planned=mean_s is None and bool(left_s))
 
 
 def _left_s(units: Collection[UnitStanding], mean_s: float | None, workers: int) -> float | None:

@@ -51,7 +51,7 @@ def test_the_doctor_in_a_process(tmp_path):
 def run(tmp_path):
     """A run of which one unit is done and one failed."""
     place = RunPlace.at(tmp_path / "run")
-    Agenda("zoo", 1.0, {"train": ("train A", "train B"), "report": ("report",)}).keep(place.files)
+    Agenda("zoo", 1.0, {"train": ("train A", "train B"), "compare": ("compare",)}).keep(place.files)
     reason = Reason("model 'B'", "finite weights", "a NaN", "Take others.", "ValueError", passing=False)
     Ledger(place.files).note(Outcome("train A", "done", "k", 0.0, 8.0, "w"))
     Ledger(place.files).note(Outcome("train B", "failed", "k", 0.0, 8.0, "w", 1, reason))
@@ -63,7 +63,7 @@ def test_status_says_what_failed_and_why(run):
     assert "train B" in told
     assert "model 'B': expected finite weights, found a NaN. Take others." in told
     assert "--retry-failed" in told
-    assert "Nothing is done yet of: report" in told
+    assert "Of compare nothing is done yet" in told
 
 
 def test_status_for_programs(run):
@@ -71,7 +71,7 @@ def test_status_for_programs(run):
     assert {unit["unit"]: unit["state"] for unit in told["units"]} == {
         "train A": "done",
         "train B": "failed",
-        "report": "missing",
+        "compare": "missing",
     }
     assert stitchpipe("status", run.url, "--format", "prometheus").stdout.startswith(
         "# HELP stitchpipe_units "
@@ -79,7 +79,7 @@ def test_status_for_programs(run):
 
 
 def test_status_is_watched_until_nothing_is_left(run):
-    Ledger(run.files).note(Outcome("report", "done", "k", 0.0, 2.0, "w"))
+    Ledger(run.files).note(Outcome("compare", "done", "k", 0.0, 2.0, "w"))
     ended = stitchpipe("status", run.url, "--watch", "--every", "0.1", columns=120)
     assert (ended.returncode, "train B" in ended.stdout) == (0, True)
 

@@ -111,6 +111,15 @@ def test_how_long_the_rest_takes(place):
     assert found.left_s < 40.0
 
 
+def test_what_the_plan_says_counts_where_nothing_is_done(place):
+    Ledger(place.files).note(done("dump A test", 30.0))
+    planned = {"train": 60.0, "dump": 1.0, "compare": 7.0}
+    train, dump, compare = standing(place, planned=planned).steps
+    assert (train.left_s, train.is_planned) == (60.0, True)
+    assert (dump.left_s, dump.is_planned) == (120.0, False)
+    assert (compare.left_s, compare.is_planned) == (7.0, True)
+
+
 def test_claims_of_the_lost_are_not_under_way(place):
     with Claims(place.files) as lost:
         lost.worker = replace(lost.worker, name="far-1-0", host="far", birth="")
