@@ -56,14 +56,16 @@ install: .venv/.installed ## the virtual environment, from requirements.lock
 		--config-setting editable_mode=compat --editable .
 	touch $@
 
-lock: ## renew requirements.lock, and docker/requirements.lock after it (network)
+lock: ## renew requirements.lock, and after it those of docker/ (network)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement .ci/installer.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --extra timm --extra hf \
-		--constraints requirements.lock pyproject.toml -o docker/requirements.lock
+		--extra servers --constraints requirements.lock pyproject.toml -o docker/requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header docker/tools.in -o docker/tools.lock
 
 clean: ## remove the virtual environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build docs/_build docs/generated *.egg-info
