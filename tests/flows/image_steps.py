@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Absolute paths that the steps write to.
 _OURS = ("/build", "/opt/stitchpipe", "/srv/stitchpipe", "/root/.cache")
 
+_OF_PYTHON = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+
 
 class Image:
     """An image that is being made below a folder."""
@@ -37,10 +39,10 @@ class Image:
 
     @property
     def environment(self):
-        inherited = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
-        registries = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_"))}
+        # Certificates and mirrors of this machine hold; its environment of Python does not.
+        inherited = {name: value for name, value in os.environ.items() if name not in _OF_PYTHON}
         # A copy of each package for the image's layer would be the same files once more on this disk.
-        return inherited | registries | self._set | {"UV_LINK_MODE": "hardlink"}
+        return inherited | self._set | {"UV_LINK_MODE": "hardlink"}
 
     def replay(self):
         """Carry out every step; a step that fails raises."""
