@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
@@ -71,10 +72,12 @@ def _examined(row: Row, small: Small) -> Row:
     values = extractor(network, [info.name for info in modules])(images)
     row = _captured(row, values, _hooked(network, images), modules)
     chosen = spread([info.name for info in modules if info.is_cut])
-    answers = (
-        (name, answer_of(behind(values[name]))) for name, behind in tails(network, chosen, example=example)
-    )
-    row = _cut(row, {name: _relative(answer, whole) for name, answer in answers})
+    differences = {}
+    for name, behind in tails(network, chosen, example=example):
+        differences[name] = _relative(answer_of(behind(values[name])), whole)
+        del behind  # before the next tail is made
+        gc.collect()  # graphs hold their networks in cycles
+    row = _cut(row, differences)
     why = _why_not_split(row, modules, whole)
     return replace(row, outcome="not split" if why else "split", reason=why)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -106,6 +107,7 @@ def _work(subject: Subject, examine: Callable[[Subject], Row], send: Connection)
     """Examine a network in this process, and send its row with what it cost."""
     torch = import_module("torch")
     torch.set_num_threads(1)
+    gc.freeze()  # what was imported is not looked through at every collection
     # Libraries warn of deprecations and untrained heads; what matters stands in the row.
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)

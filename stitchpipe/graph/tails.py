@@ -71,8 +71,9 @@ def tails(network: nn.Module, names: Sequence[str], *, example: Tensor) -> Itera
         last = channels_last(network, example, seen, reached.observe)
     for name in names:
         with in_eval_mode(network), torch.no_grad():
-            behind = reached.tail(name, last=name in last, images=example)
-        yield name, behind
+            made = [reached.tail(name, last=name in last, images=example)]
+        # Nothing of the tail is held here while its user has it: a large network's are had one at a time.
+        yield name, made.pop()
 
 
 def image_channels(network: nn.Module) -> int:
