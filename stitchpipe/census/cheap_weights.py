@@ -65,10 +65,10 @@ def fill(network: nn.Module) -> None:
             part.copy_(noise[: len(part)])
         if tensor.ndim >= 2:
             flat.mul_((6 / max(1, tensor[0].numel())) ** 0.5)
-        elif name.endswith(("weight", "running_var")):
-            flat.mul_(0.5).add_(1)
-        else:
+        elif name.endswith(("bias", "running_mean")):
             flat.mul_(0.2)
+        else:  # gains, scales of layers, running variances
+            flat.mul_(0.5).add_(1)
         if not tensor.is_contiguous():
             tensor.copy_(flat.view(tensor.shape))
 

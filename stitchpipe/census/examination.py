@@ -67,29 +67,53 @@ def _examined(row: Row, small: Small) -> Row:
         by_hooks=inspection.by_hooks,
         layers=len(modules),
         cuts=sum(info.is_cut for info in modules),
-        cuts_by_third=by_third(modules),
+        cuts_by_third=by_third(inspection.layers, functions=False),
+        functions_by_third=by_third(inspection.layers, functions=True),
     )
     values = extractor(network, [info.name for info in modules])(images)
     row = _captured(row, values, _hooked(network, images), modules)
-    chosen = spread([info.name for info in modules if info.is_cut])
+    chosen = _chosen(inspection.layers)
+    values |= (
+        extractor(network, functions)(images)
+        if (functions := [name for name in chosen if name not in values])
+        else {}
+    )
     differences = {}
     for name, behind in tails(network, chosen, example=example):
         differences[name] = _relative(answer_of(behind(values[name])), whole)
         del behind  # before the next tail is made
         gc.collect()  # graphs hold their networks in cycles
     row = _cut(row, differences)
-    why = _why_not_split(row, modules, whole)
+    why = _why_not_split(row, inspection.layers, whole)
     return replace(row, outcome="not split" if why else "split", reason=why)
 
 
-def by_third(layers: Sequence[LayerInfo]) -> tuple[int, ...]:
+def by_third(layers: Sequence[LayerInfo], *, functions: bool) -> tuple[int, ...]:
     """Return how many cuts lie in the first, the middle and the last third of a network's layers."""
     places = Counter(
-        min(len(THIRDS) * place // max(1, len(layers)), len(THIRDS) - 1)
+        _third(place, layers)
         for place, info in enumerate(layers)
-        if info.is_cut
+        if info.is_cut and info.is_function == functions
     )
     return tuple(places[third] for third in range(len(THIRDS)))
+
+
+def _third(place: int, layers: Sequence[LayerInfo]) -> int:
+    return len(THIRDS) * place // len(layers)
+
+
+def _chosen(layers: Sequence[LayerInfo]) -> list[str]:
+    """Return the cuts to test: modules' outputs, and of a third that has none, functions'."""
+    chosen = spread([info.name for info in layers if info.is_cut and not info.is_function])
+    for third, cuts in enumerate(by_third(layers, functions=False)):
+        if not cuts:
+            functions = [
+                info.name
+                for place, info in enumerate(layers)
+                if info.is_cut and _third(place, layers) == third
+            ]
+            chosen += spread(functions, MOST // len(THIRDS))
+    return chosen
 
 
 def spread(names: Sequence[str], most: int = MOST) -> list[str]:
@@ -162,7 +186,7 @@ def _relative(value: Tensor, expected: Tensor) -> float:
     return float((value - expected).abs().max()) / largest if largest else float("inf")
 
 
-def _why_not_split(row: Row, modules: Sequence[LayerInfo], whole: Tensor) -> str:
+def _why_not_split(row: Row, layers: Sequence[LayerInfo], whole: Tensor) -> str:
     """Return what is missing that a network counts as split; empty where nothing is."""
     if not torch.isfinite(whole).all():
         return "its random weights give answers that are not finite"
@@ -174,14 +198,15 @@ def _why_not_split(row: Row, modules: Sequence[LayerInfo], whole: Tensor) -> str
         )
     if row.miscaptured:
         return f"what is captured of {row.miscaptured[0]} is not what a hook copies"
-    empty = [third for third, cuts in zip(THIRDS, row.cuts_by_third, strict=True) if not cuts]
+    both = zip(THIRDS, row.cuts_by_third, row.functions_by_third, strict=True)
+    empty = [third for third, cuts, functions in both if not cuts + functions]
     if not empty:
         return ""
     number = THIRDS.index(empty[0])
     reasons = Counter(
         info.why_no_cut
-        for place, info in enumerate(modules)
-        if len(THIRDS) * place // len(modules) == number and info.why_no_cut
+        for place, info in enumerate(layers)
+        if _third(place, layers) == number and info.why_no_cut
     )
     most = f": {reasons.most_common(1)[0][0]}" if reasons else ""
     return f"no cut in the {' and '.join(empty)} third of its depth{most}"

@@ -47,8 +47,9 @@ class Row:
         Digest of the names and shapes of its tensors: of networks that have the same, one is counted as distinct.
     layers, cuts
         How many, functions left out.
-    cuts_by_third
-        Cuts whose place in the order of layers is in the first, middle and last third.
+    cuts_by_third, functions_by_third
+        Cuts whose place in the order of layers is in the first, middle and last third: those that are modules' outputs,
+        and those of functions inside modules, which a sweep names exactly.
     tested, exact
         Cuts at which the tail was run on what the head made, and at how many the answer was that of the whole network
         bit for bit.
@@ -80,6 +81,7 @@ class Row:
     layers: int = 0
     cuts: int = 0
     cuts_by_third: tuple[int, ...] = ()
+    functions_by_third: tuple[int, ...] = ()
     tested: int = 0
     exact: int = 0
     largest_difference: float = 0.0

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.fx
 from torch import Tensor, nn
 
+from stitchpipe.graph.graph_tail import Example, TailGraph
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, not_behind, suggestion, without_linear
-from stitchpipe.graph.layout import Seen, channels_back, tells
+from stitchpipe.graph.layout import Seen, channels_back, channels_first, tells
 from stitchpipe.graph.trace import trace
+
+AGREED = 1e-4
+"""Of a tail's answers from the network's own, relative to the largest: kernels round otherwise."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,45 +81,59 @@ class TracedNetwork:
         name: str,
         *,
         last: bool | None,
-        images: Tensor | None,  # noqa: ARG002 - one protocol
+        images: Tensor | None,
         through: Sequence[str] | None = None,
     ) -> nn.Module:
         """Return what lies behind a cut; `last` says whether it takes ``(H, W, C)``, None that nobody knows."""
         node = self._node(name)
         if self._why(name):
             raise self._inside(name, node)
-        graph = torch.fx.Graph()
         # Operations behind the cut may work in place: they get a copy, so that stored activations stay as they are.
         entries: dict[bool | None, Callable[..., Any]] = {True: channels_back, False: torch.clone}
-        entry = entries.get(last, _without_axes)
-        copied = {node: graph.call_function(entry, (graph.placeholder("activations"),))}
-
-        def behind_cut(input_node: torch.fx.Node) -> torch.fx.Node:
-            if input_node not in copied:  # only parameters are made before the cut and used behind it
-                copied[input_node] = graph.node_copy(input_node)
-            return copied[input_node]
-
-        # The nodes of a graph stand in the order in which they run, so what lies behind the cut is what
-        # follows its node.
+        example = None if images is None else partial(self._example, images)
+        tail_graph = TailGraph(self._traced, node, entries.get(last, _without_axes), example)
         nodes = list(self._traced.graph.nodes)
         behind = nodes[nodes.index(node) + 1 :]
-        wanted = [self._behind(layer, behind, name) for layer in through or ()]
-        kept: dict[torch.fx.Node, torch.fx.Node] = {}
-        for later in behind:
-            if later.op == "output":
-                logits = torch.fx.map_arg(later.args[0], behind_cut)
-                graph.output(logits if through is None else (*(kept[layer] for layer in wanted), logits))
-            elif later.op != "get_attr":
-                # Copied even if nothing uses its value: an in-place operation does its work all the same.
-                copied[later] = graph.node_copy(later, behind_cut)
-                if later in wanted:
-                    kept[later] = graph.call_function(torch.clone, (copied[later],))
+        wanted = None if through is None else [self._behind(layer, behind, name) for layer in through]
+        graph = tail_graph.build(wanted)
         # The graph module refers to the network's own modules. The deep copy is of those that the tail
         # uses, so that freezing them leaves the network as it was.
         module = copy.deepcopy(
             torch.fx.GraphModule(self.network, graph, f"{type(self.network).__name__}Tail")
         )
-        return module.eval().requires_grad_(requires_grad=False)
+        module.eval().requires_grad_(requires_grad=False)
+        if images is not None and tail_graph.knows_sizes:
+            self._demand_same(module, name, images, channels_first if last else torch.clone)
+        return module
+
+    def _example(self, images: Tensor) -> Example:
+        """Return what all nodes give for one image and for two."""
+        single, double = dict[torch.fx.Node, Any](), dict[torch.fx.Node, Any]()
+        for count, values in ((1, single), (2, double)):
+
+            def note(node: torch.fx.Node, value: Any, values: dict[torch.fx.Node, Any] = values) -> None:
+                values[node] = value.shape if isinstance(value, Tensor) else value
+
+            _Run(self._module, note).run(images[:1].expand(count, *images.shape[1:]).clone())
+        return Example(single, double)
+
+    def _demand_same(
+        self, tail: nn.Module, name: str, images: Tensor, stored: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Refuse a tail that was told sizes where it does not give the network's answers, tried on three of noise."""
+        noise = torch.rand((3, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images)
+        values: dict[str, Tensor] = {}
+        whole = self.run(noise, [name], lambda layer, value: values.update({layer: value.clone()}))
+        with torch.no_grad():
+            answer = tail(stored(values[name]))
+        answer = answer[-1] if isinstance(answer, tuple) else answer
+        if not torch.allclose(answer, whole, rtol=AGREED, atol=AGREED * float(whole.abs().max())):
+            raise LayerError(
+                where=f"layer '{name}'",
+                expected="a layer whose output is all that the rest of the network needs",
+                found="other answers behind it than the network's own",
+                remedy="Take another cut.",
+            )
 
     @property
     def may_hold_channels_last(self) -> bool:
@@ -158,8 +176,8 @@ class TracedNetwork:
 
     def _why(self, name: str) -> str:
         node, traced = self._node(name), self._traced
-        if node.op == "get_attr":
-            return "a parameter, the same for every image"
+        if node in traced.independent:
+            return "the same for every image"
         if not traced.is_used(node):
             return "nothing behind it uses its value"
         if traced.is_cut(node):

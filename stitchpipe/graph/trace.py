@@ -18,6 +18,8 @@ import torch.fx
 from torch import nn
 
 from stitchpipe.errors import ExplainedError, first_line
+from stitchpipe.graph.independence import independent_nodes
+from stitchpipe.graph.pieces import pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,13 +55,25 @@ class Traced:
             names[node] = (*names.get(node, ()), name)
         return names
 
+    @cached_property
+    def independent(self) -> frozenset[torch.fx.Node]:
+        """The nodes whose values are the same for all images of one size; parameters are among them."""
+        return independent_nodes(self.graph, self.network)
+
     def crossing(self, node: torch.fx.Node) -> int:
-        """Return how many values, parameters aside, are made up to `node` and used behind it."""
-        return self._lives.crossing[self._lives.position[node]]
+        """Return how many values are made up to `node` and used behind it.
+
+        Those do not count that the part behind can make itself: what is the same for all images, and the pieces that
+        `node` is the concatenation of.
+        """
+        lives = self._lives
+        position = lives.position[node]
+        pieces = {piece for piece, *_ in pieces_of(node) if lives.last.get(piece, -1) > position}
+        return lives.crossing[position] - len(pieces - self.independent)
 
     def is_cut(self, node: torch.fx.Node) -> bool:
         """Return whether `node` is the only value that crosses from the part before it to the part behind it."""
-        return node.op != "get_attr" and self.is_used(node) and self.crossing(node) == 1
+        return node not in self.independent and self.is_used(node) and self.crossing(node) == 1
 
     def is_used(self, node: torch.fx.Node) -> bool:
         """Return whether anything behind `node` reads its value."""
@@ -67,45 +81,48 @@ class Traced:
 
     def beside(self, node: torch.fx.Node) -> str:
         """Return the name of the earliest other value that crosses at `node`; empty where there is none."""
-        position = self._lives.position
+        position, last = self._lives.position, self._lives.last
+        without = {*self.independent, *(piece for piece, *_ in pieces_of(node))}
         for other in self.graph.nodes:
             if position[other] >= position[node]:
                 break
-            if other.op != "get_attr" and any(position[user] > position[node] for user in other.users):
+            if other not in without and last.get(other, -1) > position[node]:
                 return next(iter(self.names.get(other, ())), other.name)
         return ""
 
     @cached_property
     def _lives(self) -> _Lives:
-        return _lives(self.graph)
+        return _lives(self.graph, self.independent)
 
 
 @dataclass(frozen=True, slots=True)
 class _Lives:
-    """Where each node stands, and how many values are live behind each position."""
+    """Where each node stands and is last used, and how many values are live behind each position."""
 
     position: dict[torch.fx.Node, int]
+    last: dict[torch.fx.Node, int]
     crossing: list[int]
 
 
-def _lives(graph: torch.fx.Graph) -> _Lives:
+def _lives(graph: torch.fx.Graph, independent: frozenset[torch.fx.Node]) -> _Lives:
     """Count live values: a value lives from its node to its last user.
 
     Each value adds one where it is made and takes one away where it is last used; the running sum is the count.
     """
     position = {node: number for number, node in enumerate(graph.nodes)}
+    last = {node: max(position[user] for user in node.users) for node in position if node.users}
     change = [0] * (len(position) + 1)
     for node, number in position.items():
-        if node.users and node.op != "get_attr":
+        if node in last and node not in independent:
             change[number] += 1
             # A value is still needed up to its last user, and no longer counts at that position: what
             # crosses there is the user's own value.
-            change[max(position[user] for user in node.users)] -= 1
+            change[last[node]] -= 1
     crossing, live = [], 0
     for step in change:
         live += step
         crossing.append(live)
-    return _Lives(position, crossing)
+    return _Lives(position, last, crossing)
 
 
 class _NamingTracer(torch.fx.Tracer):
