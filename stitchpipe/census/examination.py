@@ -15,7 +15,7 @@ from stitchpipe.census.cheap_weights import random_images
 from stitchpipe.census.row import THIRDS, TOLERANCE, Row
 from stitchpipe.census.small_networks import UnreachedError, small
 from stitchpipe.errors import named_line
-from stitchpipe.graph import LayerInfo, extractor, inspect, tails
+from stitchpipe.graph import LayerInfo, extractor, inspect, opened, tails
 from stitchpipe.graph.answers import answer_of
 from stitchpipe.graph.layout import channels_first
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stitchpipe.census.small_networks import Small
     from stitchpipe.census.subjects import Subject
 
-MOST: Final = 12
+MOST: Final = 9
 """Cuts that are tested of a network."""
 
 ALIKE: Final = 1e-4
@@ -58,7 +58,8 @@ def _examined(row: Row, small: Small) -> Row:
     network, images = small.network, random_images(small.shape, 2, seed=1)
     example = random_images(small.shape, 1, seed=3)  # not one of the images that the tails are held against
     whole = answer_of(network(images))
-    inspection = inspect(network, example)
+    reached = opened(network)
+    inspection = inspect(reached, example)
     modules = [info for info in inspection.layers if not info.is_function]
     row = replace(
         row,
@@ -70,16 +71,12 @@ def _examined(row: Row, small: Small) -> Row:
         cuts_by_third=by_third(inspection.layers, functions=False),
         functions_by_third=by_third(inspection.layers, functions=True),
     )
-    values = extractor(network, [info.name for info in modules])(images)
-    row = _captured(row, values, _hooked(network, images), modules)
     chosen = _chosen(inspection.layers)
-    values |= (
-        extractor(network, functions)(images)
-        if (functions := [name for name in chosen if name not in values])
-        else {}
-    )
+    names = dict.fromkeys((*(info.name for info in modules), *chosen))
+    values = extractor(reached, list(names))(images)
+    row = _captured(row, values, _hooked(network, images), modules)
     differences = {}
-    for name, behind in tails(network, chosen, example=example):
+    for name, behind in tails(reached, chosen, example=example):
         differences[name] = _relative(answer_of(behind(values[name])), whole)
         del behind  # before the next tail is made
         gc.collect()  # graphs hold their networks in cycles

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Library = Literal["stitchpipe", "torchvision", "timm", "transformers"]
+
+WORDS: Final = (
+    "atto", "femto", "pico", "nano", "micro", "xxs", "xxt", "xs", "xt", "tiny", "mini", "small", "medium", "base", "so400m",
+    "large", "xlarge", "xxlarge", "huge", "giant", "gigantic",
+)  # fmt: skip
+"""What libraries call the sizes of a network, from small to large."""
 
 TOWERS: Final = "vision"
 """What the library calls the image towers of its networks for images and text."""
@@ -43,11 +50,14 @@ class Subject:
 
 
 def subjects() -> list[Subject]:
-    """Return every architecture of the libraries that are installed, one of each family before the second of any."""
+    """Return every architecture of the libraries that are installed, one of each family before the second of any.
+
+    Within a family the small ones come first, as far as their names tell.
+    """
     families: dict[tuple[str, str], list[Subject]] = {}
     for subject in chain(_own(), _timm(), _transformers()):
         families.setdefault((subject.library, subject.family), []).append(subject)
-    turns = zip_longest(*families.values())
+    turns = zip_longest(*(sorted(family, key=_size) for family in families.values()))
     return [subject for turn in turns for subject in turn if subject is not None]
 
 
@@ -72,6 +82,14 @@ def matching(known: Sequence[Subject], globs: Iterable[str]) -> list[Subject]:
             )
         chosen.update(hits)
     return [subject for subject in known if subject.name in chosen]
+
+
+def _size(subject: Subject) -> tuple[int, list[int]]:
+    """Return what sorts networks of a family by their size: the words in their names, then the numbers."""
+    parts = subject.name.replace("/", "_").split("_")
+    known = [WORDS.index(part) for part in parts if part in WORDS]
+    numbers = [int(number) for part in parts for number in re.findall(r"\d+", part)]
+    return (known[0] if known else WORDS.index("small"), numbers)
 
 
 def _own() -> list[Subject]:

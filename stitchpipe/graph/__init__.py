@@ -4,6 +4,7 @@ from stitchpipe.graph.extraction import LOGITS, Extractor, extractor
 from stitchpipe.graph.folding import folded
 from stitchpipe.graph.inspection import Inspection, InspectionError, inspect, layers
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, LayerInfo, select
+from stitchpipe.graph.opening import opened
 from stitchpipe.graph.tails import image_channels, tail, tails
 from stitchpipe.graph.trace import TraceError, in_eval_mode
 
@@ -22,6 +23,7 @@ __all__ = [
     "in_eval_mode",
     "inspect",
     "layers",
+    "opened",
     "select",
     "tail",
     "tails",

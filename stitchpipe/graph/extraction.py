@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stitchpipe.graph.layer_info import LayerError
 from stitchpipe.graph.layout import channels_first, channels_last
@@ -13,6 +13,10 @@ from stitchpipe.graph.opening import observed, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from torch import nn
+
+    from stitchpipe.graph.opening import Opened
 
 LOGITS = "logits"
 """The name under which an extractor returns the network's own output, where it classifies."""
@@ -30,7 +34,9 @@ class Extractor:
         Why the network is run with hooks; empty where it is run through its graph. Known after the first call.
     """
 
-    def __init__(self, network: nn.Module, names: Sequence[str], keep: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, network: nn.Module | Opened, names: Sequence[str], keep: Callable[[Tensor], Tensor]
+    ) -> None:
         self._network = opened(network)
         self._names = tuple(names)
         self._keep = keep
@@ -94,7 +100,7 @@ class Extractor:
 
 
 def extractor(
-    network: nn.Module, names: Sequence[str], *, keep: Callable[[Tensor], Tensor] = torch.clone
+    network: nn.Module | Opened, names: Sequence[str], *, keep: Callable[[Tensor], Tensor] = torch.clone
 ) -> Extractor:
     """Return a function from images to the outputs of the layers `names` and the logits, in one forward pass.
 
@@ -120,7 +126,9 @@ def extractor(
             found="the name kept for the network's own output, which always comes along",
             remedy="Leave it out.",
         )
-    return Extractor(network.eval(), names, keep)
+    reached = opened(network)
+    reached.network.eval()
+    return Extractor(reached, names, keep)
 
 
 def _tensor(name: str, value: Any) -> Tensor:

@@ -118,7 +118,7 @@ class TailGraph:
             return self._example
         if self._given is None:
             raise LayerError(
-                where=f"the tail behind '{self._node.name}'",
+                where=f"the tail behind '{self._traced.names[self._node][0]}'",
                 expected="an image as `example`, because the rest of the network asks for sizes before it",
                 found="none",
                 remedy="Hand over an image of the size that the activations were made from.",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stitchpipe.graph.layout import Shape
+    from stitchpipe.graph.opening import Opened
 
 VERSION: Final = 2
 """Of the record; raised when its fields, or what they mean, change."""
@@ -115,8 +116,10 @@ class Inspection:
 
 
 @torch.inference_mode()
-def inspect(network: nn.Module, example: Tensor) -> Inspection:
+def inspect(network: nn.Module | Opened, example: Tensor) -> Inspection:
     """Find the layers of `network` and which of them are cuts; `example` is a batch of one image or more.
+
+    Who also wants an extractor or tails of the same network opens it once for all (`stitchpipe.graph.opened`).
 
     Only outputs with one entry per image and one to three dimensions besides are layers: windows cut out of
     images, tuples and parameters are not. Values ``(H, W, C)`` are listed as ``(C, H, W)``. Those of functions inside
@@ -135,8 +138,10 @@ def inspect(network: nn.Module, example: Tensor) -> Inspection:
     """
     images = torch.cat([example, example])  # two images at least: a leading 1 could be anything
     # Cuts and shapes are those of evaluation: batch normalisation by batch statistics would make no layer a cut.
+    reached = opened(network)
+    network = reached.network
     with in_eval_mode(network):
-        reached, seen = observed(opened(network), images)
+        reached, seen = observed(reached, images)
         last = channels_last(network, images, seen, reached.observe)
         shapes = {
             name: shape[1:]

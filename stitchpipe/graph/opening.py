@@ -22,8 +22,10 @@ TOLERANCE = 1e-4
 """Of the graph's logits against the network's own, relative to the largest; a wrong branch differs by far more."""
 
 
-def opened(network: nn.Module) -> Opened:
-    """Return a network through its graph, or by hooks where torch.fx cannot trace it."""
+def opened(network: nn.Module | Opened) -> Opened:
+    """Return a network through its graph, or by hooks where torch.fx cannot trace it; itself where it is opened."""
+    if not isinstance(network, nn.Module):
+        return network
     try:
         return TracedNetwork(network)
     except TraceError as error:

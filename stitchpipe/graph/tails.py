@@ -61,13 +61,17 @@ def tail(
         return reached.tail(name, last=last, images=example, through=through)
 
 
-def tails(network: nn.Module, names: Sequence[str], *, example: Tensor) -> Iterator[tuple[str, nn.Module]]:
+def tails(
+    network: nn.Module | Opened, names: Sequence[str], *, example: Tensor
+) -> Iterator[tuple[str, nn.Module]]:
     """Yield each layer and what lies behind it, one at a time; see `tail`.
 
     The network is traced and run once for all, which of a deep one takes longer than a tail's forward pass.
     """
+    reached = opened(network)
+    network = reached.network
     with in_eval_mode(network), torch.no_grad():
-        reached, seen = observed(opened(network), example)
+        reached, seen = observed(reached, example)
         last = channels_last(network, example, seen, reached.observe)
     for name in names:
         with in_eval_mode(network), torch.no_grad():
