@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Library = Literal["stitchpipe", "torchvision", "timm", "transformers"]
 
 WORDS: Final = (
-    "atto", "femto", "pico", "nano", "micro", "xxs", "xxt", "xs", "xt", "tiny", "mini", "small", "medium", "base", "so400m",
-    "large", "xlarge", "xxlarge", "huge", "giant", "gigantic",
+    "atto", "femto", "pico", "nano", "micro", "xxs", "xxt", "xs", "xt", "tiny", "mini", "small", "medium", "base",
+    "so400m", "large", "xlarge", "xxlarge", "huge", "giant", "gigantic",
 )  # fmt: skip
 """What libraries call the sizes of a network, from small to large."""
 

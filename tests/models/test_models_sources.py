@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from stitchpipe.graph import extractor, layers, tail
+from stitchpipe.graph import extractor, inspect, layers, tail
 from stitchpipe.models import ArchitectureError, WeightsError, build, published, takes_classes, weights_digest
 
 VIT = {
@@ -251,4 +251,6 @@ def test_a_headless_checkpoint_of_hugging_face_is_no_classifier(tmp_path, monkey
     settings = {key: value for key, value in VIT.items() if key != "num_classes"}
     ViTModel(ViTConfig(**settings)).save_pretrained(tmp_path)
     with pytest.raises(WeightsError, match="2 missing"):
-        published(f"hf/{tmp_path}", {}, True)
+        published(f"hf/{tmp_path}", {"num_classes": 2}, True)
+    known = inspect(published(f"hf/{tmp_path}", {}, True), torch.rand(1, 3, 32, 32))
+    assert (known.network, known.has_logits) == ("ViTModel", False)
