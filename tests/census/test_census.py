@@ -1,0 +1,189 @@
+"""A census: one process a network, rows that stay, and what counts as split."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from stitchpipe.census import (
+    CensusError,
+    Limits,
+    Row,
+    Scope,
+    Subject,
+    census_table,
+    examination,
+    examined,
+    matching,
+    subjects,
+    take,
+    taken,
+)
+from stitchpipe.census import census as census_module
+from stitchpipe.census.examination import spread
+from stitchpipe.census.processes import rows
+from stitchpipe.census.small_networks import Small
+from storage import CheckedFiles, open_place
+
+NAMES = [Subject(f"timm/{name}", "timm", name) for name in ("good", "dies", "grows", "hangs", "after")]
+
+
+def misbehave(subject):
+    """Do what a network may do to its process."""
+    match subject.family:
+        case "dies":
+            os.abort()
+        case "grows":
+            held = np.ones(1 << 28)  # 2 GiB
+            time.sleep(60)
+            return held
+        case "hangs":
+            while True:
+                pass
+    return Row(name=subject.name, library="timm", family=subject.family, outcome="split")
+
+
+def test_a_network_that_dies_grows_or_hangs_has_a_row_that_says_so_and_the_others_go_on():
+    limits = Limits(memory_mib=1500, seconds=4)
+    found = {row.family: row for row in rows(NAMES, misbehave, limits, jobs=5, until=float("inf"))}
+    assert found.keys() == {subject.family for subject in NAMES}
+    assert [found[name].outcome for name in ("good", "after")] == ["split", "split"]
+    assert "exit code -6" in found["dies"].reason
+    assert "1.46484 GiB" in found["grows"].reason
+    assert "more than 4 s" in found["hangs"].reason
+
+
+def test_none_is_begun_when_the_time_is_over():
+    assert list(rows(NAMES[:1], misbehave, Limits(), jobs=1, until=0.0)) == []
+
+
+def test_a_census_goes_on_with_the_networks_that_it_lacks(tmp_path, monkeypatch):
+    files = CheckedFiles(open_place(tmp_path))
+    looked_at = []
+
+    def counted(missing, *_):
+        looked_at.extend(subject.name for subject in missing)
+        return (
+            Row(name=one.name, library=one.library, family=one.family, outcome="split") for one in missing
+        )
+
+    monkeypatch.setattr(census_module, "rows", counted)
+    told = []
+    take(files, Scope(match=["resnet18", "resnet34"]), lambda row, done, total: told.append((done, total)))
+    take(files, Scope(match=["resnet*"], limit=3), lambda *_: None)
+    assert looked_at == ["resnet18", "resnet34", "resnet50"]
+    assert told == [(1, 2), (2, 2)]
+    assert {row.name for row in taken(files)} == set(looked_at)
+    take(files, Scope(match=["resnet18"], again=True), lambda *_: None)
+    assert looked_at[3:] == ["resnet18"]
+
+
+def test_rows_of_other_versions_of_the_libraries_are_made_again(tmp_path, monkeypatch):
+    files, looked_at = CheckedFiles(open_place(tmp_path)), []
+
+    def counted(missing, *_):
+        looked_at.extend(missing)
+        return (
+            Row(name=one.name, library=one.library, family=one.family, outcome="split") for one in missing
+        )
+
+    monkeypatch.setattr(census_module, "rows", counted)
+    for running in ("torch 1", "torch 1", "torch 2"):
+        monkeypatch.setattr(census_module, "versions", lambda running=running: running)
+        take(files, Scope(match=["resnet18"]), lambda *_: None)
+    assert len(looked_at) == 2
+
+
+def test_a_row_comes_back_from_its_record():
+    row = Row(
+        name="a", library="timm", family="b", outcome="split", cuts_by_third=(1, 2, 3), mismatches=("x",)
+    )
+    assert Row.from_dict(row.to_dict()) == row
+    assert Row.from_dict(row.to_dict() | {"version": 0}) is None
+
+
+def test_a_part_of_the_census_has_all_families():
+    known = subjects()
+    families = {(subject.library, subject.family) for subject in known}
+    assert {(one.library, one.family) for one in known[: len(families)]} == families
+    assert len(known) > 1500
+    assert len({subject.name for subject in known}) == len(known)
+
+
+def test_a_glob_that_fits_nothing_is_refused():
+    with pytest.raises(CensusError, match=r"--match resnot18: .*Did you mean 'resnet18'"):
+        matching(subjects(), ["resnot18"])
+
+
+def test_cuts_are_spread_over_the_depth():
+    assert spread(range(100), 4) == [0, 33, 66, 99]
+    assert spread(["a", "b"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet", "timm/test_vit"])
+def test_small_networks_are_split(name):
+    row = examined(next(subject for subject in subjects() if subject.name == name))
+    assert (row.outcome, row.reason, row.mismatches, row.miscaptured) == ("split", "", (), ())
+    assert row.tested == row.exact > 5
+    assert row.captured == row.layers
+    assert min(row.cuts_by_third) >= 1
+
+
+class Forgetful(nn.Module):
+    """Gives other answers through a graph that is traced from it than it says: a constant of the first image."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = (nn.Linear(48, 48) for _ in range(3))
+
+    def forward(self, x):
+        return self.third(self.second(self.first(x.flatten(1))))
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    torch.manual_seed(0)
+    network = Forgetful().eval()
+    monkeypatch.setattr(examination, "small", lambda _: Small(network, (3, 4, 4), ""))
+    return Subject("forgetful", "stitchpipe", "forgetful")
+
+
+def test_a_tail_that_gives_other_answers_is_a_mismatch(forgetful, monkeypatch):
+    honest = examination.tails
+
+    def wrong(network, names, *, example):
+        for name, behind in honest(network, names, example=example):
+            yield name, nn.Sequential(behind, nn.Hardtanh(-0.1, 0.1)) if name == "second" else behind
+
+    assert examined(forgetful).outcome == "split"
+    monkeypatch.setattr(examination, "tails", wrong)
+    row = examined(forgetful)
+    assert (row.outcome, row.mismatches) == ("not split", ("second",))
+    assert "the tail behind second gives other answers" in row.reason
+
+
+def test_a_layer_that_is_captured_wrongly_is_found(forgetful, monkeypatch):
+    honest = examination.extractor
+
+    def wrong(network, names):
+        return lambda images: {
+            name: value + 0.1 * (name == "first") for name, value in honest(network, names)(images).items()
+        }
+
+    monkeypatch.setattr(examination, "extractor", wrong)
+    row = examined(forgetful)
+    assert (row.outcome, row.miscaptured) == ("not split", ("first",))
+
+
+def test_the_table_counts_what_was_reached():
+    rows_of = [
+        Row(name=name, library="timm", family="f", outcome=outcome, signature=name[0], tested=2, exact=1)
+        for name, outcome in (("a1", "split"), ("a2", "split"), ("b", "not split"), ("c", "not reached"))
+    ]
+    line = census_table(rows_of).splitlines()[-1]
+    assert line == "| all | 3 | 2 (66.7 %) | 2 | 0 | 6 | 3 | 0 | 1 |"
