@@ -144,15 +144,15 @@ def standing(
 
     Notes
     -----
-    A listing each of agendas, outcomes, claims and records of models; a read for each outcome and each claim, side by
-    side.
+    A listing each of agendas, outcomes, signs of life and records of models; a read for each outcome, side by side, and
+    where somebody works or was killed a read for each claim.
     """
     files = place.files
     agendas = Agenda.all_of(files)
     # Where there is no run nothing more is asked: to look at claims leaves a sign for a moment.
     known, is_complete = _agenda(place, agendas, sweep)
     with ThreadPoolExecutor(3) as asked:
-        outcomes, held = asked.submit(Ledger(files).outcomes), asked.submit(Claims(files).held)
+        outcomes, held = asked.submit(Ledger(files).outcomes), asked.submit(_held, place)
         recorded = asked.submit(files.record_names, "models")
         facts = _Facts.of(known, outcomes.result(), held.result(), recorded.result())
     workers = {holder.worker.name for holder in facts.holders.values()}
@@ -242,6 +242,11 @@ class _Facts:
                 return dump_record(model, split) in self.recorded
             case _:
                 return False
+
+
+def _held(place: RunPlace) -> Mapping[str, Holder]:
+    """Return who has which unit; without reading every claim where nobody works, which leaves no sign of life."""
+    return Claims(place.files).held() if place.files.signs() else {}
 
 
 def _whole(unit: str) -> str:

@@ -17,6 +17,7 @@ from stitchpipe.steps import keep_agenda
 from stitchpipe.steps.agendas import agenda_declared
 from stitchpipe.steps.prometheus import bytes_of, exposition
 from stitchpipe.steps.standing import standing
+from tests.run.test_claims import age
 
 UNITS = {
     "train": ("train A", "train B", "train org/C"),
@@ -124,7 +125,7 @@ def test_claims_of_the_lost_are_not_under_way(place):
     with Claims(place.files) as lost:
         lost.worker = replace(lost.worker, name="far-1-0", host="far", birth="")
         lost.take("compare")
-        lost._files.stop_sign(lost.worker.name)
+        age(place.files, lost.worker, by_s=600.0)
         found = standing(place)
     assert (states(found)["compare"], list(found.lost), found.workers) == ("missing", ["compare"], 0)
 
