@@ -81,6 +81,7 @@ class Claimant:
             return "kept", record
         key, before = work.key(unit), ledger.of(unit.name)
         same = before if before is not None and (before.state, before.key) == ("failed", key) else None
+        was_done = before is not None and (before.state, before.key) == ("done", key)
         if same is not None and same.is_final:
             return "failed", same.reason
         begun(key)
@@ -91,6 +92,9 @@ class Claimant:
             record = work.perform(unit, report)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the unit
             reason = _reason(error)
+        if was_done and reason is None:
+            # It had nothing to do, or little: on record stays how long the work took.
+            return "done", record
         ledger.note(
             Outcome(
                 unit=unit.name,
