@@ -33,6 +33,18 @@ Out = Annotated[
     str | None,
     Parameter(name="--out", help="Folder of the run, or an s3:// URL; default: runs/ and the sweep's name."),
 ]
+Only = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--only",
+        help="Glob over names of models, any number of times: nothing else takes part. The numbers have the keys that "
+        "they have in the whole, but under certainty.family = 'run', where they are kept beside the whole's. The page "
+        "shows the part until the whole is reported again.",
+    ),
+]
+Limit = Annotated[
+    int | None, Parameter(name="--limit", help="At most so many networks, the first ones of these.")
+]
 RunAddress = Annotated[str, Parameter(name="RUN", help="Folder of a run, or its s3:// URL.")]
 StorePlace = Annotated[
     str, Parameter(name="RUN", help="Folder of a run, or a store itself: a path or an s3:// URL.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from stitchpipe.cli import zoo_tables
 from stitchpipe.config import declared_toml
 from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.sizes import size_of
@@ -25,18 +26,46 @@ if TYPE_CHECKING:
     from stitchpipe.run import Run
 
 
-def describe(run: Run) -> RenderableType:
-    """Return a run's declaration, defaults filled in, and its forecast.
+FEW: Final = 8
+"""Networks that `plan` builds where it must: to list layers that are not on record, and to time forward passes."""
+SHOWN: Final = 12
+"""Models that a line of a table names one by one."""
 
+
+def describe(run: Run) -> RenderableType:
+    """Return a run's declaration, defaults filled in, what its rules name, what there is to do, and its forecast.
+
+    Of many networks none is built: what those will come to that are not inspected yet is not known, and is said to be.
     Raises the errors of `forecast`, and ConfigError where there is no room for the dumps.
     """
+    inspected = {declared.name for declared in run.layers.on_record()}
+    unknown = [declared.name for declared in run.sweep.networks if declared.name not in inspected]
+    known = run.without(unknown) if len(unknown) > FEW else run
+    # Never wrapped: a line cut in two is no TOML any more.
+    parts: list[RenderableType] = [Text(_declaration(run.sweep), no_wrap=True, overflow="ignore")]
+    parts += zoo_tables.rules(run, inspected)
+    forecasts = [] if known is not run and not known.sweep.models else [_forecast(known)]
+    parts.append(zoo_tables.phases(run, known))
+    if known is not run:
+        parts.append(zoo_tables.not_inspected(run.sweep, unknown))
+    return Group(*parts, *forecasts)
+
+
+def _declaration(sweep: Sweep) -> str:
+    """Return a sweep as TOML, without the models of its rules: they have a table."""
+    own = tuple(model for model in sweep.models if getattr(model, "rule", None) is None)
+    return declared_toml(sweep.model_copy(update={"models": own}))
+
+
+def _forecast(run: Run) -> Table:
+    """Return what the work comes to, if nothing of it were there yet."""
     ahead, sweep = forecast(run), run.sweep
     run.activations.demand_room()
     is_live = run.activations.all_views_at_once
     view = Table(title="What it would do", title_justify="left", show_header=False)
     rows: list[tuple[str, str]] = [
         ("images", ", ".join(f"{count} {name}" for name, count in ahead.images.items())),
-        ("layers", ", ".join(f"{count} of {model}" for model, count in ahead.layers.items())),
+        ("layers", _layers_of(ahead)),
         *_hook_rows(ahead),
         ("row groups", ", ".join(f"{count} of {name}" for name, count in ahead.row_groups.items())),
         *(_live_rows(ahead) if is_live else _dump_rows(ahead)),
@@ -57,13 +86,21 @@ def describe(run: Run) -> RenderableType:
     rows += _network_rows(run, ahead, dumps=not is_live)
     for name, text in rows:
         view.add_row(name, Text(text))
-    # Never wrapped: a line cut in two is no TOML any more.
-    return Group(Text(declared_toml(sweep), no_wrap=True, overflow="ignore"), view)
+    return view
+
+
+def _layers_of(ahead: Forecast) -> str:
+    counts = ahead.layers
+    if len(counts) <= SHOWN:
+        return ", ".join(f"{count} of {model}" for model, count in counts.items())
+    least, most = min(counts.values()), max(counts.values())
+    each = str(most) if least == most else f"{least} to {most}"
+    return f"{sum(counts.values())} of {len(counts)} models, {each} each"
 
 
 def _network_rows(run: Run, ahead: Forecast, *, dumps: bool) -> list[tuple[str, str]]:
-    """Return about how long the steps take that run networks."""
-    if not run.sweep.networks:
+    """Return about how long the steps take that run networks, where few have to be built to try it."""
+    if not run.sweep.networks or len(run.sweep.networks) > FEW:
         return []
     took = network_seconds(run, ahead)
     stitching = f"stitching about {took.stitch:.3g} s" if run.stitches else ""
@@ -73,7 +110,10 @@ def _network_rows(run: Run, ahead: Forecast, *, dumps: bool) -> list[tuple[str, 
 
 
 def _hook_rows(ahead: Forecast) -> list[tuple[str, str]]:
-    """Return which models torch.fx cannot trace, and why."""
+    """Return which models torch.fx cannot trace, and why; of many how many there are."""
+    if len(ahead.by_hooks) > SHOWN:
+        names = ", ".join([*ahead.by_hooks][:SHOWN])
+        return [("run with hooks", f"{len(ahead.by_hooks)} models: {names}, …")]
     return [
         ("" if number else "run with hooks", f"{model}: {reason}")
         for number, (model, reason) in enumerate(ahead.by_hooks.items())

@@ -33,6 +33,7 @@ from stitchpipe.config.names import IndexName
 from stitchpipe.config.ood import Detector, Ood
 from stitchpipe.config.reading import expanded, load, parse
 from stitchpipe.config.refusal import ConfigError
+from stitchpipe.config.restricting import restricted
 from stitchpipe.config.schema import sweep_schema, sweep_schema_json
 from stitchpipe.config.stitches import DirectStitch, Init, Stitch, TrainedStitch
 from stitchpipe.config.store import Augment, Dump, Store
@@ -84,6 +85,7 @@ __all__ = [
     "layer_word",
     "load",
     "parse",
+    "restricted",
     "shipped",
     "sweep_schema",
     "sweep_schema_json",

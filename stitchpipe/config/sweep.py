@@ -290,7 +290,7 @@ class Sweep(Section):
     @property
     def dumps_something(self) -> bool:
         """Return whether there is a model whose activations the sweep makes, a network or a control."""
-        return not all(isinstance(model, IngestedModel) for model in self.models)
+        return not self.models or not all(isinstance(model, IngestedModel) for model in self.models)
 
     def idle_keys(self) -> set[str]:
         """Return the tables that nothing reads."""

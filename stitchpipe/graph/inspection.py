@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import torch
@@ -198,9 +198,9 @@ def _layer_record(info: LayerInfo) -> dict[str, Any]:
 
 
 def _layer(record: Mapping[str, Any], by_hooks: str) -> LayerInfo:
-    info = LayerInfo(**record, by_hooks=by_hooks)
-    tokens = None if info.tokens is None else _sizes(info.tokens)
-    return replace(info, shape=_sizes(info.shape), tokens=tokens)
+    tokens = record.get("tokens")
+    sizes = {"shape": _sizes(record["shape"]), "tokens": None if tokens is None else _sizes(tokens)}
+    return LayerInfo(**{**record, **sizes}, by_hooks=by_hooks)
 
 
 def _sizes(numbers: Any) -> tuple[int, ...]:

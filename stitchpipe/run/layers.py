@@ -7,10 +7,11 @@ is then remembered for as long as the run is open.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cached_property
 from glob import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stitchpipe.config import ControlModel, IngestedModel, NetworkModel, RandomCodes, layer_word
 from stitchpipe.graph import Inspection, InspectionError, LayerError, LayerInfo, inspect, select
@@ -21,7 +22,7 @@ from stitchpipe.run.names import TEST, LayerName
 from stitchpipe.run.place import inspection_record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from stitchpipe.config import Control, Model, Stitch, Sweep
     from stitchpipe.run.data import RunData
@@ -45,11 +46,13 @@ class Layers:
         self._sweep, self._place, self._data = sweep, place, data
         self._networks, self._ingested = networks, ingested
         self._inspected: dict[str, Inspection] = {}
+        self._on_record: set[str] = set()
         self._selected: LayerTable = {}
 
     @cached_property
     def table(self) -> LayerTable:
         """For every model, the layers that the sweep's globs select, in the network's order; errors as `of`."""
+        self._look_up()
         return {declared.name: self.of(declared.name) for declared in self._sweep.models}
 
     def of(self, model: str) -> tuple[LayerInfo, ...]:
@@ -114,42 +117,63 @@ class Layers:
         return [info.name for info in meant(word, known, among=[info.name for info in selected])]
 
     def info(self, name: LayerName) -> LayerInfo:
-        """Return what is known of a layer of the table."""
-        return next(info for info in self.of(name.model) if info.name == name.layer)
+        """Return what is known of a layer of the table; `KeyError` of any other."""
+        return self._infos[name]
+
+    @cached_property
+    def _infos(self) -> dict[LayerName, LayerInfo]:
+        return {LayerName(model, info.name): info for model, infos in self.table.items() for info in infos}
 
     def inspection(self, declared: NetworkModel) -> Inspection:
         """Return what a network consists of: from its record, or found now where there is none of this declaration."""
         name = declared.name
-        if name not in self._inspected:
-            # Inspection runs the network on an image, which the record saves every later command.
-            self._inspected[name] = self._recorded(declared) or inspect(
-                self._networks.built(declared), self._data.splits[TEST].batch([0])
-            )
+        # Inspection runs the network on an image, which the record saves every later command.
+        if name not in self._inspected and not self.is_on_record(declared):
+            image = self._data.splits[TEST].batch([0])
+            self._inspected[name] = inspect(self._networks.built(declared), image)
         return self._inspected[name]
 
     def is_on_record(self, declared: NetworkModel) -> bool:
         """Whether a network was inspected as it is declared now. One listing, one read; no network is built."""
         name = declared.name
-        if name not in self._inspected and (recorded := self._recorded(declared)) is not None:
-            self._inspected[name] = recorded
-        return name in self._inspected
+        if name not in self._on_record:
+            self._note(declared, self._place.files.record(inspection_record(name)))
+        return name in self._on_record
+
+    def on_record(self) -> list[NetworkModel]:
+        """Return the networks that were inspected as they are declared now; no network is built.
+
+        One listing, and one read for each that was not looked up before, side by side.
+        """
+        self._look_up()
+        return [declared for declared in self._sweep.networks if declared.name in self._on_record]
+
+    def _look_up(self) -> None:
+        """Read the records of all networks that are not known yet: of many, one after the other would take minutes."""
+        missing = {
+            inspection_record(declared.name): declared
+            for declared in self._sweep.networks
+            if declared.name not in self._on_record
+        }
+        if missing:
+            for record, content in self._place.files.records_of(missing, "models").items():
+                self._note(missing[record], content)
 
     def keep(self, declared: NetworkModel) -> Inspection:
         """Return what a network consists of, and leave it on record for whoever opens the run next."""
         inspection = self.inspection(declared)
         content = {"declaration": self._key(declared), "inspection": inspection.to_dict()}
         self._place.files.put_record(inspection_record(declared.name), content)
+        self._on_record.add(declared.name)
         return inspection
 
-    def _recorded(self, declared: NetworkModel) -> Inspection | None:
-        """Return what is on record of a network, if it was inspected as it is declared now."""
-        record = self._place.files.record(inspection_record(declared.name))
+    def _note(self, declared: NetworkModel, record: Mapping[str, Any] | None) -> None:
+        """Remember what is on record of a network, if it was inspected as it is declared now."""
         if record is None or record["declaration"] != self._key(declared):
-            return None
-        try:
-            return Inspection.from_dict(record["inspection"])
-        except InspectionError:  # of another version
-            return None
+            return
+        with suppress(InspectionError):  # of another version
+            self._inspected[declared.name] = Inspection.from_dict(record["inspection"])
+            self._on_record.add(declared.name)
 
     def _key(self, declared: NetworkModel) -> str:
         return keys.inspection_key(network_fields(declared), data_fields(self._sweep.data))

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 from storage.checked_files import kept, signs
 from storage.checked_files.check import findings, of_version
 from storage.checked_files.garbage import FileGarbage, find_garbage
-from storage.checked_files.keys import FILES, PUBLISHED, RECORDS, decoded, encoded, parse_commit_key
+from storage.checked_files.keys import (
+    FILES,
+    PUBLISHED,
+    RECORDS,
+    decoded,
+    encoded,
+    parse_commit_key,
+    record_home,
+)
 from storage.checked_files.published import publish, read_published
 from storage.checked_files.repair import FileRepair, repair
 from storage.checked_files.sound import demand_sound
@@ -19,7 +27,7 @@ from storage.errors import LayoutError, NotFoundError
 from storage.place import LEASE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from storage.checked_files.kept import CheckedFile
     from storage.place import Place
@@ -197,6 +205,20 @@ class CheckedFiles:
         """
         home = f"{RECORDS}/{encoded(folder)}" if folder else RECORDS
         keys = [of_record[-1].key for of_record in versions_of(self.place.entries(home)).values()]
+        with ThreadPoolExecutor(_AT_ONCE) as readers:
+            newest = list(readers.map(self._version_there, keys))
+        return dict(sorted((version.name, version.content) for version in newest if version is not None))
+
+    def records_of(self, names: Iterable[str], folder: str = "") -> dict[str, Mapping[str, Any]]:
+        """Return those of some records of one folder that are there, by name.
+
+        One listing of the folder, one read for each record that is there, side by side: other records of the folder
+        are not read. Errors as `records`.
+        """
+        home = f"{RECORDS}/{encoded(folder)}" if folder else RECORDS
+        wanted = {record_home(name) for name in names}
+        there = versions_of(self.place.entries(home))
+        keys = [there[of_record][-1].key for of_record in wanted & there.keys()]
         with ThreadPoolExecutor(_AT_ONCE) as readers:
             newest = list(readers.map(self._version_there, keys))
         return dict(sorted((version.name, version.content) for version in newest if version is not None))

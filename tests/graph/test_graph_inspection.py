@@ -95,7 +95,7 @@ def test_a_network_that_does_not_take_the_images_has_no_inspection():
         ({"version": 1}, "expected version 2, found version 1"),
         ({"version": None}, "found version None"),
         ({"layers": None}, "TypeError"),
-        ({"layers": [{"name": "a"}]}, "TypeError"),
+        ({"layers": [{"name": "a"}]}, "KeyError"),
         ({"layers": [{"name": "a", "shape": ["x"], "is_cut": True}]}, "ValueError"),
         ({"image": 3}, "TypeError"),
         ({"output_width": "ten"}, "ValueError"),

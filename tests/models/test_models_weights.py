@@ -14,6 +14,7 @@ from stitchpipe.models import (
     OtherWeightsError,
     WeightsError,
     build,
+    checkpoint_is_there,
     demand_weights,
     load_weights,
     weights_bytes,
@@ -304,3 +305,17 @@ def test_a_network_of_any_origin_is_held_against_a_digest(other):
         OtherWeightsError, match=r"model 'a' \(published\): expected the weights that were recorded"
     ):
         demand_weights(network(seed=2), weights_digest(other), "model 'a' (published)")
+
+
+def test_a_checkpoint_may_lie_behind_a_url(tmp_path):
+    source, target = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    (tmp_path / "a.safetensors").write_bytes(weights_bytes(source))
+    torch.save(source.state_dict(), tmp_path / "b.pt")
+    for name in ("a.safetensors", "b.pt"):
+        url = f"file://{tmp_path}/{name}"
+        assert checkpoint_is_there(url)
+        load_weights(target, url)
+        assert weights_digest(target) == weights_digest(source)
+    assert not checkpoint_is_there(f"file://{tmp_path}/c.pt")
+    with pytest.raises(WeightsError, match="no such object"):
+        load_weights(target, f"file://{tmp_path}/c.pt")
