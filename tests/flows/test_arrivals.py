@@ -1,6 +1,7 @@
 """New checkpoints are told of once, when they are whole, by whoever looks next."""
 
 import uuid
+from pathlib import Path
 
 import pytest
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
@@ -9,8 +10,11 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 
 from flows import arrivals
 from flows.arrivals import EVENT, Watched, arrived, send
+from flows.installation import PrefectInstallation
 from stitchpipe.run import RunPlace
 from tests.flows.test_lost_runs import until
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -88,3 +92,30 @@ def test_an_event_starts_a_deployment(watched, tmp_path, server):
             return client.read_flow_runs(deployment_filter=only)
 
         assert until(started, seconds=120.0)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_in_a_folder_starts_what_prefect_yaml_deploys(tmp_path):
+    """The script as people start it, and the trigger of the deployment; nobody works, so that the run only waits."""
+    (tmp_path / "in").mkdir()
+    with PrefectInstallation(tmp_path / "night", lambda _line: None, {"PYTHONPATH": str(ROOT)}) as night:
+        night.start_server()
+        for pool in ("cpu-pool", "gpu-pool"):
+            night.create_pool(pool, limit=1)
+        for _ in range(2):  # deployed again, it has one trigger still
+            night.prefect("--no-prompt", "deploy", "--all", cwd=ROOT)
+        with night.client() as client:
+            deployment = client.read_deployment_by_name("sweep/nightly")
+            only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
+            look = ["-m", "flows.arrivals", str(tmp_path / "in"), "--run", str(tmp_path / "run"), "--once"]
+            night.python(*look, "--settle", "0")
+            (tmp_path / "in" / "a.safetensors").write_bytes(b"weights")
+            night.python(*look, "--settle", "0")
+
+            def started():
+                runs = client.read_flow_runs(deployment_filter=only, limit=200)
+                return [run for run in runs if not run.auto_scheduled]
+
+            (run,) = until(started, seconds=120.0)
+            assert run.parameters["out"] == "s3://stitchpipe/quickstart"
+            assert "stitchpipe" in run.tags
