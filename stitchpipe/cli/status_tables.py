@@ -102,6 +102,12 @@ def _lines(of_run: Standing) -> list[str]:
     return lines
 
 
+def _some(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
 def _still(left_s: float | None) -> str:
     if left_s is None:
         return "?"
