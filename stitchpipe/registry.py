@@ -24,7 +24,7 @@ from stitchpipe.measures import UnknownNameError, read_name, spelt
 from stitchpipe.ood.score import PREFIX
 from stitchpipe.ood.scores import OF_THE_DETECTOR, SCORES
 from stitchpipe.plugins import Entry, PluginError, Plugins, Registry
-from stitchpipe.stitching.fidelity import CLASS_ACCURACY, FIDELITY
+from stitchpipe.stitching.fidelity import CLASS_ACCURACY, FEATURE_DISTANCE, FIDELITY
 from stitchpipe.stitching.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ OF_STITCHES: Mapping[str, Measure] = {
     for measure in (
         *(fidelity.measure for fidelity in FIDELITY.values()),
         CLASS_ACCURACY,
+        FEATURE_DISTANCE,
         *(score.measure for score in SCORES.own.values()),
         *OF_THE_DETECTOR.values(),
     )

@@ -51,29 +51,21 @@ class Extent:
 
     @cached_property
     def stored_shapes(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
-        """Model → layer → shape of one sample as a dump stores it, the logits too; of the models that are run."""
+        """Model → layer → shape of one sample as a dump stores it, logits too; of the models that are run."""
         view, run = self.settings.view, self._run
         return {
             declared.name: {
                 **{info.name: view.shape(info.shape) for info in run.layers.table[declared.name]},
-                LOGITS: (self._width(declared.name),),
+                **self._logits(declared),
             }
             for declared in run.sweep.models
             if isinstance(declared, NetworkModel)
         }
 
-    def _width(self, model: str) -> int:
-        """Return how many logits a network gives."""
-        declared = self._run.sweep.network(model)
+    def _logits(self, declared: NetworkModel) -> Mapping[str, tuple[int, ...]]:
+        """Return the shape of a network's logits by their name; nothing of one that gives features."""
         width = self._run.layers.inspection(declared).output_width
-        if width is None:
-            raise ConfigError(
-                where=f"model '{model}'",
-                expected="a network that gives one row of logits for an image",
-                found="an output of another shape",
-                remedy="Choose an architecture that classifies images.",
-            )
-        return width
+        return {} if width is None else {LOGITS: (width,)}
 
     @cached_property
     def splits(self) -> Mapping[str, tuple[str, ...]]:

@@ -79,6 +79,12 @@ class Layers:
             known = self.inspection(declared).layers
         return _chosen(known, self._sweep.layer_globs(declared))
 
+    @cached_property
+    def headless(self) -> frozenset[str]:
+        """The models whose networks give features and no logits."""
+        networks = self._sweep.networks
+        return frozenset(declared.name for declared in networks if not self.inspection(declared).has_logits)
+
     def names(self) -> list[LayerName]:
         """Return every layer of the table, model by model, in the networks' order."""
         return [LayerName(model, info.name) for model, infos in self.table.items() for info in infos]

@@ -42,7 +42,8 @@ class OpenedSweep:
     def stitches(self) -> tuple[PlannedStitch, ...]:
         """The declared stitches, one by one."""
         stitches = tuple(map(self.layers.without_words, self.sweep.stitch))
-        return planned_stitches(self.sweep.model_copy(update={"stitch": stitches}), self.layers.table)
+        sweep = self.sweep.model_copy(update={"stitch": stitches})
+        return planned_stitches(sweep, self.layers.table, self.layers.headless if stitches else frozenset())
 
     @property
     def results(self) -> Catalogue:

@@ -15,7 +15,7 @@ from stitchpipe.run.names import TRAIN, LayerName
 from stitchpipe.stitching import OBJECTIVES, TrainingBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from stitchpipe.config import Stitch, Sweep
     from stitchpipe.graph import LayerInfo
@@ -72,19 +72,30 @@ class PlannedStitch:
         return names
 
 
-def planned_stitches(sweep: Sweep, table: LayerTable) -> tuple[PlannedStitch, ...]:
+def planned_stitches(
+    sweep: Sweep, table: LayerTable, headless: Collection[str] = ()
+) -> tuple[PlannedStitch, ...]:
     """Return the declared stitches, each once, in the order of the file.
+
+    Parameters
+    ----------
+    headless
+        Models whose networks give features and no logits.
 
     Raises
     ------
     ConfigError
-        A glob matches no layer, a target cannot be cut, or identity is asked of unequal widths.
+        A glob matches no layer, a target cannot be cut, identity is asked of unequal widths, or logits of a network
+        that gives none.
     """
     planned: dict[PlannedStitch, None] = {}
     mistakes: list[ConfigError] = []
     for number, declared in enumerate(sweep.stitch):
         try:
-            planned |= dict.fromkeys(_of_table(sweep, table, declared, f"stitch[{number}]"))
+            stitches = _of_table(sweep, table, declared, f"stitch[{number}]")
+            for stitch in stitches:
+                _demand_logits(stitch, headless, f"stitch[{number}].objectives")
+            planned |= dict.fromkeys(stitches)
         except ConfigError as error:
             mistakes.append(error)
     if len(mistakes) > 1:
@@ -143,6 +154,20 @@ def _demand_network(sweep: Sweep, target: LayerName, where: str) -> None:
             expected="layers of models with a network: what follows the stitch is run",
             found=f"{target}, of which there are only activations",
             remedy=f"Stitch it as a source; targets can be of {', '.join(networks) or 'no model of this sweep'}.",
+        )
+
+
+def _demand_logits(stitch: PlannedStitch, headless: Collection[str], where: str) -> None:
+    """Refuse an objective that needs logits of a target that gives features."""
+    if stitch.budget is None or stitch.target.model not in headless:
+        return
+    if OBJECTIVES.named(stitch.budget.objective).needs & {"logits", "native_logits"}:
+        without = [name for name in OBJECTIVES.names() if OBJECTIVES.named(name).needs == {"native"}]
+        raise ConfigError(
+            where=where,
+            expected=f"objectives that need no logits, because model '{stitch.target.model}' gives features",
+            found=f"'{stitch.budget.objective}' into {stitch.target}",
+            remedy=f"Take {' or '.join(without)}, or method 'dm'; or a target with a classifier.",
         )
 
 

@@ -107,7 +107,8 @@ def _provenance(run: Run) -> dict[str, Any]:
     for declared in sweep.models:
         record = run.place.files.record(model_record(declared.name)) or {}
         first = run.layers.table[declared.name][0].name
-        shown = LOGITS if isinstance(declared, NetworkModel) else first
+        has_logits = isinstance(declared, NetworkModel) and declared.name not in run.layers.headless
+        shown = LOGITS if has_logits else first
         content = run.activations.layer(LayerName(declared.name, shown), TEST)
         made_with = dict(content.provenance)
         accuracy = record.get("test_accuracy")

@@ -60,6 +60,13 @@ def _as_they_are(run: Run, declared: NetworkModel) -> dict[str, Any]:
 
 def _trained(run: Run, declared: TrainedModel, key: str, report: Report) -> dict[str, Any]:
     """Train a network, keep its weights and then its record."""
+    if declared.name in run.layers.headless:
+        raise ConfigError(
+            where=f"model '{declared.name}'",
+            expected="a network that classifies, to be trained on labels",
+            found="one that gives features",
+            remedy="Declare weights, pretrained or untrained = true; or give the architecture a classifier.",
+        )
     recipe, splits = declared.train, run.data.splits
     run.fix_threads()
     network = run.networks.built(declared).to(run.device)

@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stitchpipe.stitching.budget import Autocast, TrainingBudget, TrainingCurve
     from stitchpipe.stitching.errors import DivergedError, StitchError
-    from stitchpipe.stitching.evaluate import stitched_activations, stitched_logits
-    from stitchpipe.stitching.fidelity import CLASS_ACCURACY, FIDELITY, Answers, by_class
+    from stitchpipe.stitching.evaluate import (
+        feature_distance,
+        native_activations,
+        stitched_activations,
+        stitched_logits,
+    )
+    from stitchpipe.stitching.fidelity import (
+        CLASS_ACCURACY,
+        FEATURE_DISTANCE,
+        FIDELITY,
+        NO_LOGITS,
+        Answers,
+        by_class,
+    )
     from stitchpipe.stitching.fidelity.accuracy import accuracy
     from stitchpipe.stitching.labels import labels_of
     from stitchpipe.stitching.layer import StitchingLayer
@@ -24,7 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLASS_ACCURACY",
+    "FEATURE_DISTANCE",
     "FIDELITY",
+    "NO_LOGITS",
     "OBJECTIVES",
     "Answers",
     "Autocast",
@@ -40,8 +54,10 @@ __all__ = [
     "TrainingCurve",
     "accuracy",
     "by_class",
+    "feature_distance",
     "groups",
     "labels_of",
+    "native_activations",
     "stitched_activations",
     "stitched_logits",
     "stitches_at_once",
@@ -52,8 +68,8 @@ __all__ = [
 _HOMES = {
     "budget": ("Autocast", "TrainingBudget", "TrainingCurve"),
     "errors": ("DivergedError", "StitchError"),
-    "evaluate": ("stitched_activations", "stitched_logits"),
-    "fidelity": ("CLASS_ACCURACY", "FIDELITY", "Answers", "by_class"),
+    "evaluate": ("feature_distance", "native_activations", "stitched_activations", "stitched_logits"),
+    "fidelity": ("CLASS_ACCURACY", "FEATURE_DISTANCE", "FIDELITY", "NO_LOGITS", "Answers", "by_class"),
     "fidelity.accuracy": ("accuracy",),
     "labels": ("labels_of",),
     "layer": ("StitchingLayer",),

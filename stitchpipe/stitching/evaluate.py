@@ -1,4 +1,4 @@
-"""What a stitched network makes of a split: its representations and its logits."""
+"""What a stitched network makes of a split: its representations, and its logits or how far its features are off."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from stitchpipe.measures import Number
 from stitchpipe.stitching.errors import DivergedError, StitchError
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def stitched_activations(
         with torch.inference_mode():
             stitched = layer(values.to(device))
         yield stitched
+
+
+def native_activations(target: Representation, *, device: torch.device) -> Iterator[Tensor]:
+    """Yield a stored representation row group by row group, ``(n, …)`` float32 on `device`."""
+    for row_group in range(len(target.row_groups)):
+        yield torch.from_numpy(target.read(row_group).astype(np.float32, copy=False)).to(device)
 
 
 def stitched_logits(tail: nn.Module, blocks: Iterable[Tensor]) -> npt.NDArray[np.float32]:
@@ -75,3 +82,34 @@ def stitched_logits(tail: nn.Module, blocks: Iterable[Tensor]) -> npt.NDArray[np
             remedy="Look at the size of the map's weights: its training may have diverged.",
         )
     return logits
+
+
+def feature_distance(tail: nn.Module, stitched: Iterable[Tensor], native: Iterable[Tensor]) -> Number:
+    """Return the mean relative distance of the features behind stitched activations from those behind the target's own.
+
+    Both are activations of the target layer ``(n, …)``, block by block, of the same images in the same order. Images
+    whose own features are all zero do not count. `tail` is put in eval mode.
+
+    Raises
+    ------
+    DivergedError
+        A feature is not finite.
+    """
+    total, count = 0.0, 0
+    tail.eval()
+    for block, own in zip(stitched, native, strict=True):
+        with torch.inference_mode():
+            h, g = (tail(values.clone()).double().flatten(1) for values in (block, own))
+        if not torch.isfinite(h).all():
+            raise DivergedError(
+                where="stitched network",
+                expected="finite features",
+                found="others",
+                remedy="Look at the size of the map's weights: its training may have diverged.",
+            )
+        norm = g.norm(dim=1)
+        total += float(((h - g).norm(dim=1) / norm)[norm > 0].sum())
+        count += int((norm > 0).sum())
+    if not count:
+        return Number.missing("constant", "the target network's own features are all zero")
+    return Number(total / count)

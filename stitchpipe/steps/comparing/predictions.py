@@ -90,9 +90,11 @@ def _logits(run: Run) -> dict[str, Representation]:
         return {}
     logits = {}
     for model in run.sweep.models:
+        if model.name in run.layers.headless:
+            continue
         try:
             logits[model.name] = activations.layer(LayerName(model.name, LOGITS), TEST)
-        # An ingested model may have come without logits. A network always has them, so there it is a fault.
+        # An ingested model may have come without logits. A classifier always has them, so there it is a fault.
         except (ConfigError, NotFoundError):
             if isinstance(model, NetworkModel):
                 raise

@@ -65,7 +65,7 @@ class Distribution:
     network
         The target network, whose representations of foreign images a detector learns from.
     native_logits
-        ``[n, classes]`` of the target network on the test split, in stored order.
+        ``[n, classes]`` of the target network on the test split, in stored order; None of one that gives features.
     device
         Where detectors are trained and run.
     """
@@ -75,7 +75,7 @@ class Distribution:
         run: Run,
         target: StoredEnd,
         network: nn.Module,
-        native_logits: npt.NDArray[np.floating],
+        native_logits: npt.NDArray[np.floating] | None,
         device: torch.device,
     ) -> None:
         self._run, self._target, self._head = run, target, network
@@ -149,9 +149,9 @@ class Distribution:
         auxiliary = foreign_images(self._run, "auxiliary")
         # Fine-tuning takes twice as many foreign samples as native ones.
         batches = auxiliary.endless(2 * declared.batch_size, declared.seed)
-        network = classifier_of(native, self._target.grid, self._logits.shape[1], seed=declared.seed).to(
-            self._device
-        )
+        # A detector of a network without logits tells the classes of its images apart all the same.
+        classes = int(labels.max()) + 1 if self._logits is None else self._logits.shape[1]
+        network = classifier_of(native, self._target.grid, classes, seed=declared.seed).to(self._device)
         training = train_detector(
             network,
             native,
@@ -191,8 +191,8 @@ class Watch:
                 self._energies.append(energies(self._detector.network, block))
             yield block
 
-    def scores(self, logits: npt.NDArray[np.floating]) -> dict[str, Number]:
-        """Return every score of what was seen, given the stitched network's logits ``[n, classes]`` on it."""
+    def scores(self, logits: npt.NDArray[np.floating] | None) -> dict[str, Number]:
+        """Return every score of what was seen, given its logits ``[n, classes]``, if it gives some."""
         scores = self._reference.score(self._observer.observation(), logits)
         if isinstance(self._detector, EnergyDetector):
             return scores | self._detector.scores(np.concatenate(self._energies))

@@ -9,24 +9,28 @@ from stitchpipe.results import Making, Result, Side, Subject
 from stitchpipe.rows import grid_label, rows_per_sample, width_of
 from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.run.run_keys import STITCH_VIEW
-from stitchpipe.steps.stitching.distribution import Distribution, score_names
+from stitchpipe.steps.stitching.distribution import Distribution, Watch, score_names
 from stitchpipe.stitching import (
+    FEATURE_DISTANCE,
     FIDELITY,
+    NO_LOGITS,
     Answers,
     DivergedError,
     by_class,
+    feature_distance,
     labels_of,
+    native_activations,
     stitched_activations,
     stitched_logits,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     import numpy.typing as npt
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from stitchpipe.algebra.maps import AffineMap
     from stitchpipe.config import Sweep
@@ -74,7 +78,8 @@ class Judge:
     tail
         What runs behind the stitch.
     native
-        Logits of the target network itself on the test split, ``[n, classes]`` in stored order.
+        Logits of the target network itself on the test split, ``[n, classes]`` in stored order; None of one that gives
+        features.
     distribution
         The target layer's own.
     depths
@@ -84,7 +89,7 @@ class Judge:
     sweep: Sweep
     target: StoredEnd
     tail: nn.Module
-    native: npt.NDArray[np.floating]
+    native: npt.NDArray[np.floating] | None
     distribution: Distribution
     device: torch.device
     depths: Mapping[LayerName, int]
@@ -113,6 +118,8 @@ class Judge:
         # A chain of generators: a row group is stitched, looked at, and run through the tail before the
         # next is read.
         blocks = watch.seen(stitched_activations(layer, source.test, device=self.device))
+        if self.native is None:
+            return self._by_features(blocks, watch)
         logits = stitched_logits(self.tail, blocks)
         answers = Answers(logits, self.native, labels_of(source.test), source.test.split.class_names)
         return {
@@ -120,6 +127,12 @@ class Judge:
             **watch.scores(logits),
             **by_class(answers),
         }
+
+    def _by_features(self, blocks: Iterator[Tensor], watch: Watch) -> dict[str, Number]:
+        """Return the measures of a stitched network without logits: how far its features are from the target's."""
+        own = native_activations(self.target.test, device=self.device)
+        distance = feature_distance(self.tail, blocks, own)
+        return {**dict.fromkeys(FIDELITY, NO_LOGITS), FEATURE_DISTANCE.name: distance, **watch.scores(None)}
 
     def _subject(self, made: Made) -> Subject:
         """Return what all results of a stitch are about."""

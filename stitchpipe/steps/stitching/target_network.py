@@ -92,7 +92,10 @@ class TargetNetwork:
         # since.
         dumped_with = str(target.test.identity["weights"])
         network = run.networks.loaded(name.model, expected=dumped_with).to(device)
-        native = run.stored_activations().layer(LayerName(name.model, LOGITS), TEST).read_rows(slice(None))
+        native = None
+        if name.model not in run.layers.headless:
+            logits = run.stored_activations().layer(LayerName(name.model, LOGITS), TEST)
+            native = logits.read_rows(slice(None))
         behind = _tail(run, network, name.layer, device)
         distribution = Distribution(run, target, network, native, device)
         judge = Judge(run.sweep, target, behind, native, distribution, device, run.layers.depths)
