@@ -15,6 +15,7 @@ from stitchpipe.sizes import size_of
 from stitchpipe.steps.forecast import EngineWork, Forecast, forecast
 from stitchpipe.steps.forecast_seconds import engine_seconds
 from stitchpipe.steps.network_seconds import network_seconds
+from stitchpipe.steps.work_units import check_declaration
 from storage import open_place
 
 if TYPE_CHECKING:
@@ -38,17 +39,18 @@ def describe(run: Run) -> RenderableType:
     Of many networks none is built: what those will come to that are not inspected yet is not known, and is said to be.
     Raises the errors of `forecast`, and ConfigError where there is no room for the dumps.
     """
+    check_declaration(run, ("inspect",))
     inspected = {declared.name for declared in run.layers.on_record()}
     unknown = [declared.name for declared in run.sweep.networks if declared.name not in inspected]
     known = run.without(unknown) if len(unknown) > FEW else run
     # Never wrapped: a line cut in two is no TOML any more.
     parts: list[RenderableType] = [Text(_declaration(run.sweep), no_wrap=True, overflow="ignore")]
-    parts += zoo_tables.rules(run, inspected)
-    forecasts = [] if known is not run and not known.sweep.models else [_forecast(known)]
-    parts.append(zoo_tables.phases(run, known))
+    if known.sweep.models:
+        parts.append(_forecast(known))
+    parts += [*zoo_tables.rules(run, inspected), zoo_tables.phases(run, known)]
     if known is not run:
         parts.append(zoo_tables.not_inspected(run.sweep, unknown))
-    return Group(*parts, *forecasts)
+    return Group(*parts)
 
 
 def _declaration(sweep: Sweep) -> str:

@@ -1,8 +1,8 @@
 """Networks by name: architectures, weights, training on the spot."""
 
-from stitchpipe.models.architectures import architectures, build, published, takes_classes
+from stitchpipe.models.architectures import architectures, build, demand_known, published, takes_classes
 from stitchpipe.models.errors import ArchitectureError, OtherWeightsError, WeightsError
-from stitchpipe.models.origins import checkpoint, declared_network, told_origin
+from stitchpipe.models.origins import checkpoint, declared_network, demand_checkpoint, told_origin
 from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
 from stitchpipe.models.weights import (
     checkpoint_is_there,
@@ -25,6 +25,8 @@ __all__ = [
     "checkpoint",
     "checkpoint_is_there",
     "declared_network",
+    "demand_checkpoint",
+    "demand_known",
     "demand_weights",
     "load_weights",
     "load_weights_bytes",

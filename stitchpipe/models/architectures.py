@@ -12,6 +12,7 @@ from stitchpipe.errors import first_line, named_line, nearest
 from stitchpipe.models import entry_points, hugging_face, timm_networks, torchvision_networks
 from stitchpipe.models.cifar_resnet import CifarResNet
 from stitchpipe.models.errors import ArchitectureError, WeightsError
+from stitchpipe.models.extras import demanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -88,6 +89,31 @@ def published(architecture: str, options: Mapping[str, Any], weights: str | bool
     return network.eval()
 
 
+def demand_known(architecture: str) -> None:
+    """Refuse a name that stands for no network, without building one; names of Hugging Face's are looked up later.
+
+    Raises
+    ------
+    ArchitectureError
+        The nearest names are given; or the library is not installed.
+    """
+    prefix, _, name = architecture.partition("/")
+    if prefix == "timm" and name:
+        timm_networks.demand_known(name)
+        return
+    if prefix == "hf" and name:
+        demanded(prefix, architecture)
+        return
+    known = [*architectures(), *entry_points.NETWORKS.names()]
+    if architecture not in known:
+        raise ArchitectureError(
+            where=f"architecture '{architecture}'",
+            expected="cifar_resnet, a torchvision classification network, timm/NAME, hf/NAME, or an entry point",
+            found="an unknown name",
+            remedy=nearest(architecture, known, most=3) or "Names are those of torchvision.",
+        )
+
+
 def takes_classes(architecture: str) -> bool:
     """Return whether an architecture has the option ``num_classes``: all that have a classifier.
 
@@ -108,15 +134,8 @@ def _untrained(architecture: str, options: Mapping[str, Any]) -> nn.Module:
         return OURS[architecture](**options)
     if architecture in torchvision_networks.names():
         return torchvision_networks.build(architecture, options)
-    if architecture in entry_points.NETWORKS.names():
-        return entry_points.build(architecture, options)
-    known = [*architectures(), *entry_points.NETWORKS.names()]
-    raise ArchitectureError(
-        where=f"architecture '{architecture}'",
-        expected="cifar_resnet, a torchvision classification network, timm/NAME, hf/NAME, or an entry point",
-        found="an unknown name",
-        remedy=nearest(architecture, known, most=3) or "Names are those of torchvision.",
-    )
+    demand_known(architecture)
+    return entry_points.build(architecture, options)
 
 
 def _pretrained(architecture: str, options: Mapping[str, Any], weights: str | bool) -> nn.Module:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.config import PretrainedModel, TrainedModel, UntrainedModel, WeightsModel
 from stitchpipe.models.architectures import build, published, takes_classes
+from stitchpipe.models.errors import WeightsError
+from stitchpipe.models.weights import checkpoint_is_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,24 @@ def declared_network(declared: NetworkModel, count_classes: Callable[[], int]) -
 def checkpoint(declared: NetworkModel) -> Path | str | None:
     """Return the file or URL that a network's weights are loaded from; None where its origin is another one."""
     return declared.weights if isinstance(declared, WeightsModel) else None
+
+
+def demand_checkpoint(declared: NetworkModel) -> None:
+    """Refuse a network whose checkpoint is not there; of one in a bucket that is a request.
+
+    Raises
+    ------
+    WeightsError
+        There is no such file or object.
+    """
+    place = checkpoint(declared)
+    if place is not None and not checkpoint_is_there(place):
+        raise WeightsError(
+            where=f"model '{declared.name}'",
+            expected=f"the checkpoint {place}",
+            found="no such file",
+            remedy="Correct `weights`; relative paths start at the sweep file.",
+        )
 
 
 def told_origin(declared: NetworkModel) -> str:

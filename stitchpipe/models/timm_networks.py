@@ -45,6 +45,11 @@ def published(name: str, options: Mapping[str, Any], weights: str | bool) -> nn.
     return network
 
 
+def demand_known(name: str) -> None:
+    """Refuse a name that timm does not have, or any where it is not installed."""
+    _library(name)
+
+
 def _library(name: str) -> Any:
     demanded("timm", f"timm/{name}")
     timm = import_module("timm")

@@ -7,16 +7,19 @@ rightly, a network that cannot be traced or a checkpoint that is cut short, is a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stitchpipe.config import ConfigError, IngestedModel, StoredData
 from stitchpipe.errors import ExplainedError
+from stitchpipe.models import demand_checkpoint, demand_known
 from stitchpipe.run.declared import permuted_model
 from storage import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from stitchpipe.config import Sweep
     from stitchpipe.run import Run
 
 STEPS: Final = ("inspect", "train", "dump", "compare", "stitch", "report")
@@ -61,7 +64,22 @@ def check_declaration(run: Run, steps: Sequence[str]) -> None:
         demands.insert(0, lambda: run.data.splits)
     if "dump" in steps and "compare" not in steps:
         demands.append(run.activations.demand_dumps)
+    if "inspect" in steps:
+        demands += _of_names(sweep)
     refuse(f"sweep '{sweep.name}'", _mistakes(demands))
+
+
+def _of_names(sweep: Sweep) -> list[Callable[[], object]]:
+    """Return what refuses architectures and checkpoints that are not there, of models that were named one by one."""
+    literal = [declared for declared in sweep.networks if declared.rule is None]
+    return [
+        demand
+        for declared in literal
+        for demand in (
+            partial(demand_known, declared.architecture),
+            partial(demand_checkpoint, declared),
+        )
+    ]
 
 
 def check(run: Run, steps: Sequence[str]) -> None:

@@ -109,7 +109,7 @@ def _names(library: str) -> Sequence[str]:
         case "timm":
             return tuple(import_module("timm").list_models())
         case "hf":
-            return tuple(sorted(_classifiers()))
+            return tuple(sorted(_vision_types()))
         case _:
             return (*OURS, *_ENTRY_POINTS.names())
 
@@ -129,11 +129,10 @@ def _tagged() -> Sequence[str]:
     return tuple(import_module("timm").list_models(pretrained=True))
 
 
-def _classifiers() -> Any:
-    """Return the types of networks for images that transformers has a classifier of."""
-    return import_module(
-        "transformers.models.auto.modeling_auto"
-    ).MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+def _vision_types() -> set[str]:
+    """Return the types of networks for images that transformers has: classifiers, and those without a head."""
+    makers = import_module("transformers.models.auto.modeling_auto")
+    return {*makers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES, *makers.MODEL_FOR_IMAGE_MAPPING_NAMES}
 
 
 def _has_image_size(kind: str) -> bool:
