@@ -40,11 +40,13 @@ def perform(unit: Unit, report: Report) -> Record:  # noqa: PLR0911  (one for ea
         case "dump", (model, split):
             return steps.dump(run, model, split, part=steps.parse_part(unit.part), report=report)
         case "compare", ():
-            with steps.cluster_of(run, unit.option) as cluster:
-                return steps.compare(run, cluster=cluster, report=report)
+            return steps.on_cluster(
+                run, unit.option, lambda cluster: steps.compare(run, cluster=cluster, report=report)
+            )
         case "fit maps", ():
-            with steps.cluster_of(run, unit.option) as cluster:
-                return steps.fit_maps(run, cluster=cluster, report=report)
+            return steps.on_cluster(
+                run, unit.option, lambda cluster: steps.fit_maps(run, cluster=cluster, report=report)
+            )
         case "stitch", (model, layer):
             return steps.stitch(run, model, layer, report=report)
         case "report", ():

@@ -65,6 +65,6 @@ class Progress:
     def say(self, name: str, line: str) -> None:
         """Print a line about `name`, whose bar goes until it is heard of again."""
         with self._lock:
-            if name in self._known:
+            if name in self._known and name not in self._complete:
                 self._bars.remove_task(self._known.pop(name))
             self._console.print(f"{name}: {line}", highlight=False, markup=False)

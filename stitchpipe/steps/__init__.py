@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stitchpipe.steps.agendas import begin_agenda, keep_agenda
-    from stitchpipe.steps.comparing import cluster_of, compare, fit_maps
+    from stitchpipe.steps.comparing import cluster_of, compare, fit_maps, on_cluster
     from stitchpipe.steps.costing import unit_costs
     from stitchpipe.steps.doneness import dumped, inspected, stitched, trained
     from stitchpipe.steps.dumping import dump, parse_part
@@ -35,6 +35,7 @@ __all__ = [
     "inspect",
     "inspected",
     "keep_agenda",
+    "on_cluster",
     "parse_part",
     "refuse",
     "report",
@@ -49,7 +50,7 @@ __all__ = [
 
 _HOMES = {
     "agendas": ("begin_agenda", "keep_agenda"),
-    "comparing": ("cluster_of", "compare", "fit_maps"),
+    "comparing": ("cluster_of", "compare", "fit_maps", "on_cluster"),
     "costing": ("unit_costs",),
     "doneness": ("dumped", "inspected", "stitched", "trained"),
     "dumping": ("dump", "parse_part"),

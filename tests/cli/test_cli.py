@@ -85,7 +85,6 @@ def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):
         (("epochs = 2", "epoch = 2"), "Did you mean 'epochs'?"),
         (('layers = ["layer?.0"]', 'layers = ["block*"]'), "block*"),
         (('sources = ["A/*", "org/B/*"]', 'sources = ["Z/*"]'), "Models are A, org/B"),
-        (("train = { epochs = 2, seed = 0 }", 'weights = "absent.safetensors"'), "absent.safetensors"),
         (('kind = "digits"', 'kind = "image_folder"\nroot = "nowhere"'), "nowhere"),
     ],
 )
@@ -96,12 +95,32 @@ def test_a_mistake_in_a_sweep_is_one_message(tmp_path, change, hint):
     assert not (tmp_path / "run" / "store.zarr").exists()
 
 
-def test_a_checkpoint_of_another_architecture_is_one_message(tiny, tmp_path):
+def test_a_checkpoint_that_cannot_be_loaded_fails_alone(tiny, tmp_path, without_prefect):
     weights = next((tiny.root / "models").rglob("*.safetensors"))
-    path = tmp_path / "sweep.toml"
-    text = TINY.replace("train = { epochs = 2, seed = 0 }", f'weights = "{weights}"', 1)
-    path.write_text(text.replace("widths = [4, 6, 8]", "widths = [4, 6, 9]", 1))
-    assert "shape" in refused("run", path, "--out", tmp_path / "run")
+    path, cut, out = tmp_path / "sweep.toml", tmp_path / "cut.safetensors", tmp_path / "run"
+    cut.write_bytes(weights.read_bytes()[:-100])
+    network = TINY[TINY.index("[[models]]") :].partition("[[models]]\n")[2].partition("[[")[0]
+    text = TINY.partition("[[compare]]")[0]
+    for name, file, widths in (
+        ("other", weights, "9"),
+        ("cut", cut, "8"),
+        ("absent", "absent.safetensors", "8"),
+    ):
+        table = network.replace("train = { epochs = 2, seed = 0 }", f'weights = "{file}"')
+        text += "[[models]]\n" + table.replace('"A"', f'"{name}"').replace("8]", f"{widths}]")
+    path.write_text(text)
+    ended = stitchpipe("dump", path, "--out", out)
+    assert ended.returncode == 3
+    said = complaint(ended)
+    assert "3 of 14 that failed" in said
+    assert "Without absent, cut, other the rest was done." in said
+    lines = {line.partition(":")[0]: line for line in said.splitlines()[1:]}
+    assert set(lines) == {"- train other", "- train cut", "- train absent"}
+    assert "shape" in lines["- train other"]
+    assert "absent.safetensors" in lines["- train absent"]
+    assert {record.address.model for record in sp.open(out).store.representations()} == {"A", "org/B"}
+    again = stitchpipe("dump", path, "--out", out)
+    assert (again.returncode, "shape" in again.stderr) == (3, True)
 
 
 @pytest.mark.parametrize("command", ["ls", "show"])

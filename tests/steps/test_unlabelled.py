@@ -106,8 +106,9 @@ def test_classes_are_counted_over_all_splits_where_they_have_no_names(folder):
     np.savez(folder / "train.npz", images=images, labels=[0, 1, 2, 3, 1, 0])
     np.savez(folder / "test.npz", images=images, labels=[0, 1, 4, 3, 1, 0])
     text = SWEEP.replace("train.npy", "train.npz").replace(", num_classes = 5", "")
-    steps.check(opened(text, folder), steps.STEPS)
+    run = opened(text, folder)
+    steps.train(run, run.sweep.networks[0].name)
     np.savez(folder / "test.npz", images=images, labels=[0, 1, 5, 3, 1, 0])
     changed = opened(text.replace("mean = [0.5]", "mean = [0.25]"), folder)
     with pytest.raises(ValueError, match=r"fc\.|of another shape"):
-        steps.check(changed, steps.STEPS)
+        steps.train(changed, changed.sweep.networks[0].name)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import CancelledError, Client, LocalCluster
+from distributed.comm.core import CommClosedError
 
 from stitchpipe.engine.cluster.gpus import deal_gpus
 from stitchpipe.errors import ExplainedError, named_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -28,6 +30,10 @@ class ExecutionError(ExplainedError, RuntimeError):
 
 class SchedulerError(ExecutionError):
     """No Dask scheduler answers where one was named."""
+
+
+class LostSchedulerError(ExecutionError):
+    """The Dask scheduler was lost in the middle of the work."""
 
 
 class Cluster:
@@ -48,11 +54,20 @@ class Cluster:
     gpus
         Where products are formed on GPUs, how many there are here: there is a worker for each, but no more than
         `workers`, and each sees one.
+    patience_s
+        How long a named scheduler may take to answer, and to have a worker; default: `PATIENCE_S`.
     """
 
     def __init__(
-        self, scheduler: str | None = None, *, workers: int, memory_limit_bytes: int, gpus: int = 0
+        self,
+        scheduler: str | None = None,
+        *,
+        workers: int,
+        memory_limit_bytes: int,
+        gpus: int = 0,
+        patience_s: float | None = None,
     ) -> None:
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._scheduler, self._memory_limit_bytes = scheduler, memory_limit_bytes
         self._workers, self._gpus = min(workers, gpus) if gpus else workers, gpus
         self._client: Client | None = None
@@ -71,6 +86,28 @@ class Cluster:
             scheduler = self._scheduler
             self._client = self._started() if scheduler is None else self._connected(scheduler)
         return self._client
+
+    @contextmanager
+    def watched(self) -> Iterator[Client]:
+        """Yield the client for a block of work.
+
+        Raises
+        ------
+        LostSchedulerError
+            The scheduler was lost inside the block. The cluster is of no use any more; another one may be.
+        SchedulerError
+            As `client`.
+        """
+        client = self.client
+        try:
+            yield client
+        except (CancelledError, CommClosedError) as error:
+            raise LostSchedulerError(
+                where="the comparison",
+                expected=f"a Dask scheduler ({self._scheduler or 'a local one'}) that lives to its end",
+                found=f"that it was lost ({named_line(error)})",
+                remedy="What was finished is kept, and the same command goes on from there.",
+            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -105,9 +142,9 @@ class Cluster:
         """Connect to a running cluster whose workers can do our work."""
         try:
             client: Client = self._opened.enter_context(
-                Client(scheduler, timeout=PATIENCE_S, set_as_default=False)
+                Client(scheduler, timeout=self._patience_s, set_as_default=False)
             )
-            client.wait_for_workers(1, timeout=PATIENCE_S)
+            client.wait_for_workers(1, timeout=self._patience_s)
             # By name, in a string: a worker without our package could not even unpickle a function of ours.
             client.run(exec, "import stitchpipe.engine.cluster")
         except (OSError, ValueError, ImportError) as error:

@@ -2,5 +2,6 @@
 
 from stitchpipe.steps.comparing.compare import compare, fit_maps
 from stitchpipe.steps.comparing.engine_run import cluster_of
+from stitchpipe.steps.comparing.persevering import on_cluster
 
-__all__ = ["cluster_of", "compare", "fit_maps"]
+__all__ = ["cluster_of", "compare", "fit_maps", "on_cluster"]

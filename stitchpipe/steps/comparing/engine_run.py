@@ -48,12 +48,15 @@ def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Itera
         report(1, 1)
         return
     # A cluster that was handed in is left running; one that is started here ends with the block.
-    with nullcontext(cluster) if cluster is not None else cluster_of(work.run) as chosen:
+    with (
+        nullcontext(cluster) if cluster is not None else cluster_of(work.run) as chosen,
+        chosen.watched() as client,
+    ):
         work.run_networks(0, report)
-        of_images = work.compare_images(chosen.client, report)
+        of_images = work.compare_images(client, report)
         yield from work.image_results(of_images)
         work.forget_batches()
-        yield from work.compare_moments(chosen.client, of_images, report)
+        yield from work.compare_moments(client, of_images, report)
 
 
 def cluster_of(run: Run, scheduler: str | None = None) -> Cluster:
@@ -66,6 +69,7 @@ def cluster_of(run: Run, scheduler: str | None = None) -> Cluster:
         scheduler,
         workers=declared.workers,
         memory_limit_bytes=declared.memory_limit_bytes,
+        patience_s=declared.cluster_patience_s,
         gpus=gpus(run.sweep) if declared.backend == "torch" and scheduler is None else 0,
     )
 
