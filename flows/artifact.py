@@ -1,21 +1,91 @@
-"""What a finished sweep shows in Prefect: a short markdown artifact with its findings."""
+"""What a run shows in Prefect, for people: findings, its units, a picture, how far it is, and where the page is."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from stitchpipe.run.place import REPORT, RunPlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from uuid import UUID
+
+    from flows.course import Course
+
+MOST_ROWS: Final = 1000
+"""Units that a table shows, those that failed first."""
 
 
-def publish(record: Mapping[str, Any], *, sweep: str) -> None:
-    """Attach the report's record to the flow run that is being executed, as an artifact of its own key."""
-    create_markdown_artifact(
-        markdown(record, sweep=sweep), key=f"sweep-{slug(sweep)}", description="Findings"
-    )
+class Shown:
+    """The artifacts of a flow run, each under a key of its own that tells the run's name."""
+
+    def __init__(self, course: Course) -> None:
+        self._course, self._place = course, RunPlace.at(course.asked.out)
+        self._name = slug(self._place.url)
+        self._progress: UUID | None = None
+
+    def progress(self, step: str) -> None:
+        """Show how many steps of the course are behind; `step` is what comes next, empty at the end."""
+        course = self._course.asked.course
+        done = 100.0 * (course.index(step) / len(course) if step else 1.0)
+        told = f"{len(self._course.ended)} units; {step or 'done'}"
+        if self._progress is None:
+            self._progress = create_progress_artifact(done, key=f"progress-{self._name}", description=told)
+        else:
+            update_progress_artifact(self._progress, done, description=told)
+
+    def end(self) -> None:
+        """Show how the units ended, what was found, a picture of it, and where the page is."""
+        self.progress("")
+        table = self._units()
+        if table:
+            create_table_artifact(table, key=f"units-{self._name}", description="Units of work")
+        reports = [each for each in self._course.ended if each.unit.step == "report" and each.is_there]
+        if not reports:
+            return
+        text = markdown(reports[-1].record, sweep=str(reports[-1].record.get("sweep", "")))
+        create_markdown_artifact(text, key=f"sweep-{self._name}", description="Findings")
+        create_link_artifact(
+            link=_link(self._place, f"{REPORT}/index.html"),
+            link_text="The page",
+            key=f"page-{self._name}",
+            description=self._place.url,
+        )
+        figures = [each.key for each in self._place.files.place.files(f"{REPORT}/figures")]
+        if figures:
+            create_image_artifact(
+                image_url=_link(self._place, figures[0]),
+                key=f"picture-{self._name}",
+                description=figures[0].rpartition("/")[2],
+            )
+
+    def _units(self) -> list[dict[str, Any]]:
+        ended = sorted(self._course.ended, key=lambda each: each.is_there)
+        return [
+            {
+                "unit": each.unit.name,
+                "ended": each.state,
+                "seconds": round(each.seconds, 1),
+                "reason": "" if each.reason is None else str(each.reason),
+            }
+            for each in ended[:MOST_ROWS]
+        ]
+
+
+def _link(place: RunPlace, key: str) -> str:
+    """Return the URL of a published file of a run."""
+    return Path(place.url, key).as_uri() if place.is_folder else f"{place.url}/{key}"
 
 
 def markdown(record: Mapping[str, Any], *, sweep: str) -> str:
@@ -33,9 +103,7 @@ def cell(value: object) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
-def slug(sweep: str) -> str:
-    """Return a sweep's name or path as an artifact key: lower case letters, digits and single dashes."""
-    return (
-        re.sub(r"[^a-z0-9]+", "-", sweep.rpartition("/")[2].removesuffix(".toml").lower()).strip("-")
-        or "sweep"
-    )
+def slug(name: str) -> str:
+    """Return a run's place as an artifact key: the lower case letters and digits of its last part, and dashes."""
+    last = name.rstrip("/").rpartition("/")[2].removesuffix(".toml").lower()
+    return re.sub(r"[^a-z0-9]+", "-", last).strip("-") or "sweep"

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from prefect import flow
 
-from flows.artifact import publish
+from flows.artifact import Shown
 from flows.asked import asked_of
 from flows.course import Course, active_course
 from flows.fan_out import share_out
+from flows.run_logs import logs_of_this_run
 from flows.tasks import TASKS
 from flows.work import pool_of
 from stitchpipe.config import Sweep  # noqa: TC001  (Prefect makes a form of it)
@@ -112,15 +113,15 @@ def _taken(
 
     A step of a deployment is first shared out among runs of that, and what they leave is then taken here.
     """
-    with _course(asked) as course:
+    with logs_of_this_run(), _course(asked) as course:
+        shown = Shown(course)
         for name in asked.course:
             if only is None or name in only:
+                shown.progress(name)
                 if deployments and name in deployments:
                     share_out(course, name, deployments[name], runs_at_once=runs_at_once)
                 TASKS[name](course, name)
-        for ended in course.ended:
-            if ended.unit.step == "report" and ended.is_there:
-                publish(ended.record, sweep=str(ended.record["sweep"]))
+        shown.end()
         course.demand_success()
         return [ended.record for ended in course.ended]
 

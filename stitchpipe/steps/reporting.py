@@ -12,7 +12,8 @@ from stitchpipe.config import ConfigError, ControlModel, NetworkModel
 from stitchpipe.graph import LOGITS
 from stitchpipe.report import rendered
 from stitchpipe.run.declared import permuted_model
-from stitchpipe.run.names import TEST, LayerName
+from stitchpipe.run.ledger import Ledger
+from stitchpipe.run.names import SPLITS, TEST, LayerName
 from stitchpipe.run.place import model_record
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
@@ -65,6 +66,7 @@ def report(run: Run) -> dict[str, Any]:
         "sweep": run.sweep.name,
         "pairs_missing": n_pairs - (0 if compared.empty else compared["key"].nunique()),
         "stitches_missing": sum(key not in there for key in stitches),
+        "left_out": _left_out(run),
         "numbers": len(results),
         "findings": [{"title": finding.question, **finding.record()} for finding in answers],
     }
@@ -126,7 +128,19 @@ def _provenance(run: Run) -> dict[str, Any]:
             f"{section} {key}": value for section, part in settings.items() for key, value in part.items()
         },
         "made with": made_with,
+        "left out": _left_out(run),
     }
+
+
+def _left_out(run: Run) -> dict[str, str]:
+    """Return the models that the sweep had to do without, each with the unit that failed and why."""
+    ledger, told = Ledger(run.place.files), dict[str, str]()
+    for model in sorted(run.sweep.left_out):
+        units = [f"inspect {model}", f"train {model}", *(f"dump {model} {split}" for split in SPLITS)]
+        ended = (ledger.of(unit) for unit in units)
+        failed = next((each for each in ended if each is not None and each.reason is not None), None)
+        told[model] = "needs a model that failed" if failed is None else f"{failed.unit}: {failed.reason}"
+    return told
 
 
 def _data(run: Run) -> dict[str, dict[str, Any]]:

@@ -91,3 +91,21 @@ def test_steps_have_one_order_and_known_names():
 )
 def test_artifact_keys_are_lower_case_with_dashes(sweep_name, slug):
     assert artifact.slug(sweep_name) == slug
+
+
+def test_a_flow_run_shows_its_units_findings_page_and_progress(server, pretend, tmp_path):
+    figures = tmp_path / "My run" / "report" / "figures"
+    figures.mkdir(parents=True)
+    (figures / "cka.png").touch()
+    pretend.failing = {"train b"}
+    with pytest.raises(UnitsFailedError):
+        sweep(S, str(tmp_path / "My run"))
+    with server.client() as client:
+        response = client._client.post("/artifacts/latest/filter", json={"limit": 200})
+    found = {each["key"]: each for each in response.json()}
+    assert "| Is a\\|b? | &lt;b>yes&lt;/b> |" in found["sweep-my-run"]["data"]
+    assert found["page-my-run"]["data"].startswith("[The page](file:///")
+    assert found["picture-my-run"]["data"].endswith("My%20run/report/figures/cka.png")
+    assert found["progress-my-run"]["data"] == 100.0
+    assert "train b" in found["units-my-run"]["data"]
+    assert "left out" in found["units-my-run"]["data"]
