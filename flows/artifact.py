@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from prefect.artifacts import (
     create_image_artifact,
@@ -41,7 +41,9 @@ class Shown:
         done = 100.0 * (course.index(step) / len(course) if step else 1.0)
         told = f"{len(self._course.ended)} units; {step or 'done'}"
         if self._progress is None:
-            self._progress = create_progress_artifact(done, key=f"progress-{self._name}", description=told)
+            key = f"progress-{self._name}"
+            # Outside of an event loop it is the id itself.
+            self._progress = cast("UUID", create_progress_artifact(done, key=key, description=told))
         else:
             update_progress_artifact(self._progress, done, description=told)
 
