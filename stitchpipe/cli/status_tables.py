@@ -79,7 +79,7 @@ def _lines(of_run: Standing) -> list[str]:
         lines.append("Stitches are known when every network is inspected; they are not counted yet.")
     if of_run.lost:
         lines.append(
-            f"{len(of_run.lost)} units were claimed by workers that are lost; the next run takes them."
+            f"Claimed by workers that are lost, for the next run to take: {_some(list(of_run.lost))}."
         )
     if of_run.others:
         lines.append(f"Other sweeps of this run: {', '.join(of_run.others)} (--sweep NAME).")
