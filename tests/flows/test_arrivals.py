@@ -13,6 +13,9 @@ from flows.arrivals import EVENT, Watched, arrived, send
 from flows.installation import PrefectInstallation
 from stitchpipe.run import RunPlace
 from tests.flows.test_lost_runs import until
+from tests.storage.object_server import BUCKET, aws, object_server
+
+__all__ = ["aws", "object_server"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +40,16 @@ def test_what_was_there_before_the_first_look_is_known(watched, tmp_path):
     assert names == ["deep/new.safetensors"]
     assert (event.event, event.payload["checkpoints"]) == (EVENT, names)
     assert look(watched) == ([], [])
+
+
+def test_a_bucket_is_watched_like_a_folder_and_remembers_for_whoever_looks_next(aws):
+    checkpoints, run = f"s3://{BUCKET}/{uuid.uuid4().hex}", f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    look(Watched(checkpoints, RunPlace.at(run).files))
+    aws.put(f"{checkpoints.removeprefix(f's3://{BUCKET}/')}/deep/a.pt", b"weights")
+    names, (event,) = look(Watched(checkpoints, RunPlace.at(run).files))
+    assert names == ["deep/a.pt"]
+    assert event.resource["prefect.resource.name"] == checkpoints
+    assert look(Watched(checkpoints, RunPlace.at(run).files)) == ([], [])
 
 
 def test_a_checkpoint_that_is_replaced_is_new(watched, tmp_path):
