@@ -127,8 +127,8 @@ def is_mistake(ended: Ended) -> bool:
     A member of a zoo that does not work is one of many that were not named one by one, and is no mistake.
     """
     unit, reason = ended.unit, ended.reason
-    declared = opened(unit.sweep, unit.out).sweep.model(unit.subject[0])
-    return reason is not None and reason.kind in _OF_THE_SWEEP and not getattr(declared, "rule", None)
+    declared = opened(unit.sweep, unit.out).sweep.network(unit.subject[0])
+    return reason is not None and reason.kind in _OF_THE_SWEEP and declared.rule is None
 
 
 def processes_of(run: Run) -> int:
