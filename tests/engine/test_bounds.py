@@ -92,8 +92,8 @@ def test_no_passes_of_one_size_read_less_than_a_projective_plane(order):
     """t passes that hold P²/2 products together hold at least P²/2t each, and read (1 + √(4t − 3)) / 2 times."""
     passes = order**2 + order + 1
     block = np.arange(passes)
-    pairs = {"positions": np.array(list(itertools.product(range(passes), repeat=2)))}
-    dealt = dealing.Dealt.by(dealing._projective_lines(order, block), pairs, together=True)
+    pairs = {"positions": Pairs.every(passes)}
+    dealt = dealing.Dealt(dealing._projective_lines(order, block), pairs)
     assert dealt.bytes_read(np.ones(passes, np.int64)) == passes * (1 + np.sqrt(4 * passes - 3)) / 2
     assert dealt.least_products({"positions": np.ones(passes, np.int64)}) == pytest.approx(passes / 2)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchpipe.engine import PlanError, SplitShape
+from stitchpipe.engine import Pairs, PlanError, SplitShape
 from stitchpipe.engine.planning import dealing
 from stitchpipe.engine.planning.chunk_memory import MOMENTS_ONLY, LeafCounts
 from stitchpipe.engine.planning.dealing import dealings
@@ -103,7 +103,7 @@ def test_two_blocks_at_a_time_meet_once():
 def test_a_new_model_is_kept_while_old_ones_pass_by():
     old, new = range(20), (20, 21, 22)
     pairs = np.array([p for p in pairs_of(23) if set(p.tolist()) & set(new)])
-    assert dealing._hub(pairs, range(23)) == frozenset(new)
+    assert dealing._hub(Pairs.of(map(tuple, pairs.tolist()))) == frozenset(new)
     part = dealing._blocks([1] * 23, list(old), 4)
     part[list(new)] = 0
     found = layers_by_pass(dealing._stripes(part), pairs)
@@ -124,8 +124,7 @@ def test_a_new_model_is_kept_while_old_ones_pass_by():
     ],
 )
 def test_other_pairs_have_no_hub(pairs):
-    found = np.array(pairs)
-    assert dealing._hub(found, np.unique(found).tolist()) == frozenset()
+    assert dealing._hub(Pairs.of(pairs)) == frozenset()
 
 
 @given(weights=st.lists(st.integers(1, 1000), min_size=1, max_size=60), count=st.integers(1, 20))
@@ -204,8 +203,8 @@ def test_a_plane_reads_little_more_than_the_bound(order, layers_of_a_block):
     """n·P²/√(2S), with S the numbers that the sums of a pass are (Beaumont et al. 2022)."""
     layers = layers_of([(32,)] * (layers_of_a_block * order**2))
     block = dealing._blocks([32] * len(layers), range(len(layers)), order**2)
-    pairs = {"positions": pairs_of(len(layers))}
-    dealt = dealing.Dealt.by(dealing._lines(order, block), pairs, together=True)
+    pairs = {"positions": Pairs.every(len(layers))}
+    dealt = dealing.Dealt(dealing._lines(order, block), pairs)
     lines = [pass_of(layers, of_line) for of_line in dealt.passes()]
     held = max(Held.of(layers, line, "float64", LEAVES, MOMENTS_ONLY, SPLIT.n_samples).sums for line in lines)
     columns = 32 * len(layers)

@@ -33,7 +33,7 @@ class ChunkGrid:
     first
         How many chunks there are before those of each run of targets, and last how many in all.
     packed
-        For each target which pairs are wanted, ``[sources, 2]``, a bit for each, sources in the order of the runs.
+        For each run of targets which pairs are wanted, ``[targets, sources, 2]``, a bit for each.
     """
 
     tile: int
@@ -47,36 +47,41 @@ class ChunkGrid:
         cls, number: int, tile: Tile, wanted: Matrix, targets: tuple[Run, ...], sources: tuple[Run, ...]
     ) -> Self:
         """Return the chunks of a tile's pairs, given all that are wanted, ``[layers, layers]``, source first."""
-        of_sources = tuple(chain.from_iterable(sources))
+        of_sources, starts = np.array(list(chain.from_iterable(sources))), _starts(sources)
         counts, packed = [0], list[bytes]()
         for run in targets:
-            both = wanted_of(tile, of_sources, run, wanted)
-            counts.append(int(_has_pairs(both, sources).sum()))
-            packed += [row.tobytes() for row in np.packbits(both.reshape(len(run), -1), axis=1)]
+            both = wanted_of(tile, of_sources, np.array(run), wanted)
+            counts.append(int(_has_pairs(both, starts).sum()))
+            packed.append(np.packbits(both).tobytes())
         return cls(number, targets, sources, tuple(accumulate(counts)), tuple(packed))
 
     def __len__(self) -> int:
         return self.first[-1]
 
-    def chunk(self, number: int) -> Chunk:
-        """Return a chunk by its number."""
-        row = bisect_right(self.first, number) - 1
-        both = self._rows(row)
-        column = int(np.flatnonzero(_has_pairs(both, self.sources))[number - self.first[row]])
-        return self._cut(row, column, both, _starts(self.sources))
-
     def __iter__(self) -> Iterator[Chunk]:
         starts = _starts(self.sources)
-        for row in range(len(self.targets)):
-            both = self._rows(row)
-            for column in np.flatnonzero(_has_pairs(both, self.sources)).tolist():
+        for row, both in enumerate(self._rows()):
+            for column in np.flatnonzero(_has_pairs(both, starts)).tolist():
                 yield self._cut(row, column, both, starts)
 
-    def counts(self) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-        """Yield each run of targets, by number, with how many pairs it has with each run of sources."""
-        for row in range(len(self.targets)):
-            pairs = self._rows(row).sum(axis=(0, 2))
-            yield row, np.add.reduceat(pairs, _starts(self.sources))
+    def chunk(self, number: int) -> Chunk:
+        """Return a chunk by its number."""
+        row, starts = bisect_right(self.first, number) - 1, _starts(self.sources)
+        both = self._row(row, sum(map(len, self.sources)))
+        column = int(np.flatnonzero(_has_pairs(both, starts))[number - self.first[row]])
+        return self._cut(row, column, both, starts)
+
+    @property
+    def n_pairs(self) -> int:
+        """How many directed pairs there are."""
+        return int(np.bitwise_count(np.frombuffer(b"".join(self.packed), np.uint8)).sum(dtype=np.int64))
+
+    def counts(self) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield for each run of targets how many pairs it has with each run of sources."""
+        starts = _starts(self.sources)
+        for both in self._rows():
+            into, back = both.view(np.uint8).sum(axis=0, dtype=np.uint16).T
+            yield np.add.reduceat((into + back).astype(np.int64), starts)
 
     def sizes(self, widths: Mapping[int, int]) -> dict[tuple[int, int], int]:
         """Return how many pairs there are of each two widths, source first, given those of the tile's layers."""
@@ -85,34 +90,37 @@ class ChunkGrid:
         known, kinds = np.unique(held, return_inverse=True)
         counts = np.zeros((len(known), len(known)), np.int64)
         of_sources = kinds[list(chain.from_iterable(self.sources))]
-        for row, run in enumerate(self.targets):
-            for target, both in zip(run, self._rows(row), strict=True):
+        for run, rows in zip(self.targets, self._rows(), strict=True):
+            for target, both in zip(run, rows, strict=True):
                 forth, back = (np.bincount(of_sources[wanted], minlength=len(known)) for wanted in both.T)
                 counts[:, kinds[target]] += forth
                 counts[kinds[target]] += back
         return {(int(known[p]), int(known[q])): int(counts[p, q]) for p, q in np.argwhere(counts).tolist()}
 
-    def _rows(self, row: int) -> Matrix:
-        """Return which pairs of a run of targets are wanted, ``[targets, sources, 2]``."""
-        start = sum(map(len, self.targets[:row])) if row else 0
-        count = sum(map(len, self.sources))
-        bits = [
-            np.frombuffer(self.packed[start + place], np.uint8) for place in range(len(self.targets[row]))
-        ]
-        return np.unpackbits(np.stack(bits), axis=1, count=2 * count).view(np.bool_).reshape(-1, count, 2)
+    def _rows(self) -> Iterator[Matrix]:
+        """Yield which pairs of each run of targets are wanted, ``[targets, sources, 2]``."""
+        n_sources = sum(map(len, self.sources))
+        return (self._row(row, n_sources) for row in range(len(self.targets)))
 
-    def _cut(self, row: int, column: int, both: Matrix, starts: Sequence[int]) -> Chunk:
+    def _row(self, row: int, n_sources: int) -> Matrix:
+        shape = len(self.targets[row]), n_sources, 2
+        bits = np.frombuffer(self.packed[row], np.uint8)
+        return np.unpackbits(bits, count=shape[0] * shape[1] * 2).view(np.bool_).reshape(shape)
+
+    def _cut(self, row: int, column: int, both: Matrix, starts: npt.NDArray[np.int64]) -> Chunk:
         start, sources = starts[column], self.sources[column]
         return Chunk.of(self.tile, None, sources, self.targets[row], both[:, start : start + len(sources)])
 
 
-def _starts(runs: Sequence[Run]) -> list[int]:
-    return list(accumulate(map(len, runs), initial=0))[:-1]
+def _starts(runs: Sequence[Run]) -> npt.NDArray[np.int64]:
+    """Return where each run begins among all layers of its side, ``[runs]``."""
+    return np.cumsum([0, *map(len, runs)], dtype=np.int64)[:-1]
 
 
-def _has_pairs(both: Matrix, sources: Sequence[Run]) -> Matrix:
+def _has_pairs(both: Matrix, starts: npt.NDArray[np.int64]) -> Matrix:
     """Return which runs of sources have a pair, ``[runs]``, given which pairs are wanted, ``[targets, sources, 2]``."""
-    return np.asarray(np.logical_or.reduceat(both.any(axis=(0, 2)), _starts(sources)))
+    of_sources = both[:, :, 0].any(axis=0) | both[:, :, 1].any(axis=0)
+    return np.asarray(np.logical_or.reduceat(of_sources, starts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class ChunkMemory:
         view, most = self.formed.tiles[grid.tile].view, 0
         targets, sources = (_Runs.of(self, view, runs) for runs in (grid.targets, grid.sources))
         place = {run: column for column, run in enumerate(grid.sources)}
-        for row, pairs in grid.counts():
+        for row, pairs in enumerate(grid.counts()):
             own, features = targets.squares[row] + sources.squares, targets.features[row] + sources.features
             same = place.get(grid.targets[row])
             if same is not None:  # a run with itself has its layers once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +31,10 @@ SHARING_LAYERS: Final = 4
 PAIR_FLOPS: Final = 1e6
 """What a pair costs however narrow it is."""
 
-Run = tuple[int, ...]
+Run: TypeAlias = tuple[int, ...]
 """Adjacent layers of a side."""
+Layers: TypeAlias = npt.NDArray[np.integer[Any]]
+"""Layers by their numbers, ``[m]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ def even_runs(layers: Sequence[LayerShape], tile: Tile, members: Run, cutting: C
     return tuple(map(tuple, runs))
 
 
-def wanted_of(tile: Tile, sources: Run, targets: Run, wanted: Matrix) -> Matrix:
+def wanted_of(tile: Tile, sources: Layers, targets: Layers, wanted: Matrix) -> Matrix:
     """Return which pairs a tile's product of some sources with some targets serves: ``[targets, sources, 2]``.
 
     Both directions where neither side is resized, and of a symmetric tile what is on the diagonal or above it: there
@@ -173,11 +175,12 @@ def wanted_of(tile: Tile, sources: Run, targets: Run, wanted: Matrix) -> Matrix:
     wanted
         The pairs of all layers, ``[layers, layers]``, source first.
     """
-    forth, into = wanted[np.ix_(sources, targets)].T, np.array(targets)[:, None]
-    back = wanted[np.ix_(targets, sources)] & (into != np.array(sources)) & tile.mutual
-    both = np.stack([forth, back], axis=2)
+    both = np.zeros((len(targets), len(sources), 2), np.bool_)
+    both[:, :, 0] = wanted[np.ix_(sources, targets)].T
+    if tile.mutual:
+        both[:, :, 1] = wanted[np.ix_(targets, sources)] & (targets[:, None] != sources)
     if tile.symmetric:
-        both &= (np.array(sources) <= into)[:, :, None]
+        both &= (sources <= targets[:, None])[:, :, None]
     return both
 
 

@@ -9,8 +9,6 @@ times where the bound says q.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from heapq import heapreplace
@@ -24,90 +22,113 @@ from stitchpipe.engine.planning.finite_fields import ORDERS, field_of
 from stitchpipe.engine.planning.pairs import Pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from stitchpipe.engine.planning.pairs import Wanted
     from stitchpipe.rows import View
 
 Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
-Design: TypeAlias = Callable[[Numbers, Numbers], Numbers]
-"""From sources and targets of pairs ``[m]`` to the number of each one's pass ``[m]``."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Together:
-    """All pairs in one pass: nothing reads less, and of millions of pairs no list is made."""
+class Design:
+    """Which pass each two blocks of layers meet in.
 
-    wanted: Wanted
+    Attributes
+    ----------
+    block
+        Of each layer, ``[layers]``.
+    table
+        The number of the pass, ``[blocks, blocks]``, source first.
+    """
 
-    def bytes_read(self, sample_bytes: Numbers) -> int:
-        """Return the bytes that one sample costs: each layer once."""
-        layers = {layer for pairs in self.wanted.values() for layer in pairs.layers}
-        return int(sample_bytes[list(layers)].sum())
+    block: Numbers
+    table: Numbers
 
-    def least_products(self, widths: Mapping[View, Numbers]) -> float:
-        """Return how many numbers the products are at least: one serves two pairs at most."""
-        total = 0.0
-        for view, pairs in self.wanted.items():
-            of_layers = widths[view]
-            rows = pairs.among(len(of_layers))
-            total += sum(float(w * of_layers[row].sum()) for w, row in zip(of_layers, rows, strict=True))
-        return total / 2
-
-    def passes(self) -> Iterator[Wanted]:
-        """Yield the pairs, by view, unless there is none."""
-        if any(self.wanted.values()):
-            yield {view: pairs for view, pairs in self.wanted.items() if pairs}
+    def __call__(self, sources: Numbers, targets: Numbers) -> Numbers:
+        """Return the passes of pairs of layers ``[m]``."""
+        return self.table[self.block[sources], self.block[targets]]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Dealt:
-    """Pairs dealt out to passes: arrays of pairs ``[m, 2]`` and the numbers of their passes ``[m]``, by view."""
+    """Pairs dealt out to passes by blocks of their layers: no list of pairs is made, of which there may be millions.
 
-    pairs: Mapping[View, Numbers]
-    numbers: Mapping[View, Numbers]
+    Attributes
+    ----------
+    together
+        Whether all views share passes, or each has its own.
+    """
 
-    @classmethod
-    def by(cls, design: Design, pairs: Mapping[View, Numbers], *, together: bool) -> Dealt:
-        """Deal pairs out, each view to its own passes unless `together`."""
-        views = {} if together else {view: number for number, view in enumerate(pairs)}
-        numbers = {view: design(of_view[:, 0], of_view[:, 1]) for view, of_view in pairs.items()}
-        apart = len(pairs)
-        return cls(pairs, {view: of_view * apart + views.get(view, 0) for view, of_view in numbers.items()})
+    design: Design
+    wanted: Wanted
+    together: bool = True
 
     def bytes_read(self, sample_bytes: Numbers) -> int:
         """Return the bytes that one sample costs: Σ over passes of the layers of each."""
-        count = len(sample_bytes)
-        seen = [
-            self.numbers[view].astype(np.int64) * count + side
-            for view, pairs in self.pairs.items()
-            for side in pairs.T
-        ]
-        if not seen:
-            return 0
-        return int(sample_bytes[_distinct(np.concatenate(seen)) % count].sum())
+        total, count, apart = 0, len(sample_bytes), max(1, len(self.wanted))
+        matrices = {view: pairs.among(count) for view, pairs in self.wanted.items()}
+        block, table = self.design.block[:count], self.design.table
+        for start in range(0, count, _LAYERS):
+            mine, seen = slice(start, start + _LAYERS), [np.zeros(0, np.int64)]
+            for number, matrix in enumerate(matrices.values()):
+                for rows, passes in ((matrix[mine], table), (matrix[:, mine].T, table.T)):
+                    layer, other = np.nonzero(self._by_block(rows, np.logical_or))
+                    of_pass = passes[block[mine][layer], other].astype(np.int64)
+                    view = 0 if self.together else number
+                    seen.append((of_pass * apart + view) * len(rows) + layer)
+            keys = np.concatenate(seen)
+            if len(keys):
+                total += int(sample_bytes[mine][_distinct(keys) % len(block[mine])].sum())
+        return total
 
     def least_products(self, widths: Mapping[View, Numbers]) -> float:
         """Return how many numbers the products of some pass are at least: one serves two pairs at most."""
-        if not self.pairs:
-            return 0.0
-        products = [widths[view][pairs].prod(axis=1) for view, pairs in self.pairs.items()]
-        sums = np.bincount(np.concatenate(list(self.numbers.values())), np.concatenate(products))
-        return float(sums.max()) / 2
+        most = [0.0]
+        sums = np.zeros(int(self.design.table.max()) + 1)
+        for view, pairs in self.wanted.items():
+            of_layers = widths[view].astype(np.float64)
+            of_blocks = np.zeros(self.design.table.shape)
+            for start in range(0, len(of_layers), _LAYERS):
+                mine = slice(start, start + _LAYERS)
+                rows = self._by_block(pairs.among(len(of_layers))[mine] * of_layers, np.add)
+                np.add.at(of_blocks, self.design.block[: len(of_layers)][mine], rows * of_layers[mine, None])
+            of_view = np.bincount(self.design.table.ravel(), of_blocks.ravel(), len(sums))
+            sums += of_view
+            most.append(float(of_view.max()))
+        return (float(sums.max()) if self.together else max(most)) / 2
 
     def passes(self) -> Iterator[Wanted]:
         """Yield the pairs of each pass, by view; passes without a pair are left out."""
-        passes: dict[int, dict[View, Pairs]] = defaultdict(dict)
-        count = 1 + max((int(pairs.max(initial=-1)) for pairs in self.pairs.values()), default=0)
-        for view, numbers in self.numbers.items():
-            order = np.argsort(numbers, kind="stable")
-            starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
-            for chosen in np.split(order, starts[1:]) if len(starts) else ():
-                matrix = np.zeros((count, count), np.bool_)
-                matrix[tuple(self.pairs[view][chosen].T)] = True
-                passes[int(numbers[chosen[0]])][view] = Pairs(matrix)
-        for number in sorted(passes):
-            yield passes.pop(number)
+        table, block = self.design.table, self.design.block
+        for number in np.unique(table).tolist():
+            meeting = table == number
+            here = np.flatnonzero((meeting.any(axis=0) | meeting.any(axis=1))[block])
+            chosen = meeting[np.ix_(block[here], block[here])]
+            of_pass = {}
+            for view, pairs in self.wanted.items():
+                matrix = np.zeros((len(block), len(block)), np.bool_)
+                matrix[np.ix_(here, here)] = pairs.among(len(block))[np.ix_(here, here)] & chosen
+                if matrix.any():
+                    of_pass[view] = Pairs(matrix)
+            if self.together:
+                yield from [of_pass] if of_pass else []
+            else:
+                yield from ({view: pairs} for view, pairs in of_pass.items())
+
+    def _by_block(self, rows: npt.NDArray[Any], merge: np.ufunc) -> npt.NDArray[Any]:
+        """Return the columns of some rows ``[m, layers]`` merged by the block of each: ``[m, blocks]``."""
+        n_blocks, block = len(self.design.table), self.design.block[: rows.shape[1]]
+        order = np.argsort(block, kind="stable")
+        there, starts = np.unique(block[order], return_index=True)
+        merged = np.zeros((len(rows), n_blocks), rows.dtype)
+        if len(starts):
+            merged[:, there] = merge.reduceat(rows[:, order], starts, axis=1)
+        return merged
+
+
+_LAYERS = 512
+"""Of so many layers the pairs are looked at together."""
 
 
 def _distinct(numbers: Numbers) -> Numbers:
@@ -117,16 +138,14 @@ def _distinct(numbers: Numbers) -> Numbers:
         return np.unique(numbers)
     marks = np.zeros(most, np.bool_)
     marks[numbers] = True
-    return np.flatnonzero(marks).astype(np.int64)
+    return np.flatnonzero(marks)
 
 
 _MARKED = 2**26
 """Numbers below this are told apart by marks in an array."""
 
 
-def dealings(
-    sample_bytes: Sequence[int], weights: Sequence[int], wanted: Wanted
-) -> Iterator[Together | Dealt]:
+def dealings(sample_bytes: Sequence[int], weights: Sequence[int], wanted: Wanted) -> Iterator[Dealt]:
     """Yield ways to deal pairs out to passes, from the least reading to the most.
 
     Parameters
@@ -143,29 +162,31 @@ def dealings(
     Time O(pairs · log pairs) for each of a few dozen.
     """
     # Nothing reads less than one pass, and where it fits nothing else needs to be weighed.
-    yield Together(wanted)
-    pairs: dict[View, Numbers] = {view: of_view.places for view, of_view in wanted.items() if of_view}
-    everything = reduce(or_, wanted.values(), Pairs.of([])).places
+    count = len(sample_bytes)
+    yield Dealt(_one_pass(count), wanted)
+    asked = {view: pairs for view, pairs in wanted.items() if pairs}
+    if not asked:
+        return
     sizes = np.array(sample_bytes, np.int64)
+    everything = reduce(or_, asked.values(), Pairs.of([], count))
     ways = [
-        (Dealt.by(design, pairs, together=together).bytes_read(sizes), number, design, together)
-        for number, design in enumerate(designs(weights, everything))
-        for together in ((True, False) if len(pairs) > 1 else (True,))
-        if design is not _one_pass or not together
+        (dealt.bytes_read(sizes), number, dealt)
+        for number, design in enumerate((_one_pass(count), *designs(weights, everything)))
+        for together in ((True, False) if len(asked) > 1 else (True,))
+        if number or not together
+        for dealt in [Dealt(design, asked, together)]
     ]
-    for _, _, design, together in sorted(ways, key=lambda way: way[:2]):
-        yield Dealt.by(design, pairs, together=together)
+    yield from (dealt for _, _, dealt in sorted(ways, key=lambda way: way[:2]))
 
 
-def _one_pass(sources: Numbers, _targets: Numbers) -> Numbers:
-    return np.zeros_like(sources)
+def _one_pass(layers: int) -> Design:
+    return Design(np.zeros(layers, np.int64), np.zeros((1, 1), np.int64))
 
 
-def designs(weights: Sequence[int], pairs: Numbers) -> Iterator[Design]:
-    """Yield designs for some pairs ``[m, 2]``: one pass, stripes of a hub, planes, and blocks two by two."""
-    yield _one_pass
-    layers = np.unique(pairs).tolist()
-    hub = _hub(pairs, layers)
+def designs(weights: Sequence[int], pairs: Pairs) -> Iterator[Design]:
+    """Yield designs of several passes for some pairs: stripes of a hub, planes, and blocks two by two."""
+    layers = pairs.layers
+    hub = _hub(pairs)
     if hub:
         others = [layer for layer in layers if layer not in hub]
         for count in _counts(len(others)):
@@ -199,22 +220,24 @@ def _blocks(weights: Sequence[int], layers: Sequence[int], count: int) -> Number
 
 
 def _lines(order: int, block: Numbers) -> Design:
-    """Return the affine plane of an `order`: the pass of a pair is the line through its two blocks.
+    """Return the affine plane of an `order`: the pass of a pair is the line through its two blocks."""
+    points = np.arange(order**2)
+    return Design(block, _affine(order, points[:, None], points))
+
+
+def _affine(order: int, sources: Numbers, targets: Numbers) -> Numbers:
+    """Return the line through two points each.
 
     Block b is the point (x, y) with b = x·order + y. The lines y = slope·x + c have numbers slope·order + c, the
     vertical ones x = c come behind them.
     """
     field = field_of(order)
-
-    def line(sources: Numbers, targets: Numbers) -> Numbers:
-        (x, y), (u, v) = (np.divmod(block[side], order) for side in (sources, targets))
-        slope = field.over[field.minus[v, y], field.minus[u, x]]  # (v − y) / (u − x) in the field
-        # Pairs within one block lie on every line through its point: they are spread evenly over the lines.
-        slope = np.where((x == u) & (y == v), x, slope)
-        through = slope * order + field.minus[y, field.times[slope, x]]
-        return np.where((x == u) & (y != v), order * order + x, through)
-
-    return line
+    (x, y), (u, v) = (np.divmod(side, order) for side in np.broadcast_arrays(sources, targets))
+    slope = field.over[field.minus[v, y], field.minus[u, x]]  # (v − y) / (u − x) in the field
+    # Pairs within one block lie on every line through its point: they are spread evenly over the lines.
+    slope = np.where((x == u) & (y == v), x, slope)
+    through = slope * order + field.minus[y, field.times[slope, x]]
+    return np.where((x == u) & (y != v), order * order + x, through)
 
 
 def _projective_lines(order: int, block: Numbers) -> Design:
@@ -224,20 +247,15 @@ def _projective_lines(order: int, block: Numbers) -> Design:
     on the line order² + order. Lines are numbered as those of the affine plane.
     """
     field, points = field_of(order), order**2
-    affine = _lines(order, np.arange(points))
-
-    def line(sources: Numbers, targets: Numbers) -> Numbers:
-        near, far = np.minimum(block[sources], block[targets]), np.maximum(block[sources], block[targets])
-        (x, y), slope = np.divmod(np.minimum(near, points - 1), order), np.maximum(far - points, 0)
-        sloped = np.minimum(slope, order - 1)
-        through = sloped * order + field.minus[y, field.times[sloped, x]]
-        meeting = np.where(slope == order, points + x, through)
-        found = np.where(
-            far < points, affine(np.minimum(near, points - 1), np.minimum(far, points - 1)), meeting
-        )
-        found = np.where(near >= points, points + order, found)
-        return np.where(near == far, alone[near], found)
-
+    every = np.arange(points + order + 1)
+    near, far = np.minimum(every[:, None], every), np.maximum(every[:, None], every)
+    (x, y), slope = np.divmod(np.minimum(near, points - 1), order), np.maximum(far - points, 0)
+    sloped = np.minimum(slope, order - 1)
+    through = sloped * order + field.minus[y, field.times[sloped, x]]
+    meeting = np.where(slope == order, points + x, through)
+    of_two = _affine(order, np.minimum(near, points - 1), np.minimum(far, points - 1))
+    found = np.where(far < points, of_two, meeting)
+    found = np.where(near >= points, points + order, found)
     # Pairs within one block lie on every line through its point: each line gets those of one of its points. Lines that
     # are not vertical get (slope, y); (x, 0) is for the vertical ones, and what meets at infinity takes its place.
     x, y = np.divmod(np.arange(points), order)
@@ -245,29 +263,27 @@ def _projective_lines(order: int, block: Numbers) -> Design:
     freed = slopes * order + field.minus[0, field.times[slopes, slopes]]
     own = np.where(y == 0, points + x, x * order + field.minus[y, field.times[x, x]])
     alone = np.concatenate([own, freed, [points + order]])
-    return line
+    return Design(block, np.where(near == far, alone[near], found))
 
 
 def _couples(count: int, block: Numbers) -> Design:
     """Return one pass for every two blocks: the least memory, and the most reading."""
-
-    def couple(sources: Numbers, targets: Numbers) -> Numbers:
-        first, second = block[sources], block[targets]
-        return np.minimum(first, second) * count + np.maximum(first, second)
-
-    return couple
+    every = np.arange(count)
+    return Design(block, np.minimum.outer(every, every) * count + np.maximum.outer(every, every))
 
 
 def _stripes(part: Numbers) -> Design:
     """Return passes that keep the hub and take the other layers part by part: the hub alone is read repeatedly."""
-    return lambda sources, targets: np.maximum(part[sources], part[targets])
+    every = np.arange(int(part.max()) + 1)
+    return Design(part, np.maximum.outer(every, every))
 
 
-def _hub(pairs: Numbers, layers: Collection[int]) -> frozenset[int]:
+def _hub(pairs: Pairs) -> frozenset[int]:
     """Return the layers that are compared with all, if every pair holds one of them: a new model among old ones."""
-    matrix = Pairs.of(map(tuple, pairs.tolist())).among(1 + int(pairs.max(initial=-1)))
+    layers, matrix = pairs.layers, pairs.among(pairs.n_layers)
     partners = (matrix | matrix.T).sum(axis=1)
     hub = frozenset(layer for layer in layers if partners[layer] == len(layers))
+    others = np.array(sorted(set(range(len(matrix))) - hub), np.int64)
     whole = len(hub) == len(layers)
-    held = np.isin(pairs, list(hub)).any(axis=1).all()
+    held = not matrix[np.ix_(others, others)].any()
     return hub if held and not whole else frozenset()

@@ -6,6 +6,8 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+import numpy as np
+
 from stitchpipe.engine.planning.chunk_grid import ChunkGrid, Chunks
 from stitchpipe.engine.planning.chunks import Chunk, Cutting, Run, even_runs, runs_of, wanted_of
 from stitchpipe.engine.planning.tiles import (
@@ -111,8 +113,8 @@ class Pass:
     @property
     def n_pairs(self) -> int:
         """Return how many directed pairs are finalised."""
-        grids = (int(counts.sum()) for grid in self.chunks.grids for _, counts in grid.counts())
-        return sum(len(chunk) for _, chunk in self.chunks.of_products) + sum(grids)
+        of_products = sum(len(chunk) for _, chunk in self.chunks.of_products)
+        return of_products + sum(grid.n_pairs for grid in self.chunks.grids)
 
     def sizes(
         self, width_of: Callable[[View, int], int]
@@ -172,7 +174,7 @@ def _banded(
         before = tile.sources[: tile.sources.index(targets[0])] if tile.symmetric else tile.sources
         with_targets = (*before, *targets) if tile.symmetric else before
         for run in group:
-            of_run = wanted_of(tile, with_targets, run, wanted)
+            of_run = wanted_of(tile, np.array(with_targets), np.array(run), wanted)
             chunks.append(Chunk.of(number, len(bands), with_targets, run, of_run))
         bands.append(Band(number, before, targets))
     return tuple(chunks)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from stitchpipe.algebra.backends import BackendName
-    from stitchpipe.engine.planning.dealing import Dealt, Together
+    from stitchpipe.engine.planning.dealing import Dealt
     from stitchpipe.engine.planning.memory import Precision
     from stitchpipe.engine.planning.pairs import Pair, Wanted
     from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
@@ -192,7 +192,7 @@ class _Fitting:
             ladder.append(Blocks(samples, rows))
         return ladder
 
-    def _fit(self, dealt: Together | Dealt, ladder: Sequence[Blocks], room: int) -> _Fit | None:
+    def _fit(self, dealt: Dealt, ladder: Sequence[Blocks], room: int) -> _Fit | None:
         """Return the passes of one way to deal pairs out, unless one of them does not fit.
 
         All passes form their rows alike: as fast as the one that holds most allows.

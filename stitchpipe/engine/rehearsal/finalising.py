@@ -96,9 +96,13 @@ def narrowing_flops(plan: Plan) -> float:
                 np.array([sum(p for p in _widths(plan, view, run) if p > most) for run in side], np.int64)
                 for side in (grid.targets, grid.sources)
             ]
-            for row, pairs in grid.counts():
-                others = [run != grid.targets[row] for run in grid.sources]
-                columns += int((of_runs[0][row] + of_runs[1] * others)[pairs > 0].sum())
+            place = {run: column for column, run in enumerate(grid.sources)}
+            for row, pairs in enumerate(grid.counts()):
+                of_chunks = of_runs[0][row] + of_runs[1]
+                same = place.get(grid.targets[row])
+                if same is not None:  # a run with itself has its layers once
+                    of_chunks[same] = of_runs[0][row]
+                columns += int(of_chunks[pairs > 0].sum())
     # A triangular factor of [p, n] with p > n.
     return 2.0 * columns * samples**2
 
