@@ -7,6 +7,7 @@ import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -22,8 +23,6 @@ from stitchpipe.studies.stitches import STITCH, LayerOrder, measures_of, stitche
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
     from stitchpipe.report.matrices import Comparison
     from stitchpipe.studies.finding import Finding
 
@@ -35,6 +34,7 @@ def rendered(
     layer_order: LayerOrder,
     provenance: Mapping[str, Any],
     title: str,
+    failed: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, bytes]:
     """Return the report's files by name: ``index.html`` and ``figures/*.png``.
 
@@ -50,6 +50,8 @@ def rendered(
         What the run was made of, by subject: nested mappings of plain values, shown as they are.
     title
         The run's name.
+    failed
+        What of the run failed and was left out, a row each: nested in nothing, shown as it is.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def rendered(
     O(rows) time, and about 0.3 s per figure.
     """
     compared, stitched = comparison(results, layer_order), stitches(results, layer_order)
-    page = _page(compared, stitched, findings, layer_order, provenance, title)
+    page = _page(compared, stitched, findings, layer_order, provenance, title, failed)
     drawn = figures(compared, stitched, layer_order)
     return {
         "index.html": page.encode(),
@@ -88,6 +90,7 @@ def _page(
     layer_order: LayerOrder,
     provenance: Mapping[str, Any],
     title: str,
+    failed: Sequence[Mapping[str, str]],
 ) -> str:
     """Return the page: every value autoescaped; only our own script, the library and escaped JSON stand as they are."""
     environment = Environment(
@@ -117,6 +120,7 @@ def _page(
                 columns=["lateness", "source_depth", "target_depth", "n_samples", *_unmeasured(stitched)]
             )
         ),
+        failed=table_of(pd.DataFrame(list(failed))) if failed else None,
         has_stitches=len(stitched) > 0,
         provenance=sections(provenance),
         glossary=glossary(_explained(compared, stitched)),

@@ -71,6 +71,10 @@ class Catalogue:
         single = (part.name.removeprefix(FOLDER) for part in Parts.of(self.files).single)
         return sorted({*single, *self._compacted_keys()})
 
+    def contents(self) -> list[str]:
+        """Return the digests of the files that make up the results, sorted: equal ones, equal numbers."""
+        return sorted(part.digest for part in Parts.of(self.files).all)
+
     def held(self) -> Held:
         """Return which numbers of comparisons are there, by the pair's key.
 

@@ -163,6 +163,14 @@ class RunPlace:
         record = json.dumps(findings, indent=1, sort_keys=True).encode()
         self.files.publish(REPORT, {**page, FINDINGS: record})
 
+    @property
+    def has_page(self) -> bool:
+        """Whether a page was published, and is as it was."""
+        try:
+            return bool(self.files.read_published(REPORT, "index.html"))
+        except (NotFoundError, CorruptError):
+            return False
+
     def findings(self) -> dict[str, Any] | None:
         """Return the record of the findings that the report shows, or None where there is none."""
         try:

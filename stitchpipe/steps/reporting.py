@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,8 @@ from stitchpipe.config import ConfigError, ControlModel, NetworkModel
 from stitchpipe.graph import LOGITS
 from stitchpipe.report import rendered
 from stitchpipe.run.declared import permuted_model
+from stitchpipe.run.inputs import versions
+from stitchpipe.run.keys import digest_of
 from stitchpipe.run.ledger import Ledger
 from stitchpipe.run.names import SPLITS, TEST, LayerName
 from stitchpipe.run.place import model_record
@@ -21,7 +23,7 @@ from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
 from stitchpipe.studies import findings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from stitchpipe.config import Model
     from stitchpipe.results import Keys
@@ -30,10 +32,15 @@ if TYPE_CHECKING:
     from stitchpipe.studies import Finding
 
 
+REPORT_VERSION: Final = 1
+"""Raised when the same results would be shown in another way."""
+
+
 def report(run: Run) -> dict[str, Any]:
     """Publish ``report/index.html``, its figures and ``report/findings.json``; return the findings' record.
 
-    Only results that this sweep stands for are shown: those of other weights or settings may lie in the same place.
+    Only results that this sweep stands for are shown: those of other weights or settings may lie in the same place. A
+    page whose results, layers, provenance and failures are those of now stays as it is; no number is read for it.
 
     Raises
     ------
@@ -44,6 +51,11 @@ def report(run: Run) -> dict[str, Any]:
     """
     names = run.layers.names()
     ends = run.activations.ends({*names, *ends_of(run.stitches)})
+    provenance, failed = _provenance(run), _failed(run)
+    inputs = _inputs(run, ends, provenance, failed)
+    shown = run.place.findings()
+    if shown is not None and shown.get("inputs") == inputs and run.place.has_page:
+        return shown
     wanted = _wanted(run, {name: ends[name] for name in names})
     compared = run.results.compared(wanted)
     n_pairs = len(np.unique(np.concatenate([np.empty(0, np.uint64), *wanted.values()])))
@@ -61,17 +73,49 @@ def report(run: Run) -> dict[str, Any]:
     predicted = [LOGITS] if any(AGREEMENT in table.indices for table in run.sweep.compare) else []
     order = {model: [info.name for info in infos] + predicted for model, infos in run.layers.table.items()}
     answers = _findings(run, results)
-    page = rendered(results, answers, layer_order=order, provenance=_provenance(run), title=run.sweep.name)
+    page = rendered(
+        results, answers, layer_order=order, provenance=provenance, title=run.sweep.name, failed=failed
+    )
     record = {
+        "inputs": inputs,
         "sweep": run.sweep.name,
         "pairs_missing": n_pairs - (0 if compared.empty else compared["key"].nunique()),
         "stitches_missing": sum(key not in there for key in stitches),
         "left_out": _left_out(run),
         "numbers": len(results),
+        "failed": failed,
         "findings": [{"title": finding.question, **finding.record()} for finding in answers],
     }
     run.place.publish_report(page, record)
     return record
+
+
+def _inputs(run: Run, ends: Ends, provenance: Mapping[str, Any], failed: Sequence[Mapping[str, str]]) -> str:
+    """Return a digest of everything that the page follows from; of the results, of the files that hold them."""
+    layers = [
+        (str(name), end.side.digests, end.train.sample_digest, end.test.sample_digest, end.test.fingerprint)
+        for name, end in ends.items()
+    ]
+    sweep = run.sweep.model_dump(mode="json")
+    return digest_of(
+        REPORT_VERSION, versions(), sweep, sorted(layers), provenance, failed, run.results.contents()
+    )
+
+
+def _failed(run: Run) -> list[dict[str, str]]:
+    """Return what failed of the sweep and why, by unit; of models that are not the sweep's nothing is told."""
+    models = {*run.sweep.left_out, *(model.name for model in run.sweep.models)}
+    rows = []
+    for unit, outcome in sorted(Ledger(run.place.files).outcomes().items()):
+        is_asked = outcome.step in ("compare", "fit maps", "report") or bool(models & {*unit.split(" ")})
+        if outcome.state == "failed" and outcome.reason is not None and is_asked:
+            rows.append({"unit": unit, "why": str(outcome.reason), "tried": f"{outcome.attempts} ×"})
+    named = {model for row in rows for model in row["unit"].split(" ")}
+    rows += [
+        {"unit": model, "why": "left out, because of what failed before", "tried": ""}
+        for model in sorted(run.sweep.left_out - named)
+    ]
+    return rows
 
 
 def _wanted(run: Run, ends: Ends) -> dict[str, Keys]:
