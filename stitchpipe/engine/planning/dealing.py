@@ -24,7 +24,7 @@ from stitchpipe.engine.planning.pairs import Pairs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from stitchpipe.engine.planning.pairs import Wanted
+    from stitchpipe.engine.planning.pairs import Matrix, Wanted
     from stitchpipe.rows import View
 
 Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
@@ -67,19 +67,22 @@ class Dealt:
     def bytes_read(self, sample_bytes: Numbers) -> int:
         """Return the bytes that one sample costs: Σ over passes of the layers of each."""
         total, count, apart = 0, len(sample_bytes), max(1, len(self.wanted))
-        matrices = {view: pairs.among(count) for view, pairs in self.wanted.items()}
-        block, table = self.design.block[:count], self.design.table
+        block, table, meetings = self.design.block[:count], self.design.table, []
+        for number, pairs in enumerate(self.wanted.values()):
+            matrix, view = pairs.among(count), 0 if self.together else number
+            for rows, passes in ((matrix, table), (matrix.T, table.T)):
+                # Layers of a zoo have the same partners, but for few: each set of them is looked at once.
+                kinds, of_layers = _distinct_rows(rows)
+                meetings.append((view, passes, self._by_block(kinds, np.logical_or), of_layers))
         for start in range(0, count, _LAYERS):
             mine, seen = slice(start, start + _LAYERS), [np.zeros(0, np.int64)]
-            for number, matrix in enumerate(matrices.values()):
-                for rows, passes in ((matrix[mine], table), (matrix[:, mine].T, table.T)):
-                    layer, other = np.nonzero(self._by_block(rows, np.logical_or))
-                    of_pass = passes[block[mine][layer], other].astype(np.int64)
-                    view = 0 if self.together else number
-                    seen.append((of_pass * apart + view) * len(rows) + layer)
+            for view, passes, meets, of_layers in meetings:
+                layer, other = np.nonzero(meets[of_layers[mine]])
+                of_pass = passes[block[mine][layer], other].astype(np.int64)
+                seen.append((of_pass * apart + view) * _LAYERS + layer)
             keys = np.concatenate(seen)
             if len(keys):
-                total += int(sample_bytes[mine][_distinct(keys) % len(block[mine])].sum())
+                total += int(sample_bytes[mine][_distinct(keys) % _LAYERS].sum())
         return total
 
     def least_products(self, widths: Mapping[View, Numbers]) -> float:
@@ -127,8 +130,19 @@ class Dealt:
         return merged
 
 
+MOST_BLOCKS = 1024
+"""Two by two, more blocks than that are half a million passes: only where nothing else fits."""
 _LAYERS = 512
 """Of so many layers the pairs are looked at together."""
+
+
+def _distinct_rows(matrix: Matrix) -> tuple[Matrix, Numbers]:
+    """Return the distinct rows of a matrix, and which of them each row is."""
+    places: dict[bytes, int] = {}
+    of_rows = [places.setdefault(np.packbits(row).tobytes(), len(places)) for row in matrix]
+    of_all = np.array(of_rows, np.int64)
+    _, first = np.unique(of_all, return_index=True)
+    return matrix[first], of_all
 
 
 def _distinct(numbers: Numbers) -> Numbers:
@@ -177,6 +191,10 @@ def dealings(sample_bytes: Sequence[int], weights: Sequence[int], wanted: Wanted
         for dealt in [Dealt(design, asked, together)]
     ]
     yield from (dealt for _, _, dealt in sorted(ways, key=lambda way: way[:2]))
+    if len(everything.layers) > MOST_BLOCKS:
+        # Layer by layer: nothing holds less or reads more.
+        layers = everything.layers
+        yield Dealt(_couples(len(layers), _blocks(weights, layers, len(layers))), asked)
 
 
 def _one_pass(layers: int) -> Design:
@@ -189,13 +207,13 @@ def designs(weights: Sequence[int], pairs: Pairs) -> Iterator[Design]:
     hub = _hub(pairs)
     if hub:
         others = [layer for layer in layers if layer not in hub]
-        for count in _counts(len(others)):
+        for count in _counts(min(len(others), MOST_BLOCKS)):
             yield _stripes(_blocks(weights, others, count))
     for order in (1, *ORDERS):
         for points, lines in ((order**2, _lines), (order**2 + order + 1, _projective_lines)):
-            if 1 < points <= len(layers):
+            if 1 < points <= min(len(layers), MOST_BLOCKS):
                 yield lines(order, _blocks(weights, layers, points))
-    for count in _counts(len(layers)):
+    for count in _counts(min(len(layers), MOST_BLOCKS)):
         yield _couples(count, _blocks(weights, layers, count))
 
 
