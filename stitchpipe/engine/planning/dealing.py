@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from stitchpipe.rows import View
 
 Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
+Partners: TypeAlias = tuple[tuple["Matrix", Numbers], tuple["Matrix", Numbers]]
+"""Of sources, and of targets: distinct sets of partners ``[sets, layers]``, and which of them each layer has."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -64,15 +66,17 @@ class Dealt:
     wanted: Wanted
     together: bool = True
 
-    def bytes_read(self, sample_bytes: Numbers) -> int:
-        """Return the bytes that one sample costs: Σ over passes of the layers of each."""
+    def bytes_read(self, sample_bytes: Numbers, partners: Mapping[View, Partners] | None = None) -> int:
+        """Return the bytes that one sample costs: Σ over passes of the layers of each.
+
+        `partners` are those of the pairs under each view, where they are known already.
+        """
+        partners = partners or partners_of(self.wanted, len(sample_bytes))
         total, count, apart = 0, len(sample_bytes), max(1, len(self.wanted))
         block, table, meetings = self.design.block[:count], self.design.table, []
-        for number, pairs in enumerate(self.wanted.values()):
-            matrix, view = pairs.among(count), 0 if self.together else number
-            for rows, passes in ((matrix, table), (matrix.T, table.T)):
-                # Layers of a zoo have the same partners, but for few: each set of them is looked at once.
-                kinds, of_layers = _distinct_rows(rows)
+        for number, name in enumerate(self.wanted):
+            view = 0 if self.together else number
+            for (kinds, of_layers), passes in zip(partners[name], (table, table.T), strict=True):
                 meetings.append((view, passes, self._by_block(kinds, np.logical_or), of_layers))
         for start in range(0, count, _LAYERS):
             mine, seen = slice(start, start + _LAYERS), [np.zeros(0, np.int64)]
@@ -136,6 +140,15 @@ _LAYERS = 512
 """Of so many layers the pairs are looked at together."""
 
 
+def partners_of(wanted: Wanted, layers: int) -> dict[View, Partners]:
+    """Return the partners of each layer as a source and as a target: each distinct set once, for few layers differ."""
+    matrices = {view: pairs.among(layers) for view, pairs in wanted.items()}
+    return {
+        view: (_distinct_rows(matrix), _distinct_rows(np.ascontiguousarray(matrix.T)))
+        for view, matrix in matrices.items()
+    }
+
+
 def _distinct_rows(matrix: Matrix) -> tuple[Matrix, Numbers]:
     """Return the distinct rows of a matrix, and which of them each row is."""
     places: dict[bytes, int] = {}
@@ -182,9 +195,10 @@ def dealings(sample_bytes: Sequence[int], weights: Sequence[int], wanted: Wanted
     if not asked:
         return
     sizes = np.array(sample_bytes, np.int64)
+    partners = partners_of(asked, count)
     everything = reduce(or_, asked.values(), Pairs.of([], count))
     ways = [
-        (dealt.bytes_read(sizes), number, dealt)
+        (dealt.bytes_read(sizes, partners), number, dealt)
         for number, design in enumerate((_one_pass(count), *designs(weights, everything)))
         for together in ((True, False) if len(asked) > 1 else (True,))
         if number or not together
