@@ -1,0 +1,127 @@
+"""A night's zoo: forty networks of ten families at small input, as a sweep by rule, and what each phase of it takes.
+
+    python -m tests.benchmarks.zoo_night write FOLDER          # sweep.toml and 500 generated images for each split
+    python -m tests.benchmarks.zoo_night run FOLDER --out OUT  # every step in processes of their own; OUT may be s3://…
+
+Six layers of each of 54 networks are some 300 layers in all, so that all pairs are more than 80,000 under ten indices. A scheduled
+run does the same from the written sweep. Printed are wall and processor seconds and the peak memory of each step, and
+the bytes and files that the run's place holds behind it; requests to a bucket are its server's to count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+IMAGES, SIDE, CLASSES = 500, 64, 10
+STEPS = ("inspect", "dump", "compare", "report")
+INDICES = (
+    "cka", "cka_biased", "rv", "procrustes", "nbs", "cca", "cca_sq", "svcca(0.9)", "gulp(0.1)", "ridge_cca(0.1)",
+)  # fmt: skip
+FAMILIES = {
+    "torchvision": (
+        "resnet18", "resnet34", "resnet50", "wide_resnet50_2", "resnext50_32x4d", "densenet121", "mobilenet_v2",
+        "mobilenet_v3_small", "mobilenet_v3_large", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "mnasnet0_5",
+        "mnasnet1_0", "regnet_x_400mf", "regnet_y_400mf", "efficientnet_b0", "convnext_tiny", "squeezenet1_1",
+        "vgg11_bn", "vgg13_bn", "vgg16_bn",
+    ),
+    "timm": ("resnet10t", "resnet14t", "regnetx_002", "regnety_002", "efficientnet_lite0", "mobilenetv3_small_050"),
+}  # fmt: skip
+"""At least eight families that take images of 64 pixels; each with two seeds."""
+SEEDS = (0, 1)
+
+
+def sweep() -> str:
+    """Return the declaration: two seeds of every network, with random weights."""
+    models = [f"{package}:{name}" for package, names in FAMILIES.items() for name in names]
+    return f"""name = "zoo-night"
+zoo = [{{ models = {json.dumps(models)}, untrained = true, seeds = {list(SEEDS)}, layers = "blocks:6" }}]
+
+[data]
+kind = "arrays"
+name = "generated"
+files = {{ train = "train.npz", test = "test.npz" }}
+
+[dump]
+view = "pooled"
+batch_size = 50
+
+[[compare]]
+view = "pooled"
+indices = {json.dumps(INDICES)}
+
+[certainty]
+intervals = false
+permutations = 0
+
+[run]
+workers = 2
+memory_limit_bytes = {2 * 2**30}
+"""
+
+
+def write(folder: Path) -> None:
+    """Write the sweep and its images: smooth noise with a colour for each class."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sweep.toml").write_text(sweep(), "utf-8")
+    for number, split in enumerate(("train", "test")):
+        rng = np.random.default_rng(number)
+        labels = rng.integers(0, CLASSES, IMAGES)
+        colours = np.random.default_rng(9).random((CLASSES, 3))
+        coarse = rng.random((IMAGES, 8, 8, 3)) * 0.6 + colours[labels][:, None, None] * 0.4
+        images = coarse.repeat(SIDE // 8, axis=1).repeat(SIDE // 8, axis=2)
+        np.savez_compressed(folder / f"{split}.npz", images=(255 * images).astype(np.uint8), labels=labels)
+
+
+def run(folder: Path, out: str) -> None:
+    """Take every step in a process of its own, then compare and report with nothing to do; print what each took."""
+    for step in (*STEPS, "compare", "report"):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        begun = time.perf_counter()
+        command = [sys.executable, "-m", "stitchpipe.cli", step, str(folder / "sweep.toml"), "--out", out]
+        ended = subprocess.run(command, check=False).returncode
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        told = {
+            "step": step,
+            "exit": ended,
+            "wall_s": round(time.perf_counter() - begun, 1),
+            "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+            "largest_process_so_far_MiB": after.ru_maxrss // 1024,
+            **held(out),
+        }
+        print(json.dumps(told), flush=True)
+
+
+def held(out: str) -> dict[str, int]:
+    """Return how many bytes and files the run's place holds; a folder alone is walked."""
+    if "://" in out:
+        return {}
+    sizes = [path.stat().st_size for path in Path(out).rglob("*") if path.is_file()]
+    page = Path(out) / "report" / "index.html"
+    return {
+        "bytes": sum(sizes),
+        "files": len(sizes),
+        "page_bytes": page.stat().st_size if page.exists() else 0,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("act", choices=["write", "run"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out")
+    options = parser.parse_args()
+    write(options.folder)
+    if options.act == "run":
+        run(options.folder, options.out or str(options.folder / "run"))
+
+
+if __name__ == "__main__":
+    main()
