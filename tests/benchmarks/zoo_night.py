@@ -3,9 +3,9 @@
     python -m tests.benchmarks.zoo_night write FOLDER          # sweep.toml and 500 generated images for each split
     python -m tests.benchmarks.zoo_night run FOLDER --out OUT  # every step in processes of their own; OUT may be s3://…
 
-Six layers of each of 54 networks are some 300 layers in all, so that all pairs are more than 80,000 under ten indices. A scheduled
-run does the same from the written sweep. Printed are wall and processor seconds and the peak memory of each step, and
-the bytes and files that the run's place holds behind it; requests to a bucket are its server's to count.
+Six layers of each of 54 networks are some 300 layers, so that all pairs are more than 80,000 under ten indices. A
+scheduled run does the same from the written sweep. Printed are wall and processor seconds and the peak memory of each
+step, and the bytes and files that the run's place holds behind it; requests to a bucket are its server's to count.
 """
 
 from __future__ import annotations
