@@ -83,12 +83,24 @@ def test_plan_prints_defaults_and_runs_nothing(tiny, tmp_path):
     [
         (('"org/B"', '"A"'), "more than once"),
         (("epochs = 2", "epoch = 2"), "Did you mean 'epochs'?"),
-        (('layers = ["layer?.0"]', 'layers = ["block*"]'), "block*"),
-        (('sources = ["A/*", "org/B/*"]', 'sources = ["Z/*"]'), "Models are A, org/B"),
         (('kind = "digits"', 'kind = "image_folder"\nroot = "nowhere"'), "nowhere"),
     ],
 )
 def test_a_mistake_in_a_sweep_is_one_message(tmp_path, change, hint):
+    path = tmp_path / "sweep.toml"
+    path.write_text(TINY.replace(*change, 1))
+    assert hint in refused("run", path, "--out", tmp_path / "run")
+    assert not (tmp_path / "run" / "store.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (('layers = ["layer?.0"]', 'layers = ["block*"]'), "block*"),
+        (('sources = ["A/*", "org/B/*"]', 'sources = ["Z/*"]'), "Models are A, org/B"),
+    ],
+)
+def test_a_name_that_no_network_has_is_one_message(tmp_path, without_prefect, change, hint):
     path = tmp_path / "sweep.toml"
     path.write_text(TINY.replace(*change, 1))
     assert hint in refused("run", path, "--out", tmp_path / "run")
