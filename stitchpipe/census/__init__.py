@@ -5,7 +5,7 @@ from stitchpipe.census.examination import examined
 from stitchpipe.census.processes import Limits
 from stitchpipe.census.row import Row
 from stitchpipe.census.subjects import CensusError, Subject, matching, subjects
-from stitchpipe.census.table import census_table
+from stitchpipe.census.table import census_page, census_table
 
 __all__ = [
     "CensusError",
@@ -13,6 +13,7 @@ __all__ = [
     "Row",
     "Scope",
     "Subject",
+    "census_page",
     "census_table",
     "examined",
     "matching",

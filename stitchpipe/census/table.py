@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stitchpipe.census.row import Row
+
+
+MOST: Final = 120
+"""Characters of a reason."""
 
 
 def census_table(rows: Sequence[Row]) -> str:
@@ -32,9 +37,25 @@ def census_table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def census_page(rows: Sequence[Row]) -> str:
+    """Return the tables of a census as a part of a page: what was run, totals, families."""
+    versions = "; ".join(sorted({row.versions for row in rows}))
+    spent_s = sum(row.processor_s for row in rows)
+    told = f"{len(rows)} architectures, {spent_s / 3600:.1f} processor hours, with {versions}."
+    return f"{told}\n\n{census_table(rows)}\n\n{family_table(rows)}\n"
+
+
 def family_table(rows: Sequence[Row]) -> str:
     """Return a line for each family: how many were reached and split, how, and why others were not."""
-    heading = ("family", "reached", "split", "by hooks", "layers", "cuts", "why not")
+    heading = (
+        "family",
+        "reached",
+        "split",
+        "by hooks",
+        "layers",
+        "cuts",
+        "why not, where some are not split",
+    )
     lines = [heading, ("---", *["---:"] * (len(heading) - 2), "---")]
     families: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -50,7 +71,7 @@ def family_table(rows: Sequence[Row]) -> str:
                 str(sum(row.traced_by == "hooks" for row in reached)),
                 _range([row.layers for row in reached]),
                 _range([row.cuts for row in reached]),
-                "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(2)),
+                "; ".join(f"{_plain(reason)} ({count})" for reason, count in reasons.most_common(2)),
             )
         )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -70,6 +91,12 @@ def _counts(rows: Sequence[Row]) -> tuple[str, ...]:
         str(sum(len(row.mismatches) + len(row.miscaptured) for row in reached)),
         str(len(rows) - len(reached)),
     )
+
+
+def _plain(reason: str) -> str:
+    """Return a reason as a cell of a table has it: short, and without what Markdown would take for its own."""
+    text = reason if len(reason) <= MOST else reason[: MOST - 1] + "…"
+    return re.sub(r"([|<>*_`\[\]])", r"\\\1", text)
 
 
 def _range(counts: Sequence[int]) -> str:

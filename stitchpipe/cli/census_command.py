@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - read from the annotations by the command line
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -30,6 +31,10 @@ def census(  # noqa: PLR0913 - each is an option by name
     timeout_s: Annotated[
         float, Parameter(help="A network that takes more processor time is left out, and its row says so.")
     ] = 300.0,
+    markdown: Annotated[
+        Path | None,
+        Parameter(help="Write the tables of all rows that are there to this file, by family too."),
+    ] = None,
     again: Annotated[bool, Parameter(help="Look again at networks that have a row.", negative="")] = False,
 ) -> None:
     """Split every architecture of torchvision, timm and transformers, and say which of them do what they should.
@@ -38,7 +43,7 @@ def census(  # noqa: PLR0913 - each is an option by name
     listed, what is captured of them is held against plain hooks, and at up to 12 cuts the tail is run on what the head
     made, and held against the whole network. No weights are fetched. A census that was cut short goes on where it was.
     """
-    from stitchpipe.census import Limits, Scope, census_table, take, taken
+    from stitchpipe.census import Limits, Scope, census_page, census_table, take, taken
     from stitchpipe.run.place import RunPlace
 
     files = RunPlace.at(out).files
@@ -51,6 +56,8 @@ def census(  # noqa: PLR0913 - each is an option by name
         limits=Limits(int(memory_gib * 1024), timeout_s),
     )
     take(files, scope, _tell)
+    if markdown is not None:
+        markdown.write_text(census_page(taken(files)), "utf-8")
     say(census_table(taken(files)))
 
 
