@@ -146,12 +146,14 @@ def _hooked(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
     def keep(path: str) -> Any:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
+            parts = output if isinstance(output, tuple | list) else [output]
+            tensors = [part for part in parts if isinstance(part, Tensor)]
+            if len(tensors) == 1:  # what a layer is: a tensor, or a tuple of one and of sizes or None
                 name, number = path, 0
                 while name in copies:
                     number += 1
                     name = f"{path}:{number}"
-                copies[name] = output.clone()
+                copies[name] = tensors[0].clone()
 
         return hook
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from stitchpipe.graph.hooks import is_plain
 from stitchpipe.graph.recorded_run import RecordedRun
 
 if TYPE_CHECKING:
@@ -34,7 +35,14 @@ class Shape:
     dtype: torch.dtype
 
 
-Output = Shape | tuple["Output", ...] | list["Output"] | None
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """What holds no tensor, and is the same for any number of images."""
+
+    value: Any
+
+
+Output = Shape | Plain | tuple["Output", ...] | list["Output"]
 
 
 def leave_out_head(network: nn.Module, name: str, blank: Tensor) -> None:
@@ -61,8 +69,8 @@ def _output(single: Any, double: Any) -> Output:
     ValueError
         They are not alike.
     """
-    if single is None and double is None:
-        return None
+    if is_plain(single) and is_plain(double) and single == double:
+        return Plain(single)
     if isinstance(single, Tensor) and isinstance(double, Tensor) and single.ndim == double.ndim:
         # What one more image adds to each axis: 1 on that of the images, 0 on most, more where images are
         # cut into windows.
@@ -79,8 +87,8 @@ def _zeros_whatever_is_given(output: Output, *_: Any, **__: Any) -> Any:
 
 
 def _zeros(output: Output, images: Tensor) -> Any:
-    if output is None:
-        return None
+    if isinstance(output, Plain):
+        return output.value
     if isinstance(output, Shape):
         shape = [
             # An axis grows by the same amount with every image, so that two runs tell its size for any

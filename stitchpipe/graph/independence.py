@@ -99,10 +99,13 @@ def _written(graph: Graph, network: nn.Module, independent: set[Node]) -> set[No
         if not _works_in_place(node, network):
             continue
         target = node.all_input_nodes[0] if node.all_input_nodes else None
-        while (
-            target is not None and target in independent and target not in written and target.op != "get_attr"
-        ):
+        while target is not None and target in independent and target not in written:
             written.add(target)
+            if target.op == "get_attr":  # the same tensor, wherever the graph takes it from the network
+                attribute = target.target
+                written.update(
+                    other for other in graph.nodes if other.op == "get_attr" and other.target == attribute
+                )
             if called(target) in _MAKERS or asks_for_size(target):
                 break
             target = target.all_input_nodes[0] if target.all_input_nodes else None

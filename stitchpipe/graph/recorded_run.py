@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from stitchpipe.graph.hooks import call_name
+from stitchpipe.graph.hooks import call_name, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ class RecordedRun:
     Attributes
     ----------
     outputs
-        Path → a copy of what the module returned at its last call. Only tensors, and tuples and lists of them and of
-        None.
+        Path → a copy of what the module returned at its last call. Only tensors, what is plain, and tuples and lists of
+        both.
     done
         Layer → its number in the order in which calls ended; the second call of ``relu`` is ``relu:1``.
     calls
@@ -107,10 +107,10 @@ def copied(output: Any) -> Any:
     Raises
     ------
     UnknownError
-        There is something else than tensors in it.
+        There is something else in it than tensors, numbers, texts and None.
     """
-    if output is None:
-        return None
+    if is_plain(output):
+        return output
     if isinstance(output, Tensor):
         return output.clone()
     if type(output) in {tuple, list}:

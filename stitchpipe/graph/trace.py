@@ -112,8 +112,17 @@ def _lives(graph: torch.fx.Graph, independent: frozenset[torch.fx.Node]) -> _Liv
     position = {node: number for number, node in enumerate(graph.nodes)}
     last = {node: max(position[user] for user in node.users) for node in position if node.users}
     change = [0] * (len(position) + 1)
+    # A tensor of the network's own that is worked on in place carries what was written from the first time that it is
+    # taken to the last time that it is read, under whatever node.
+    written: dict[object, list[torch.fx.Node]] = {}
+    for node in position:
+        if node.op == "get_attr" and node in last and node not in independent:
+            written.setdefault(node.target, []).append(node)
+    for nodes in written.values():
+        change[position[nodes[0]]] += 1
+        change[max(last[node] for node in nodes)] -= 1
     for node, number in position.items():
-        if node in last and node not in independent:
+        if node in last and node not in independent and node.op != "get_attr":
             change[number] += 1
             # A value is still needed up to its last user, and no longer counts at that position: what
             # crosses there is the user's own value.
