@@ -52,12 +52,14 @@ def execute(
     *,
     report: Report,
     wanted: Callable[[View, Chunk], bool] = _always,
+    only: int | None = None,
 ) -> Iterator[PairNumbers]:
     """Carry out a plan; yield the numbers of each chunk of pairs as soon as they are there.
 
-    `report` is called with (done, total) leaves and chunks; chunks that are not `wanted` are not finalised. Leaves
-    that an earlier, killed run left are not formed again. They are removed when the last chunk of their pass has
-    been taken from this iterator, so that a caller that keeps each part's numbers can be killed at any time.
+    `report` is called with (done, total) leaves and chunks. Chunks that are not `wanted` are not finalised, and of
+    passes but `only` the one that is given. Leaves that an earlier, killed run left are not formed again. They are
+    removed when the last chunk of their pass has been taken from this iterator, so that a caller that keeps each
+    part's numbers can be killed at any time.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def execute(
     running = as_completed(loop=client.loop)
     passes = [
         _PassUnderWay(client, comparison, number, given, running, wanted)
-        for number in range(len(plan.passes))
+        for number in (range(len(plan.passes)) if only is None else (only,))
     ]
     pass_of = {key: of_pass for of_pass in passes for key in of_pass.open}
     total, done = running.count(), 0

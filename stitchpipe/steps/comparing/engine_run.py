@@ -198,6 +198,6 @@ class EngineRun:
         for pass_number in [None] if self._networks is None else passes:
             if pass_number:  # those of the first pass have run
                 self.run_networks(pass_number, report)
-            for numbers in execute(client, comparison, report=report, wanted=moments.wanted(pass_number)):
+            for numbers in execute(client, comparison, report=report, wanted=moments.wants, only=pass_number):
                 yield self._tables.of(nulls.beside(numbers))
         moments.begun.finish()

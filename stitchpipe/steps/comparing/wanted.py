@@ -9,7 +9,7 @@ from stitchpipe.engine import Comparison, LayerShape, Pairs, SplitShape, fits
 from stitchpipe.run.run_keys import STITCH_VIEW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -100,16 +100,11 @@ class BegunMoments:
     begun: BegunComparison
     still: Mapping[View, npt.NDArray[np.bool_]]
 
-    def wanted(self, pass_number: int | None) -> Callable[[View, Chunk], bool]:
-        """Return which chunks are to be finalised, of one pass or of all."""
-        passes = self.comparison.plan.passes
-        mine = None if pass_number is None else passes[pass_number].chunks
-        return lambda view, chunk: (
-            (mine is None or any(chunk is of_pass for of_pass in mine))
-            and bool(self.still[view][tuple(chunk.pairs.T)].any())
-        )
+    def wants(self, view: View, chunk: Chunk) -> bool:
+        """Return whether a chunk is still to be finalised."""
+        return bool(self.still[view][tuple(chunk.pairs.T)].any())
 
     def is_left(self, pass_number: int) -> bool:
         """Return whether a pass has a chunk that is still to be finalised."""
-        formed, wanted = self.comparison.plan.passes[pass_number], self.wanted(pass_number)
-        return any(wanted(formed.tiles[chunk.tile].view, chunk) for chunk in formed.chunks)
+        formed = self.comparison.plan.passes[pass_number]
+        return any(self.wants(formed.tiles[chunk.tile].view, chunk) for chunk in formed.chunks)
