@@ -6,14 +6,17 @@ works on a run knows them anyway, and leaves this record.
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from stitchpipe.run.names import unit_record
+from stitchpipe.config import ControlModel, IngestedModel
+from stitchpipe.run.names import SPLITS, unit_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stitchpipe.config import Sweep
     from storage import CheckedFiles
 
 _AGENDAS: Final = "agendas"
@@ -61,3 +64,27 @@ class Agenda:
         units = {step: tuple(names) for step, names in record["units"]}
         left_out, is_complete = tuple(record["left_out"]), record["is_complete"]
         return cls(record["sweep"], record["begun_s"], units, left_out, is_complete)
+
+
+def agenda_declared(sweep: Sweep) -> Agenda:
+    """Return the units that follow from a sweep alone: all but stitches, and dumps of augmented images."""
+    # Controls may be made from other models' dumps, and come behind them.
+    dumped = sorted(
+        (model for model in sweep.models if not isinstance(model, IngestedModel)),
+        key=lambda model: isinstance(model, ControlModel),
+    )
+    named = {
+        "inspect": [f"inspect {model.name}" for model in sweep.networks],
+        "train": [f"train {model.name}" for model in sweep.networks],
+        "dump": [f"dump {model.name} {split}" for model in dumped for split in SPLITS if sweep.dump.keep],
+        "compare": ["compare"] if sweep.compare else [],
+        "fit maps": ["fit maps"],
+        "stitch": [],
+        "report": ["report"],
+    }
+    return Agenda(
+        sweep.name,
+        time.time(),
+        {step: tuple(names) for step, names in named.items()},
+        is_complete=not sweep.stitch,
+    )

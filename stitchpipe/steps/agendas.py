@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stitchpipe.config import ControlModel, IngestedModel
-from stitchpipe.run.agenda import Agenda
+from stitchpipe.run.agenda import agenda_declared
 from stitchpipe.run.names import SPLITS
 from stitchpipe.steps.work_units import units
 
 if TYPE_CHECKING:
-    from stitchpipe.config import Sweep
     from stitchpipe.run import Run
-
-
-def agenda_declared(sweep: Sweep) -> Agenda:
-    """Return the units that follow from a sweep alone: all but stitches, and dumps of augmented images."""
-    # Controls may be made from other models' dumps, and come behind them.
-    dumped = sorted(
-        (model for model in sweep.models if not isinstance(model, IngestedModel)),
-        key=lambda model: isinstance(model, ControlModel),
-    )
-    named = {
-        "inspect": [f"inspect {model.name}" for model in sweep.networks],
-        "train": [f"train {model.name}" for model in sweep.networks],
-        "dump": [f"dump {model.name} {split}" for model in dumped for split in SPLITS if sweep.dump.keep],
-        "compare": ["compare"] if sweep.compare else [],
-        "fit maps": ["fit maps"],
-        "stitch": [],
-        "report": ["report"],
-    }
-    return Agenda(
-        sweep.name,
-        time.time(),
-        {step: tuple(names) for step, names in named.items()},
-        is_complete=not sweep.stitch,
-    )
 
 
 def begin_agenda(run: Run) -> None:

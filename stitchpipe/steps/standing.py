@@ -11,11 +11,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
 from stitchpipe.config import parse
-from stitchpipe.run.agenda import Agenda
+from stitchpipe.run.agenda import Agenda, agenda_declared
 from stitchpipe.run.claims import Claims
 from stitchpipe.run.ledger import Ledger
 from stitchpipe.run.place import PlaceError, dump_record, inspection_record, model_record
-from stitchpipe.steps.agendas import agenda_declared
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -9,12 +9,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stitchpipe.config import load
 from stitchpipe.run import PlaceError, RunPlace
-from stitchpipe.run.agenda import Agenda
+from stitchpipe.run.agenda import Agenda, agenda_declared
 from stitchpipe.run.claims import Claims
 from stitchpipe.run.ledger import Ledger, Outcome, Reason
 from stitchpipe.run.place import dump_record, model_record
 from stitchpipe.steps import keep_agenda
-from stitchpipe.steps.agendas import agenda_declared
 from stitchpipe.steps.prometheus import bytes_of, exposition
 from stitchpipe.steps.standing import standing
 from tests.run.test_claims import age
