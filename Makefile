@@ -15,7 +15,7 @@ help: ## this list
 quickstart: install ## run the main job on bundled data into $(OUT)
 	$(BIN)/stitchpipe quickstart --out $(OUT)
 
-test: install ## the tests, in PROCESSES processes (7 to 8 minutes in 2, on 2 cores)
+test: install ## the tests, in PROCESSES processes (8 to 9 minutes in 2, on 2 cores)
 	$(BIN)/python -m pytest -n $(PROCESSES)
 
 test-all: install ## all tests: fault campaigns, coverage of intervals, the scheduled deployment too (half an hour)

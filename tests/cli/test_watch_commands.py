@@ -20,6 +20,7 @@ def test_the_doctor_of_a_folder_without_a_run_says_so_and_ends_with_one(tmp_path
 
 def test_the_doctor_for_programs(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)  # that of the tests of flows, in the same process
     ended = stitchpipe("doctor", "--sweep", "quickstart", "--json")
     told = json.loads(ended.stdout)
     assert (ended.returncode, told["well"]) == (0, True), told
