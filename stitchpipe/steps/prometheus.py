@@ -60,6 +60,12 @@ def bytes_of(place: RunPlace) -> dict[str, int]:
 
 def _metrics(standing: Standing, n_bytes: Mapping[str, int]) -> Iterable[Metric]:
     run = {"run": standing.url, "sweep": standing.sweep}
+    yield from _of_steps(standing, run)
+    yield from _of_run(standing, run, n_bytes)
+
+
+def _of_steps(standing: Standing, run: Mapping[str, str]) -> Iterable[Metric]:
+    """Yield what is told of each step, under the labels of the run and its own."""
     steps = [({**run, "step": step.step}, step) for step in standing.steps]
     yield Metric(
         "stitchpipe_units",
@@ -100,6 +106,10 @@ def _metrics(standing: Standing, n_bytes: Mapping[str, int]) -> Iterable[Metric]
         "About how long what is missing takes with those who work now, by step; absent where nothing tells.",
         [("", labels, step.left_s) for labels, step in steps if step.left_s is not None],
     )
+
+
+def _of_run(standing: Standing, run: Mapping[str, str], n_bytes: Mapping[str, int]) -> Iterable[Metric]:
+    """Yield what is told of the run as a whole, under its labels."""
     held = {"live": standing.count("under way"), "lost": len(standing.lost)}
     yield Metric(
         "stitchpipe_claims",
