@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stitchpipe import algebra
+    from stitchpipe.asking.workspace import Workspace
+    from stitchpipe.asking.workspace import open_workspace as open  # noqa: A004 - sp.open(DIR)
     from stitchpipe.in_memory.compare import compare
     from stitchpipe.in_memory.estimator import DirectMatching
     from stitchpipe.ingest import ingest_batches, ingest_files
-    from stitchpipe.run.workspace import Workspace
-    from stitchpipe.run.workspace import open_workspace as open  # noqa: A004 - sp.open(DIR)
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,11 +36,11 @@ __all__ = [
 
 _HOMES = {
     "DirectMatching": ("stitchpipe.in_memory.estimator", "DirectMatching"),
-    "Workspace": ("stitchpipe.run.workspace", "Workspace"),
+    "Workspace": ("stitchpipe.asking", "Workspace"),
     "compare": ("stitchpipe.in_memory", "compare"),
     "ingest_batches": ("stitchpipe.ingest", "ingest_batches"),
     "ingest_files": ("stitchpipe.ingest", "ingest_files"),
-    "open": ("stitchpipe.run.workspace", "open_workspace"),
+    "open": ("stitchpipe.asking", "open_workspace"),
 }
 
 

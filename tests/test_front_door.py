@@ -9,9 +9,9 @@ import torch
 import xarray as xr
 
 import stitchpipe as sp
+from stitchpipe.asking import WorkspaceError
 from stitchpipe.graph import LayerError
 from stitchpipe.models import build
-from stitchpipe.run.workspace import WorkspaceError
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,8 @@ ROOT, GENERATED = HERE.parent, HERE / "generated"
 MODULES = {
     "stitchpipe": "What most people need.",
     "stitchpipe.algebra": "The mathematics: plain functions over rows × features, and mergeable summaries.",
-    "stitchpipe.run": "An opened run.",
+    "stitchpipe.asking": "A run opened for questions.",
+    "stitchpipe.run": "A sweep opened in its place.",
     "stitchpipe.results": "The columns of a result, the catalogue, questions to it, and fitted maps.",
     "stitchpipe.measures": "What there is to know of a measure, and its numbers.",
     "stitchpipe.errors": "The one shape of everything that a user can get wrong.",

@@ -16,8 +16,8 @@ from stitchpipe.errors import first_line
 @app.command(name="ls")
 def ls(place: RunAddress) -> None:
     """List the representations of a run's store, evicted ones too, with their size on the disk."""
+    from stitchpipe.asking.workspace import open_workspace
     from stitchpipe.cli.tables import representations
-    from stitchpipe.run.workspace import open_workspace
 
     say(representations(open_workspace(place)))
 
@@ -27,8 +27,8 @@ def show(
     place: RunAddress, address: Annotated[str | None, Parameter(help="MODEL, or MODEL/LAYER.")] = None, /
 ) -> None:
     """Show what is known of a run, one of its models, or one layer: sizes, digests, provenance."""
+    from stitchpipe.asking.workspace import open_workspace
     from stitchpipe.cli.tables import details
-    from stitchpipe.run.workspace import open_workspace
 
     say(details(open_workspace(place), address))
 

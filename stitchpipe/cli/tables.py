@@ -11,8 +11,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from stitchpipe.asking import WorkspaceError
 from stitchpipe.run.place import TIMES
-from stitchpipe.run.workspace import WorkspaceError
 from stitchpipe.sizes import size_of
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
 
+    from stitchpipe.asking.workspace import Workspace
     from stitchpipe.run import RunPlace
-    from stitchpipe.run.workspace import Workspace
     from stitchpipe.steps.maintenance import Leftovers
     from storage import Entry, EvictedLayer, FileGarbage, Garbage, Problem, Redo, SealedLayer
 

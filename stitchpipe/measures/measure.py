@@ -51,6 +51,8 @@ class Measure:
         its target's, or its ``stitched_rows`` beside those that are native to the layer.
     range
         Smallest and largest value.
+    unit
+        Of the values; ``1`` for what is a ratio, a share or a correlation.
     larger_is_more_similar
         False for distances and errors; None where a value says nothing of similarity.
     symmetric
@@ -87,6 +89,7 @@ class Measure:
     computed_from: Basis
     range: tuple[float, float]
     larger_is_more_similar: bool | None
+    unit: str = "1"
     symmetric: bool = False
     metric: bool = False
     source_invariances: frozenset[Transformation] = NO_INVARIANCE

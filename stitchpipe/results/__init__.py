@@ -6,7 +6,7 @@ from stitchpipe.results.held import Held, Keys, numbers_of, texts_of
 from stitchpipe.results.maps import MapFileError, MapToKeep, made_of, map_bytes, map_of
 from stitchpipe.results.part_files import CatalogueError
 from stitchpipe.results.query import QueryError
-from stitchpipe.results.reading import COMPARED
+from stitchpipe.results.reading import COMPARED, frame_of
 from stitchpipe.results.result import Making, Result, Side, Subject
 from stitchpipe.results.schema import COLUMNS, Column
 from stitchpipe.results.tables import SCHEMA, ResultError, coded, table_of, table_of_records
@@ -31,6 +31,7 @@ __all__ = [
     "Side",
     "Subject",
     "coded",
+    "frame_of",
     "made_of",
     "map_bytes",
     "map_of",

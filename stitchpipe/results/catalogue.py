@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from stitchpipe.results.bucket_parts import PROTOCOL, BucketParts
 from stitchpipe.results.compaction import FILE_BYTES, Compacted, compact, tidy
 from stitchpipe.results.held import Held, first_of_each
-from stitchpipe.results.nearest import nearest_sql
 from stitchpipe.results.part_files import (
     SUFFIX,
     CatalogueError,
@@ -24,7 +23,7 @@ from stitchpipe.results.part_files import (
     is_folder,
 )
 from stitchpipe.results.parts import COMPACTED, FOLDER, Parts
-from stitchpipe.results.query import QueryError, answer
+from stitchpipe.results.query import QueryError, answer, answer_frame
 from stitchpipe.results.reading import compared, frame_of, joined, mergeable, stitch_keys, tables
 from stitchpipe.results.tables import SCHEMA, demand_sound, table_of_results
 from storage import NotFoundError
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stitchpipe.results.held import Keys
-    from stitchpipe.results.nearest import Side
     from stitchpipe.results.result import Result
     from storage import CheckedFile, CheckedFiles
 
@@ -201,51 +199,17 @@ class Catalogue:
         a process each file is held against its digest, which reads it once.
         """
         asked = None if keys is None else list(dict.fromkeys(keys))
-        return self._steadily(lambda parts: self._answer(parts, asked, sql, ()))
+        return answer_frame(self._steadily(lambda parts: self._answer(parts, asked, sql, ())))
 
-    def nearest(
-        self, model: str, layer: str, *, measure: str, view: str, side: Side = "target", k: int = 10
-    ) -> pd.DataFrame:
-        """Return the layers most similar to one by a measure, the most similar first.
+    def table(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
+        """Answer one question over all results as an Arrow table; errors as `query`.
 
         Parameters
         ----------
-        measure
-            Its name as in the results, such as ``cka`` or ``gulp(0.1)``. What is more similar follows from it: of a
-            distance the smallest, of a similarity the largest.
-        side
-            What the layer is: the ``target`` of the numbers that are looked at, or their ``source``.
-        k
-            At most so many.
-
-        Returns
-        -------
-        DataFrame
-            ``model``, ``layer``, ``depth``, ``value``, ``low``, ``high``, ``p_value``, ``n_samples``; the layer itself
-            is not among them.
-
-        Raises
-        ------
-        QueryError
-            No such measure or none that says what is similar, or there are no such numbers.
-        CatalogueError, storage.CorruptError
-            As `query`.
-
-        Examples
-        --------
-        >>> run.results.nearest("A", "layer3.2", measure="cka", view="pooled", k=3)  # doctest: +SKIP
+        values
+            What stands for the question marks of the statement, so that no name is ever read as SQL.
         """
-        sql, values = nearest_sql(measure, side, k)
-        wanted = (measure, view, model, layer, model, layer)
-        frame = self._steadily(lambda parts: self._answer(parts, None, sql, (*wanted, *values)))
-        if frame.empty:
-            raise QueryError(
-                where=f"nearest to {model}/{layer}",
-                expected=f"numbers of {measure} under {view} with it as {side}",
-                found="none",
-                remedy="`SELECT DISTINCT index, view, target_model, target_layer FROM results` lists what there is.",
-            )
-        return frame
+        return self._steadily(lambda parts: self._answer(parts, None, sql, values))
 
     def _name(self, key: str) -> str:
         if not _KEY.fullmatch(key) or f"{FOLDER}{key}".startswith(COMPACTED):
@@ -280,7 +244,7 @@ class Catalogue:
             remedy="Run the sweep again: only its numbers are recomputed.",
         )
 
-    def _answer(self, parts: Parts, keys: list[str] | None, sql: str, values: Sequence[Any]) -> pd.DataFrame:
+    def _answer(self, parts: Parts, keys: list[str] | None, sql: str, values: Sequence[Any]) -> pa.Table:
         chosen = parts.all if keys is None else self._chosen(parts, keys)
         if keys is None and not chosen:
             raise QueryError(

@@ -53,7 +53,7 @@ def answer(
     *,
     reader: BucketParts | None = None,
     values: Sequence[Any] = (),
-) -> pd.DataFrame:
+) -> pa.Table:
     """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over the files of the results, as the table ``results``.
 
     Parameters
@@ -90,7 +90,7 @@ def answer(
             for lock in _LOCKS:
                 connection.execute(lock)
             _refuse_unless_one_question(connection, sql)
-            table = _interruptible(connection, sql, values)
+            return _interruptible(connection, sql, values)
         except duckdb.OutOfMemoryException as error:
             raise QueryError(
                 where="query",
@@ -105,10 +105,9 @@ def answer(
                 found=_one_line(error),
                 remedy="`DESCRIBE results` lists its columns; `SELECT DISTINCT index FROM results` its indices.",
             ) from None
-    return _frame(table)
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
+def answer_frame(table: pa.Table) -> pd.DataFrame:
     """Return an answer as a data frame; `QueryError` where a type has no equal there."""
     try:
         frame: pd.DataFrame = table.to_pandas()

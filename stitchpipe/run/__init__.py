@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from stitchpipe.run.place import PlaceError, RunPlace, named_store
     from stitchpipe.run.run import Run
     from stitchpipe.run.stitches import PlannedStitch
-    from stitchpipe.run.workspace import Workspace, WorkspaceError, open_workspace
 
 __all__ = [
     "SPLITS",
@@ -24,10 +23,7 @@ __all__ = [
     "PlannedStitch",
     "Run",
     "RunPlace",
-    "Workspace",
-    "WorkspaceError",
     "named_store",
-    "open_workspace",
 ]
 
 _HOMES = {
@@ -35,7 +31,6 @@ _HOMES = {
     "place": ("PlaceError", "RunPlace", "named_store"),
     "run": ("Run",),
     "stitches": ("PlannedStitch",),
-    "workspace": ("Workspace", "WorkspaceError", "open_workspace"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

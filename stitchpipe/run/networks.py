@@ -101,17 +101,20 @@ class Networks:
 
     def _demand(self, network: nn.Module, declared: NetworkModel, expected: str | None) -> None:
         """Refuse weights that are not those on record, or not those that stored activations come from."""
-        record = self._place.files.record(model_record(declared.name))
-        known = None
-        # A record of another declaration speaks of other weights, and is no reason to refuse these.
-        if record is not None and record["declaration"] == self.declaration(declared):
-            known = str(record["weights_digest"])
-        # Stored activations take precedence over the record: the network must fit what is compared with it.
-        wanted = expected or known
+        # Stored activations take precedence over the record: the network must fit what is compared with it. The record
+        # is asked for only without them, because what it speaks of follows from all images.
+        wanted = expected or self._on_record(declared)
         if wanted is None:
             return
         origin = "its training" if isinstance(declared, TrainedModel) else told_origin(declared)
         demand_weights(network, wanted, where=f"model '{declared.name}', weights from {origin}")
+
+    def _on_record(self, declared: NetworkModel) -> str | None:
+        """Return the digest of the weights on record; a record of another declaration speaks of other weights."""
+        record = self._place.files.record(model_record(declared.name))
+        if record is None or record["declaration"] != self.declaration(declared):
+            return None
+        return str(record["weights_digest"])
 
     def _classes(self, declared: NetworkModel) -> int:
         counts = [split.n_classes for split in self._data.splits.values()]

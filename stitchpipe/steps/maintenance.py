@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from stitchpipe.asking import WorkspaceError
 from stitchpipe.errors import nearest
 from stitchpipe.run.place import RunPlace, named_store
-from stitchpipe.run.workspace import WorkspaceError
 from storage import FileRepair, Repair, Store, StoreError, open_place
 
 if TYPE_CHECKING:

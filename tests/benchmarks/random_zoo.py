@@ -164,6 +164,7 @@ def measure(zoo: Zoo, folder: Path) -> dict[str, Any]:
     """Take a zoo from rows to answers; return what was planned and what was seen."""
     # Workers import this module, and need nothing of what follows.
     from stitchpipe import steps
+    from stitchpipe.asking import nearest
     from stitchpipe.config import parse
     from stitchpipe.run import Run, RunPlace
     from stitchpipe.steps.forecast import forecast
@@ -186,7 +187,7 @@ def measure(zoo: Zoo, folder: Path) -> dict[str, Any]:
     ask = {"measure": zoo.indices[0], "view": "pooled"}
     stages.take("first question", lambda: results.query(QUESTION))
     stages.take("query", lambda: results.query(QUESTION))
-    found = stages.take("nearest", lambda: results.nearest("m000", f"layer{first}", **ask))
+    found = stages.take("nearest", lambda: nearest(place, f"m000/layer{first}", **ask))
     assert len(found) == min(10, zoo.layers - 1)
     cost = ahead.comparison.cost
     rows = record["numbers"]

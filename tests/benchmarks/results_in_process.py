@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+from stitchpipe.asking import nearest
 from stitchpipe.results import Catalogue
+from stitchpipe.run import RunPlace
 from storage import CheckedFiles, open_place
 from tests.results.made_up import zoo_table
 
@@ -76,10 +78,10 @@ def count(catalogue):
 def ask(catalogue, models):
     """Ask for the nearest layers and for an aggregate, after a first question that checks the digests."""
     found = count(catalogue)
-    layer = f"net{models // 2:03d}", "features.3"
+    layer, place = f"net{models // 2:03d}/features.3", RunPlace(catalogue.files.place.url)
     for side in ("target", "source"):
         taken, frame = seconds(
-            lambda side=side: catalogue.nearest(*layer, measure="cka", view="pooled", side=side), repeats=5
+            lambda side=side: nearest(place, layer, measure="cka", view="pooled", side=side), repeats=5
         )
         found[f"nearest_{side}"] = min(taken)
         assert len(frame) == 10

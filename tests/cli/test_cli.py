@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import stitchpipe as sp
+from stitchpipe.asking import WorkspaceError
 from stitchpipe.cli.tables import details
 from stitchpipe.config import parse
-from stitchpipe.run.workspace import WorkspaceError
 from tests.cli.command import complaint, in_a_process, modules_loaded_by, refused, stitchpipe
 from tests.tiny_sweep import TINY
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stitchpipe.asking import WorkspaceError
 from stitchpipe.config import load
-from stitchpipe.run.workspace import WorkspaceError
 from stitchpipe.steps.maintenance import seconds_of, share_of
 from storage import WORK, open_store
 from tests.cli.command import in_a_process, refused, stitchpipe

@@ -19,8 +19,11 @@ from stitchpipe.run import RunPlace
 from stitchpipe.run.agenda import Agenda
 from tests import synthetic_results
 from tests.cli.command import stitchpipe
+from tests.docs.asked_run import make_asked_run
 from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_of
 
+ASKING = {"asking.md"}
+"""Pages whose run is a real one."""
 BLOCKS = {page: blocks_of(page) for page in PAGES}
 
 
@@ -53,11 +56,19 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory, cluster):
+    """A folder in which a small quickstart has run, for pages that ask for more than numbers."""
+    folder = tmp_path_factory.mktemp("asked")
+    make_asked_run(folder, cluster)
+    return folder
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any(b.language == "python" for b in BLOCKS[page])]
 )
-def test_python_runs(page, folder, monkeypatch):
-    monkeypatch.chdir(folder)
+def test_python_runs(page, request, monkeypatch):
+    monkeypatch.chdir(request.getfixturevalue("asked" if page.name in ASKING else "folder"))
     names = {}
     for block in BLOCKS[page]:
         if block.language != "python":

@@ -36,37 +36,6 @@ def zoo(tmp_path_factory):
     return filled(open_place(tmp_path_factory.mktemp("zoo")))
 
 
-@pytest.mark.parametrize("side", ["source", "target"])
-@pytest.mark.parametrize(("measure", "ascending"), [("cka", False), ("procrustes", True)])
-def test_the_nearest_layers_are_those_that_the_whole_table_says(zoo, side, measure, ascending):
-    found = zoo.nearest("net001", "features.1", measure=measure, view="pooled", side=side, k=3)
-    table, other = zoo.read(), "target" if side == "source" else "source"
-    is_it = (table[f"{side}_model"] == "net001") & (table[f"{side}_layer"] == "features.1")
-    is_self = (table[f"{other}_model"] == "net001") & (table[f"{other}_layer"] == "features.1")
-    expected = table[is_it & ~is_self & (table["index"] == measure)]
-    expected = expected.sort_values("value", ascending=ascending).head(3)
-    assert found["value"].tolist() == expected["value"].tolist()
-    assert found["model"].tolist() == expected[f"{other}_model"].tolist()
-    assert found["depth"].tolist() == expected[f"{other}_depth"].tolist()
-    assert len(zoo.nearest("net001", "features.1", measure=measure, view="pooled", side=side, k=99)) == 5
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"measure": "no_such"}, "no such measure"),
-        ({"measure": "ood_energy"}, "stitchpipe indices|none"),
-        ({"view": "flatten"}, "found none"),
-        ({"layer": "features.7"}, "found none"),
-        ({"k": 0}, "k of at least 1"),
-    ],
-)
-def test_what_has_no_nearest_is_said(zoo, changes, words):
-    asked = {"layer": "features.1", "measure": "cka", "view": "pooled", **changes}
-    with pytest.raises(QueryError, match=words):
-        zoo.nearest("net001", **asked)
-
-
 @pytest.mark.parametrize("name", ["a[1]*?", "split=test", "it's", "ü {x}"])
 def test_folders_may_have_any_name(tmp_path, name):
     """Neither a pattern nor a partition is read out of a path."""
@@ -81,7 +50,8 @@ def test_results_in_a_bucket_are_read_by_ranges_and_nothing_else_is(aws):
     assert catalogue.query(COUNT)["n"].item() == 108
     catalogue.compact()
     assert catalogue.query(COUNT)["n"].item() == 108
-    assert len(catalogue.nearest("net001", "features.1", measure="cka", view="pooled")) == 5
+    asked = catalogue.table("SELECT value FROM results WHERE source_model = ? LIMIT 5", ["net001"])
+    assert len(asked) == 5
     url = catalogue.files.place.path(Parts.of(catalogue.files).compacted[0].key)
     for path in (url, "parts://1.parquet", "parts://*.parquet", "parts://../results"):
         with pytest.raises(QueryError):

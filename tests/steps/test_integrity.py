@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from stitchpipe import steps
+from stitchpipe.asking import Workspace
 from stitchpipe.config import parse
 from stitchpipe.models import OtherWeightsError, build, weights_bytes
-from stitchpipe.run import PlaceError, Run, Workspace
+from stitchpipe.run import PlaceError, Run
 from stitchpipe.steps import maintenance
 from storage import CorruptError
 from tests.storage.object_server import aws, new_objects, object_server  # noqa: F401  (fixtures)

@@ -108,6 +108,7 @@ PROCRUSTES_ANGLE = Index(
     Measure(
         name="procrustes_angle",
         label="Procrustes, angle",
+        unit="rad",
         meaning="The angle of the best rotation's fit: arccos of the nuclear norm of the cross-product.",
         kind="index",
         computed_from="moments",

@@ -19,6 +19,7 @@ KL = Fidelity(
     Measure(
         name="stitch_kl",
         label="KL from the target",
+        unit="nat",
         meaning="KL divergence of the stitched network's probabilities from the target's own, mean over images, in "
         "nats; 0 is the same answers.",
         kind="fidelity",

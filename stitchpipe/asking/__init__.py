@@ -1,0 +1,59 @@
+"""A run opened for questions: numbers, fitted maps, networks and activations, by the names of their layers.
+
+Importing this room is cheap: what a question needs (pandas, xarray, the database, torch) is imported by the first one
+that asks for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stitchpipe.asking.differences import Difference, difference
+    from stitchpipe.asking.errors import WorkspaceError
+    from stitchpipe.asking.fitted_maps import fitted_map
+    from stitchpipe.asking.labelled_matrix import Matrix
+    from stitchpipe.asking.matrices import matrix
+    from stitchpipe.asking.nearest_layers import nearest
+    from stitchpipe.asking.networks import RunNetworks, StitchedNetwork
+    from stitchpipe.asking.numbers import Numbers
+    from stitchpipe.asking.significant_pairs import significant
+    from stitchpipe.asking.stored_layers import representations
+    from stitchpipe.asking.workspace import Workspace, open_workspace
+
+__all__ = [
+    "Difference",
+    "Matrix",
+    "Numbers",
+    "RunNetworks",
+    "StitchedNetwork",
+    "Workspace",
+    "WorkspaceError",
+    "difference",
+    "fitted_map",
+    "matrix",
+    "nearest",
+    "open_workspace",
+    "representations",
+    "significant",
+]
+
+_HOMES = {
+    "differences": ("Difference", "difference"),
+    "fitted_maps": ("fitted_map",),
+    "errors": ("WorkspaceError",),
+    "labelled_matrix": ("Matrix",),
+    "matrices": ("matrix",),
+    "nearest_layers": ("nearest",),
+    "networks": ("RunNetworks", "StitchedNetwork"),
+    "numbers": ("Numbers",),
+    "significant_pairs": ("significant",),
+    "stored_layers": ("representations",),
+    "workspace": ("Workspace", "open_workspace"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'stitchpipe.asking' has no attribute {name!r}")
+    return getattr(import_module(f"stitchpipe.asking.{_HOME_OF[name]}"), name)

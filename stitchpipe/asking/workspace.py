@@ -1,0 +1,224 @@
+"""A run opened for questions, without its sweep: each question is one call."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from stitchpipe import asking
+from stitchpipe.asking.ends import EVERYTHING
+from stitchpipe.asking.errors import WorkspaceError
+from stitchpipe.asking.numbers import Numbers
+from stitchpipe.run.place import RunPlace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from torch import nn
+
+    from stitchpipe.algebra.maps import AffineMap
+    from stitchpipe.asking.differences import Difference
+    from stitchpipe.asking.ends import Ends
+    from stitchpipe.asking.labelled_matrix import Matrix
+    from stitchpipe.asking.nearest_layers import Side
+    from stitchpipe.asking.networks import RunNetworks, StitchedNetwork
+    from stitchpipe.asking.selection import StitchChoice, TrainingChoice
+    from storage import Address, Store
+
+
+class Workspace:
+    """A run opened for questions; read-only.
+
+    Layers are named ``MODEL/LAYER``. Where several may be meant globs and lists are taken, and a model's name stands
+    for all its layers. A name that is none is refused in one sentence with the nearest right ones.
+
+    Parameters
+    ----------
+    place
+        Its folder, or ``s3://bucket/prefix``. `WorkspaceError` if it holds no store.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self.place = RunPlace.at(place)
+        self.place.demand_current()
+        if not self.place.has_store:
+            is_there = not self.place.is_folder or Path(self.place.url).is_dir()
+            raise WorkspaceError(
+                where=self.place.url,
+                expected="the folder of a run, with store.zarr/ in it",
+                found="no store" if is_there else "no such folder",
+                remedy="Give the --out folder of a run, or make one with `stitchpipe quickstart`.",
+            )
+
+    def __repr__(self) -> str:
+        return f"Workspace({self.place.url!r})"
+
+    @cached_property
+    def store(self) -> Store:
+        """The activation store."""
+        return self.place.open_store()
+
+    # What there is
+
+    def models(self) -> list[str]:
+        """Return the names of the models with sealed representations, in alphabetical order."""
+        return sorted({sealed.address.model for sealed in self.store.representations()})
+
+    def layers(self, model: str) -> list[str]:
+        """Return the names of a model's layers, in the network's order; `WorkspaceError` for no such model."""
+        names = dict.fromkeys(sealed.address.layer for sealed in self.store.representations(model=model))
+        if not names:
+            raise WorkspaceError.unknown(self.place.url, "a model of this store", model, self.models())
+        return list(names)
+
+    def representations(self) -> pd.DataFrame:
+        """Return every stored layer with shape and bytes on the disk; see `stitchpipe.asking.representations`."""
+        return asking.representations(self.store)
+
+    # Numbers
+
+    def results(self) -> pd.DataFrame:
+        """Return all results in long form, one row per number."""
+        return self.place.results.read()
+
+    def query(self, sql: str) -> pd.DataFrame:
+        """Answer one SELECT over the table ``results``; `stitchpipe.results.QueryError` otherwise."""
+        return self.place.results.query(sql)
+
+    def measures(
+        self, *names: str, source: Ends = EVERYTHING, target: Ends = EVERYTHING, **columns: Any
+    ) -> Numbers:
+        """Return the numbers of some measures, to be narrowed and read later; see `stitchpipe.asking.Numbers`.
+
+        Parameters
+        ----------
+        names
+            Of measures; none for all.
+        source, target
+            Only pairs of these layers.
+        columns
+            What the numbers have in their columns: ``view="pooled"``, ``method=None``, ``seed=[0, 1]``.
+        """
+        return Numbers(self.place, names, source, target).where(**columns)
+
+    def nearest(
+        self,
+        end: str,
+        *,
+        among: Ends = EVERYTHING,
+        measure: str = "cka",
+        view: str | None = None,
+        side: Side = "target",
+        top: int = 10,
+        **stitch: Unpack[StitchChoice],
+    ) -> pd.DataFrame:
+        """Return the layers most similar to one by a measure; see `stitchpipe.asking.nearest`."""
+        return asking.nearest(
+            self.place, end, among=among, measure=measure, view=view, side=side, top=top, **stitch
+        )
+
+    def matrix(
+        self,
+        measure: str,
+        source: Ends = EVERYTHING,
+        target: Ends = EVERYTHING,
+        *,
+        view: str | None = None,
+        column: str = "value",
+        **stitch: Unpack[StitchChoice],
+    ) -> Matrix:
+        """Return a measure of all pairs of some layers as a labelled matrix; see `stitchpipe.asking.matrix`."""
+        return asking.matrix(self.place, measure, source, target, view=view, column=column, **stitch)
+
+    def significant(
+        self,
+        measure: str,
+        source: Ends = EVERYTHING,
+        target: Ends = EVERYTHING,
+        *,
+        view: str | None = None,
+        below: float = 0.05,
+    ) -> pd.DataFrame:
+        """Return the pairs whose family-wise p-value is below a level; see `stitchpipe.asking.significant`."""
+        return asking.significant(self.place, measure, source, target, view=view, below=below)
+
+    def diff(self, other: Workspace | str | Path, *, tolerance: float = 0.0) -> Difference:
+        """Return what changed from this run to another; see `stitchpipe.asking.difference`."""
+        there = other.place if isinstance(other, Workspace) else RunPlace.at(other)
+        return asking.difference(self.place, there, tolerance=tolerance)
+
+    # Maps and networks
+
+    def map(
+        self, source: str, target: str, *, method: str = "dm", **training: Unpack[TrainingChoice]
+    ) -> AffineMap:
+        """Return the fitted map from one layer to another, found by its ends; see `stitchpipe.asking.fitted_map`."""
+        return asking.fitted_map(self.place, self.store, source, target, method, **training)
+
+    def stitched(
+        self, source: str, target: str, *, method: str = "dm", **training: Unpack[TrainingChoice]
+    ) -> StitchedNetwork:
+        """Return two networks stitched together, as a module on images; see `RunNetworks.stitched`.
+
+        The source network is run up to its layer, the fitted map takes what it gives to the target's layer, and the
+        rest of the target answers. On the run's test images its accuracy is the run's ``stitch_accuracy``.
+        """
+        return self._networks.stitched(source, target, method=method, **training)
+
+    def network(self, model: str) -> nn.Module:
+        """Return a network with the weights that its stored activations came from; see `RunNetworks.network`."""
+        return self._networks.network(model)
+
+    def tail(self, end: str) -> nn.Module:
+        """Return what lies behind a layer of a network; see `RunNetworks.tail`."""
+        return self._networks.tail(end)
+
+    @cached_property
+    def _networks(self) -> RunNetworks:
+        return asking.RunNetworks(self.place, self.store)
+
+    # Activations
+
+    def activations(
+        self,
+        model: str,
+        layer: str,
+        *,
+        split: str = "test",
+        dataset: str | None = None,
+        fingerprint: str | None = None,
+    ) -> xr.DataArray:
+        """Return a layer's activations, lazily: nothing is read before values are asked for.
+
+        Dimensions are ``sample, channel, y, x`` (or ``sample, token, feature``; ``sample, feature``), with
+        coordinates for sample ids and labels.
+
+        Raises
+        ------
+        WorkspaceError
+            No such representation, or the data set must be named because there are several.
+        storage.StoreError
+            The name stands for several fingerprints and none is given, or a shard is damaged (on reading).
+        """
+        sealed = self.store.representations(dataset=dataset, split=split, model=model, layer=layer)
+        addresses = {entry.address for entry in sealed}
+        if not addresses:
+            known = [
+                f"{entry.address.model}/{entry.address.layer} on {entry.address.split}"
+                for entry in self.store.representations(model=model if model in self.models() else None)
+            ]
+            asked = f"{model}/{layer} on {split}"
+            raise WorkspaceError.unknown(self.place.url, "a sealed representation", asked, known)
+        if len(addresses) > 1:
+            datasets = sorted(address.dataset for address in addresses)
+            raise WorkspaceError.unknown(
+                self.place.url, "a single data set", f"{model}/{layer} on {split}", datasets
+            )
+        address: Address = addresses.pop()
+        return self.store.representation(address, fingerprint=fingerprint).to_xarray()
+
+
+def open_workspace(place: str | Path) -> Workspace:
+    """Open a run for questions; `WorkspaceError` if there is none."""
+    return Workspace(place)
