@@ -8,36 +8,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stitchpipe.asking.activation_arrays import activations, layer_of
     from stitchpipe.asking.differences import Difference, difference
     from stitchpipe.asking.errors import WorkspaceError
     from stitchpipe.asking.fitted_maps import fitted_map
+    from stitchpipe.asking.images import RunImages
     from stitchpipe.asking.labelled_matrix import Matrix
     from stitchpipe.asking.matrices import matrix
     from stitchpipe.asking.nearest_layers import nearest
     from stitchpipe.asking.networks import RunNetworks, StitchedNetwork
     from stitchpipe.asking.numbers import Numbers
+    from stitchpipe.asking.samples import nearest_samples, top_samples
     from stitchpipe.asking.significant_pairs import significant
     from stitchpipe.asking.stored_layers import representations
+    from stitchpipe.asking.summaries_of_samples import class_means, projection
     from stitchpipe.asking.workspace import Workspace, open_workspace
 
 __all__ = [
     "Difference",
     "Matrix",
     "Numbers",
+    "RunImages",
     "RunNetworks",
     "StitchedNetwork",
     "Workspace",
     "WorkspaceError",
+    "activations",
+    "class_means",
     "difference",
     "fitted_map",
+    "layer_of",
     "matrix",
     "nearest",
+    "nearest_samples",
     "open_workspace",
+    "projection",
     "representations",
     "significant",
+    "top_samples",
 ]
 
 _HOMES = {
+    "summaries_of_samples": ("class_means", "projection"),
+    "samples": ("nearest_samples", "top_samples"),
+    "images": ("RunImages",),
+    "activation_arrays": ("activations", "layer_of"),
     "differences": ("Difference", "difference"),
     "fitted_maps": ("fitted_map",),
     "errors": ("WorkspaceError",),

@@ -13,18 +13,25 @@ from stitchpipe.asking.numbers import Numbers
 from stitchpipe.run.place import RunPlace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     import xarray as xr
-    from torch import nn
+    from PIL import Image
+    from torch import Tensor, nn
 
     from stitchpipe.algebra.maps import AffineMap
+    from stitchpipe.asking.activation_arrays import Contents, Samples
     from stitchpipe.asking.differences import Difference
     from stitchpipe.asking.ends import Ends
+    from stitchpipe.asking.images import RunImages
     from stitchpipe.asking.labelled_matrix import Matrix
+    from stitchpipe.asking.layer_rows import SampleView
     from stitchpipe.asking.nearest_layers import Side
     from stitchpipe.asking.networks import RunNetworks, StitchedNetwork
+    from stitchpipe.asking.samples import Metric, Pooling
     from stitchpipe.asking.selection import StitchChoice, TrainingChoice
-    from storage import Address, Store
+    from storage import Store
 
 
 class Workspace:
@@ -180,43 +187,68 @@ class Workspace:
 
     # Activations
 
-    def activations(
-        self,
-        model: str,
-        layer: str,
-        *,
-        split: str = "test",
-        dataset: str | None = None,
-        fingerprint: str | None = None,
-    ) -> xr.DataArray:
-        """Return a layer's activations, lazily: nothing is read before values are asked for.
+    def activations(self, end: str, **which: Unpack[Samples]) -> xr.DataArray:
+        """Return a layer's activations as a lazy labelled array; see `stitchpipe.asking.activations`.
 
-        Dimensions are ``sample, channel, y, x`` (or ``sample, token, feature``; ``sample, feature``), with
-        coordinates for sample ids and labels.
-
-        Raises
-        ------
-        WorkspaceError
-            No such representation, or the data set must be named because there are several.
-        storage.StoreError
-            The name stands for several fingerprints and none is given, or a shard is damaged (on reading).
+        ``samples``, ``labels`` and ``mask`` say of which samples, ``order`` whether as they are stored (the default) or
+        as the data set has them, ``split`` of which split.
         """
-        sealed = self.store.representations(dataset=dataset, split=split, model=model, layer=layer)
-        addresses = {entry.address for entry in sealed}
-        if not addresses:
-            known = [
-                f"{entry.address.model}/{entry.address.layer} on {entry.address.split}"
-                for entry in self.store.representations(model=model if model in self.models() else None)
-            ]
-            asked = f"{model}/{layer} on {split}"
-            raise WorkspaceError.unknown(self.place.url, "a sealed representation", asked, known)
-        if len(addresses) > 1:
-            datasets = sorted(address.dataset for address in addresses)
-            raise WorkspaceError.unknown(
-                self.place.url, "a single data set", f"{model}/{layer} on {split}", datasets
-            )
-        address: Address = addresses.pop()
-        return self.store.representation(address, fingerprint=fingerprint).to_xarray()
+        return asking.activations(self.place, self.store, end, **which)
+
+    def top_samples(
+        self,
+        end: str,
+        channel: int,
+        *,
+        by: Pooling = "mean",
+        top: int = 10,
+        smallest: bool = False,
+        **which: Unpack[Contents],
+    ) -> pd.DataFrame:
+        """Return the samples that excite a channel most; see `stitchpipe.asking.top_samples`."""
+        layer = asking.layer_of(self.place, self.store, end, **which)
+        return asking.top_samples(layer, channel, by=by, top=top, smallest=smallest)
+
+    def nearest_samples(
+        self,
+        end: str,
+        sample_id: str,
+        *,
+        metric: Metric = "cosine",
+        view: SampleView = "pooled",
+        top: int = 10,
+        **which: Unpack[Contents],
+    ) -> pd.DataFrame:
+        """Return the samples that a layer finds nearest to one; see `stitchpipe.asking.nearest_samples`."""
+        layer = asking.layer_of(self.place, self.store, end, **which)
+        return asking.nearest_samples(layer, sample_id, metric=metric, view=view, top=top)
+
+    def class_means(
+        self, end: str, *, view: SampleView = "pooled", **which: Unpack[Contents]
+    ) -> xr.DataArray:
+        """Return the mean activations of every class; see `stitchpipe.asking.class_means`."""
+        return asking.class_means(asking.layer_of(self.place, self.store, end, **which), view=view)
+
+    def projection(
+        self, end: str, *, components: int = 2, view: SampleView = "pooled", **which: Unpack[Contents]
+    ) -> xr.DataArray:
+        """Return the samples in the directions in which they vary most; see `stitchpipe.asking.projection`."""
+        layer = asking.layer_of(self.place, self.store, end, **which)
+        return asking.projection(layer, components=components, view=view)
+
+    # Images, where the data are at hand
+
+    def image(self, sample_id: str, *, split: str | None = None) -> Image.Image:
+        """Return one image to look at; see `RunImages.image`."""
+        return self._images.image(sample_id, split)
+
+    def images(self, samples: Sequence[str] | None = None, *, split: str = "test") -> Tensor:
+        """Return images as the run's networks saw them, ``(n, C, H, W)``; see `RunImages.batch`."""
+        return self._images.batch(samples, split)
+
+    @cached_property
+    def _images(self) -> RunImages:
+        return asking.RunImages(self.place, self.store)
 
 
 def open_workspace(place: str | Path) -> Workspace:

@@ -10,13 +10,16 @@ those of H·W patches in row-major order; ``()`` where positions are gone.
 from __future__ import annotations
 
 from math import isqrt, prod
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from stitchpipe.errors import ExplainedError
 from stitchpipe.rows.resizing import Grid, n_positions, resize_maps, resized
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 View: TypeAlias = Literal["positions", "pooled", "flatten"]
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -63,6 +66,15 @@ def token_grid(count: int, image: tuple[int, int] = (1, 1)) -> Grid:
     if times == 0:
         rows, columns, times = 1, 1, isqrt(count)
     return count - rows * columns * times**2, rows * times, columns * times
+
+
+def layer_grid(shape: tuple[int, ...], image: Sequence[int] | None) -> Grid:
+    """Return the grid of one sample of a layer; patches of tokens have the proportions of the image ``(H, W)``.
+
+    None stands for an image whose size is not known.
+    """
+    tokens = token_grid(shape[0], (image[0], image[1])) if image and len(shape) == 2 else None
+    return grid_of(shape, tokens)
 
 
 def width_of(shape: tuple[int, ...], view: View) -> int:

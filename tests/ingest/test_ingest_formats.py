@@ -34,7 +34,7 @@ def check(run, wanted, *, ids=IDS, labels=LABELS, model="m", dtype=None):
     opened = sp.open(run)
     assert set(opened.layers(model)) == set(wanted)
     for name, rows in wanted.items():
-        found = opened.activations(model, name, split="test")
+        found = opened.activations(f"{model}/{name}")
         place = {sample: row for row, sample in enumerate(ids)}
         order = [place[sample] for sample in found.sample_id.values]
         np.testing.assert_array_equal(found.values, rows[order].astype(dtype or found.dtype))
@@ -84,7 +84,7 @@ def test_files_with_ids_and_labels_read_back_by_sample(tmp_path, write, suffix, 
     done = put(tmp_path / "run", write(tmp_path / f"a{suffix}", dtype=dtype))
     assert (done.n_samples, done.row_groups_written) == (N, done.row_groups)
     check(tmp_path / "run", arrays(dtype))
-    stored = sp.open(tmp_path / "run").activations("m", "conv").dtype
+    stored = sp.open(tmp_path / "run").activations("m/conv").dtype
     assert stored == ("float16" if dtype == "float16" else "float32")
 
 
@@ -137,7 +137,7 @@ def test_big_endian_and_channels_last(tmp_path):
     np.save(tmp_path / "conv.npy", np.moveaxis(rows, 1, -1).astype(">f4"))
     put(tmp_path / "run", tmp_path / "conv.npy", ids=IDS, channels_last=True)
     check(tmp_path / "run", {"conv": rows}, labels=None)
-    assert sp.open(tmp_path / "run").activations("m", "conv").dims == ("sample", "channel", "y", "x")
+    assert sp.open(tmp_path / "run").activations("m/conv").dims == ("sample", "channel", "y", "x")
 
 
 def test_parquet_tensors_of_one_shape(tmp_path):

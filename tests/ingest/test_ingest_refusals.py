@@ -121,7 +121,7 @@ def test_rows_join_a_split_by_id_whatever_their_order(tmp_path):
     path = saved(tmp_path, y=ROWS[order] * 2, ids=np.array(IDS)[order], labels=labels[order])
     ingest_files(tmp_path, [path], dataset="d", split="test", model="other")
     run = sp.open(tmp_path)
-    one, other = run.activations("m", "x"), run.activations("other", "y")
+    one, other = run.activations("m/x"), run.activations("other/y")
     np.testing.assert_array_equal(one.values * 2, other.values)
     assert list(one.sample_id.values) == list(other.sample_id.values)
 

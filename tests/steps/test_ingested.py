@@ -157,7 +157,7 @@ def test_what_a_sweep_cannot_do_with_activations_alone_is_refused(tmp_path, chan
 def test_ingested_activations_are_stitched_into_a_network(tiny, tmp_path, cluster):
     place = tiny.copy(tmp_path / "run").place
     for split in ("train", "test"):
-        values = sp.open(place.url).activations("org/B", "layer2.0", split=split)
+        values = sp.open(place.url).activations("org/B/layer2.0", split=split)
         batch = (list(values.sample_id.values), {"theirs": values.values})
         sp.ingest_batches(place.url, [batch], dataset="small digits", split=split, model="C")
     text = TINY.split("[[compare]]")[0] + '[[models]]\nname = "C"\ningested = true\n'

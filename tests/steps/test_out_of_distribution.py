@@ -147,8 +147,8 @@ def test_every_statistic_stands_beside_the_accuracies(finished):
 
 def test_energies_are_those_of_the_stitched_network_run_by_hand(run):
     opened, files = sp.open(run.place.url), run.place.files
-    source, target = (opened.activations("A", f"layer{k}.0", split="test") for k in (2, 1))
-    native = opened.activations("A", LOGITS, split="test").values
+    source, target = (opened.activations(f"A/layer{k}.0") for k in (2, 1))
+    native = opened.activations(f"A/{LOGITS}").values
     rest = tail(run.networks.loaded("A"), "layer1.0")
     wanted = set()
     for file in files.listing("maps"):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def rows_of(run, model, layer, split, view, grid=None):
-    block = sp.open(run.root).activations(model, layer, split=split).values
+    block = sp.open(run.root).activations(f"{model}/{layer}", split=split).values
     return to_rows(block, view, grid)
 
 

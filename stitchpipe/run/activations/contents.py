@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-from stitchpipe.rows import grid_of, token_grid
+from stitchpipe.rows import layer_grid
 from stitchpipe.run.keys import Side
 from storage import Address, Representation
 
@@ -76,9 +76,7 @@ class End(Generic[Known]):
     @property
     def grid(self) -> Grid:
         """Return the grid of the layer's positions."""
-        shape, image = self.test.shape[1:], self.test.identity.get("image_size")
-        tokens = token_grid(shape[0], (image[0], image[1])) if image and len(shape) == 2 else None
-        return grid_of(shape, tokens)
+        return layer_grid(self.test.shape[1:], self.test.identity.get("image_size"))
 
     @property
     def side(self) -> Side:
