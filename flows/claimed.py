@@ -105,6 +105,7 @@ class Claimant:
                 worker=worker,
                 attempts=attempts,
                 reason=reason,
+                subject=unit.subject,
             )
         )
         return ("done", record) if reason is None else ("failed", reason)

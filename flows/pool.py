@@ -231,6 +231,7 @@ class WorkerPool:
                     worker="",
                     attempts=1 + (before.attempts if before is not None and same else 0),
                     reason=answer.content,
+                    subject=unit.subject,
                 )
             )
 

@@ -1,5 +1,17 @@
-"""The page people look at: one self-contained HTML file, and its figures as images."""
+"""The page people look at: one self-contained HTML file, and a few figures as images."""
 
-from stitchpipe.report.write import rendered
+from stitchpipe.report.matrices import COLUMNS, Comparison, Gathering, comparison
+from stitchpipe.report.write import PAGE, SERVED_NAME, Told, page_files, rendered, served
 
-__all__ = ["rendered"]
+__all__ = [
+    "COLUMNS",
+    "PAGE",
+    "SERVED_NAME",
+    "Comparison",
+    "Gathering",
+    "Told",
+    "comparison",
+    "page_files",
+    "rendered",
+    "served",
+]

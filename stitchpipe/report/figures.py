@@ -1,4 +1,7 @@
-"""The page's figures as images, for papers and slides: one PNG per matrix, and the stitches."""
+"""A few figures as images beside the page: one matrix of each view, and the stitches.
+
+The page saves whatever it shows as PNG and SVG itself. These are for what cannot run it: a mail, an orchestrator.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from stitchpipe.report.matrices import Layer, boundaries
-from stitchpipe.report.payload import COLOURS
 from stitchpipe.studies.measures import RELATIVE
 from stitchpipe.studies.stitches import PAIR, LayerOrder
 from stitchpipe.studies.task_loss import beside
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 Draw: TypeAlias = Callable[[], Figure]
 
+COLOURS = "viridis"
+"""Perceptually uniform, and readable with any colour vision; bright is similar."""
 DM, TLM = "#0072b2", "#d55e00"  # Okabe and Ito's blue and vermilion: apart for any colour vision
 MISSING = "#d9d9d9"
 _STYLE: Any = {
@@ -48,11 +52,13 @@ _STYLE: Any = {
 def figures(compared: Comparison, stitched: pd.DataFrame, layer_order: LayerOrder) -> dict[str, Draw]:
     """Return the figures that the results support: how each is drawn, by file name without ending.
 
-    Colours are perceptually uniform, bright where representations are similar; cells without a number are grey.
+    Of each view it is the first matrix. Bright is where representations are similar; cells without a number are grey.
     """
+    first = {matrix.view: matrix for matrix in reversed(compared.matrices)}
     drawn: dict[str, Draw] = {
         f"{_plain(matrix.index)}-{_plain(matrix.view)}": partial(_matrix, matrix, compared.axis)
         for matrix in compared.matrices
+        if first[matrix.view] is matrix
     }
     if len(stitched):
         drawn["direct-and-task-loss-matching"] = partial(_stitched, stitched, layer_order)

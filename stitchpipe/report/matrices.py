@@ -1,21 +1,38 @@
-"""From results to matrices: one per index and view, sources down, targets across, in the networks' order."""
+"""From results to matrices: one per index and view, sources down, targets across, in the networks' order.
+
+Results come in as tables, one after the other, and every number goes straight to its cell: the long form of a large run
+is never held in memory.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from stitchpipe.registry import find_measure, index_names
-from stitchpipe.studies.stitches import LayerOrder, depth_of, matrices
+from stitchpipe.studies.finding import StudyError
+from stitchpipe.studies.stitches import PAIR, LayerOrder, comparable, depth_of, matrices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
+
+BESIDE: Final = ("low", "high", "p_value", "p_family", "rank", "condition")
+"""What a matrix may have beside each number, by column of the results."""
+COLUMNS: Final = (
+    *("index", "view", *PAIR, "value", "status", "reason"),
+    *("split", "grid", "n_samples", "n_rows", "p", "q", *BESIDE),
+)
+"""The columns of the results that matrices are made of."""
+UNMEASURED, MEASURED, WITHOUT = 0, 1, 2
+"""States of a cell; from `WITHOUT` on it was measured and has no number, for the reason of that place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +78,14 @@ class Matrix:
     ----------
     values
         ``(sources, targets)``, NaN where there is no number.
-    ranks, conditions, lows, highs, p_values, p_families
-        Beside the values, NaN where there is none: what a number rests on, its interval, and its place in its own null
-        and in that of its family.
+    beside
+        What stands beside the values, by column of the results, NaN where there is none; only columns that have any.
+    states
+        ``(sources, targets)``: `UNMEASURED`, `MEASURED`, or `WITHOUT` and more: the place of its reason.
+    reasons
+        Why measured cells have no number.
     n_samples
         Images, fewer than the view's for indices over samples.
-    reasons
-        Why a measured cell has no number, by (source, target).
     lowest, highest
         What the colours span: the index's own range, cut where it is infinite.
     larger_is_more_similar
@@ -78,17 +96,18 @@ class Matrix:
     view: str
     title: str
     values: npt.NDArray[np.float64]
-    ranks: npt.NDArray[np.float64]
-    conditions: npt.NDArray[np.float64]
-    lows: npt.NDArray[np.float64]
-    highs: npt.NDArray[np.float64]
-    p_values: npt.NDArray[np.float64]
-    p_families: npt.NDArray[np.float64]
+    beside: Mapping[str, npt.NDArray[np.float32]]
+    states: npt.NDArray[np.uint16]
+    reasons: tuple[str, ...]
     n_samples: int
-    reasons: dict[tuple[int, int], str]
     lowest: float
     highest: float
     larger_is_more_similar: bool
+
+    def reason(self, source: int, target: int) -> str | None:
+        """Return why a measured cell has no number; None where it has one, or was not measured."""
+        state = int(self.states[source, target])
+        return self.reasons[state - WITHOUT] if state >= WITHOUT else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,33 +118,209 @@ class Comparison:
     views: tuple[View, ...]
     matrices: tuple[Matrix, ...]
 
+    def frame(self, layer_order: LayerOrder) -> pd.DataFrame:
+        """Return the numbers that studies read, in the long form of the results: pairs of models whose layers match.
+
+        Studies rank the layers of one model against each other, and of models whose layers have the same names; of
+        other pairs no claim speaks.
+        """
+        names = np.array([[layer.model, layer.layer] for layer in self.axis], object).reshape(-1, 2)
+        models = list(dict.fromkeys(names[:, 0]))
+        is_asked = np.array(
+            [[x == y or comparable(layer_order, x, y) for y in models] for x in models], np.bool_
+        )
+        of = np.array([models.index(layer.model) for layer in self.axis], np.intp)
+        wanted = is_asked[np.ix_(of, of)] if models else np.zeros((0, 0), np.bool_)
+        blocks = []
+        for matrix in self.matrices:
+            i, j = np.nonzero(wanted & (matrix.states != UNMEASURED))
+            sides = [names[i, 0], names[i, 1], names[j, 0], names[j, 1]]
+            columns = {**dict(zip(PAIR, sides, strict=True)), "value": matrix.values[i, j]}
+            blocks.append(pd.DataFrame({"index": matrix.index, "view": matrix.view, **columns}))
+        empty = pd.DataFrame(columns=["index", "view", *PAIR, "value"])
+        return (pd.concat(blocks, ignore_index=True) if blocks else empty).assign(method=None)
+
+
+@dataclass(eq=False)
+class _Cells:
+    """The matrix of an index and view while it fills."""
+
+    size: int
+    n_samples: int = 0
+    values: npt.NDArray[np.float64] = field(init=False)
+    states: npt.NDArray[np.uint16] = field(init=False)
+    beside: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.values = np.full((self.size, self.size), np.nan)
+        self.states = np.zeros((self.size, self.size), np.uint16)
+
+    def put(self, at: _Places, rows: pa.Table, what: str) -> None:
+        """Put rows into their cells; a second number for a cell must be the first again."""
+        values = _floats(rows["value"])
+        seen = self.states[at] != UNMEASURED
+        before = self.values[at][seen]
+        if not np.array_equal(before, values[seen], equal_nan=True):
+            raise StudyError(
+                where=what,
+                expected="one number for each pair of layers",
+                found="several, from different runs into one folder",
+                remedy="Read only the parts of one run: Catalogue.read(keys).",
+            )
+        self.values[at] = values
+        self.states[at] = self._states(rows)
+        for name in BESIDE:
+            if rows[name].null_count < len(rows):
+                plane = self.beside.setdefault(name, np.full(self.values.shape, np.nan, np.float32))
+                plane[at] = _floats(rows[name])
+        self.n_samples = max(self.n_samples, int(pc.max(rows["n_samples"]).as_py()))
+
+    def _states(self, rows: pa.Table) -> npt.NDArray[np.uint16]:
+        states = np.full(len(rows), MEASURED, np.uint16)
+        failed = np.flatnonzero(pc.not_equal(rows["status"].cast(pa.string()), "ok").to_numpy())
+        if not len(failed):
+            return states
+        few = rows.select(["status", "reason"]).take(pa.array(failed)).to_pylist()
+        for row, said in zip(failed.tolist(), few, strict=True):
+            reason = f"{said['status']}: {said['reason']}" if said["reason"] else str(said["status"])
+            if reason not in self.reasons:
+                self.reasons.append(reason)
+            states[row] = WITHOUT + self.reasons.index(reason)
+        return states
+
+
+@dataclass(eq=False)
+class _Facts:
+    """What is common to the numbers of a view, while it is gathered; by layer, 0 or None where nothing is known."""
+
+    widths: npt.NDArray[np.int64]
+    n_rows: npt.NDArray[np.int64]
+    grids: npt.NDArray[np.object_]
+    splits: dict[str, None] = field(default_factory=dict)
+    n_samples: int = 0
+
+    @classmethod
+    def of(cls, size: int) -> _Facts:
+        return cls(np.zeros(size, np.int64), np.zeros(size, np.int64), np.full(size, None, object))
+
+    def put(self, i: npt.NDArray[np.intp], j: npt.NDArray[np.intp], rows: pa.Table) -> None:
+        self.widths[i], self.widths[j] = rows["p"].to_numpy(), rows["q"].to_numpy()
+        self.n_rows[j], self.grids[j] = rows["n_rows"].to_numpy(), rows["grid"].to_pylist()
+        self.splits.update(dict.fromkeys(pc.unique(rows["split"]).to_pylist()))
+        self.n_samples = max(self.n_samples, int(pc.max(rows["n_samples"]).as_py()))
+
+    def view(self, name: str, kept: npt.NDArray[np.intp]) -> View:
+        whole = [[int(n) or None for n in numbers[kept]] for numbers in (self.n_rows, self.widths)]
+        grids = tuple(self.grids[kept].tolist())
+        return View(name, tuple(self.splits), self.n_samples, tuple(whole[0]), grids, tuple(whole[1]))
+
+
+_Places = tuple["npt.NDArray[np.intp]", "npt.NDArray[np.intp]"]
+
+
+class Gathering:
+    """Matrices that fill while tables of results come in.
+
+    Parameters
+    ----------
+    layer_order
+        Every model's layers, from input to output: the order of the axes.
+
+    Notes
+    -----
+    Memory: for each index and view 10 bytes a pair of layers, and 4 for each column of `BESIDE` that it has.
+    """
+
+    def __init__(self, layer_order: LayerOrder) -> None:
+        self._order = layer_order
+        self._layers = [Layer(model, name) for model, names in layer_order.items() for name in names]
+        self._where = {(layer.model, layer.layer): place for place, layer in enumerate(self._layers)}
+        self._cells: dict[tuple[str, str], _Cells] = {}
+        self._facts: dict[str, _Facts] = {}
+        self._is_known = np.zeros(len(self._layers), np.bool_)
+
+    def add(self, table: pa.Table) -> None:
+        """Put the comparisons of a table of results into their cells; stitches in it are passed over.
+
+        Raises
+        ------
+        StudyError
+            Two different numbers for one index of one pair under one view, or a layer that is not in `layer_order`.
+        """
+        if "method" in table.column_names and table["method"].null_count < len(table):
+            table = table.filter(pc.is_null(table["method"]))
+        if not len(table):
+            return
+        table = table.select(COLUMNS).unify_dictionaries().combine_chunks()
+        i, j = (self._places(table, side) for side in ("source", "target"))
+        self._is_known[i] = self._is_known[j] = True
+        (view, views), (index, indices) = _codes(table["view"]), _codes(table["index"])
+        group = view.astype(np.int64) * len(indices) + index
+        # A stable sort keeps the rows of each matrix together, and in their order.
+        order = np.argsort(group, kind="stable")
+        table, i, j, group = table.take(pa.array(order)), i[order], j[order], group[order]
+        starts = np.flatnonzero(np.diff(group, prepend=-1))
+        for start, end in zip(starts, [*starts[1:], len(group)], strict=True):
+            rows, at = table.slice(start, end - start), (i[start:end], j[start:end])
+            names = str(views[group[start] // len(indices)]), str(indices[group[start] % len(indices)])
+            cells = self._cells.setdefault(names, _Cells(len(self._layers)))
+            cells.put(at, rows, f"{names[1]} under {names[0]}")
+            self._facts.setdefault(names[0], _Facts.of(len(self._layers))).put(*at, rows)
+
+    def comparison(self) -> Comparison:
+        """Return the matrices. Layers without any comparison do not appear; nothing is added afterwards."""
+        kept = np.flatnonzero(self._is_known)
+        axis = tuple(self._layers[place] for place in kept.tolist())
+        views = tuple(facts.view(name, kept) for name, facts in self._facts.items())
+        made = [_matrix(index, view, cells, kept) for (view, index), cells in self._cells.items()]
+        return Comparison(axis, views, tuple(sorted(made, key=_registered)))
+
+    def _places(self, table: pa.Table, side: str) -> npt.NDArray[np.intp]:
+        """Return the place of each row's layer on the axis."""
+        (model, models), (layer, layers) = (_codes(table[f"{side}_{what}"]) for what in ("model", "layer"))
+        places = np.array([[self._where.get((m, n), -1) for n in layers] for m in models], np.intp)
+        at: npt.NDArray[np.intp] = places[model, layer]
+        if (at < 0).any():
+            row = int(np.flatnonzero(at < 0)[0])
+            depth_of(
+                self._order, models[model[row]], layers[layer[row]]
+            )  # says which layer, and what is known
+        return at
+
 
 def comparison(results: pd.DataFrame, layer_order: LayerOrder) -> Comparison:
-    """Return every index and view among the results as a matrix.
+    """Return every index and view among results in memory as matrices.
 
     Layers without any comparison do not appear; the order is that of `layer_order`. Raises StudyError as
     `stitchpipe.studies.findings` does.
     """
+    gathering = Gathering(layer_order)
     rows = matrices(results)
-    sides = [_Side.of(rows, side) for side in ("source", "target")]
-    known = {name for side in sides for name in side.known()}
-    for model, layer in sorted(known):
-        depth_of(layer_order, model, layer)
-    axis = tuple(Layer(m, name) for m, names in layer_order.items() for name in names if (m, name) in known)
-    where = {(layer.model, layer.layer): number for number, layer in enumerate(axis)}
-    i, j = (side.places(where) for side in sides)
-    rows = rows.assign(i=i, j=j)
-    views = tuple(_view(str(name), block, len(axis)) for name, block in rows.groupby("view", sort=False))
-    tables = tuple(
-        _matrix(str(index), str(view), block, len(axis))
-        for (view, index), block in rows.groupby(["view", "index"], sort=False)
-    )
-    return Comparison(axis, views, tuple(sorted(tables, key=_registered)))
+    # Empty columns of a frame have no type of their own.
+    typed = dict.fromkeys(("value", *BESIDE), "float64") | {"reason": "str"}
+    if len(rows):
+        gathering.add(pa.Table.from_pandas(rows[[*COLUMNS]].astype(typed), preserve_index=False))
+    return gathering.comparison()
 
 
 def boundaries(axis: Sequence[Layer]) -> list[int]:
     """Return where on an axis another model begins."""
     return [number for number in range(1, len(axis)) if axis[number].model != axis[number - 1].model]
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[Any], list[str]]:
+    """Return the code of each row of a text column, and what the codes stand for."""
+    held = column.combine_chunks()
+    if isinstance(held, pa.ChunkedArray):
+        held = held.chunk(0)
+    if not pa.types.is_dictionary(held.type):
+        held = held.dictionary_encode()
+    return held.indices.to_numpy(zero_copy_only=False), held.dictionary.to_pylist()
+
+
+def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
 
 
 def _registered(matrix: Matrix) -> int:
@@ -135,83 +330,23 @@ def _registered(matrix: Matrix) -> int:
     return names.index(base) if base in names else len(names)
 
 
-def _view(name: str, block: pd.DataFrame, size: int) -> View:
-    i, j = block["i"].to_numpy(), block["j"].to_numpy()
-    widths, n_rows, grids = (np.full(size, None, object) for _ in range(3))
-    widths[i], widths[j] = block["p"].to_list(), block["q"].to_list()
-    n_rows[j], grids[j] = block["n_rows"].to_list(), block["grid"].to_list()
-    splits = tuple(dict.fromkeys(block["split"].unique()))
-    return View(
-        name,
-        splits,
-        int(block["n_samples"].max()),
-        tuple(_whole(n_rows)),
-        tuple(grids.tolist()),
-        tuple(_whole(widths)),
-    )
-
-
-def _whole(numbers: npt.NDArray[np.object_]) -> list[int | None]:
-    return [None if number is None else int(number) for number in numbers.tolist()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """The source or the target of rows: codes of model and layer, ``[n]``, and what they stand for."""
-
-    model: npt.NDArray[np.intp]
-    layer: npt.NDArray[np.intp]
-    models: Sequence[str]
-    layers: Sequence[str]
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame, side: str) -> _Side:
-        model, models = pd.factorize(rows[f"{side}_model"])
-        layer, layers = pd.factorize(rows[f"{side}_layer"])
-        return cls(model, layer, list(models), list(layers))
-
-    def known(self) -> list[tuple[str, str]]:
-        """Return the layers that occur."""
-        codes = np.unique(self.model * len(self.layers) + self.layer)
-        return [
-            (self.models[code // len(self.layers)], self.layers[code % len(self.layers)])
-            for code in codes.tolist()
-        ]
-
-    def places(self, where: Mapping[tuple[str, str], int]) -> npt.NDArray[np.intp]:
-        """Return the place of each row's layer on an axis."""
-        table = np.array([[where.get((m, name), -1) for name in self.layers] for m in self.models], np.intp)
-        return table[self.model, self.layer] if len(self.model) else np.zeros(0, np.intp)
-
-
-def _matrix(index: str, view: str, block: pd.DataFrame, size: int) -> Matrix:
-    at = (block["i"].to_numpy(), block["j"].to_numpy())
-    planes = {}
-    for column in ("value", "rank", "condition", "low", "high", "p_value", "p_family"):
-        planes[column] = np.full((size, size), np.nan)
-        planes[column][at] = block[column].to_numpy(dtype=np.float64, na_value=np.nan)
-    failed = block[block["status"] != "ok"]
-    reasons = {
-        (int(i), int(j)): f"{status}: {reason}" if isinstance(reason, str) and reason else str(status)
-        for i, j, status, reason in failed[["i", "j", "status", "reason"]].itertuples(index=False)
-    }
+def _matrix(index: str, view: str, cells: _Cells, kept: npt.NDArray[np.intp]) -> Matrix:
     described = find_measure(index)
     low, high = described.range if described else (-inf, inf)
-    numbers = planes["value"][np.isfinite(planes["value"])]
+    is_whole = len(kept) == cells.size
+    at = np.ix_(kept, kept)
+    values = cells.values if is_whole else cells.values[at]
+    largest = float(np.nanmax(values, initial=-inf)) if np.isfinite(values).any() else 1.0
     return Matrix(
         index=index,
         view=view,
         title=described.title if described else index,
-        values=planes["value"],
-        ranks=planes["rank"],
-        conditions=planes["condition"],
-        lows=planes["low"],
-        highs=planes["high"],
-        p_values=planes["p_value"],
-        p_families=planes["p_family"],
-        n_samples=int(block["n_samples"].max()),
-        reasons=reasons,
-        lowest=0.0 if described else float(numbers.min(initial=0.0)),
-        highest=high if isfinite(high) else 1.0 if low == 0.0 else float(numbers.max(initial=1.0)),
+        values=values,
+        beside={name: plane if is_whole else plane[at] for name, plane in cells.beside.items()},
+        states=cells.states if is_whole else cells.states[at],
+        reasons=tuple(cells.reasons),
+        n_samples=cells.n_samples,
+        lowest=0.0 if described else min(0.0, float(np.nanmin(values, initial=0.0))),
+        highest=high if isfinite(high) else 1.0 if low == 0.0 else max(1.0, largest),
         larger_is_more_similar=described is None or described.larger_is_more_similar is not False,
     )

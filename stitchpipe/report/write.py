@@ -1,98 +1,126 @@
-"""From results to the files of a report: the page, and the figures beside it."""
+"""From what a run has to tell to the files of its page."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
+from markupsafe import Markup, escape
 
-from stitchpipe.report.figures import FLOOR, as_png, figures
+from stitchpipe.report import planes
+from stitchpipe.report.figures import as_png, figures
 from stitchpipe.report.glossary import glossary
-from stitchpipe.report.matrices import comparison
-from stitchpipe.report.payload import embedded, payload
+from stitchpipe.report.payload import EMBEDDED_BYTES, embedded, payload
 from stitchpipe.report.provenance import sections
 from stitchpipe.report.tables import table_of
-from stitchpipe.studies.stitches import STITCH, LayerOrder, measures_of, stitches
+from stitchpipe.studies.stitches import STITCH, LayerOrder, measures_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from stitchpipe.report.matrices import Comparison
+    from stitchpipe.report.payload import Payload
     from stitchpipe.studies.finding import Finding
 
+PAGE: Final = "index.html"
+VALUES: Final = "values"
+"""The folder of blocks beside a page that is too large to hold them."""
+SERVED_NAME: Final = f"{VALUES}/{{}}.bin"
+OFFLINE: Final = "default-src 'none'; "
+"""How the policy of a page begins that needs nothing from anywhere."""
 
-def rendered(
-    results: pd.DataFrame,
-    findings: Sequence[Finding],
-    *,
-    layer_order: LayerOrder,
-    provenance: Mapping[str, Any],
-    title: str,
-    failed: Sequence[Mapping[str, str]] = (),
-) -> dict[str, bytes]:
-    """Return the report's files by name: ``index.html`` and ``figures/*.png``.
 
-    Parameters
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Told:
+    """What a page has to tell of a run.
+
+    Attributes
     ----------
-    results
-        The catalogue's long form, of one run.
+    title
+        The run's name.
+    compared
+        Every index and view as a matrix.
+    stitched
+        One row per stitch, as `stitchpipe.studies.stitches.stitches` gives them.
     findings
-        As `stitchpipe.studies.findings` gives them; shown first.
+        As `stitchpipe.studies.findings` gives them.
     layer_order
         Every model's layers, from input to output: the order of the axes.
     provenance
         What the run was made of, by subject: nested mappings of plain values, shown as they are.
-    title
-        The run's name.
     failed
         What of the run failed and was left out, a row each: nested in nothing, shown as it is.
+    missing
+        What the sweep asks for and is not there, in words.
+    chance
+        Accuracy of answering the commonest class whatever the image; None without labels.
+    curves
+        Losses of trainings, by the key of their stitch.
+    """
+
+    title: str
+    compared: Comparison
+    stitched: pd.DataFrame
+    findings: Sequence[Finding]
+    layer_order: LayerOrder
+    provenance: Mapping[str, Any]
+    failed: Sequence[Mapping[str, str]] = ()
+    missing: Sequence[str] = ()
+    chance: float | None = None
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def rendered(told: Told, *, limit_bytes: int = EMBEDDED_BYTES) -> dict[str, bytes]:
+    """Return the report's files by name: those of `page_files`, and ``figures/*.png``.
+
+    Notes
+    -----
+    The same arguments give the same bytes. Time O(numbers), and about 0.3 s for each figure.
+    """
+    drawn = figures(told.compared, told.stitched, told.layer_order)
+    pictures = {f"figures/{name}.png": as_png(draw) for name, draw in drawn.items()}
+    return {**page_files(told, limit_bytes=limit_bytes), **pictures}
+
+
+def page_files(told: Told, *, limit_bytes: int = EMBEDDED_BYTES) -> dict[str, bytes]:
+    """Return the page by its name, ``index.html``, and ``values/*.bin`` beside it where the run is large.
+
+    Parameters
+    ----------
+    limit_bytes
+        Up to how much of the values stands in the page. A page of more holds coarse maps, and the values of single
+        pairs lie beside it, for `stitchpipe serve`.
 
     Returns
     -------
     dict
-        The page needs nothing beside it: no network, no other file.
-
-    Raises
-    ------
-    stitchpipe.studies.StudyError
-        Two numbers for the same thing, or a layer missing from `layer_order`.
+        The page needs no network and, up to `limit_bytes`, no other file.
 
     Notes
     -----
-    The same arguments give the same bytes. The page is 4.8 MB of plotting library and about 10 bytes per number;
-    O(rows) time, and about 0.3 s per figure.
+    A page is some 120 kB, and one to three bytes for each number and its limits.
     """
-    compared, stitched = comparison(results, layer_order), stitches(results, layer_order)
-    page = _page(compared, stitched, findings, layer_order, provenance, title, failed)
-    drawn = figures(compared, stitched, layer_order)
-    return {
-        "index.html": page.encode(),
-        **{f"figures/{name}.png": as_png(draw) for name, draw in drawn.items()},
-    }
+    values = payload(
+        told.compared, told.stitched, told.layer_order, curves=told.curves, limit_bytes=limit_bytes
+    )
+    beside = {SERVED_NAME.format(name): data for name, data in values.to_serve.items()}
+    return {PAGE: _page(told, values).encode(), **beside}
 
 
-def _unmeasured(stitched: pd.DataFrame) -> list[str]:
-    """Return the columns of measures that no stitch of the run has."""
-    pairs = ((measure, f"{measure}_note") for measure in measures_of(stitched))
-    return [name for pair in pairs if stitched[list(pair)].isna().all(axis=None) for name in pair]
+def served(page: bytes) -> bytes:
+    """Return a page as a server hands it out: it may fetch from where it came from, and from nowhere else."""
+    # In the page the policy stands in an attribute, with its quotation marks escaped.
+    offline, online = (str(escape(rule)).encode() for rule in (OFFLINE, f"{OFFLINE}connect-src 'self'; "))
+    return page.replace(offline, online, 1)
 
 
-def _page(
-    compared: Comparison,
-    stitched: pd.DataFrame,
-    findings: Sequence[Finding],
-    layer_order: LayerOrder,
-    provenance: Mapping[str, Any],
-    title: str,
-    failed: Sequence[Mapping[str, str]],
-) -> str:
-    """Return the page: every value autoescaped; only our own script, the library and escaped JSON stand as they are."""
+def _page(told: Told, values: Payload) -> str:
+    """Return the page: every value autoescaped; only our own script and style and escaped JSON stand as they are."""
     environment = Environment(
         loader=PackageLoader("stitchpipe.report"),
         autoescape=True,
@@ -100,71 +128,88 @@ def _page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    library, script = get_plotlyjs(), _shipped("page.js")
+    script, style = _built("page.js"), _built("page.css")
+    about = {**values.about, "title": told.title, "chance": told.chance, "codes": _codes()}
     shown = [
         {"finding": finding, "table": table_of(finding.table), "detail": table_of(finding.detail)}
-        for finding in findings
+        for finding in told.findings
     ]
     return environment.get_template("page.html").render(
-        title=title,
-        policy=_policy(library, script),
-        style=Markup(_shipped("page.css")),  # noqa: S704 - our own file
-        library=Markup(library),  # noqa: S704 - the plotting library, pinned by hash in the lock
-        script=Markup(script),  # noqa: S704 - our own file
-        data=Markup(embedded({**payload(compared, stitched, layer_order), "floor": FLOOR})),  # noqa: S704
+        title=told.title,
+        policy=_policy(script, style),
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file, with the libraries that its lock names
+        data=Markup(embedded(about)),  # noqa: S704 - escaped there
+        values_inside=values.is_embedded,
+        blocks={name: planes.embedded(data) for name, data in values.in_page.items()},
         findings=shown,
-        facts=_facts(compared, stitched, layer_order),
-        compared=compared,
-        stitches=table_of(
-            stitched.drop(
-                columns=["lateness", "source_depth", "target_depth", "n_samples", *_unmeasured(stitched)]
-            )
-        ),
-        failed=table_of(pd.DataFrame(list(failed))) if failed else None,
-        has_stitches=len(stitched) > 0,
-        provenance=sections(provenance),
-        glossary=glossary(_explained(compared, stitched)),
+        facts=_facts(told),
+        told=told,
+        has_stitches=len(told.stitched) > 0,
+        has_models=len({layer.model for layer in told.compared.axis}) > 2,
+        failed=table_of(pd.DataFrame(list(told.failed))) if told.failed else None,
+        provenance=sections(told.provenance),
+        glossary=glossary(_explained(told)),
     )
 
 
-def _explained(compared: Comparison, stitched: pd.DataFrame) -> list[str]:
+def _codes() -> dict[str, int]:
+    """Return the codes that are no numbers, and how blocks are cut."""
+    return {
+        "block": planes.BLOCK,
+        "firstReason": planes.FIRST_REASON,
+        "beyond": planes.BEYOND,
+        "nothing": planes.NOTHING,
+        "noLimit": planes.NO_LIMIT,
+    }
+
+
+def _explained(told: Told) -> list[str]:
     """Return the measures and objectives of the page that the glossary explains."""
-    unmeasured = _unmeasured(stitched)
-    measures = [name for name in measures_of(stitched) if name not in unmeasured]
-    objectives = stitched["objective"].dropna().unique().tolist()
-    return [*(matrix.index for matrix in compared.matrices), *measures, *objectives]
+    measures = [
+        name
+        for name in measures_of(told.stitched)
+        if told.stitched[[name, f"{name}_note"]].notna().any(axis=None)
+    ]
+    objectives = told.stitched["objective"].dropna().unique().tolist()
+    return [*(matrix.index for matrix in told.compared.matrices), *measures, *objectives]
 
 
-def _facts(compared: Comparison, stitched: pd.DataFrame, layer_order: LayerOrder) -> list[tuple[str, str]]:
+def _facts(told: Told) -> list[tuple[str, str]]:
     """Return what the run is, in a few numbers."""
+    compared, stitched, layer_order = told.compared, told.stitched, told.layer_order
     numbers = sum(int((matrix.values == matrix.values).sum()) for matrix in compared.matrices)
     samples = [view.n_samples for view in compared.views] + stitched["n_samples"].tolist()
     methods = stitched.drop_duplicates(STITCH)["method"].value_counts()
     facts = [
-        (len(layer_order), "networks"),
-        (sum(len(layers) for layers in layer_order.values()), "layers"),
-        (max(samples, default=0), "images scored"),
-        (numbers, "similarities"),
-        (int(methods.get("dm", 0)), "stitches by direct matching"),
-        (int(methods.get("tlm", 0)), "stitches by task loss matching"),
+        (len(layer_order), "network", "networks"),
+        (sum(len(layers) for layers in layer_order.values()), "layer", "layers"),
+        (max(samples, default=0), "image", "images"),
+        (numbers, "similarity", "similarities"),
+        (int(methods.get("dm", 0)), "stitch by direct matching", "stitches by direct matching"),
+        (int(methods.get("tlm", 0)), "by task loss", "by task loss"),
     ]
-    return [(f"{count:,}".replace(",", "\u202f"), name) for count, name in facts if count]
+    return [
+        (f"{count:,}".replace(",", "\u202f"), one if count == 1 else many)
+        for count, one, many in facts
+        if count
+    ]
 
 
-def _policy(*scripts: str) -> str:
-    """Return the content security policy: these scripts by hash, no source outside the page.
+def _policy(script: str, style: str) -> str:
+    """Return the content security policy: this script and style by their hashes, no source outside the page.
 
-    Styles stay inline because the plotting library sets them on its elements; data: and blob: images are its canvas.
+    Images are data: and blob: because a figure that is saved as PNG is painted from them.
     """
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-        for script in scripts
-    )
     return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"{OFFLINE}script-src {_hash(script)}; style-src {_hash(style)}; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
-def _shipped(name: str) -> str:
-    return resources.files("stitchpipe.report").joinpath("templates", name).read_text("utf-8")
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _built(name: str) -> str:
+    return resources.files("stitchpipe.report").joinpath("page", "built", name).read_text("utf-8")

@@ -2,7 +2,7 @@
 
 from stitchpipe.results.catalogue import MANY_PARTS, Catalogue
 from stitchpipe.results.compaction import Compacted
-from stitchpipe.results.held import Held, Keys, numbers_of, texts_of
+from stitchpipe.results.held import Held, Keys, keys_of, numbers_of, texts_of
 from stitchpipe.results.maps import MapFileError, MapToKeep, made_of, map_bytes, map_of
 from stitchpipe.results.part_files import CatalogueError
 from stitchpipe.results.query import QueryError
@@ -32,6 +32,7 @@ __all__ = [
     "Subject",
     "coded",
     "frame_of",
+    "keys_of",
     "made_of",
     "map_bytes",
     "map_of",

@@ -29,7 +29,7 @@ from stitchpipe.results.tables import SCHEMA, demand_sound, table_of_results
 from storage import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -102,6 +102,35 @@ class Catalogue:
 
         table = joined(self._steadily(chosen))
         return frame_of(table.filter(first_of_each(table)))
+
+    def through_compared(
+        self,
+        wanted: Mapping[str, Keys],
+        columns: Sequence[str],
+        act: Callable[[Iterator[pa.Table]], _T],
+    ) -> _T:
+        """Hand some columns of the results of pairs to `act`, row group by row group; return what it makes of them.
+
+        Texts are dictionaries. A number that lies in two files comes twice, the same. Where files are merged while this
+        reads them, `act` begins anew with another iterator: what it makes must not outlive it otherwise.
+
+        Raises
+        ------
+        CatalogueError, storage.CorruptError
+            A part is of another version, or damaged.
+
+        Notes
+        -----
+        Memory: one row group, and eight bytes for each key.
+        """
+        asked = Held({index: np.unique(keys) for index, keys in wanted.items()})
+        read = [*dict.fromkeys((*columns, "key", "index"))]
+
+        def chosen(parts: Parts) -> Iterator[pa.Table]:
+            for table in tables(self.files, _of_comparisons(parts), read):
+                yield asked.those_of(table).select(list(columns))
+
+        return self._steadily(lambda parts: act(chosen(parts)))
 
     def write(self, key: str, results: Sequence[Result] | pa.Table) -> CheckedFile:
         """Write the results of one unit of work under its content key; return the part.

@@ -64,6 +64,9 @@ class Outcome:
     ----------
     unit
         Its name: ``dump A test``.
+    subject
+        What it was done to: the names of its model, and of a split or a layer. Empty for steps that are one unit, and
+        in records that an earlier version left.
     state
         ``done`` or ``failed``.
     key
@@ -88,6 +91,7 @@ class Outcome:
     worker: str
     attempts: int = 1
     reason: Reason | None = None
+    subject: tuple[str, ...] = ()
 
     @property
     def step(self) -> str:
@@ -127,4 +131,10 @@ class Ledger:
 
 def _outcome(record: Mapping[str, Any]) -> Outcome:
     reason = record["reason"]
-    return Outcome(**{**record, "reason": None if reason is None else Reason(**reason)})
+    return Outcome(
+        **{
+            **record,
+            "reason": None if reason is None else Reason(**reason),
+            "subject": tuple(record.get("subject", ())),
+        }
+    )

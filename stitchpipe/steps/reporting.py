@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,30 +12,37 @@ import pandas as pd
 
 from stitchpipe.config import ConfigError, ControlModel, NetworkModel
 from stitchpipe.graph import LOGITS
-from stitchpipe.report import rendered
+from stitchpipe.report import COLUMNS, Gathering, Told, rendered
+from stitchpipe.results import keys_of
 from stitchpipe.run.declared import permuted_model
 from stitchpipe.run.inputs import versions
 from stitchpipe.run.keys import digest_of
 from stitchpipe.run.ledger import Ledger
-from stitchpipe.run.names import SPLITS, TEST, LayerName
-from stitchpipe.run.place import model_record
+from stitchpipe.run.names import TEST, LayerName
+from stitchpipe.run.place import curve_name, model_record
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
 from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
 from stitchpipe.studies import findings
+from stitchpipe.studies import stitches as stitched_side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pyarrow as pa
 
     from stitchpipe.config import Model
+    from stitchpipe.report import Comparison
     from stitchpipe.results import Keys
     from stitchpipe.run import Run
     from stitchpipe.run.activations import Ends
     from stitchpipe.studies import Finding
+    from stitchpipe.studies.stitches import LayerOrder
 
 
-REPORT_VERSION: Final = 1
+REPORT_VERSION: Final = 2
 """Raised when the same results would be shown in another way."""
+_NEEDED: Final = "left out, because of what failed before"
 
 
 def report(run: Run) -> dict[str, Any]:
@@ -48,6 +57,11 @@ def report(run: Run) -> dict[str, Any]:
         Nothing was dumped, compared or stitched yet.
     storage.StoreError
         A part of the results is damaged, or the report cannot be written.
+
+    Notes
+    -----
+    Comparisons go from their files to the cells of matrices, row group by row group: memory is that of
+    `stitchpipe.report.Gathering`, and not that of the results.
     """
     names = run.layers.names()
     ends = run.activations.ends({*names, *ends_of(run.stitches)})
@@ -57,37 +71,80 @@ def report(run: Run) -> dict[str, Any]:
     if shown is not None and shown.get("inputs") == inputs and run.place.has_page:
         return shown
     wanted = _wanted(run, {name: ends[name] for name in names})
-    compared = run.results.compared(wanted)
+    order = _order(run)
+    compared, n_pairs_there = run.results.through_compared(
+        wanted, (*COLUMNS, "key"), partial(_gathered, order)
+    )
     n_pairs = len(np.unique(np.concatenate([np.empty(0, np.uint64), *wanted.values()])))
     there = set(run.results.keys())
     stitches = [stitch_key(run, planned, ends) for planned in run.stitches]
-    stitched = run.results.read([key for key in stitches if key in there])
-    results = pd.concat([compared, stitched], ignore_index=True)
-    if results.empty:
+    rows = run.results.read([key for key in stitches if key in there])
+    if not compared.matrices and rows.empty:
         raise ConfigError(
             where=run.place.url,
             expected="results of this sweep",
             found="none",
             remedy="Run `stitchpipe compare` or `stitchpipe stitch` with it first.",
         )
-    predicted = [LOGITS] if any(AGREEMENT in table.indices for table in run.sweep.compare) else []
-    order = {model: [info.name for info in infos] + predicted for model, infos in run.layers.table.items()}
-    answers = _findings(run, results)
+    missing = {"pairs": n_pairs - n_pairs_there, "stitches": sum(key not in there for key in stitches)}
+    answers = _findings(run, pd.concat([compared.frame(order), rows], ignore_index=True))
     page = rendered(
-        results, answers, layer_order=order, provenance=provenance, title=run.sweep.name, failed=failed
+        Told(
+            title=run.sweep.name,
+            compared=compared,
+            stitched=stitched_side_by_side(rows, order),
+            findings=answers,
+            layer_order=order,
+            provenance=provenance,
+            failed=failed,
+            missing=[f"{count:,} {what}" for what, count in missing.items() if count],
+            chance=_chance(run),
+            curves=_curves(run, stitches),
+        )
     )
+    n_compared = sum(int((matrix.states != 0).sum()) for matrix in compared.matrices)
     record = {
         "inputs": inputs,
         "sweep": run.sweep.name,
-        "pairs_missing": n_pairs - (0 if compared.empty else compared["key"].nunique()),
-        "stitches_missing": sum(key not in there for key in stitches),
-        "left_out": _left_out(run),
-        "numbers": len(results),
+        "pairs_missing": missing["pairs"],
+        "stitches_missing": missing["stitches"],
+        "left_out": _left_out(run, failed),
+        "numbers": n_compared + len(rows),
         "failed": failed,
         "findings": [{"title": finding.question, **finding.record()} for finding in answers],
     }
     run.place.publish_report(page, record)
     return record
+
+
+def _order(run: Run) -> LayerOrder:
+    """Return every model's layers, from input to output; its logits stand behind them where they are compared."""
+    predicted = [LOGITS] if any(AGREEMENT in table.indices for table in run.sweep.compare) else []
+    return {model: [info.name for info in infos] + predicted for model, infos in run.layers.table.items()}
+
+
+def _gathered(order: LayerOrder, tables: Iterator[pa.Table]) -> tuple[Comparison, int]:
+    """Return results as matrices, and of how many pairs under their views they are."""
+    gathering, keys = Gathering(order), [np.empty(0, np.uint64)]
+    for table in tables:
+        gathering.add(table)
+        # A pair has one key for all its indices, next to each other or not.
+        keys.append(np.unique(keys_of(table["key"].combine_chunks())))
+    return gathering.comparison(), len(np.unique(np.concatenate(keys)))
+
+
+def _chance(run: Run) -> float | None:
+    """Return the accuracy on the test split of whoever always answers the commonest class; None without labels."""
+    labels = run.store.split(run.sweep.data.label, TEST).labels
+    return None if labels is None else float(np.bincount(labels[labels >= 0]).max() / len(labels))
+
+
+def _curves(run: Run, stitches: Sequence[str]) -> dict[str, list[float]]:
+    """Return the losses of the trainings that were kept, by the key of their stitch."""
+    files = run.place.files
+    names = {curve_name(key): key for key in stitches}
+    there = [file for file in files.listing("curves") if file.name in names]
+    return {names[file.name]: json.loads(files.read(file))["losses"] for file in there}
 
 
 def _inputs(run: Run, ends: Ends, provenance: Mapping[str, Any], failed: Sequence[Mapping[str, str]]) -> str:
@@ -107,15 +164,34 @@ def _failed(run: Run) -> list[dict[str, str]]:
     models = {*run.sweep.left_out, *(model.name for model in run.sweep.models)}
     rows = []
     for unit, outcome in sorted(Ledger(run.place.files).outcomes().items()):
-        is_asked = outcome.step in ("compare", "fit maps", "report") or bool(models & {*unit.split(" ")})
+        # Records of an earlier version have no subject; there a name ends at a space.
+        subject = outcome.subject or tuple(unit.removeprefix(outcome.step).split())
+        is_asked = outcome.step in ("compare", "fit maps", "report") or bool(models & {*subject[:1]})
         if outcome.state == "failed" and outcome.reason is not None and is_asked:
-            rows.append({"unit": unit, "why": str(outcome.reason), "tried": f"{outcome.attempts} ×"})
-    named = {model for row in rows for model in row["unit"].split(" ")}
+            rows.append(
+                {
+                    "unit": unit,
+                    "why": str(outcome.reason),
+                    "tried": f"{outcome.attempts} ×",
+                    "model": subject[0] if subject else "",
+                }
+            )
+    named = {row["model"] for row in rows}
     rows += [
-        {"unit": model, "why": "left out, because of what failed before", "tried": ""}
+        {"unit": model, "why": _NEEDED, "tried": "", "model": model}
         for model in sorted(run.sweep.left_out - named)
     ]
     return rows
+
+
+def _left_out(run: Run, failed: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the models that the sweep had to do without, each with the unit that failed and why."""
+    first = {row["model"]: row for row in reversed(failed)}
+    return {
+        model: row["why"] if row["unit"] == model else f"{row['unit']}: {row['why']}"
+        for model in sorted(run.sweep.left_out)
+        if (row := first.get(model)) is not None
+    }
 
 
 def _wanted(run: Run, ends: Ends) -> dict[str, Keys]:
@@ -172,19 +248,7 @@ def _provenance(run: Run) -> dict[str, Any]:
             f"{section} {key}": value for section, part in settings.items() for key, value in part.items()
         },
         "made with": made_with,
-        "left out": _left_out(run),
     }
-
-
-def _left_out(run: Run) -> dict[str, str]:
-    """Return the models that the sweep had to do without, each with the unit that failed and why."""
-    ledger, told = Ledger(run.place.files), dict[str, str]()
-    for model in sorted(run.sweep.left_out):
-        units = [f"inspect {model}", f"train {model}", *(f"dump {model} {split}" for split in SPLITS)]
-        ended = (ledger.of(unit) for unit in units)
-        failed = next((each for each in ended if each is not None and each.reason is not None), None)
-        told[model] = "needs a model that failed" if failed is None else f"{failed.unit}: {failed.reason}"
-    return told
 
 
 def _data(run: Run) -> dict[str, dict[str, Any]]:

@@ -46,9 +46,10 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `STITCH`, ``final_loss``, ``n_samples``; every measure but the accuracies on classes, those that packages add
-        among them (NaN where there is no number), beside each its remark in ``<measure>_note``, and where any stitch
-        has them ``<measure>_auroc``, ``_floor`` and ``_warned``; ``source_depth``, ``target_depth`` (0, 1, …);
+        `STITCH`, ``final_loss``, ``n_samples``, ``key``; every measure but the accuracies on classes, those that
+        packages add among them (NaN where there is no number), beside each its remark in ``<measure>_note``, and where
+        any stitch has them ``<measure>_auroc``, ``_floor`` and ``_warned``; ``source_depth``, ``target_depth``
+        (0, 1, …);
         ``lateness``, the difference in relative depth, positive where the source is later; ``kind``: ``self``,
         ``corresponding`` (same layer of another model with the same layers), ``late → early`` or ``other``.
         In the order in which stitches first occur.
@@ -64,7 +65,7 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
     number = rows.groupby(STITCH, dropna=False, sort=False).ngroup()
     rows = rows.assign(stitch=number)
     _refuse_repeats(rows, ["stitch", "index"])
-    wide = rows.drop_duplicates("stitch").set_index("stitch")[[*STITCH, "final_loss", "n_samples"]]
+    wide = rows.drop_duplicates("stitch").set_index("stitch")[[*STITCH, "final_loss", "n_samples", "key"]]
     for measure in titles((*TITLES, *rows["index"].unique())):
         numbers = rows[rows["index"] == measure].set_index("stitch")
         status, reason = numbers["status"], numbers["reason"]

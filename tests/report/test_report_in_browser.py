@@ -1,106 +1,307 @@
-"""The page in a real browser: its figures appear, its policy holds, and hostile names stay text."""
+"""The page in a real browser: its numbers are the results', its address is its state, and nobody is kept out."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
+import csv
+import io
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from stitchpipe.report import rendered
-from stitchpipe.studies import findings
+from stitchpipe.report import Told, comparison, page_files
+from stitchpipe.studies import findings, stitches
 from tests import synthetic_results as synthetic
-
-HOSTILE = "<img src=x onerror=alert(1)>"
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-    "--enable-logging=stderr", "--virtual-time-budget=20000",
-)  # fmt: skip
-PLOTS = ("dm", "tlm", "late", "mahalanobis", "frechet", "matrix")
+from tests.report.browser import Opened, chromium
 
 pytestmark = pytest.mark.browser
 
+HOSTILE = "<img src=x onerror=alert(1)>"
+LAYERS = ("layer1.0", "layer2.0", "layer2.1", "layer3.2")
+MODELS = ("A", "B", "C")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as started:
+        yield started
+
 
 @pytest.fixture(scope="module")
-def chromium():
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        if os.environ.get("STITCHPIPE_REQUIRE_BROWSER"):
-            pytest.fail("STITCHPIPE_REQUIRE_BROWSER is set and there is no Chromium on the path")
-        pytest.skip("no Chromium on the path: the report was not opened in a browser")
-    return found
+def context(browser):
+    made = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def opened(context):
+    one = Opened.of(context)
+    yield one
+    one.page.close()
+    # Nothing is refused, nothing fails, nothing is written to the console.
+    assert one.complaints == []
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory, undrawn):
-    """Write a page with the quickstart's names, and one with a hostile layer, each alone in its folder."""
-    folder = tmp_path_factory.mktemp("pages")
-    layers = (HOSTILE, *synthetic.LAYERS[1:])
-    results = synthetic.results()
-    hostile = results.replace({"source_layer": {"layer1.0": HOSTILE}, "target_layer": {"layer1.0": HOSTILE}})
-    for name, frame, order in (
-        ("plain", results, synthetic.ORDER),
-        ("hostile", hostile, dict.fromkeys(synthetic.ORDER, layers)),
-    ):
-        few = frame[~frame["index"].isin(("cca_sq", "svcca", "pwcca", "procrustes", "procrustes_angle"))]
-        files = rendered(
-            few, findings(few, order), layer_order=order, provenance=synthetic.PROVENANCE, title=name
-        )
-        (folder / name).mkdir()
-        (folder / name / "index.html").write_bytes(files["index.html"])
-    return folder
-
-
-def opened(chromium, page, profile, *flags):
-    """Return the page's elements after its scripts ran, and what the browser had to say."""
-    command = [chromium, *FLAGS, f"--user-data-dir={profile}", *flags, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
-@pytest.mark.parametrize("name", ["plain", "hostile"])
-def test_every_figure_is_drawn_and_nothing_is_refused(chromium, pages, tmp_path, name):
-    dom, complaints = opened(chromium, pages / name / "index.html", tmp_path, "--dump-dom")
-    assert complaints == []
-    assert 'data-drawn="true"' in dom
-    assert re.search(r'id="failure"[^>]* hidden', dom)
-    for plot in PLOTS:
-        inside = dom.split(f'id="plot-{plot}"', 1)[1].split("</figure>", 1)[0]
-        assert "main-svg" in inside, plot
-        assert re.search(r'class="(hm|trace scatter)', inside), plot
-    assert dom.count("<canvas") >= 4
-    assert "Cloud" not in dom.split("<script", maxsplit=1)[0]
-    body = re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL)
-    assert "<img" not in body
-    assert ("&lt;img src=x onerror=alert(1)&gt;" in body) == (name == "hostile")
-
-
-def test_a_policy_that_forbids_the_script_would_be_noticed(chromium, pages, tmp_path):
-    broken = tmp_path / "broken.html"
-    text = (pages / "plain" / "index.html").read_text("utf-8")
-    broken.write_text(text.replace('"use strict";\n(() => {', '"use strict";\n (() => {'), "utf-8")
-    dom, complaints = opened(chromium, broken, tmp_path / "profile", "--dump-dom")
-    assert "data-drawn" not in dom.split("<script", maxsplit=1)[0]
-    assert any("Content Security Policy" in line for line in complaints)
-
-
-@pytest.mark.parametrize("width", [1400, 500])
-def test_the_figures_have_their_colours_on_wide_and_narrow_screens(chromium, pages, tmp_path, width):
-    shot = tmp_path / "page.png"
-    opened(
-        chromium, pages / "plain" / "index.html", tmp_path / "profile",
-        f"--window-size={width},7000", f"--screenshot={shot}",
-    )  # fmt: skip
-    with Image.open(shot) as image:
-        assert image.size == (width, 7000)
-        colours = image.convert("RGB").getcolors(maxcolors=10**7)
-    yellow = sum(count for count, (red, green, blue) in colours if red > 230 and green > 200 and blue < 60)
-    violet = sum(
-        count for count, (red, green, blue) in colours if 50 < red < 80 and green < 40 and 60 < blue < 120
+def results():
+    frame = synthetic.results(order=dict.fromkeys(MODELS, LAYERS))
+    frame = frame[~frame["index"].isin(("cca_sq", "svcca", "pwcca", "cka_biased", "dm_r2"))]
+    there = frame["method"].isna() & (frame["index"] == "cka")
+    spread = np.random.default_rng(0).random(int(there.sum())) / 20
+    frame.loc[there, "low"], frame.loc[there, "high"] = (
+        frame.loc[there, "value"] + k * spread for k in (-1, 1)
     )
-    assert yellow > 2000
-    assert violet > 500
+    frame.loc[there, "p_family"] = 1 / 200
+    return frame
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory, results):
+    """Write the pages of these tests, each alone in its folder, by name."""
+    folder = tmp_path_factory.mktemp("pages")
+    hostile = results.replace({"source_layer": {"layer1.0": HOSTILE}, "target_layer": {"layer1.0": HOSTILE}})
+    urls = {}
+    for name, frame, layers in (("plain", results, LAYERS), ("hostile", hostile, (HOSTILE, *LAYERS[1:]))):
+        order = dict.fromkeys(MODELS, layers)
+        told = Told(
+            title=HOSTILE if name == "hostile" else "a run",
+            compared=comparison(frame, order),
+            stitched=stitches(frame, order),
+            findings=findings(frame, order),
+            layer_order=order,
+            provenance=synthetic.PROVENANCE,
+            failed=[{"unit": "train X", "why": "no such file"}],
+            chance=0.1,
+            curves={},
+        )
+        path = folder / name / "report" / "index.html"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(page_files(told)["index.html"])
+        urls[name] = path.as_uri()
+    return urls
+
+
+def numbers(results, index, view, source, target):
+    """Return the values of the results from one model to another, by the layers' names."""
+    rows = results[(results["index"] == index) & (results["view"] == view) & results["method"].isna()]
+    rows = rows[(rows["source_model"] == source) & (rows["target_model"] == target)]
+    return {(r.source_layer, r.target_layer): r.value for r in rows.itertuples()}
+
+
+def point_at(page, row, column):
+    """Move the mouse over a cell of the map of four layers by four."""
+    box = page.locator("#map .cells").bounding_box()
+    page.mouse.move(
+        box["x"] + (column + 0.5) * box["width"] / len(LAYERS),
+        box["y"] + (row + 0.5) * box["height"] / len(LAYERS),
+    )
+
+
+def test_the_number_under_the_cursor_is_the_one_of_the_results(opened, pages, results):
+    page = opened.at(pages["plain"])
+    for index, view in (("cka", "pooled"), ("dm_struct", "positions"), ("procrustes_angle", "pooled")):
+        if page.locator("#choose-measure").input_value() != f"{index}@{view}":
+            with opened.drawing():
+                page.select_option("#choose-measure", f"{index}@{view}")
+        wanted = numbers(results, index, view, "A", "B")
+        for row, column in ((0, 0), (1, 3), (3, 2)):
+            point_at(page, row, column)
+            assert opened.said("#map .tip b, #map + .tip b") == f"A/{LAYERS[row]} → B/{LAYERS[column]}"
+            shown = page.locator("#map .tip strong").inner_text()
+            assert shown == f"{wanted[LAYERS[row], LAYERS[column]]:.{len(shown.partition('.')[2])}f}"
+            assert len(shown.partition(".")[2]) == 4
+
+
+def test_the_table_names_the_nearest_layers(opened, pages, results):
+    page = opened.at(pages["plain"])
+    wanted = numbers(results, "cka", "pooled", "A", "B")
+    for layer, line in zip(LAYERS, page.locator("#nearest tbody tr").all(), strict=True):
+        ranked = sorted(LAYERS, key=lambda other: -wanted[layer, other])
+        cells = [*line.locator("th").all_inner_texts(), *line.locator("td").all_inner_texts()]
+        assert cells[:3] == [layer, ranked[0], f"{wanted[layer, ranked[0]]:.4f}"]
+        assert cells[4:] == [ranked[1], f"{wanted[layer, ranked[1]]:.4f}", "0.0050"]
+        (row,) = results.query(
+            "index == 'cka' and view == 'pooled' and source_model == 'A' and target_model == 'B' and "
+            "source_layer == @layer and target_layer == @ranked[0]"
+        ).itertuples()
+        low, high = (float(limit) for limit in cells[3].split(" – "))
+        assert row.low - 0.003 <= low <= row.low
+        assert row.high <= high <= row.high + 0.003
+
+
+def test_the_address_holds_what_is_looked_at(opened, pages):
+    page = opened.at(pages["plain"])
+    with opened.drawing():
+        page.select_option("#choose-a", "B")
+    with opened.drawing():
+        page.select_option("#choose-measure", "cca@positions")
+    with opened.drawing():
+        page.select_option("#choose-beside", "cka@pooled")
+    with opened.drawing():
+        page.fill("#choose-find", "layer2")
+    with opened.drawing():
+        page.locator("#nearest tbody button").first.click()
+
+    def shown():
+        return {
+            **{
+                name: page.locator(f"#choose-{name}").input_value()
+                for name in ("a", "b", "measure", "beside", "find")
+            },
+            "pair": opened.said("#pair h3"),
+            "table": opened.said("#nearest"),
+        }
+
+    before = shown()
+    assert before["pair"].startswith("B/layer2")
+    page.reload()
+    opened.drawn()
+    page.wait_for_selector("#pair h3")
+    assert shown() == before
+    with opened.drawing():
+        page.go_back()
+    assert page.locator("#pair").is_hidden()
+
+
+def test_each_export_opens(opened, pages, results, tmp_path):
+    page = opened.at(pages["plain"])
+    wanted = numbers(results, "cka", "pooled", "A", "B")
+
+    def saved(button):
+        with page.expect_download() as download:
+            page.locator("#files").get_by_role("button", name=button).click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        return path
+
+    with Image.open(saved("PNG")) as image:
+        colours = image.convert("RGB").getcolors(maxcolors=10**6)
+        assert image.width > 900
+    assert len([count for count, _ in colours if count > 1000]) > 8
+    drawing = saved("SVG")
+    as_image = opened.page.context.new_page()
+    as_image.goto(drawing.as_uri())
+    assert "layer3.2" in as_image.locator("svg").text_content()
+    assert as_image.locator("image").count() == 1
+    as_image.close()
+    rows = list(csv.DictReader(io.StringIO(saved("CSV").read_text("utf-8"))))
+    assert len(rows) == len(LAYERS) ** 2
+    for row in rows:
+        assert float(row["value"]) == pytest.approx(
+            wanted[row["source_layer"], row["target_layer"]], abs=0.51e-4
+        )
+    page.locator("#files").get_by_role("button", name="Copy as Python").click()
+    said = page.locator("#said").inner_text()
+    assert f'sp.open("{Path(pages["plain"].removeprefix("file://")).parent.parent}")' in said
+    assert 'run.matrix("cka", "A", "B", view="pooled")' in said
+    compile(said, "copied", "exec")
+
+
+def test_the_keyboard_reaches_everything(opened, pages, results):
+    page = opened.at(pages["plain"])
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.parentElement.id"))
+    for control in ("a", "b", "measure", "beside", "order", "find", "from", "span"):
+        assert f"choose-{control}" in reached
+    assert {"swap", "map", "models-map"} <= reached
+    page.locator("#map .map").focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    wanted = numbers(results, "cka", "pooled", "A", "B")
+    assert page.locator("#map .tip strong").inner_text() == f"{wanted['layer2.0', 'layer2.1']:.4f}"
+    assert "A/layer2.0 → B/layer2.1" in page.locator("#live").inner_text()
+    with opened.drawing():
+        page.keyboard.press("Enter")
+    assert opened.said("#pair h3") == "A/layer2.0 → B/layer2.1"
+    page.keyboard.press("Tab")
+    with opened.drawing():
+        page.keyboard.press("Escape")
+    assert page.locator("#pair").is_hidden()
+
+
+def test_a_pair_shows_all_its_measures_and_stitches(opened, pages, results):
+    page = opened.at(pages["plain"])
+    with opened.drawing():
+        page.select_option("#choose-b", "A")
+    with opened.drawing():
+        page.locator("#map .map").focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+    # Two tables: measures, stitches.
+    measures, made = page.locator("#pair table").all()
+    compared = results[results["method"].isna()].drop_duplicates(["index", "view"])
+    assert measures.locator("tbody tr:not(.group)").count() == len(compared)
+    assert made.locator("tbody tr").count() >= 2
+    text = opened.said("#pair")
+    assert "chance 10.0 %" in text
+    assert "its own 98.0 %" in text
+
+
+def test_searches_clusters_thresholds_and_differences(opened, pages, results):
+    page = opened.at(pages["plain"])
+    with opened.drawing():
+        page.fill("#choose-find", "layer2")
+    assert page.locator("#nearest tbody tr").count() == 2
+    with opened.drawing():
+        page.fill("#choose-find", "")
+    with opened.drawing():
+        page.select_option("#choose-order", "cluster")
+    assert sorted(page.locator("#nearest tbody th").all_inner_texts()) == sorted(LAYERS)
+    with opened.drawing():
+        page.locator("#choose-from").fill("80")
+    wanted = numbers(results, "cka", "pooled", "A", "B")
+    passing = sum(round(value, 4) >= 0.8 for value in wanted.values())
+    assert opened.said("#passing") == f"{passing} of 16 pairs are at least 0.80"
+    with opened.drawing():
+        page.select_option("#choose-beside", "procrustes@pooled")
+    assert page.locator("#map-third canvas").is_visible()
+    assert opened.said("#third-title") == "Difference of ranks"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_that_keeps_people_out(opened, pages, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    opened.page.emulate_media(color_scheme=scheme)
+    page = opened.at(pages["plain"], "#a=A&b=A&cell=0.1&beside=cca@pooled")
+    page.evaluate("document.querySelector('#failed details').open = true")
+    found = Axe().run(page).response["violations"]
+    grave = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in grave] == []
+
+
+def test_hostile_names_stay_text(opened, pages):
+    page = opened.at(pages["hostile"])
+    assert page.locator("img").count() == 0
+    assert page.locator("h1").inner_text() == HOSTILE
+    point_at(page, 0, 0)
+    assert opened.said("#map .tip b") == f"A/{HOSTILE} → B/{HOSTILE}"
+    with opened.drawing():
+        page.locator("#nearest tbody button").first.click()
+    assert page.locator("img").count() == 0
+    assert HOSTILE in page.locator("#pair h3").inner_text()
+
+
+def test_a_policy_that_forbids_the_script_would_be_noticed(context, pages, tmp_path):
+    broken = tmp_path / "broken.html"
+    text = Path(pages["plain"].removeprefix("file://")).read_text("utf-8")
+    head, tail = text.rsplit("<script>", 1)
+    broken.write_text(f"{head}<script> {tail}", "utf-8")
+    opened = Opened.of(context)
+    opened.page.goto(broken.as_uri())
+    assert opened.page.evaluate("document.body.dataset.drawn") is None
+    assert any("Content Security Policy" in line for line in opened.complaints)
+    opened.page.close()
+
+
+def test_a_phone_shows_all_of_it(opened, pages):
+    opened.page.set_viewport_size({"width": 390, "height": 800})
+    page = opened.at(pages["plain"])
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = page.locator("#map .cells").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390

@@ -1,0 +1,21 @@
+// What is shown, as Python that gives the same numbers.
+
+/** A Python string. */
+export const quoted = (text) => `"${text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
+
+/** How the run is opened: by its folder where the page lies in it, else by a word to replace. */
+export function opened(url) {
+  const match = /^file:\/\/(\/.*)\/report\/index\.html/.exec(url);
+  return `import stitchpipe as sp\n\nrun = sp.open(${match ? quoted(decodeURIComponent(match[1])) : '"RUN"'})`;
+}
+
+/** The matrix between two models, or of the whole run. */
+export function matrixCall(measure, a, b) {
+  const models = a === "*" && b === "*" ? "" : `, ${[a, b].map((name) => quoted(name)).join(", ")}`;
+  return `run.matrix(${quoted(measure.index)}${models}, view=${quoted(measure.view)})`;
+}
+
+/** The layers most similar to one. */
+export function nearestCall(measure, layer, among) {
+  return `run.nearest(${quoted(layer)}, among=${quoted(`${among}/*`)}, measure=${quoted(measure.index)}, view=${quoted(measure.view)})`;
+}
