@@ -7,7 +7,7 @@ PROCESSES ?= 2
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH
 
-.PHONY: help quickstart test test-all docs loopback bench gpu lint types format lock install clean
+.PHONY: help quickstart test test-all docs page loopback bench gpu lint types format lock install clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ test-all: install ## all tests: fault campaigns, coverage of intervals, the sche
 
 docs: install ## the documentation, into docs/_build/html; warnings are errors, nothing is fetched
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
+
+page: ## the report's script and style, from their sources (node and npm); the built files are checked in
+	cd stitchpipe/report/page && npm ci && node --test tests/ && node build.js
 
 loopback: install ## servers, workers, a Dask cluster and one scheduled run in a bucket, without containers
 	$(BIN)/python -m flows.loopback $(LOOPBACK)

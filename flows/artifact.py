@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -58,18 +59,27 @@ class Shown:
             return
         text = markdown(reports[-1].record, sweep=str(reports[-1].record.get("sweep", "")))
         create_markdown_artifact(text, key=f"sweep-{self._name}", description="Findings")
-        create_link_artifact(
-            link=_link(self._place, f"{REPORT}/index.html"),
-            link_text="The page",
-            key=f"page-{self._name}",
-            description=self._place.url,
-        )
+        self._page()
         figures = [each.key for each in self._place.files.place.files(f"{REPORT}/figures")]
         if figures:
             create_image_artifact(
-                image_url=_link(self._place, figures[0]),
+                image_url=_embedded(self._place.files.place.read(figures[0])),
                 key=f"picture-{self._name}",
                 description=figures[0].rpartition("/")[2],
+            )
+
+    def _page(self) -> None:
+        """Link the page. No browser follows the URL of a bucket: there the command that shows it is told."""
+        if self._place.is_folder:
+            create_link_artifact(
+                link=Path(self._place.url, REPORT, "index.html").as_uri(),
+                link_text="The page",
+                key=f"page-{self._name}",
+                description=self._place.url,
+            )
+        else:
+            create_markdown_artifact(
+                f"`stitchpipe open {cell(self._place.url)}`", key=f"page-{self._name}", description="The page"
             )
 
     def _units(self) -> list[dict[str, Any]]:
@@ -85,9 +95,9 @@ class Shown:
         ]
 
 
-def _link(place: RunPlace, key: str) -> str:
-    """Return the URL of a published file of a run."""
-    return Path(place.url, key).as_uri() if place.is_folder else f"{place.url}/{key}"
+def _embedded(picture: bytes) -> str:
+    """Return a PNG as a URL that holds it: pages of the server show no file of a disk, and none of a bucket."""
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
 def markdown(record: Mapping[str, Any], *, sweep: str) -> str:

@@ -238,7 +238,7 @@ def test_a_run_without_stitches_and_a_run_without_anything():
     assert "atlas" in ids
     # Empty sections are not there: three networks make an overview, and nothing failed.
     assert not {"stitching", "overview", "failed"} & ids
-    files, page = written(results.iloc[:0], SMALL, provenance={})
+    _, page = written(results.iloc[:0], SMALL, provenance={})
     assert figures(rendered(told(results.iloc[:0], SMALL))) == {}
     ids = {attributes.get("id") for _, attributes in page.elements}
     assert not {"atlas", "stitching", "findings", "provenance"} & ids
