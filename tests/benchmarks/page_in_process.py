@@ -1,0 +1,119 @@
+"""One stage of the benchmark of the page, in a process of its own, whose peak memory is its own: prints JSON.
+
+The made-up zoo is as smooth as real ones are: similarity falls with the distance in depth, under noise in the second
+digit; intervals are some hundredths wide, and few pairs are above a family-wise p of .05.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from stitchpipe import registry
+from stitchpipe.report import COLUMNS, Gathering, Told, rendered
+from stitchpipe.report.server import PageServer
+from stitchpipe.results import Catalogue
+from stitchpipe.run.place import RunPlace
+from stitchpipe.studies import findings, stitches
+from storage import CheckedFiles, NotFoundError, open_place
+from tests.benchmarks.results_in_process import peak_gib
+from tests.results.made_up import zoo_table
+
+
+def indices(n):
+    """Return the names of so many indices."""
+    names = [name for name in registry.index_names() if name != "agreement"]
+    return tuple([*names, "gulp(0.1)", "ridge_cca(0.1)", "gulp(0.01)"][:n])
+
+
+def order_of(models, layers):
+    return {
+        f"net{model:03d}": tuple(f"features.{layer}" for layer in range(layers)) for model in range(models)
+    }
+
+
+def smooth(table, models, layers):
+    """Put numbers in the place of those of a made-up table that a zoo might have."""
+    generator = np.random.default_rng([len(table), int(table["source_depth"][0].as_py())])
+    source, target = (table[f"{side}_depth"].to_numpy() for side in ("source", "target"))
+    value = np.exp(-2.5 * np.abs(source - target) / layers) + generator.normal(0, 0.01, len(table))
+    value = np.clip(value, 0, 1)
+    width = 0.01 + 0.01 * generator.random((2, len(table)))
+    p = (1 + np.floor(generator.random(len(table)) ** 40 * 1000)) / 1001
+    columns = {"value": value, "low": value - width[0], "high": value + width[1], "p_family": p, "p_value": p}
+    for name, numbers in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(numbers))
+    return table
+
+
+def write(root, models, layers, n_indices):
+    """Write the results of a zoo, a part for every eight sources."""
+    catalogue, n, rows = Catalogue(CheckedFiles(open_place(root))), models * layers, 0
+    for start in range(0, n, 8):
+        chosen = slice(start, min(start + 8, n))
+        table = smooth(zoo_table(models, layers, indices(n_indices), sources=chosen), models, layers)
+        catalogue.write(f"compare-{start:06d}", table)
+        rows += len(table)
+    catalogue.compact()
+    return {"rows": rows}
+
+
+def report(root, models, layers, n_indices):
+    """Read the results and write the page; return what it took, as `stitchpipe report` does but for opening the run."""
+    place, order = RunPlace.at(root), order_of(models, layers)
+    held = place.results.held()
+    baseline, start = peak_gib(), time.process_time()
+
+    def gathered(tables):
+        gathering = Gathering(order)
+        for table in tables:
+            gathering.add(table)
+        return gathering.comparison()
+
+    compared = place.results.through_compared(held.by_index, COLUMNS, gathered)
+    read = time.process_time() - start
+    frame = compared.frame(order)
+    empty = place.results.read([])
+    told = Told(
+        title="a zoo",
+        compared=compared,
+        stitched=stitches(empty, order),
+        findings=findings(pd.concat([frame, empty], ignore_index=True), order),
+        layer_order=order,
+        provenance={},
+    )
+    studied = time.process_time() - start - read
+    files = rendered(told)
+    place.publish_report(files, {})
+    return {
+        "read_s": round(read, 1),
+        "studies_s": round(studied, 1),
+        "write_s": round(time.process_time() - start, 1),
+        "page_bytes": len(files["index.html"]),
+        "beside_bytes": sum(len(data) for name, data in files.items() if name.startswith("values/")),
+        "before_gib": round(baseline, 2),
+        "peak_gib": round(peak_gib(), 2),
+    }
+
+
+def serve(root):
+    """Serve the page until the input ends; then tell the peak."""
+    files = RunPlace.at(root).files
+    server = PageServer(partial(files.read_published, "report"), NotFoundError)
+    print(json.dumps({"url": server.url}), flush=True)
+    import threading
+
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+    return {"peak_gib": round(peak_gib(), 2)}
+
+
+if __name__ == "__main__":
+    stage, place, *numbers = sys.argv[1:]
+    print(json.dumps({"write": write, "report": report, "serve": serve}[stage](place, *map(int, numbers))))
