@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from stitchpipe.capture.batch_images import images_of
 from stitchpipe.capture.determinism import CaptureError, check_deterministic
 from stitchpipe.capture.precision import precision
-from stitchpipe.graph import extractor, in_eval_mode
+from stitchpipe.graph import LOGITS, extractor, in_eval_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
 def activations_of(
-    network: nn.Module, loader: Iterable[Tensor | Sequence[Tensor]], layers: Sequence[str]
+    network: nn.Module, loader: Iterable[Any], layers: Sequence[str]
 ) -> dict[str, npt.NDArray[np.floating]]:
     """Run `network` over `loader` and return layer → activations ``(n, …)``, in the loader's order.
 
@@ -31,7 +32,7 @@ def activations_of(
 
 def paired_activations(
     networks: Mapping[str, nn.Module],
-    loader: Iterable[Tensor | Sequence[Tensor]],
+    loader: Iterable[Any],
     layers: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, npt.NDArray[np.floating]]]:
     """Run several networks over the same batches; return network → layer → activations ``(n, …)``, float32.
@@ -43,9 +44,9 @@ def paired_activations(
     networks
         Run in eval mode, each on its own device; their modes are what they were afterwards.
     loader
-        Batches of images, or tuples that begin with images.
+        Batches of images as `images_of` takes them: tensors, tuples that begin with them, or named fields.
     layers
-        Layers of each network.
+        Layers of each network; `LOGITS` among them stands for what it answers.
 
     Raises
     ------
@@ -65,9 +66,12 @@ def paired_activations(
             # The networks belong to the caller, whose modes come back when the stack is left, by an error
             # too.
             modes.enter_context(in_eval_mode(network))
-        runs = {name: extractor(network, layers[name]) for name, network in networks.items()}
+        runs = {
+            name: extractor(network, [layer for layer in layers[name] if layer != LOGITS])
+            for name, network in networks.items()
+        }
         for n_batches, batch in enumerate(loader, start=1):
-            images = batch if isinstance(batch, Tensor) else batch[0]
+            images = images_of(batch)
             for name, run in runs.items():
                 on_device = images.to(device_of(networks[name]))
                 # One batch is enough to see dropout or another source of chance; it is asked before
@@ -75,6 +79,8 @@ def paired_activations(
                 if n_batches == 1:
                     check_deterministic(run, on_device)
                 values = run(on_device)
+                if LOGITS in parts[name] and LOGITS not in values:
+                    raise _no_logits(name)
                 for layer, blocks in parts[name].items():
                     blocks.append(values[layer].float().cpu().numpy())
     if n_batches == 0:
@@ -88,6 +94,15 @@ def paired_activations(
         name: {layer: np.concatenate(blocks) for layer, blocks in collected.items()}
         for name, collected in parts.items()
     }
+
+
+def _no_logits(network: str) -> CaptureError:
+    return CaptureError(
+        where=f"network '{network}'",
+        expected="logits, because what it predicts is asked for",
+        found="features: it has no classifier",
+        remedy="Compare its layers alone.",
+    )
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -6,6 +6,6 @@ scikit-learn. Neither is imported here, because torch and scikit-learn take seco
 
 from stitchpipe.in_memory.arrays import DEFAULT_INDICES, compare_arrays
 from stitchpipe.in_memory.compare import compare
-from stitchpipe.in_memory.pairs import COLUMNS
+from stitchpipe.in_memory.frames import COLUMNS
 
 __all__ = ["COLUMNS", "DEFAULT_INDICES", "compare", "compare_arrays"]

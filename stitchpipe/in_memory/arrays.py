@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
+import numpy as np
 
-from stitchpipe.algebra import AlgebraError, RowsError
-from stitchpipe.in_memory.pairs import COLUMNS, Pair, both_directions
+from stitchpipe.algebra import RowsError
+from stitchpipe.in_memory.frames import frame_of
+from stitchpipe.in_memory.intervals import groups_of, with_intervals
+from stitchpipe.in_memory.over_images import OverImages
+from stitchpipe.in_memory.pairs import Numbers, Pair, both_directions
+from stitchpipe.in_memory.progress import telling
 from stitchpipe.in_memory.summaries import ArraySummaries, HeldOutSummaries
 from stitchpipe.registry import index_named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from pandas.api.extensions import ExtensionArray
+    import pandas as pd
 
     from stitchpipe.algebra import Index, Products
+    from stitchpipe.in_memory.progress import Tell
     from stitchpipe.in_memory.samples import Samples
     from stitchpipe.rows import View
 
 DEFAULT_INDICES: Final = ("cka", "procrustes", "dm_r2")
 
 
-def compare_arrays(
+def compare_arrays(  # noqa: PLR0913  (keyword-only beyond the representations)
     representations: Mapping[str, Any],
     *,
     indices: Sequence[str] = DEFAULT_INDICES,
     view: View | None = None,
     fit: Mapping[str, Any] | None = None,
     products: Products = "float64",
+    intervals: bool = False,
+    permutations: int = 0,
+    progress: bool | Tell = False,
 ) -> pd.DataFrame:
     """Compare every ordered pair of representations held in memory, self-pairs included.
 
@@ -40,7 +50,9 @@ def compare_arrays(
         same order. ``(n, D)``, ``(n, T, D)`` or ``(n, C, H, W)``. Rows of pandas and xarray objects are paired by their
         labels, see `stitchpipe.in_memory.sample_labels.paired_by_label`.
     indices
-        Names as `stitchpipe indices` lists them, those of moments; a parameter in parentheses: ``gulp(0.1)``.
+        Names as `stitchpipe indices` lists them; a parameter in parentheses: ``gulp(0.1)``. Those over samples
+        (``rsa``, ``mutual_knn``, ``cka_rbf``) rest on at most 2,000 of them, a seeded choice. ``agreement`` takes
+        representations for logits.
     view
         How samples become rows: ``positions``, ``pooled`` or ``flatten``. Required unless all arrays are
         two-dimensional, whose rows are taken as they are (``as_given``). Where spatial sizes differ the
@@ -52,19 +64,25 @@ def compare_arrays(
     products
         ``float64``, or ``float32``: rows are then multiplied in float32, and a few thousand of them at a time summed up
         in float64. About twice as fast for many rows, and right to some 1e-8 where nothing is inverted.
+    intervals
+        Give 95 % intervals (``low``, ``high``) of indices of moments that have one: a jackknife over 20 random groups
+        of samples, which takes about 20 times as long.
+    permutations
+        How many permutations of the samples p-values rest on (``p_value``, ``calibrated``), where an index has a null
+        and the view one row for each sample; 200 resolve them down to .005. 0 for none.
+    progress
+        True for a line that says how far it is, or a function that is told how many pairs are done, and of how many.
 
     Returns
     -------
     pandas.DataFrame
-        One row per number, with the columns `COLUMNS`. Where an index has no value, ``value`` is missing and
-        ``status`` and ``reason`` say why.
+        One row per number, with the columns `stitchpipe.in_memory.COLUMNS`. Where an index has no value, ``value`` is
+        missing and ``status`` and ``reason`` say why.
 
     Raises
     ------
     UnknownNameError
         A name that is no index.
-    AlgebraError
-        An index of something else than moments of rows.
     RowsError
         Empty input, different sample counts or labels, NaN or infinite entries, `fit` of other names or shapes.
     ViewError
@@ -77,42 +95,76 @@ def compare_arrays(
     product, but under ``positions`` where the grids differ. Rows wider than n + 1 are brought to n + 1 coordinates in
     O(n²·p) once, after which n takes the place of p and q. Memory O(n·p) each, in the type of `products`.
     """
-    chosen = tuple(_chosen(name) for name in indices)
+    chosen = tuple(index_named(name) for name in dict.fromkeys(indices))
     scored = ArraySummaries(representations, view, where="representations", products=products)
     held_out = None
     if fit is not None:
         fitted_on = ArraySummaries(fit, view, where="fit", products=products)
         _check_same_layers(scored.samples, fitted_on.samples)
         held_out = HeldOutSummaries(scored, fitted_on)
+    asked = _Asked(chosen, fitted_on if fit is not None else None, intervals, permutations)
+    with telling(progress, "pairs of representations") as tell:
+        numbers = asked.numbers(scored, held_out, tell)
+    fitted = "in_sample" if held_out is None else "held_out"
+    return frame_of(numbers, scored, chosen, fit=fitted, images=OverImages(scored).n)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is asked of representations."""
+
+    indices: tuple[Index, ...]
+    fitted_on: ArraySummaries | None
+    intervals: bool
+    permutations: int
+
+    def numbers(self, scored: ArraySummaries, held_out: HeldOutSummaries | None, tell: Tell) -> Numbers:
+        """Return all numbers of all ordered pairs, with what was asked for beside them."""
+        of_moments = tuple(index for index in self.indices if index.measure.computed_from == "moments")
+        groups = groups_of(len(next(iter(scored.samples.values())))) if self.intervals and of_moments else []
+        count = _counting(tell, scored, 1 + len(groups))
+        numbers = _of_moments(scored, held_out, of_moments, count) if of_moments else {}
+        if groups:
+            everything = np.arange(sum(map(len, groups)))
+            without = []
+            for group in groups:
+                part = scored.of_samples(np.setdiff1d(everything, group))
+                fitted = None if self.fitted_on is None else HeldOutSummaries(part, self.fitted_on)
+                without.append(_of_moments(part, fitted, of_moments, count))
+            by_name = {index.name: index for index in of_moments}
+            numbers = with_intervals(numbers, without, list(map(len, groups)), by_name)
+        over = OverImages(scored, self.permutations)
+        for key, beside in over.p_values(of_moments).items():
+            if numbers[key].value is not None and beside.value is not None:
+                numbers[key] = numbers[key].beside(**beside.extras)
+        for index in self.indices:
+            if index not in of_moments:
+                numbers |= over.numbers(index)
+        return numbers
+
+
+def _counting(tell: Tell, scored: ArraySummaries, times: int) -> Callable[[], None]:
+    """Return what is called behind each pair, of all pairs that many times, and tells how far it is."""
+    count = len(scored.samples)
+    total, done = times * count * (count + 1) // 2, itertools.count(1)
+    tell(0, total)
+    return lambda: tell(next(done), total)
+
+
+def _of_moments(
+    scored: ArraySummaries,
+    held_out: HeldOutSummaries | None,
+    indices: tuple[Index, ...],
+    count: Callable[[], None],
+) -> Numbers:
+    """Return indices of moments of all ordered pairs."""
     names = list(scored.samples)
-    by_pair: dict[tuple[str, str], list[dict[str, object]]] = {}
+    numbers: Numbers = {}
     for number, source in enumerate(names):
         for target in names[number:]:
-            by_pair |= both_directions(Pair(scored, held_out, source, target, chosen))
-    records = [record for source in names for target in names for record in by_pair[source, target]]
-    # Small arrays take less time than a data frame whose types are found out first and changed afterwards.
-    return pd.DataFrame(
-        {name: _column([record[name] for record in records], dtype) for name, dtype in COLUMNS.items()}
-    )
-
-
-def _column(values: list[Any], dtype: Any) -> ExtensionArray:
-    """Return one column of the result in its type, with None for what is missing."""
-    column: ExtensionArray = pd.array(values, dtype=dtype)
-    return column
-
-
-def _chosen(name: str) -> Index:
-    """Return the index of that name, refusing those that are not computed from moments of rows."""
-    index = index_named(name)
-    if index.measure.computed_from != "moments":
-        raise AlgebraError(
-            where=f"index {index.name}",
-            expected="an index of moments of rows",
-            found=f"one of {index.measure.computed_from}",
-            remedy="Leave it out here.",
-        )
-    return index
+            numbers |= both_directions(Pair(scored, held_out, source, target, indices))
+            count()
+    return numbers
 
 
 def _check_same_layers(scored: Mapping[str, Samples], fitted_on: Mapping[str, Samples]) -> None:

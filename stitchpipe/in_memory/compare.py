@@ -2,60 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from stitchpipe.algebra import RowsError
 from stitchpipe.in_memory.arrays import compare_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
-    from torch import nn
-
-    from stitchpipe.algebra import Products
-    from stitchpipe.in_memory.networks import Batches
-    from stitchpipe.rows import View
-
-
-@overload
-def compare(
-    representations: Mapping[str, Any],
-    /,
-    *,
-    indices: Sequence[str] = ...,
-    view: View | None = ...,
-    fit: Mapping[str, Any] | None = ...,
-    products: Products = ...,
-) -> pd.DataFrame: ...
-
-
-@overload
-def compare(
-    model_a: nn.Module,
-    model_b: nn.Module,
-    images: Batches,
-    /,
-    *,
-    layers: Sequence[str],
-    indices: Sequence[str] = ...,
-    view: View = ...,
-    fit: Batches | None = ...,
-) -> pd.DataFrame: ...
 
 
 def compare(*compared: Any, **options: Any) -> pd.DataFrame:
     """Compare representations in memory: no store, no orchestration, the same algebra.
 
-    ``compare({"name": array, …}, indices=[…])`` takes arrays, see `stitchpipe.in_memory.arrays.compare_arrays`;
-    ``compare(model_a, model_b, images, layers=[…])`` takes networks and batches of images, see
-    `stitchpipe.in_memory.networks.compare_networks`. Both return one row per number.
+    ``compare({"name": array, …})``, ``compare(X, Y)`` or ``compare([X, Y, Z])``
+        Arrays, see `stitchpipe.in_memory.arrays.compare_arrays`. Those without names are called ``X`` and ``Y``, or by
+        their numbers in a list.
+    ``compare(model_a, model_b, images)``
+        Networks and batches of images, see `stitchpipe.in_memory.networks.compare_networks`.
+
+    Both take ``indices``, ``view``, ``fit``, ``products``, ``intervals``, ``permutations`` and ``progress``, networks
+    ``layers`` too. Both return one row per number.
 
     Raises
     ------
     RowsError
-        Neither a mapping of names to arrays, nor two networks and images; and what the two functions raise.
+        Neither arrays, nor two networks and images; and what the two functions raise.
 
     Notes
     -----
@@ -67,7 +39,11 @@ def compare(*compared: Any, **options: Any) -> pd.DataFrame:
     match compared:
         case (Mapping() as representations,):
             return compare_arrays(representations, **options)
-        case (model_a, model_b, images):
+        case ([*arrays],) if arrays and all(map(_is_array, arrays)):
+            return compare_arrays(_named(map(str, range(len(arrays))), arrays, options), **options)
+        case (X, Y) if _is_array(X) and _is_array(Y):
+            return compare_arrays(_named(("X", "Y"), compared, options), **options)
+        case (model_a, model_b, images) if not _is_array(model_a):
             # Torch takes seconds to import, and whoever compares arrays may not have it loaded.
             from stitchpipe.in_memory.networks import compare_networks  # noqa: PLC0415
 
@@ -75,7 +51,21 @@ def compare(*compared: Any, **options: Any) -> pd.DataFrame:
         case _:
             raise RowsError(
                 where="compare",
-                expected="a mapping of names to arrays, or two networks and batches of images",
+                expected="arrays (two, a list, or a mapping from names), or two networks and batches of images",
                 found=", ".join(type(given).__name__ for given in compared) or "nothing",
                 remedy='Give arrays names: compare({"a": X, "b": Y}).',
             )
+
+
+def _is_array(given: Any) -> bool:
+    """Return whether something is an array of whatever library: it has axes, or is made of numbers."""
+    return hasattr(given, "shape") or hasattr(given, "__array__")
+
+
+def _named(names: Iterable[str], arrays: Iterable[Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Return arrays by names, and name the arrays of `fit` in the same way."""
+    chosen = list(names)
+    fit = options.get("fit")
+    if isinstance(fit, list | tuple):
+        options["fit"] = dict(zip(chosen, fit, strict=False))
+    return dict(zip(chosen, arrays, strict=True))

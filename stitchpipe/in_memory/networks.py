@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
-from torch import Tensor, nn
+import pandas as pd
 
 from stitchpipe.algebra import RowsError
-from stitchpipe.capture import device_of, paired_activations
+from stitchpipe.capture import device_of, images_of, paired_activations
+from stitchpipe.config import layer_word
+from stitchpipe.graph import LOGITS, LayerError, select
 from stitchpipe.graph import layers as layers_of
-from stitchpipe.graph import select
 from stitchpipe.in_memory.arrays import DEFAULT_INDICES, compare_arrays
+from stitchpipe.registry import index_measure
+from stitchpipe.run.layer_words import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     import numpy.typing as npt
-    import pandas as pd
+    from torch import Tensor, nn
 
+    from stitchpipe.algebra import Products
+    from stitchpipe.graph import LayerInfo
+    from stitchpipe.in_memory.progress import Tell
     from stitchpipe.rows import View
 
-Batches: TypeAlias = Iterable[Tensor | Sequence[Tensor]]
-"""Batches of images ``(n, C, H, W)``, or tuples that begin with images, as a data loader gives them."""
+Batches: TypeAlias = Iterable[Any]
+"""Batches of images ``(n, C, H, W)`` as a data loader gives them, see `stitchpipe.capture.images_of`."""
+Layers: TypeAlias = "str | Sequence[str] | Mapping[str, str | Sequence[str]]"
+"""Globs over layers and words for them, of both networks or of each."""
+
+
+class ArrayOptions(TypedDict, total=False):
+    """What the comparison of arrays takes besides."""
+
+    products: Products
+    intervals: bool
+    permutations: int
+    progress: bool | Tell
 
 
 def compare_networks(
@@ -32,10 +47,11 @@ def compare_networks(
     model_b: nn.Module,
     images: Batches,
     *,
-    layers: Sequence[str],
+    layers: Layers = ("blocks",),
     indices: Sequence[str] = DEFAULT_INDICES,
     view: View = "pooled",
     fit: Batches | None = None,
+    **options: Unpack[ArrayOptions],
 ) -> pd.DataFrame:
     """Compare the chosen layers of two networks on some images, all ordered pairs, in memory.
 
@@ -44,13 +60,17 @@ def compare_networks(
     model_a, model_b
         Run in eval mode, each on its own device. Their layers stand in the result as ``a/NAME`` and ``b/NAME``.
     images
-        Walked once; both networks see each batch, so that a loader may shuffle.
+        Walked once; both networks see each batch, so that a loader may shuffle. A batch is a tensor, a tuple that
+        begins with one, or named fields (`stitchpipe.capture.images_of`).
     layers
-        Globs over layer names, of which each must match in both networks.
+        Globs over layer names or words (``blocks``, ``cuts:10``, see `stitchpipe.run.layer_words`), of which each must
+        match in both networks; or ``{"a": […], "b": […]}``, where each must match in its own. Default: the blocks.
     indices, view
-        As in `stitchpipe.in_memory.arrays.compare_arrays`.
+        As in `stitchpipe.in_memory.arrays.compare_arrays`; ``agreement`` is between the networks' logits.
     fit
         Other images: ``dm_…`` indices then score maps that are fitted on these.
+    options
+        ``products``, ``intervals``, ``permutations``, ``progress``: as there.
 
     Returns
     -------
@@ -74,13 +94,55 @@ def compare_networks(
     # The networks are looked at with an image before the loader is walked. It may be an iterator, so the
     # first batch is put back in front.
     example, batches = _first_image(images, "images")
+    asked = _by_network(layers)
     chosen = {
-        name: select(layers_of(network, example.to(device_of(network)), functions=True), layers)
+        name: _selected(layers_of(network, example.to(device_of(network)), functions=True), asked[name], name)
         for name, network in networks.items()
     }
+    of_logits = [name for name in indices if index_measure(name).computed_from == "logits"]
+    of_layers = [name for name in indices if name not in of_logits]
     fitted = None if fit is None else _activations(networks, _first_image(fit, "fit")[1], chosen)
-    representations = _activations(networks, batches, chosen)
-    return compare_arrays(representations, indices=indices, view=view, fit=fitted)
+    ran = {name: [*layers, LOGITS] if of_logits else layers for name, layers in chosen.items()}
+    representations = _activations(networks, batches, ran)
+    logits = {f"{name}/{LOGITS}": representations.pop(f"{name}/{LOGITS}") for name in networks if of_logits}
+    frames = []
+    if of_layers:
+        frames = [compare_arrays(representations, indices=of_layers, view=view, fit=fitted, **options)]
+    if of_logits:
+        frames.append(compare_arrays(logits, indices=of_logits, permutations=0))
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _by_network(layers: Layers) -> Mapping[str, Sequence[str]]:
+    """Return which layers are asked for of either network."""
+    if not isinstance(layers, Mapping):
+        given = (layers,) if isinstance(layers, str) else layers
+        return {"a": given, "b": given}
+    if layers.keys() != {"a", "b"}:
+        raise RowsError(
+            where="layers",
+            expected="globs for both networks, under 'a' and 'b'",
+            found=f"{', '.join(map(repr, layers)) or 'nothing'}",
+            remedy='Write layers={"a": ["layer*"], "b": ["blocks.*"]}.',
+        )
+    return {name: (given,) if isinstance(given, str) else given for name, given in layers.items()}
+
+
+def _selected(known: Sequence[LayerInfo], asked: Sequence[str], network: str) -> list[str]:
+    """Return the layers that globs and words choose, in the network's order."""
+    words = [text for text in asked if layer_word(text) is not None]
+    chosen = set(select(known, [text for text in asked if text not in words]))
+    for word in words:
+        layers = meant(word, known)
+        if not layers:
+            raise LayerError(
+                where=f"layers of network '{network}'",
+                expected=f"'{word}'",
+                found=f"none among {len(known)} layers",
+                remedy=f"Name layers, for example {known[-1].name!r}, or take 'all:10'.",
+            )
+        chosen.update(info.name for info in layers)
+    return [info.name for info in known if info.name in chosen]
 
 
 def _first_image(batches: Batches, where: str) -> tuple[Tensor, Batches]:
@@ -94,8 +156,7 @@ def _first_image(batches: Batches, where: str) -> tuple[Tensor, Batches]:
             found="an empty loader",
             remedy="An iterator can be walked only once: hand over a list or a DataLoader.",
         )
-    images = first if isinstance(first, Tensor) else first[0]
-    return images[:1], chain([first], iterator)
+    return images_of(first)[:1], chain([first], iterator)
 
 
 def _activations(

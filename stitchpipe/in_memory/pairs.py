@@ -1,38 +1,19 @@
-"""One pair of representations: its indices in both directions, as rows of the result."""
+"""One pair of representations: its indices of moments, in both directions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from stitchpipe.algebra import INDICES, Analysis
 from stitchpipe.measures import Number
-from stitchpipe.rows import grid_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stitchpipe.algebra import Index
     from stitchpipe.in_memory.summaries import ArraySummaries, HeldOutSummaries
 
-COLUMNS: Final = {
-    "source": "string",
-    "target": "string",
-    "index": "string",
-    "value": "Float64",
-    "status": "string",
-    "reason": "string",
-    "view": "string",
-    "grid": "string",
-    "fit": "string",
-    "n_samples": "Int64",
-    "n_rows": "Int64",
-    "p": "Int64",
-    "q": "Int64",
-    "rank": "Int64",
-    "condition": "Float64",
-}
-"""The columns of the data frame that comparisons in memory return, and their types."""
+Numbers: TypeAlias = "dict[tuple[str, str, str], Number]"
+"""By source, target and index."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,50 +95,26 @@ class Pair:
     def _storage_eps(self) -> tuple[float, float]:
         return self.scored.spacing[self.source], self.scored.spacing[self.target]
 
-    def records(self, numbers: Mapping[str, Number]) -> list[dict[str, object]]:
-        """Return one record per index, with the columns `COLUMNS`."""
-        grid = self.scored.grid(self.target)
-        x, y = self.scored.neurons(self.source, grid), self.scored.neurons(self.target, grid)
-        fit = "in_sample" if self.held_out is None else "held_out"
-        return [
-            {
-                "source": self.source,
-                "target": self.target,
-                "index": index.name,
-                "value": number.value,
-                "status": number.status,
-                "reason": number.reason,
-                "view": self.scored.view,
-                "grid": grid_label(grid),
-                "fit": fit if index.measure.held_out else None,
-                "n_samples": len(self.scored.samples[self.source]),
-                "n_rows": x.n,
-                "p": x.width,
-                "q": y.width,
-                "rank": number.extras.get("rank"),
-                "condition": number.extras.get("condition"),
-            }
-            for index in self.indices
-            for number in (numbers[index.name],)
-        ]
 
-
-def both_directions(pair: Pair) -> dict[tuple[str, str], list[dict[str, object]]]:
-    """Return the records of a pair and of its reverse, which on the same grid needs no product of its own."""
+def both_directions(pair: Pair) -> Numbers:
+    """Return the numbers of a pair and of its reverse, which on the same grid needs no product of its own."""
     n_samples = len(pair.scored.samples[pair.source])
 
-    def numbers(analyses: Analyses) -> dict[str, Number]:
-        return {index.name: _number(index, analyses.of(index), n_samples) for index in pair.indices}
+    def numbers(source: str, target: str, analyses: Analyses) -> Numbers:
+        return {
+            (source, target, index.name): _number(index, analyses.of(index), n_samples)
+            for index in pair.indices
+        }
 
     forth = pair.analyses()
-    records = {(pair.source, pair.target): pair.records(numbers(forth))}
+    of_both = numbers(pair.source, pair.target, forth)
     if pair.source != pair.target:
         # A comparison is made on the target's grid. On one grid for both, XY of the reverse is the
         # transpose of this one.
         shared = pair.scored.grid(pair.source) == pair.scored.grid(pair.target)
         back = forth.swap() if shared else pair.swap().analyses()
-        records[pair.target, pair.source] = pair.swap().records(numbers(back))
-    return records
+        of_both |= numbers(pair.target, pair.source, back)
+    return of_both
 
 
 def _number(index: Index, analysis: Analysis, n_samples: int) -> Number:

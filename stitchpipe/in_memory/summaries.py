@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from stitchpipe.algebra import CentredRows, PairMoments, in_coordinates_of
 from stitchpipe.in_memory.samples import InMemory
-from stitchpipe.rows import View, ViewError, grid_of, result_grid, to_rows
+from stitchpipe.rows import (
+    View,
+    ViewError,
+    grid_of,
+    result_grid,
+    rows_per_sample,
+    to_rows,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
 
     from stitchpipe.algebra import Products
     from stitchpipe.in_memory.samples import Samples
@@ -45,6 +57,23 @@ class ArraySummaries:
     def grid(self, target: str) -> Grid:
         """Return the grid on which a comparison into `target` is made."""
         return () if self.view == "as_given" else result_grid(self.view, self.samples[target].shape[1:])
+
+    def width(self, name: str) -> int:
+        """Return how many features the rows of a representation have."""
+        shape = self.samples[name].shape[1:]
+        return int(shape[-1]) if self.view == "as_given" else width_of(shape, self.view)
+
+    def n_rows(self, name: str, grid: Grid) -> int:
+        """Return how many rows a representation has on a grid."""
+        rows = 1 if self.view == "as_given" else rows_per_sample(self.view, grid)
+        return len(self.samples[name]) * rows
+
+    def of_samples(self, kept: npt.NDArray[np.int64]) -> ArraySummaries:
+        """Return the same representations of some samples; nothing that was summarised is shared."""
+        part = copy(self)
+        part.samples = {name: block[kept] for name, block in self.samples.items()}
+        part._neurons, part._narrowed = {}, {}  # noqa: SLF001 - of another object of this class
+        return part
 
     def neurons(self, name: str, grid: Grid) -> CentredRows:
         """Return the centred rows of a representation on a grid, over its neurons."""

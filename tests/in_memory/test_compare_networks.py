@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stitchpipe.algebra import RowsError
-from stitchpipe.capture import paired_activations
+from stitchpipe.capture import CaptureError, paired_activations
 from stitchpipe.graph import LayerError
 from stitchpipe.in_memory import compare, compare_arrays
 from stitchpipe.models import build
@@ -53,11 +53,53 @@ def test_maps_are_fitted_on_other_images_where_there_are_any(networks):
 
 def test_what_can_be_compared_is_said(networks):
     rows = np.random.default_rng(0).normal(size=(20, 3))
-    for wrong in ((rows, rows), (rows,), (), (*networks, batches(0), batches(1))):
-        with pytest.raises(RowsError, match="a mapping of names to arrays, or two networks and batches"):
+    for wrong in ((rows,), (), (rows, rows, rows), (*networks, batches(0), batches(1)), ([],)):
+        with pytest.raises(RowsError, match="two, a list, or a mapping from names"):
             compare(*wrong)
     with pytest.raises(RowsError, match="compare: .*found DataFrame"):
         compare(pd.DataFrame(rows))
+
+
+def test_layers_are_the_blocks_unless_named_and_may_differ(networks):
+    images = batches(0)
+    whole = compare(*networks, images, indices=["cka"])
+    assert whole["source"].unique().tolist() == [f"{s}/layer{k}.0" for s in "ab" for k in (1, 2, 3)]
+    chosen = compare(*networks, images, layers={"a": ["layer1.0"], "b": "cuts:2"}, indices=["cka"])
+    names = chosen["source"].unique().tolist()
+    assert names[0] == "a/layer1.0"
+    assert len(names) == 3
+    with pytest.raises(RowsError, match="under 'a' and 'b'"):
+        compare(*networks, images, layers={"a": ["layer1.0"]})
+    with pytest.raises(LayerError, match="layer1"):
+        compare(*networks, images, layers={"a": ["layer1.0"], "b": ["layr1.0"]})
+
+
+def test_batches_may_be_tuples_and_named_fields(networks):
+    images, options = batches(0), {"layers": ["layer1.0"], "indices": ["cka"]}
+    expected = compare(*networks, images, **options)
+    for wrapped in (
+        [(batch, torch.zeros(len(batch))) for batch in images],
+        [[torch.zeros(len(batch)), batch][::-1] for batch in images],
+        [{"label": torch.zeros(len(batch)), "pixel_values": batch} for batch in images],
+        [{"label": torch.zeros(len(batch)), "picture": batch} for batch in images],
+    ):
+        pd.testing.assert_frame_equal(compare(*networks, wrapped, **options), expected)
+    with pytest.raises(CaptureError, match="found a mapping with label"):
+        compare(*networks, [{"label": torch.zeros(3)}], **options)
+    with pytest.raises(CaptureError, match="found a str"):
+        compare(*networks, ["x"], **options)
+
+
+def test_agreement_is_between_the_networks_logits(networks):
+    images = batches(0)
+    frame = compare(*networks, images, layers=["layer1.0"], indices=["rsa", "agreement"], permutations=19)
+    agreement = frame[frame["index"] == "agreement"]
+    assert agreement["source"].unique().tolist() == ["a/logits", "b/logits"]
+    with torch.no_grad():
+        answers = [torch.cat([network(batch) for batch in images]).argmax(1) for network in networks]
+    row = agreement[(agreement["source"] == "a/logits") & (agreement["target"] == "b/logits")]
+    assert row["value"].item() == (answers[0] == answers[1]).double().mean().item()
+    assert len(frame[frame["index"] == "rsa"]) == 4
 
 
 def test_no_images_are_one_message(networks):

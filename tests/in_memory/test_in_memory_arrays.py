@@ -129,8 +129,6 @@ def test_either_direction_is_what_it_is_alone(view):
 def test_what_cannot_be_compared_is_refused_before_any_work():
     with pytest.raises(UnknownNameError, match="Did you mean 'cka'"):
         compare_arrays({"a": IMAGES}, indices=["ckaa"], view="pooled")
-    with pytest.raises(algebra.AlgebraError, match=r"mutual_knn: expected an index of moments.*samples"):
-        compare_arrays({"a": IMAGES}, indices=["mutual_knn"], view="pooled")
     with pytest.raises(ViewError, match="Pass view='pooled'"):
         compare_arrays({"a": IMAGES})
     with pytest.raises(algebra.RowsError, match="sample counts"):
