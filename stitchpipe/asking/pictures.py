@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from io import StringIO
+from io import BytesIO, StringIO
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +39,7 @@ def heat_map(matrix: xr.DataArray, ax: Axes | None = None, **colours: Any) -> Ax
 
         ax = plt.figure(figsize=_size(matrix), layout="constrained").add_subplot()
     sources, targets = matrix.dims
-    given = {**_colours(matrix), **colours}
+    given = {**colours_of(matrix), **colours}
     palette = colormaps[given.pop("cmap")].with_extremes(bad=MISSING)
     image = ax.imshow(np.ma.masked_invalid(matrix.to_numpy()), cmap=palette, aspect="auto", **given)
     _name(ax, "y", matrix, str(sources))
@@ -60,13 +60,22 @@ def svg_of(matrix: xr.DataArray) -> str:
     return re.sub(r"^.*?(?=<svg\b)", "", text.getvalue(), count=1, flags=re.DOTALL)
 
 
+def png_of(matrix: xr.DataArray) -> bytes:
+    """Return a heat map as PNG, without a display."""
+    figure = Figure(figsize=_size(matrix), layout="constrained")
+    heat_map(matrix, figure.add_subplot())
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=150)
+    return data.getvalue()
+
+
 def _size(matrix: xr.DataArray) -> tuple[float, float]:
     """Return the inches of a figure on which the names of all layers can be read, as far as a page goes."""
     rows, columns = matrix.shape
     return min(max(2.4 + 0.2 * columns, 4.2), 11.0), min(max(1.8 + 0.2 * rows, 3.0), 10.0)
 
 
-def _colours(matrix: xr.DataArray) -> dict[str, Any]:
+def colours_of(matrix: xr.DataArray) -> dict[str, Any]:
     """Return what colours span: a measure's own range, so that two pictures of it can be compared by eye."""
     is_value = matrix.attrs.get("column") == "value"
     low, high = matrix.attrs.get("range", (-np.inf, np.inf)) if is_value else (-np.inf, np.inf)

@@ -11,6 +11,7 @@ from stitchpipe.asking.ends import EVERYTHING
 from stitchpipe.asking.errors import WorkspaceError
 from stitchpipe.asking.numbers import Numbers
 from stitchpipe.run.place import RunPlace
+from stitchpipe.run.tables_beside import tables_beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,8 +91,11 @@ class Workspace:
         return self.place.results.read()
 
     def query(self, sql: str) -> pd.DataFrame:
-        """Answer one SELECT over the table ``results``; `stitchpipe.results.QueryError` otherwise."""
-        return self.place.results.query(sql)
+        """Answer one SELECT over ``results``, ``stitches``, ``representations``, ``models`` and ``runs``.
+
+        `stitchpipe query RUN` lists their columns and what they mean. `stitchpipe.results.QueryError` where it is none.
+        """
+        return self.place.results.query(sql, beside=tables_beside(self.place))
 
     def measures(
         self, *names: str, source: Ends = EVERYTHING, target: Ends = EVERYTHING, **columns: Any

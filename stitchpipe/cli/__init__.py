@@ -3,6 +3,7 @@
 from stitchpipe.cli import (
     census_command,
     ingest_command,
+    layer_questions,
     maintenance_commands,
     page_commands,
     question_commands,
@@ -15,6 +16,7 @@ __all__ = [
     "app",
     "census_command",
     "ingest_command",
+    "layer_questions",
     "main",
     "maintenance_commands",
     "page_commands",

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, Parameter
 
 from stitchpipe import __version__
 from stitchpipe.errors import ExplainedError
-from stitchpipe.steps import UnitsFailedError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from stitchpipe.steps.failures import UnitsFailedError
 
 DAMAGED, USER_MISTAKE, UNITS_FAILED, INTERRUPTED = 1, 2, 3, 130
 
@@ -28,41 +25,9 @@ app = App(
     "Start with `stitchpipe quickstart`; it needs no data, weights, GPU or server.",
 )
 
-SweepFile = Annotated[str, Parameter(help="A sweep file (TOML), or the name of a shipped sweep: quickstart.")]
-Out = Annotated[
-    str | None,
-    Parameter(name="--out", help="Folder of the run, or an s3:// URL; default: runs/ and the sweep's name."),
-]
-Only = Annotated[
-    tuple[str, ...],
-    Parameter(
-        name="--only",
-        help="Glob over names of models, any number of times: nothing else takes part. The numbers have the keys that "
-        "they have in the whole, but under certainty.family = 'run', where they are kept beside the whole's. The page "
-        "shows the part until the whole is reported again.",
-    ),
-]
-Limit = Annotated[
-    int | None, Parameter(name="--limit", help="At most so many networks, the first ones of these.")
-]
 RunAddress = Annotated[str, Parameter(name="RUN", help="Folder of a run, or its s3:// URL.")]
 StorePlace = Annotated[
     str, Parameter(name="RUN", help="Folder of a run, or a store itself: a path or an s3:// URL.")
-]
-Scheduler = Annotated[
-    str | None,
-    Parameter(
-        name="--scheduler", help="Address of a Dask scheduler, tcp://host:port; default: local processes."
-    ),
-]
-
-RetryFailed = Annotated[
-    bool,
-    Parameter(
-        name="--retry-failed",
-        negative=(),
-        help="Try again what failed by itself before; else only what may pass is.",
-    ),
 ]
 
 
@@ -86,22 +51,20 @@ def main() -> NoReturn:
 
 def say(*what: Any) -> None:
     """Print tables and texts."""
-    from rich.console import Console
+    from rich.text import Text
+
+    from stitchpipe.cli.console import SafeConsole
 
     for part in what:
-        Console().print(part, crop=False)  # tables fit the terminal; a declaration must not lose its ends
-
-
-def say_frame(frame: pd.DataFrame) -> None:
-    """Print a query's answer: a table on a terminal, tab-separated values into a pipe."""
-    if sys.stdout.isatty():
-        from stitchpipe.cli.tables import table
-
-        say(table(frame))
-    else:
-        frame.to_csv(sys.stdout, sep="\t", index=False)
+        # A text is no markup: square brackets in a path are square brackets.
+        shown = Text(part) if isinstance(part, str) else part
+        SafeConsole().print(
+            shown, crop=False
+        )  # tables fit the terminal; a declaration must not lose its ends
 
 
 def _complain(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"stitchpipe: {message}\n")
+    from stitchpipe.cli.console import visible
+
+    sys.stderr.write(f"stitchpipe: {visible(message)}\n")
     sys.exit(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +30,7 @@ _LEGEND = """\
 shape: of one image, channels first. tokens 1+14x14: one that stands for no
 place, then 14 rows of 14 patches. cut: its value is all that the rest of the
 network needs, so other networks can be stitched into it; every layer can be a
-source, be dumped and compared. For programs: --json"""
+source, be dumped and compared. For programs: --format json"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +121,9 @@ def listing(found: Listing) -> RenderableType:
     return Group(Text(head, style="bold"), *notice, view, Text(_LEGEND))
 
 
-def as_json(found: Listing) -> str:
-    """Return a listing as a JSON object."""
-    record = {
+def document(found: Listing) -> dict[str, Any]:
+    """Return a listing as JSON has it."""
+    return {
         "model": found.model,
         "image": found.image,
         "by_hooks": found.by_hooks,
@@ -142,7 +141,6 @@ def as_json(found: Listing) -> str:
             for info in found.layers
         ],
     }
-    return json.dumps(record, indent=2, ensure_ascii=False)
 
 
 def layout(info: LayerInfo) -> str:

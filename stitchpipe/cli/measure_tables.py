@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from math import isfinite, pi
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,7 @@ _OBJECTIVES = """\
 What a stitch of method tlm can be trained for: its objectives.
 
 What one of all these means: stitchpipe indices NAME.
-For programs: stitchpipe indices --json"""
+For programs: stitchpipe indices --format json"""
 
 
 def described(names: Sequence[str]) -> tuple[Measure | Objective, ...]:
@@ -118,6 +117,11 @@ def _of_objectives(objectives: Sequence[Objective]) -> Table:
     return view
 
 
+def all_details(entries: Sequence[Measure | Objective]) -> RenderableType:
+    """Return all that is known of some measures and objectives."""
+    return Group(*map(details, entries))
+
+
 def details(entry: Measure | Objective) -> RenderableType:
     """Return all that is known of one measure or objective."""
     view = Table.grid(padding=(0, 2))
@@ -169,10 +173,9 @@ def _facts(index: Measure) -> dict[str, str]:
     }
 
 
-def as_json(described: Sequence[Measure | Objective]) -> str:
-    """Return measures and objectives as a JSON array, told apart by ``kind``; infinite bounds are null."""
-    records = [_record(entry) if isinstance(entry, Measure) else _record_of(entry) for entry in described]
-    return json.dumps(records, indent=2, ensure_ascii=False)
+def records(described: Sequence[Measure | Objective]) -> list[dict[str, Any]]:
+    """Return measures and objectives as JSON has them, told apart by ``kind``; infinite bounds are null."""
+    return [_record(entry) if isinstance(entry, Measure) else _record_of(entry) for entry in described]
 
 
 def _record_of(objective: Objective) -> dict[str, Any]:

@@ -4,43 +4,118 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path  # noqa: TC003  (cyclopts reads the annotations)
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from stitchpipe.cli.app import RunAddress, app, say, say_frame
-from stitchpipe.config import ConfigError, sweep_schema_json
-from stitchpipe.errors import first_line
+from stitchpipe.cli.app import RunAddress, app, say
+from stitchpipe.cli.rows_out import RowsOut
 
 
 @app.command(name="ls")
-def ls(place: RunAddress) -> None:
-    """List the representations of a run's store, evicted ones too, with their size on the disk."""
-    from stitchpipe.asking.workspace import open_workspace
-    from stitchpipe.cli.tables import representations
+def ls(
+    place: RunAddress,
+    models: Annotated[
+        str | None,
+        Parameter(name="MODEL", help="List the layers of these models: a glob.", show_default=False),
+    ] = None,
+    /,
+    *,
+    rows: RowsOut = RowsOut(),
+) -> None:
+    """List what a run's store holds: its models, with their bytes on the disk, or layer by layer those of MODEL.
 
-    say(representations(open_workspace(place)))
+    Evicted ones are listed too.
+    """
+    from stitchpipe.asking.workspace import open_workspace
+    from stitchpipe.cli import store_tables
+
+    workspace = open_workspace(place)
+    if models is None:
+        frame = store_tables.by_model(workspace)
+        rows.say(frame, workspace.place.url, for_people=store_tables.models_for_people)
+    else:
+        frame = store_tables.by_layer(workspace, models)
+        rows.say(frame, workspace.place.url, for_people=store_tables.layers_for_people)
 
 
 @app.command
 def show(
-    place: RunAddress, address: Annotated[str | None, Parameter(help="MODEL, or MODEL/LAYER.")] = None, /
+    place: RunAddress,
+    address: Annotated[
+        str | None, Parameter(name="ADDRESS", help="MODEL, or MODEL/LAYER.", show_default=False)
+    ] = None,
+    /,
+    *,
+    format: Annotated[  # noqa: A002 - what the option is called
+        Literal["table", "json"], Parameter(help="json: one document, for programs.")
+    ] = "table",
 ) -> None:
     """Show what is known of a run, one of its models, or one layer: sizes, digests, provenance."""
     from stitchpipe.asking.workspace import open_workspace
-    from stitchpipe.cli.tables import details
+    from stitchpipe.cli.documents import document, for_people
+    from stitchpipe.cli.rows_out import as_json
 
-    say(details(open_workspace(place), address))
+    facts = document(open_workspace(place), address)
+    if format == "json":
+        sys.stdout.write(as_json(facts))
+    else:
+        say(*for_people(facts))
 
 
 @app.command
 def query(
-    place: RunAddress, sql: Annotated[str, Parameter(help='One SELECT over the table "results".')], /
+    place: RunAddress,
+    sql: Annotated[
+        str | None,
+        Parameter(
+            name="SQL",
+            help="One SELECT; without it, the tables and their columns.",
+            show_default=False,
+        ),
+    ] = None,
+    /,
+    *,
+    rows: RowsOut = RowsOut(),
 ) -> None:
-    """Answer one SQL query over the results, read-only: stitchpipe query runs/quickstart "SELECT …"."""
-    from stitchpipe.run.place import RunPlace
+    """Answer one SQL query over a run, read-only. Without SQL, list the tables and what their columns mean.
 
-    say_frame(RunPlace.at(place).results.query(sql))
+    The tables: `results`, a row per number; `stitches`, a row per stitch with its measures side by side;
+    `representations`, what the store holds; `models`; `runs`, the commands that worked on it. The dialect is DuckDB's.
+
+    How similar are two networks, layer by layer?
+
+    `SELECT source_layer, target_layer, value, low, high FROM results WHERE index = 'cka' AND source_model = 'A' AND
+    target_model = 'B' ORDER BY source_depth, target_depth`
+
+    Which pairs are more similar than chance, all claims together?
+
+    `SELECT source_model, source_layer, target_model, target_layer, value, p_family FROM results WHERE index = 'cka' AND
+    p_family < .05 ORDER BY p_family`
+
+    Which stitches keep the accuracy, but are far out of distribution?
+
+    `SELECT source_model, source_layer, target_layer, method, accuracy, ood_mahalanobis FROM stitches WHERE
+    relative_accuracy > .95 ORDER BY ood_mahalanobis DESC LIMIT 10`
+
+    How many bytes does each model take?
+
+    `SELECT model, count(DISTINCT layer) AS layers, sum(bytes) AS bytes FROM representations GROUP BY ALL`
+
+    Why is there no number?
+
+    `SELECT status, reason, index, count(*) AS numbers FROM results WHERE status <> 'ok' GROUP BY ALL ORDER BY ALL`
+    """
+    from stitchpipe.run.place import RunPlace
+    from stitchpipe.run.tables_beside import tables_beside
+
+    run = RunPlace.at(place)
+    if sql is None:
+        from stitchpipe.results import described_tables
+
+        rows.say(described_tables(tables_beside(run)))
+    else:
+        rows.say(run.results.query(sql, beside=tables_beside(run)))
 
 
 @app.command
@@ -50,7 +125,7 @@ def indices(
     ] = (),
     /,
     *,
-    json: Annotated[bool, Parameter(help="As JSON, for programs.", negative="", show_default=False)] = False,
+    rows: RowsOut = RowsOut(),
 ) -> None:
     """List the indices of similarity: what each is unchanged by, its range, what it is computed from, its source.
 
@@ -64,12 +139,12 @@ def indices(
     from stitchpipe.cli import measure_tables
 
     chosen = measure_tables.described(names)
-    if json:
-        sys.stdout.write(measure_tables.as_json(chosen) + "\n")
-    elif names:
-        say(*map(measure_tables.details, chosen))
-    else:
-        say(measure_tables.listing(chosen))
+    records = measure_tables.records(chosen)
+    rows.say_listing(
+        lambda: measure_tables.all_details(chosen) if names else measure_tables.listing(chosen),
+        records,
+        records,
+    )
 
 
 @app.command
@@ -96,7 +171,7 @@ def layers(
     nodes: Annotated[
         bool, Parameter(help="Functions inside modules too, such as layer1.0.add.", negative="")
     ] = False,
-    json: Annotated[bool, Parameter(help="As JSON, for programs.", negative="", show_default=False)] = False,
+    rows: RowsOut = RowsOut(),
 ) -> None:
     """List the layers of a network: names, shapes, and where it can be cut, so that others can be stitched into it.
 
@@ -114,10 +189,8 @@ def layers(
 
     found = layer_tables.described(model, options=options, weights=weights, size=size, nodes=nodes)
     found = layer_tables.only_cuts(found) if cuts else found
-    if json:
-        sys.stdout.write(layer_tables.as_json(found) + "\n")
-    else:
-        say(layer_tables.listing(found))
+    document = layer_tables.document(found)
+    rows.say_listing(lambda: layer_tables.listing(found), document, document["layers"])
 
 
 @app.command
@@ -136,6 +209,9 @@ def schema(
     Taplo reads it, the language server of TOML that "Even Better TOML" brings to VS Code. The schema knows every table,
     key and value; what depends on several tables at once, `stitchpipe plan` finds out.
     """
+    from stitchpipe.config import ConfigError, sweep_schema_json
+    from stitchpipe.errors import first_line
+
     if output is None:
         sys.stdout.write(sweep_schema_json())
         return

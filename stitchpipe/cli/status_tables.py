@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 from rich.text import Text
 
+from stitchpipe.cli.durations import duration_of
 from stitchpipe.steps.standing import PLANNED, STATES
 
 if TYPE_CHECKING:
@@ -112,14 +113,6 @@ def _still(left_s: float | None) -> str:
     if left_s is None:
         return "?"
     return duration_of(left_s) if left_s else ""
-
-
-def duration_of(seconds: float) -> str:
-    """Return a duration as people say it: 42 s, 7 min, 3.5 h, 2.1 days."""
-    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.2g} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def plain(of_run: Standing) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import os
 import sys
 import time
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from stitchpipe.cli.app import DAMAGED, RunAddress, Scheduler, app, say
+from stitchpipe.cli.app import DAMAGED, RunAddress, app, say
+from stitchpipe.cli.declared_run import Scheduler  # noqa: TC001 - read from the annotations
+from stitchpipe.cli.rows_out import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from stitchpipe.run import RunPlace
     from stitchpipe.steps.checkup import Check, Look
     from stitchpipe.steps.standing import Standing
-
-AsJson = Annotated[bool, Parameter(help="As JSON, for programs.", negative="", show_default=False)]
 
 
 @app.command
@@ -36,7 +35,9 @@ def doctor(
         str | None, Parameter(help="A sweep file, or the name of a shipped sweep, to look at too.")
     ] = None,
     scheduler: Scheduler = None,
-    json: AsJson = False,
+    format: Annotated[  # noqa: A002 - what the option is called
+        Literal["table", "json"], Parameter(help="json: for programs.")
+    ] = "table",
 ) -> None:
     """Look if everything that work needs is there and well, and say what to do where it is not.
 
@@ -54,8 +55,8 @@ def doctor(
         from stitchpipe.steps.checkup.run_place import checks_of_run
 
         checks += checks_of_run(place)
-    if json:
-        sys.stdout.write(json_format.dumps(doctor_tables.plain(checks), indent=1) + "\n")
+    if format == "json":
+        sys.stdout.write(as_json(doctor_tables.plain(checks)))
     else:
         say(*doctor_tables.checks(checks))
     sys.stdout.flush()
@@ -71,9 +72,9 @@ def status(
     sweep: Annotated[
         str | None, Parameter(help="Name of the sweep whose units are looked at; default: begun last.")
     ] = None,
-    json: AsJson = False,
     format: Annotated[  # noqa: A002 - what the option is called
-        Literal["table", "prometheus"], Parameter(help="prometheus: metrics in its text format.")
+        Literal["table", "json", "prometheus"],
+        Parameter(help="json: for programs; prometheus: metrics in its text format."),
     ] = "table",
     watch: Annotated[
         bool, Parameter(help="Show it again and again, until all is done or Ctrl-C.", negative="")
@@ -99,12 +100,12 @@ def status(
 
     run = RunPlace.at(place)
     planned = _planned(run, standing(run, sweep=sweep).sweep) if plan else {}
-    if watch and not json and format == "table":
+    if watch and format == "table":
         _watch(lambda: standing(run, sweep=sweep, planned=planned), every)
         return
     found = standing(run, sweep=sweep, planned=planned)
-    if json:
-        sys.stdout.write(json_format.dumps(status_tables.plain(found), indent=1) + "\n")
+    if format == "json":
+        sys.stdout.write(as_json(status_tables.plain(found)))
     elif format == "prometheus":
         from stitchpipe.steps.prometheus import bytes_of, exposition
 
@@ -117,10 +118,14 @@ def _planned(place: RunPlace, sweep: str) -> dict[str, float]:
     """Return what the plan says of the steps of a sweep that a run keeps; nothing where it keeps none."""
     from stitchpipe.run import Run
     from stitchpipe.run.declarations import kept_sweep
+    from stitchpipe.run.place import PlaceError
     from stitchpipe.steps.planned_seconds import planned_seconds
 
-    declared = kept_sweep(sweep, place)
-    return {} if declared is None else planned_seconds(Run.open(declared, place))
+    try:
+        declared = kept_sweep(place, sweep)
+    except PlaceError:  # of a run without its declaration the records still say something
+        return {}
+    return planned_seconds(Run.open(declared, place))
 
 
 def _watch(find: Callable[[], Standing], every_s: float) -> None:
@@ -128,9 +133,10 @@ def _watch(find: Callable[[], Standing], every_s: float) -> None:
     from rich.console import Group
     from rich.live import Live
 
+    from stitchpipe.cli.console import SafeConsole
     from stitchpipe.cli.status_tables import tables
 
-    with Live(auto_refresh=False) as live:
+    with Live(console=SafeConsole(), auto_refresh=False) as live:
         while True:
             found = find()
             live.update(Group(*tables(found)), refresh=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from stitchpipe.cli.status_tables import duration_of
+from stitchpipe.cli.durations import duration_of
 from stitchpipe.config import NetworkModel
 from stitchpipe.steps.phases import phases as phases_of
 

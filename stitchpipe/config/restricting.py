@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
 
 from stitchpipe.config.controls import Permuted
 from stitchpipe.config.models import ControlModel, NetworkModel
@@ -18,9 +20,14 @@ if TYPE_CHECKING:
     from stitchpipe.config.stitches import Stitch
     from stitchpipe.config.sweep import Sweep
 
+_NAMED: Final = 3
+"""Models that the name of a part names."""
+
 
 def restricted(sweep: Sweep, *, only: Sequence[str] = (), limit: int | None = None) -> Sweep:
     """Return a sweep with some of its models, and the stitches and tables that these leave something to do.
+
+    The part has a name of its own, and says of which sweep it is one; without anything left out it is the sweep itself.
 
     What is kept of a model or a pair does not depend on which others there are, except under certainty.family = 'run',
     where a number speaks of all pairs: a part's numbers then have keys of their own, and stand beside the whole's.
@@ -53,6 +60,8 @@ def restricted(sweep: Sweep, *, only: Sequence[str] = (), limit: int | None = No
     networks = [model.name for model in chosen if isinstance(model, NetworkModel)]
     kept = {model.name for model in chosen} - set(networks[limit:] if limit is not None else ())
     models = tuple(model for model in sweep.models if _stays(model, kept))
+    if len(models) == len(sweep.models):
+        return sweep
     stitches = tuple(
         stitch for declared in sweep.stitch if (stitch := _left(declared, [model.name for model in models]))
     )
@@ -60,7 +69,17 @@ def restricted(sweep: Sweep, *, only: Sequence[str] = (), limit: int | None = No
     if not any(isinstance(stitch, TrainedStitch) and stitch.augmented for stitch in stitches):
         # What an augmented split holds does not depend on its being declared; nothing would read it.
         dump = dump.model_copy(update={"augment": None})
-    return sweep.model_copy(update={"models": models, "stitch": stitches, "dump": dump})
+    names = {"name": _name_of_part(sweep, models), "part_of": sweep.whole}
+    return sweep.model_copy(update={**names, "models": models, "stitch": stitches, "dump": dump})
+
+
+def _name_of_part(sweep: Sweep, models: Sequence[Model]) -> str:
+    """Return what a part is called: by its models where they are few and can stand in the name of a folder."""
+    told = "-".join(model.name for model in models)
+    if len(models) > _NAMED or not re.fullmatch(r"[A-Za-z0-9._@-]{1,60}", told):
+        digest = sha256("\n".join(model.name for model in models).encode()).hexdigest()
+        told = f"{len(models)}-models-{digest[:6]}"
+    return f"{sweep.whole}.{told}"
 
 
 def _stays(model: Model, kept: Collection[str]) -> bool:

@@ -158,6 +158,11 @@ class Sweep(Section):
     name: FolderName = Field(
         examples=["my-sweep"], description="Name of the sweep, and of its folder under runs/."
     )
+    part_of: FolderName | None = Field(
+        default=None,
+        description="The sweep that this is a part of, as --only and --limit make them: its page and its units stand "
+        "beside those of the whole, never in their place.",
+    )
     data: Data = Field(description="Which images.")
     models: tuple[Model, ...] = Field(
         default=(), description="Networks, or activations alone: one table for each."
@@ -306,6 +311,11 @@ class Sweep(Section):
     def networks(self) -> tuple[NetworkModel, ...]:
         """Return the models that are networks, in the order of the file."""
         return tuple(model for model in self.models if isinstance(model, NetworkModel))
+
+    @property
+    def whole(self) -> str:
+        """Return the name of the sweep that a run is known by: this one's, or of the one that this is a part of."""
+        return self.part_of or self.name
 
     def model(self, name: str) -> Model:
         """Return the model called `name`; `ConfigError` with the nearest name if there is none."""

@@ -1,5 +1,6 @@
 """What a run has found: the columns of a result, the catalogue, questions to it, and fitted maps."""
 
+from stitchpipe.results.beside import TableBeside, described_tables
 from stitchpipe.results.catalogue import MANY_PARTS, Catalogue
 from stitchpipe.results.compaction import Compacted
 from stitchpipe.results.held import Held, Keys, keys_of, numbers_of, texts_of
@@ -30,7 +31,9 @@ __all__ = [
     "ResultError",
     "Side",
     "Subject",
+    "TableBeside",
     "coded",
+    "described_tables",
     "frame_of",
     "keys_of",
     "made_of",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from stitchpipe.results.beside import TableBeside
     from stitchpipe.results.held import Keys
     from stitchpipe.results.result import Result
     from storage import CheckedFile, CheckedFiles
@@ -203,8 +204,10 @@ class Catalogue:
         asked = None if keys is None else list(dict.fromkeys(keys))
         return frame_of(self._steadily(lambda parts: self._table(parts, asked)))
 
-    def query(self, sql: str, keys: Iterable[str] | None = None) -> pd.DataFrame:
-        """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over the table ``results``, read-only.
+    def query(
+        self, sql: str, keys: Iterable[str] | None = None, *, beside: Sequence[TableBeside] = ()
+    ) -> pd.DataFrame:
+        """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over the tables ``results`` and ``stitches``, read-only.
 
         Parameters
         ----------
@@ -212,6 +215,8 @@ class Catalogue:
             One statement in DuckDB's dialect. It sees the results and nothing else: no files, no network.
         keys
             Which single parts make up the table; default: all results.
+        beside
+            Other tables that the statement may name.
 
         Raises
         ------
@@ -228,7 +233,7 @@ class Catalogue:
         a process each file is held against its digest, which reads it once.
         """
         asked = None if keys is None else list(dict.fromkeys(keys))
-        return answer_frame(self._steadily(lambda parts: self._answer(parts, asked, sql, ())))
+        return answer_frame(self._steadily(lambda parts: self._answer(parts, asked, sql, (), beside)))
 
     def table(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
         """Answer one question over all results as an Arrow table; errors as `query`.
@@ -273,7 +278,14 @@ class Catalogue:
             remedy="Run the sweep again: only its numbers are recomputed.",
         )
 
-    def _answer(self, parts: Parts, keys: list[str] | None, sql: str, values: Sequence[Any]) -> pa.Table:
+    def _answer(
+        self,
+        parts: Parts,
+        keys: list[str] | None,
+        sql: str,
+        values: Sequence[Any],
+        beside: Sequence[TableBeside] = (),
+    ) -> pa.Table:
         chosen = parts.all if keys is None else self._chosen(parts, keys)
         if keys is None and not chosen:
             raise QueryError(
@@ -287,10 +299,10 @@ class Catalogue:
         names = [columns_of(self.files, part) for part in chosen]
         if is_folder(self.files):
             paths = [self.files.place.path(part.key) for part in chosen]
-            return answer(sql, dict(zip(paths, names, strict=True)), values=values)
+            return answer(sql, dict(zip(paths, names, strict=True)), values=values, beside=beside)
         paths = [f"{PROTOCOL}://{number}{SUFFIX}" for number in range(len(chosen))]
         reader = BucketParts(self.files, dict(zip(paths, chosen, strict=True)))
-        return answer(sql, dict(zip(paths, names, strict=True)), reader=reader, values=values)
+        return answer(sql, dict(zip(paths, names, strict=True)), reader=reader, values=values, beside=beside)
 
     def _chosen(self, parts: Parts, keys: Sequence[str]) -> list[CheckedFile]:
         """Return the single parts of some keys, in their order."""

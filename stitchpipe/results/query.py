@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from stitchpipe.errors import ExplainedError, first_line
+from stitchpipe.results.beside import put_beside
 from stitchpipe.results.tables import SCHEMA
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+    from stitchpipe.results.beside import TableBeside
     from stitchpipe.results.bucket_parts import BucketParts
 
 MEMORY: Final = "640MiB"
@@ -53,6 +55,7 @@ def answer(
     *,
     reader: BucketParts | None = None,
     values: Sequence[Any] = (),
+    beside: Sequence[TableBeside] = (),
 ) -> pa.Table:
     """Answer one ``SELECT``, ``WITH`` or ``DESCRIBE`` over the files of the results, as the table ``results``.
 
@@ -64,6 +67,8 @@ def answer(
         What opens the files where they lie in a bucket; None where they are files of this machine.
     values
         What stands for the question marks of the statement.
+    beside
+        Other tables that it may name; `stitches` is there in any case.
 
     Raises
     ------
@@ -87,6 +92,7 @@ def answer(
                 connection.register_filesystem(reader)
             connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, parts))}]")
             connection.execute(f"CREATE VIEW results AS {_scan(parts)}")
+            put_beside(connection, sql, beside)
             for lock in _LOCKS:
                 connection.execute(lock)
             _refuse_unless_one_question(connection, sql)
@@ -101,7 +107,7 @@ def answer(
         except duckdb.Error as error:
             raise QueryError(
                 where="query",
-                expected="a SELECT over the table `results`",
+                expected=f"a SELECT over {', '.join(['results', 'stitches', *(table.name for table in beside)])}",
                 found=_one_line(error),
                 remedy="`DESCRIBE results` lists its columns; `SELECT DISTINCT index FROM results` its indices.",
             ) from None

@@ -7,10 +7,14 @@ say, with every default and with absolute paths, as a file of the run.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stitchpipe.config import ConfigError, Sweep, declared_toml, load, parse
+from stitchpipe.run.kept_declarations import RECORDS, file_of, kept_records
+from stitchpipe.run.names import unit_record
+from stitchpipe.run.place import DECLARATION, PlaceError
 from storage import NotFoundError, digest_of, open_place
 
 if TYPE_CHECKING:
@@ -40,23 +44,47 @@ def opened_sweep(source: Sweep | str, place: RunPlace) -> Sweep:
 
 
 def keep_sweep(sweep: Sweep, place: RunPlace) -> str:
-    """Keep a sweep among the run's files, and return the text by which it is found there."""
+    """Keep a sweep among the run's files, and return the text by which it is found there.
+
+    That it is the one of its name that was asked for last is put on record, see `kept_sweep`.
+    """
     text = declared_toml(sweep)
     name = f"{_FOLDER}/{digest_of(text)[:16]}"
     place.files.write(name, ".toml", text.encode())
+    record = {"sweep": sweep.name, "part_of": sweep.part_of, "file": name, "kept_s": time.time()}
+    place.files.put_record(unit_record(RECORDS, sweep.name), record)
     return KEPT + name
 
 
-def kept_sweep(name: str, place: RunPlace) -> Sweep | None:
-    """Return the sweep of a name that a run keeps, of several the one that was kept last; None where there is none."""
-    kept = {file.key: file for file in place.files.listing(_FOLDER)}
-    entries = [entry for entry in place.files.place.entries(_FOLDER) if entry.key in kept]
-    for entry in sorted(entries, key=lambda entry: entry.modified_s, reverse=True):
-        text = place.files.read(kept[entry.key]).decode()
-        sweep = parse(text, where=f"{place.url}/{entry.key}", folder=Path())
-        if sweep.name == name:
-            return sweep
-    return None
+def kept_sweep(place: RunPlace, name: str | None = None) -> Sweep:
+    """Return a sweep that a run keeps, as it was declared last.
+
+    Parameters
+    ----------
+    name
+        The sweep's; default: the one that was worked on last, of those that are no part of another.
+
+    Raises
+    ------
+    stitchpipe.run.PlaceError
+        The run keeps none, or none of that name.
+    """
+    records = kept_records(place)
+    file = file_of(records, name)
+    if file is not None:
+        return opened_sweep(KEPT + file, place)
+    # A dump that no command line began leaves its declaration too.
+    text = place.declaration()
+    dumped = None if text is None else parse(text, where=f"{place.url}/{DECLARATION}", folder=Path())
+    if dumped is not None and name in (None, dumped.name):
+        return dumped
+    known = [record["sweep"] for record in records] or ([] if dumped is None else [dumped.name])
+    raise PlaceError(
+        where=place.url,
+        expected="the declaration of a sweep, which a run keeps" if name is None else f"a sweep '{name}'",
+        found=f"only {', '.join(known)}" if known else "none",
+        remedy="Name one of these." if known else "Give the sweep's file, and this place as --out.",
+    )
 
 
 def _at_url(url: str) -> Sweep:

@@ -8,7 +8,7 @@
 ``training/``          states of trainings that are going on
 ``detectors/``         trained out-of-distribution detectors
 ``results/``           numbers, a Parquet part for each unit of work
-``report/``            the page, published under names for people
+``report/``            the page, published under names for people; below ``report/parts`` those of parts of the sweep
 ``sweep.toml``         the declaration as it was dumped last, published too
 =====================  ====================================================================================
 
@@ -19,6 +19,7 @@ read, and seen by `stitchpipe verify`, `repair` and `gc`.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -158,25 +159,34 @@ class RunPlace:
             return None
         return self.files.read_published("", DECLARATION).decode()
 
-    def publish_report(self, page: Mapping[str, bytes], findings: Mapping[str, Any]) -> None:
-        """Put the report's files and the record of its findings into the folder ``report``."""
+    def publish_report(
+        self, page: Mapping[str, bytes], findings: Mapping[str, Any], part: str | None = None
+    ) -> None:
+        """Put the report's files and the record of its findings into its folder, see `report_folder`."""
         record = json.dumps(findings, indent=1, sort_keys=True).encode()
-        self.files.publish(REPORT, {**page, FINDINGS: record})
+        self.files.publish(report_folder(part), {**page, FINDINGS: record})
 
-    @property
-    def has_page(self) -> bool:
+    def has_page(self, part: str | None = None) -> bool:
         """Whether a page was published, and is as it was."""
         try:
-            return bool(self.files.read_published(REPORT, "index.html"))
+            return bool(self.files.read_published(report_folder(part), "index.html"))
         except (NotFoundError, CorruptError):
             return False
 
-    def findings(self) -> dict[str, Any] | None:
+    def findings(self, part: str | None = None) -> dict[str, Any] | None:
         """Return the record of the findings that the report shows, or None where there is none."""
         try:
-            return dict(json.loads(self.files.read_published(REPORT, FINDINGS)))
+            return dict(json.loads(self.files.read_published(report_folder(part), FINDINGS)))
         except NotFoundError:
             return None
+
+
+def report_folder(part: str | None) -> str:
+    """Return the folder of the page of a whole sweep, or of the part of one that is called `part`."""
+    if part is None:
+        return REPORT
+    # Names of published files are for people and for any web server: others are spelt with what these allow.
+    return f"{REPORT}/parts/{re.sub(r'[^A-Za-z0-9._-]', '_', part).strip('.')[:100]}"
 
 
 def weights_name(model: str, key: str) -> str:

@@ -36,6 +36,7 @@ _PASSING: Final = (
     "commits/records/units/",
     "commits/records/settled/",
     "commits/records/times/",
+    "commits/records/declared/",
     "commits/partial/",
     "commits/files/sweeps/",
     "sweeps/",

@@ -66,7 +66,8 @@ def _dumped(run: Run, model: str, split: str, part: tuple[int, int], report: Rep
     """Write what is missing of a dump, seal it, and put it on record."""
     run.activations.demand_room()
     store = run.writable_store()
-    run.place.declare(declared_toml(run.sweep))
+    if run.sweep.part_of is None or run.place.declaration() is None:
+        run.place.declare(declared_toml(run.sweep))
     declared = run.sweep.model(model)
     layers = [info.name for info in run.layers.of(model)]
     if isinstance(declared, ControlModel):

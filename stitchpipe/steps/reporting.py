@@ -23,6 +23,7 @@ from stitchpipe.run.place import curve_name, model_record
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
 from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
+from stitchpipe.steps.highlights import highlights
 from stitchpipe.studies import findings
 from stitchpipe.studies import stitches as stitched_side_by_side
 
@@ -48,6 +49,8 @@ _NEEDED: Final = "left out, because of what failed before"
 def report(run: Run) -> dict[str, Any]:
     """Publish ``report/index.html``, its figures and ``report/findings.json``; return the findings' record.
 
+    Of a part of a sweep they lie below ``report/parts``, so that the page of the whole stays.
+
     Only results that this sweep stands for are shown: those of other weights or settings may lie in the same place. A
     page whose results, layers, provenance and failures are those of now stays as it is; no number is read for it.
 
@@ -67,8 +70,9 @@ def report(run: Run) -> dict[str, Any]:
     ends = run.activations.ends({*names, *ends_of(run.stitches)})
     provenance, failed = _provenance(run), _failed(run)
     inputs = _inputs(run, ends, provenance, failed)
-    shown = run.place.findings()
-    if shown is not None and shown.get("inputs") == inputs and run.place.has_page:
+    part = run.sweep.name if run.sweep.part_of else None
+    shown = run.place.findings(part)
+    if shown is not None and shown.get("inputs") == inputs and run.place.has_page(part):
         return shown
     wanted = _wanted(run, {name: ends[name] for name in names})
     order = _order(run)
@@ -111,9 +115,10 @@ def report(run: Run) -> dict[str, Any]:
         "left_out": _left_out(run, failed),
         "numbers": n_compared + len(rows),
         "failed": failed,
+        "highlights": highlights(results),
         "findings": [{"title": finding.question, **finding.record()} for finding in answers],
     }
-    run.place.publish_report(page, record)
+    run.place.publish_report(page, record, part)
     return record
 
 

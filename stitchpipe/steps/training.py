@@ -70,6 +70,7 @@ def _trained(run: Run, declared: TrainedModel, key: str, report: Report) -> dict
     recipe, splits = declared.train, run.data.splits
     run.fix_threads()
     network = run.networks.built(declared).to(run.device)
+    report(0, recipe.epochs)
     training = train_classifier(
         network,
         splits[TRAIN],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 import stitchpipe as sp
 from stitchpipe.asking import WorkspaceError
-from stitchpipe.cli.tables import details
+from stitchpipe.cli.documents import document
 from stitchpipe.config import parse
 from tests.cli.command import complaint, in_a_process, modules_loaded_by, refused, stitchpipe
 from tests.tiny_sweep import TINY
@@ -47,7 +49,7 @@ def test_a_process_says_the_same_and_returns_its_code(tiny):
 
 
 def test_ls_and_show_tell_what_is_there(tiny):
-    listed = stitchpipe("ls", tiny.root).stdout
+    listed = stitchpipe("ls", tiny.root, "*").stdout
     assert "layer1.0" in listed
     assert "org/B" in listed
     shown = stitchpipe("show", tiny.root, "org/B/layer1.0").stdout
@@ -55,14 +57,14 @@ def test_ls_and_show_tell_what_is_there(tiny):
     assert "torch" in shown
     assert "layer9" in refused("show", tiny.root, "A/layer9")
     with pytest.raises(WorkspaceError, match="a model of this store.*found.*rse"):
-        details(sp.open(tiny.root), "rse")
+        document(sp.open(tiny.root), "rse")
 
 
 def test_query_answers(tiny):
     sql = "SELECT index, count(*) AS n FROM results WHERE method IS NULL GROUP BY index ORDER BY index"
     lines = stitchpipe("query", tiny.root, sql).stdout.splitlines()
-    assert lines[0] == "index\tn"
-    assert "cka\t36" in lines
+    assert lines[0] == "index,n"
+    assert "cka,36" in lines
     assert "SELECT" in refused("query", tiny.root, "DROP TABLE results")
     assert "colum" in refused("query", tiny.root, "SELECT nothing FROM results")
 
@@ -160,3 +162,68 @@ def test_out_must_be_a_folder(tiny, tmp_path):
 
 def test_a_sweep_that_is_not_there_is_one_message(tmp_path):
     assert "quickstart" in refused("run", tmp_path / "absent.toml")
+
+
+def test_help_and_commands_that_ask_import_nothing_heavy():
+    heavy = ("torch", "dask", "prefect", "pydantic", "pandas", "scipy")
+    assert modules_loaded_by("import stitchpipe.cli", *heavy) == []
+
+
+def test_ls_groups_by_model_with_bytes_and_totals(tiny):
+    listed = stitchpipe("ls", tiny.root, "--format", "table").stdout
+    assert "all" in listed.splitlines()[-2]
+    models = json.loads(stitchpipe("ls", tiny.root, "--format", "json").stdout)
+    assert [model["model"] for model in models] == ["A", "org/B"]
+    layers = json.loads(stitchpipe("ls", tiny.root, "*", "--format", "json").stdout)
+    assert sum(layer["bytes"] for layer in layers) == sum(model["bytes"] for model in models)
+    assert "There is A, org/B" in refused("ls", tiny.root, "C*")
+
+
+def test_show_is_one_document(tiny):
+    run = json.loads(stitchpipe("show", tiny.root, "--format", "json").stdout)
+    assert (run["sweep"], len(run["models"])) == ("tiny", 2)
+    layer = json.loads(stitchpipe("show", tiny.root, "A/layer1.0", "--format", "json").stdout)
+    assert {entry["split"] for entry in layer["layers"]} == {"train", "test"}
+    assert all(entry["provenance"]["torch"] for entry in layer["layers"])
+
+
+def test_a_question_may_name_the_tables_beside_the_results(tiny):
+    def answer(sql):
+        return json.loads(stitchpipe("query", tiny.root, sql, "--format", "json").stdout)
+
+    stored = answer("SELECT sum(bytes) AS n FROM representations")[0]["n"]
+    assert stored == sum(row["bytes"] for row in answer("SELECT bytes FROM models"))
+    (count,) = answer("SELECT count(*) AS n FROM stitches WHERE accuracy IS NOT NULL")
+    assert count["n"] == len(tiny.run.stitches)
+    untold = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"
+    assert answer(untold) == []
+    told = stitchpipe("query", tiny.root).stdout
+    assert all(f"\n{table},," in told for table in ("stitches", "representations", "models", "runs"))
+    assert "representations" in refused("query", tiny.root, "SELECT nothing FROM models")
+
+
+def test_the_queries_of_the_help_are_answered(tiny):
+    help_text = stitchpipe("query", "--help", columns=500).stdout
+    queries = re.findall(r"^SELECT .+", help_text, re.MULTILINE)
+    assert len(queries) == 5
+    for sql in queries:
+        assert stitchpipe("query", tiny.root, sql.strip()).returncode == 0, sql
+
+
+def test_a_run_is_enough_where_it_keeps_its_sweep(tiny, tmp_path, without_prefect, undrawn):
+    run = tiny.copy(tmp_path / "run")
+    done = stitchpipe("report", run.place.url)  # tests/tiny_sweep.py began it without the command line
+    assert done.returncode == 0
+    done = stitchpipe("report", run.place.url, "--only", "A")
+    assert f"{run.place.url}/report/parts/tiny.A/index.html" in done.stdout
+    assert run.place.findings()["sweep"] == "tiny"
+    assert run.place.findings("tiny.A")["sweep"] == "tiny.A"
+    assert stitchpipe("report", run.place.url, "--sweep", "tiny.A").returncode == 0
+    assert "only tiny" in refused("report", run.place.url, "--sweep", "tidy")
+
+
+def test_options_that_contradict_each_other_are_refused(tiny, tmp_path):
+    assert "--out" in refused("compare", tiny.root, "--out", tmp_path)
+    assert "--sweep" in refused("compare", tiny.path, "--sweep", "tiny")
+    assert "neither" in refused("compare", tmp_path / "nowhere")
+    assert "found none" in refused("compare", tmp_path)

@@ -11,7 +11,8 @@ from rich.console import Console
 from stitchpipe import registry
 from stitchpipe.algebra import INDICES
 from stitchpipe.cli import app, question_commands
-from stitchpipe.cli.measure_tables import as_json, described, details, listing
+from stitchpipe.cli.measure_tables import described, details, listing, records
+from stitchpipe.cli.rows_out import RowsOut
 from stitchpipe.measures import UnknownNameError
 from stitchpipe.registry import index_measure
 from stitchpipe.stitching import OBJECTIVES
@@ -101,12 +102,12 @@ def test_measures_of_stitches_and_objectives_are_explained_too():
 
 
 def test_json_holds_the_registry():
-    records = json.loads(as_json(described([])))
-    indices = [record for record in records if record["kind"] == "index"]
+    held = json.loads(json.dumps(records(described([]))))
+    indices = [record for record in held if record["kind"] == "index"]
     assert [record["name"] for record in indices] == list(INDICES)
     others = [*registry.OF_STITCHES, *OBJECTIVES.own]
-    assert [record["name"] for record in records[len(indices) :]] == others
-    assert {record["kind"] for record in records} == {"index", "fidelity", "ood", "objective"}
+    assert [record["name"] for record in held[len(indices) :]] == others
+    assert {record["kind"] for record in held} == {"index", "fidelity", "ood", "objective"}
     for record, index in zip(indices, INDICES.values(), strict=True):
         for key in (
             "title",
@@ -122,18 +123,18 @@ def test_json_holds_the_registry():
         for side in ("source", "target"):
             assert set(record[f"{side}_invariances"]) == getattr(index.measure, f"{side}_invariances")
         assert (record["parameter"] is None) == (index.measure.parameter is None)
-    assert next(record for record in records if record["name"] == "dm_r2")["range"] == [None, 1.0]
+    assert next(record for record in held if record["name"] == "dm_r2")["range"] == [None, 1.0]
 
 
 def test_the_command(capsys):
-    question_commands.indices((), json=False)
+    question_commands.indices(())
     assert "procrustes_angle" in capsys.readouterr().out
-    question_commands.indices(("svcca(0.9)",), json=True)
+    question_commands.indices(("svcca(0.9)",), rows=RowsOut("json"))
     (record,) = json.loads(capsys.readouterr().out)
     assert record["parameter"]["value"] == 0.9
     app.help_print(["indices"])
     text = capsys.readouterr().out
-    for part in ("unchanged by", "gulp(0.1)", "Which to begin with", "--json"):
+    for part in ("unchanged by", "gulp(0.1)", "Which to begin with", "--format"):
         assert part in text
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import nn
 
 from stitchpipe import cli
-from stitchpipe.cli.layer_tables import Listing, as_json, described, listing, only_cuts
+from stitchpipe.cli.layer_tables import Listing, described, document, listing, only_cuts
 from stitchpipe.config import ConfigError
 from stitchpipe.graph import layers
 from stitchpipe.models import WeightsError, build, weights_bytes
@@ -55,13 +55,13 @@ def test_functions_are_listed_on_request():
     assert "layer1.0.add" not in rows(described("cifar_resnet", options=SMALL, size="8"))
     with_nodes = described("cifar_resnet", options=SMALL, size="8", nodes=True)
     assert rows(with_nodes)["layer1.0.add"] == "4 × 8 × 8 image 8x8 cut"
-    record = next(one for one in json.loads(as_json(with_nodes))["layers"] if one["name"] == "layer1.0.add")
+    record = next(one for one in document(with_nodes)["layers"] if one["name"] == "layer1.0.add")
     assert record["is_function"]
 
 
 def test_json_holds_what_layers_returns():
     found = described("cifar_resnet", options=SMALL, size="8")
-    record = json.loads(as_json(found))
+    record = json.loads(json.dumps(document(found)))
     assert (record["model"], record["image"], record["by_hooks"]) == ("cifar_resnet", [3, 8, 8], "")
     network = build("cifar_resnet", {"blocks": [1, 1], "widths": [4, 6], "num_classes": 3}, seed=0)
     expected = layers(network, torch.zeros(1, 3, 8, 8))
@@ -119,7 +119,7 @@ def test_a_model_of_a_sweep_is_listed_on_its_own_images():
 def test_the_command(capsys):
     with pytest.raises(SystemExit) as done:
         cli.app(["layers", "cifar_resnet", "--options", "num_classes=3", "--options", "blocks=[1]", "--options",
-                 "widths=[4]", "--size", "8", "--cuts", "--json"])  # fmt: skip
+                 "widths=[4]", "--size", "8", "--cuts", "--format", "json"])  # fmt: skip
     assert done.value.code in {0, None}
     record = json.loads(capsys.readouterr().out)
     assert [one["name"] for one in record["layers"]] == ["conv1", "bn1", "layer1.0", "layer1", "linear"]

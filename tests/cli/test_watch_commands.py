@@ -21,7 +21,7 @@ def test_the_doctor_of_a_folder_without_a_run_says_so_and_ends_with_one(tmp_path
 def test_the_doctor_for_programs(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("PREFECT_API_URL", raising=False)  # that of the tests of flows, in the same process
-    ended = stitchpipe("doctor", "--sweep", "quickstart", "--json")
+    ended = stitchpipe("doctor", "--sweep", "quickstart", "--format", "json")
     told = json.loads(ended.stdout)
     assert (ended.returncode, told["well"]) == (0, True), told
     assert {check["subject"] for check in told["checks"]} == {"installation", "machine", "sweep"}
@@ -29,7 +29,7 @@ def test_the_doctor_for_programs(tmp_path, monkeypatch):
 
 def test_a_server_that_is_configured_is_looked_at(monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    ended = stitchpipe("doctor", "--json")
+    ended = stitchpipe("doctor", "--format", "json")
     subjects = [check["subject"] for check in json.loads(ended.stdout)["checks"]]
     assert (ended.returncode, "server" in subjects) == (1, True)
 
@@ -68,7 +68,7 @@ def test_status_says_what_failed_and_why(run):
 
 
 def test_status_for_programs(run):
-    told = json.loads(stitchpipe("status", run.url, "--json").stdout)
+    told = json.loads(stitchpipe("status", run.url, "--format", "json").stdout)
     assert {unit["unit"]: unit["state"] for unit in told["units"]} == {
         "train A": "done",
         "train B": "failed",

@@ -61,7 +61,7 @@ def cosine_alignment(X, Y):
 
 
 def test_an_added_index_is_listed_like_ours(example):
-    listed = json.loads(stitchpipe("indices", "--json").stdout)
+    listed = json.loads(stitchpipe("indices", "--format", "json").stdout)
     names = [record["name"] for record in listed if record["kind"] == "index"]
     assert names[:2] == ["cka", "cka_biased"]
     assert names[-2:] == ["cosine_alignment", "linear_regression"]

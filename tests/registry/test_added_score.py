@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from stitchpipe import registry
-from stitchpipe.cli.measure_tables import as_json, described, details, listing
+from stitchpipe.cli.measure_tables import described, details, listing, records
 from stitchpipe.config import ConfigError
 from stitchpipe.ood import SCORES
 from stitchpipe.run import Run
@@ -98,4 +97,4 @@ def test_the_listing_shows_it_and_what_cannot_be_used(install, write_package):
     assert "shift of the mean" in text
     assert "in native standard deviations" in text
     assert "no such wheel" in text
-    assert any(record["name"] == "ood_mean_shift" for record in json.loads(as_json(described([]))))
+    assert any(record["name"] == "ood_mean_shift" for record in records(described([])))

@@ -175,6 +175,7 @@ def execute_images(
             batches[view] = [client.submit(_batches, given, view, leaf, pure=False) for leaf in leaves]
     running.update([*kept.values(), *chain.from_iterable(batches.values())])
     total = running.count()
+    report(0, total)
     for done, future in enumerate(running, 1):
         report(done, total)
         if future.key in blocks:

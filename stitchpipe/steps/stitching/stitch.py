@@ -75,8 +75,10 @@ def _make(
     # Progress is counted in optimiser steps; a stitch that is only fitted counts as one.
     size = {planned: 1 if planned.budget is None else planned.budget.steps for planned in declared}
     total = distribution.epochs + sum(size.values())
-    distribution.prepare(lambda epoch: report(epoch, total))
-    done = distribution.epochs + sum(size[planned] for planned in declared if planned not in missing)
+    kept = sum(size[planned] for planned in declared if planned not in missing)
+    report(kept, total)
+    distribution.prepare(lambda epoch: report(kept + epoch, total))
+    done = kept + distribution.epochs
     for group in network.groups(missing):
         for planned, results in network.made(group, partial(_tell, report, done, total)):
             run.results.write(network.keys[planned], results)
