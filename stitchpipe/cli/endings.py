@@ -34,7 +34,8 @@ def ending(place: RunPlace, part: str | None = None) -> RenderableType:
     if missing := [f"{count} {what}" for what, count in counts.items() if count]:
         told.append(("Missing", " and ".join(missing)))
     page = f"{place.url}/{report_folder(part)}/index.html"
-    next_up = (f"nearest {place.url} MODEL/LAYER", f"query {place.url}", f"show {place.url}")
+    shown = [f"open {place.url}"] if part is None else []
+    next_up = (*shown, f"nearest {place.url} MODEL/LAYER", f"query {place.url}")
     lines = ("", f"Page  {page}", *(f"Next  stitchpipe {command}" for command in next_up))
     return Group(_grid(told), *map(_whole, lines))
 

@@ -115,7 +115,7 @@ def report(run: Run) -> dict[str, Any]:
         "left_out": _left_out(run, failed),
         "numbers": n_compared + len(rows),
         "failed": failed,
-        "highlights": highlights(results),
+        "highlights": highlights(compared, rows),
         "findings": [{"title": finding.question, **finding.record()} for finding in answers],
     }
     run.place.publish_report(page, record, part)
