@@ -30,6 +30,7 @@ MODULES = {
     "stitchpipe": "What most people need.",
     "stitchpipe.algebra": "The mathematics: plain functions over rows × features, and mergeable summaries.",
     "stitchpipe.asking": "A run opened for questions.",
+    "stitchpipe.declaring": "Sweeps of Python objects.",
     "stitchpipe.run": "A sweep opened in its place.",
     "stitchpipe.results": "The columns of a result, the catalogue, questions to it, and fitted maps.",
     "stitchpipe.measures": "What there is to know of a measure, and its numbers.",
@@ -37,7 +38,7 @@ MODULES = {
     "storage": "The activation store, and the checked files beside it.",
 }
 """Whose public names are documented, and what the page says above them."""
-FRONT = ("Workspace", "open")
+FRONT = ("Workspace", "open", "plan")
 """Names of `stitchpipe` that a room has too; they are documented once."""
 NOT_OURS = "set_fit_request, set_predict_request, set_score_request"
 """Methods that scikit-learn adds to estimators."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stitchpipe.asking.nearest_layers import nearest
     from stitchpipe.asking.networks import RunNetworks, StitchedNetwork
     from stitchpipe.asking.numbers import Numbers
+    from stitchpipe.asking.picture_of_run import html_of_run
     from stitchpipe.asking.samples import nearest_samples, top_samples
     from stitchpipe.asking.significant_pairs import significant
     from stitchpipe.asking.stored_layers import representations
@@ -37,6 +38,7 @@ __all__ = [
     "class_means",
     "difference",
     "fitted_map",
+    "html_of_run",
     "layer_of",
     "matrix",
     "nearest",
@@ -61,6 +63,7 @@ _HOMES = {
     "nearest_layers": ("nearest",),
     "networks": ("RunNetworks", "StitchedNetwork"),
     "numbers": ("Numbers",),
+    "picture_of_run": ("html_of_run",),
     "significant_pairs": ("significant",),
     "stored_layers": ("representations",),
     "workspace": ("Workspace", "open_workspace"),

@@ -62,6 +62,10 @@ class Workspace:
     def __repr__(self) -> str:
         return f"Workspace({self.place.url!r})"
 
+    def _repr_html_(self) -> str:
+        """Show what the run holds, and one matrix of it, in notebooks."""
+        return asking.html_of_run(self.place, self.store)
+
     @cached_property
     def store(self) -> Store:
         """The activation store."""

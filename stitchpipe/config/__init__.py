@@ -12,8 +12,10 @@ from stitchpipe.config.data import (
     Data,
     DigitsData,
     EntryPointData,
+    FlatFolderData,
     FolderData,
     ImageData,
+    ObjectData,
     StoredData,
     TorchvisionData,
 )
@@ -23,6 +25,7 @@ from stitchpipe.config.models import (
     IngestedModel,
     Model,
     NetworkModel,
+    ObjectModel,
     PretrainedModel,
     TrainedModel,
     TrainingRecipe,
@@ -31,7 +34,7 @@ from stitchpipe.config.models import (
 )
 from stitchpipe.config.names import IndexName
 from stitchpipe.config.ood import Detector, Ood
-from stitchpipe.config.reading import expanded, load, parse
+from stitchpipe.config.reading import expanded, from_table, load, parse
 from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.restricting import restricted
 from stitchpipe.config.schema import sweep_schema, sweep_schema_json
@@ -57,6 +60,7 @@ __all__ = [
     "DirectStitch",
     "Dump",
     "EntryPointData",
+    "FlatFolderData",
     "FolderData",
     "ImageData",
     "IndexName",
@@ -64,6 +68,8 @@ __all__ = [
     "Init",
     "Model",
     "NetworkModel",
+    "ObjectData",
+    "ObjectModel",
     "Ood",
     "Permuted",
     "PretrainedModel",
@@ -82,6 +88,7 @@ __all__ = [
     "ZooRule",
     "declared_toml",
     "expanded",
+    "from_table",
     "layer_word",
     "load",
     "parse",

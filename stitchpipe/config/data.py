@@ -180,6 +180,37 @@ class EntryPointData(LibraryData):
     )
 
 
+class FlatFolderData(ImageData):
+    """Images in a folder, without labels."""
+
+    kind: Literal["flat_folder"] = Field(description="Images in a folder, at any depth, without labels.")
+    root: Path = Field(
+        examples=["images"], description="The folder; where it holds train/ and test/, these are the splits."
+    )
+    test_fraction: float = Field(
+        strict=True, default=0.5, gt=0, lt=1, description="Share of the images held out, by their paths."
+    )
+    seed: Seed = Field(default=0, description="Of the split, and of the choice under `limit`.")
+
+    BESIDE: ClassVar[tuple[Beside, ...]] = ()
+
+    def starting_at(self, folder: Path) -> Self:
+        """Return the data with `root` resolved."""
+        return self.model_copy(update={"root": located(self.root, folder)})
+
+
+class ObjectData(NamedData):
+    """Images of a Python process, which `sp.run` was given."""
+
+    kind: Literal["object"] = Field(description="Images of a Python process, which `sp.run` was given.")
+    name: str = Field(min_length=1, examples=["NAME"], description="Name of the data set in the store.")
+    digests: dict[SplitName, str] = Field(
+        min_length=1,
+        examples=[{"train": "ab12", "test": "cd34"}],
+        description="Digest of each split, over ids, labels and pixels.",
+    )
+
+
 class StoredData(NamedData):
     """No images: only the splits that the run's store has under this name."""
 
@@ -192,7 +223,14 @@ class StoredData(NamedData):
 
 
 Data: TypeAlias = Annotated[
-    DigitsData | FolderData | TorchvisionData | ArraysData | EntryPointData | StoredData,
+    DigitsData
+    | FolderData
+    | FlatFolderData
+    | TorchvisionData
+    | ArraysData
+    | EntryPointData
+    | ObjectData
+    | StoredData,
     Field(discriminator="kind"),
 ]
 """Which images, cut into a training and a test split: one of the kinds."""

@@ -295,7 +295,7 @@ def _without_origin(key_path: KeyPath, table: Mapping[str, Any]) -> Iterable[Mis
         Mistake(
             str(key_path),
             "exactly one of `weights` (a file), `pretrained` (published weights), `train` (a table), "
-            "`untrained = true`, `ingested = true` and `control` (a table)",
+            "`untrained = true`, `object = true` (of `sp.run`), `ingested = true` and `control` (a table)",
             f"{' and '.join(given) or 'none'}{whose}",
             "Load the weights or train them." if not given else "Keep one of them.",
         )

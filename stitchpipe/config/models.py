@@ -110,6 +110,14 @@ class UntrainedModel(NetworkModel):
     seed: Seed = Field(default=0, description="Of the random weights.")
 
 
+class ObjectModel(NetworkModel):
+    """A network that is a module of a Python process, which `sp.run` was given."""
+
+    object: On = Field(
+        description="A module of a Python process, which `sp.run` was given; `architecture` has its digest."
+    )
+
+
 class IngestedModel(NamedModel):
     """No network: activations that ``stitchpipe ingest`` put into the run's store."""
 
@@ -132,6 +140,7 @@ ORIGINS: Final[dict[str, type[NamedModel]]] = {
     "pretrained": PretrainedModel,
     "train": TrainedModel,
     "untrained": UntrainedModel,
+    "object": ObjectModel,
     "ingested": IngestedModel,
     "control": ControlModel,
 }
@@ -151,6 +160,7 @@ Model: TypeAlias = Annotated[
     | Annotated[PretrainedModel, Tag("pretrained")]
     | Annotated[TrainedModel, Tag("train")]
     | Annotated[UntrainedModel, Tag("untrained")]
+    | Annotated[ObjectModel, Tag("object")]
     | Annotated[IngestedModel, Tag("ingested")]
     | Annotated[ControlModel, Tag("control")],
     Discriminator(_origin),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -61,8 +61,16 @@ def expanded(sweep: Sweep, *, where: str, folder: Path) -> Sweep:
     return _closed(sweep, gathered(table, folder, None), where, folder)
 
 
+def from_table(table: dict[str, Any], *, where: str, folder: Path) -> Sweep:
+    """Validate a sweep that is there as tables already, and expand its rules; errors as `parse`."""
+    return _validated(table, where, folder, None)
+
+
 def _parsed(text: str, where: str, folder: Path, home: Path | None) -> Sweep:
-    table = read_table(text, where)
+    return _validated(read_table(text, where), where, folder, home)
+
+
+def _validated(table: dict[str, Any], where: str, folder: Path, home: Path | None) -> Sweep:
     try:
         sweep = Sweep.model_validate(table)
     except ValidationError as error:

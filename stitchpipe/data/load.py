@@ -5,14 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from stitchpipe.config import ColouredData, StoredData
+from stitchpipe.config import ColouredData, ImageData, StoredData
 from stitchpipe.data.images import DataError, ImageSplit
-from stitchpipe.data.reading import Reading
+from stitchpipe.data.reading import EVERYTHING, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stitchpipe.config import Data, ImageData
+    from stitchpipe.config import Data
 
 
 class Loader(Protocol):
@@ -58,6 +58,9 @@ def loader_of(kind: str) -> Loader:
     return cast("Loader", import_module(f"stitchpipe.data.kinds.{kind}").load)
 
 
-def _reading(declared: ImageData) -> Reading:
+def _reading(declared: Data) -> Reading:
+    """Return what is done to pixels; nothing to those of objects, which are as they were handed over."""
+    if not isinstance(declared, ImageData):
+        return EVERYTHING
     channels = declared.channels if isinstance(declared, ColouredData) else None
     return Reading(declared.limit, declared.seed, declared.size, declared.mean, declared.std, channels)

@@ -2,6 +2,7 @@
 
 from stitchpipe.models.architectures import architectures, build, demand_known, published, takes_classes
 from stitchpipe.models.errors import ArchitectureError, OtherWeightsError, WeightsError
+from stitchpipe.models.objects import held as hold_module
 from stitchpipe.models.origins import checkpoint, declared_network, demand_checkpoint, told_origin
 from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
 from stitchpipe.models.weights import (
@@ -28,6 +29,7 @@ __all__ = [
     "demand_checkpoint",
     "demand_known",
     "demand_weights",
+    "hold_module",
     "load_weights",
     "load_weights_bytes",
     "published",

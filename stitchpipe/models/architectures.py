@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from stitchpipe.errors import first_line, named_line, nearest
-from stitchpipe.models import entry_points, hugging_face, timm_networks, torchvision_networks
+from stitchpipe.models import entry_points, hugging_face, objects, timm_networks, torchvision_networks
 from stitchpipe.models.cifar_resnet import CifarResNet
 from stitchpipe.models.errors import ArchitectureError, WeightsError
 from stitchpipe.models.extras import demanded
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 OURS = {"cifar_resnet": CifarResNet}
-LIBRARIES: dict[str, Any] = {"timm": timm_networks, "hf": hugging_face}
+LIBRARIES: dict[str, Any] = {"timm": timm_networks, "hf": hugging_face, objects.PREFIX: objects}
 """What stands before the slash of an architecture's name → where it comes from."""
 
 
@@ -104,6 +104,9 @@ def demand_known(architecture: str) -> None:
     if prefix == "hf" and name:
         demanded(prefix, architecture)
         return
+    if prefix == objects.PREFIX and name:
+        objects.demand_known(name)
+        return
     known = [*architectures(), *entry_points.NETWORKS.names()]
     if architecture not in known:
         raise ArchitectureError(
@@ -122,6 +125,8 @@ def takes_classes(architecture: str) -> bool:
     prefix, _, name = architecture.partition("/")
     if prefix == "hf" and name:
         return hugging_face.takes_classes(name)
+    if prefix == objects.PREFIX:
+        return False
     return architecture not in _registered() or entry_points.takes_classes(architecture)
 
 

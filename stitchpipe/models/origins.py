@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stitchpipe.config import PretrainedModel, TrainedModel, UntrainedModel, WeightsModel
+from stitchpipe.config import ObjectModel, PretrainedModel, TrainedModel, UntrainedModel, WeightsModel
 from stitchpipe.models.architectures import build, published, takes_classes
 from stitchpipe.models.errors import WeightsError
 from stitchpipe.models.weights import checkpoint_is_there
@@ -71,6 +71,8 @@ def told_origin(declared: NetworkModel) -> str:
             return "published" if declared.pretrained is True else declared.pretrained
         case UntrainedModel():
             return f"untrained, seed {declared.seed}"
+        case ObjectModel():
+            return "a module of a Python process"
         case _:
             raise ValueError(f"the weights of model '{declared.name}' come out of a training")
 

@@ -4,7 +4,9 @@ Importing this room is cheap: what needs torch is imported when it is first used
 without it.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +35,17 @@ _HOMES = {
     "stitches": ("PlannedStitch",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+class _Room(ModuleType):
+    """The room as ``sp.run``: Python binds a room to its package under its name, which is also what people call."""
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        """Run a sweep of Python objects; see `stitchpipe.declaring.run`."""
+        return import_module("stitchpipe.declaring").run(*given, **named)
+
+
+sys.modules[__name__].__class__ = _Room
 
 
 def __getattr__(name: str) -> Any:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from stitchpipe.config import (
     ArraysData,
     EntryPointData,
+    FlatFolderData,
     FolderData,
     NetworkModel,
+    ObjectData,
     PretrainedModel,
     StoredData,
     TorchvisionData,
@@ -78,12 +80,14 @@ def data_stamp(declared: Data) -> Stamp | None:
     match declared:
         case EntryPointData():
             return None
-        case FolderData():
+        case FolderData() | FlatFolderData():
             paths = [declared.root]
         case TorchvisionData():
             paths = [] if declared.root is None else [declared.root]
         case ArraysData():
             paths = [*declared.files.values(), *declared.label_files.values()]
+        case ObjectData():
+            return digest_of(sorted(declared.digests.values()))
         case StoredData():
             return digest_of([])
         case _:

@@ -30,6 +30,8 @@ DATA = [
     files = { train = "a.npz", test = "/data/b.parquet" }
     columns = { label = "fine label" }""",
     'kind = "arrays"\nfiles = { train = "a.npy", test = "b.npz" }\nlabel_files = { train = "y.npy" }',
+    'kind = "flat_folder"\nroot = "a"\ntest_fraction = 0.25\nseed = 1\nlimit = 4',
+    'kind = "object"\nname = "mine"\ndigests = { train = "ab", test = "cd" }',
     'kind = "entry_point"\ndataset = "cells"\noptions = { stain = "HE" }\nlimit = 9\nseed = 3',
 ]
 """Tables [data] of every kind with images."""
@@ -39,6 +41,7 @@ ORIGINS = [
     "untrained = true",
     "untrained = true\nseed = 3",
     'weights = "a.pt"',
+    "object = true",
     "train = {}",
 ]
 """What says where a network comes from."""

@@ -35,7 +35,7 @@ def test_keys_of_other_kinds_are_not_written_out(data):
     written = set(sweep.data.model_dump())
     assert written <= set(type(sweep.data).model_fields)
     assert ("files" in written) == (sweep.data.kind == "arrays")
-    assert ("test_fraction" in written) == (sweep.data.kind == "digits")
+    assert ("test_fraction" in written) == (sweep.data.kind in ("digits", "flat_folder"))
 
 
 def test_a_data_set_is_called_by_its_name_or_its_kind():
@@ -46,6 +46,8 @@ def test_a_data_set_is_called_by_its_name_or_its_kind():
         "FakeData",
         "arrays",
         "arrays",
+        "flat_folder",
+        "mine",
         "cells",
     ]
 

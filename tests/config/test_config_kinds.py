@@ -17,9 +17,11 @@ KINDS = {
     "data": {
         "kind = 'digits'": with_data('kind = "digits"'),
         "kind = 'image_folder'": with_data('kind = "image_folder"\nroot = "r"'),
+        "kind = 'flat_folder'": with_data('kind = "flat_folder"\nroot = "r"'),
         "kind = 'torchvision'": with_data('kind = "torchvision"\ndataset = "CIFAR10"'),
         "kind = 'arrays'": with_data('kind = "arrays"\nfiles = { test = "a.npz" }'),
         "kind = 'entry_point'": with_data('kind = "entry_point"\ndataset = "cells"'),
+        "kind = 'object'": with_data('kind = "object"\nname = "mine"\ndigests = { test = "ab" }'),
         "kind = 'store'": with_data('kind = "store"\nname = "there"'),
     },
     "stitch": {
@@ -31,6 +33,7 @@ KINDS = {
         "`pretrained`": MINIMAL.replace(ORIGIN, "pretrained = true"),
         "`train`": MINIMAL,
         "`untrained`": MINIMAL.replace(ORIGIN, "untrained = true"),
+        "`object`": MINIMAL.replace(ORIGIN, "object = true"),
         "`ingested`": MINIMAL.replace('architecture = "cifar_resnet"\n', "").replace(
             ORIGIN, "ingested = true"
         ),
@@ -48,9 +51,9 @@ VALUES = {
     "label_files": "{}", "columns": "{}", "layout": '"NHW"', "maps": '["affine"]', "init": '["random"]',
     "objectives": '["fula"]', "augmented": "false", "autocast": '"none"', "compiled": "true", "seeds": "[1]",
     "steps": "5000", "batch_size": "3", "learning_rate": "0.1", "weight_decay": "0.1", "architecture": '"x"',
-    "fingerprints": '["ab"]', "rule": '"r"',
+    "fingerprints": '["ab"]', "rule": '"r"', "digests": '{ test = "ab" }',
 }  # fmt: skip
-TOLD_BY = {"kind", "method", "weights", "pretrained", "train", "untrained", "ingested", "control"}
+TOLD_BY = {"kind", "method", "weights", "pretrained", "train", "untrained", "object", "ingested", "control"}
 
 
 def sections(union):

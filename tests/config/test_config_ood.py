@@ -62,7 +62,11 @@ def test_relative_paths_of_foreign_images_start_at_the_sweep_file():
             "Did you mean 'root'?",
         ),
         ('sanity = { kind = "image_folder" }', "ood.detector.sanity.root", "Add root ="),
-        ('sanity = { root = "x" }', "ood.detector.sanity.kind", "Add kind = 'image_folder' or 'torchvision'"),
+        (
+            'sanity = { root = "x" }',
+            "ood.detector.sanity.kind",
+            "Add kind = 'image_folder' or 'flat_folder' or 'torchvision'",
+        ),
         ('auxiliary = "textures"', "ood.detector", "sanity check on other images"),
         ('sanity = { kind = "store", name = "D" }', "ood.detector", "images for `sanity`"),
         ("epoch = 3", "ood.detector.epoch", "Did you mean 'epochs'?"),

@@ -56,6 +56,9 @@ class Cluster:
         `workers`, and each sees one.
     patience_s
         How long a named scheduler may take to answer, and to have a worker; default: `PATIENCE_S`.
+    in_this_process
+        Have one thread of this process as the worker: for a script or a notebook, which new processes would run again.
+        Memory is then this process's own.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class Cluster:
         memory_limit_bytes: int,
         gpus: int = 0,
         patience_s: float | None = None,
+        in_this_process: bool = False,
     ) -> None:
+        self._in_this_process = in_this_process
         self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._scheduler, self._memory_limit_bytes = scheduler, memory_limit_bytes
         self._workers, self._gpus = min(workers, gpus) if gpus else workers, gpus
@@ -124,12 +129,13 @@ class Cluster:
         enter(dask.config.set(_WORKERS))
         local = enter(
             LocalCluster(
-                n_workers=self._workers,
+                n_workers=1 if self._in_this_process else self._workers,
                 threads_per_worker=1,
-                processes=True,
-                memory_limit=self._memory_limit_bytes,
+                processes=not self._in_this_process,
+                memory_limit=0 if self._in_this_process else self._memory_limit_bytes,
                 dashboard_address="127.0.0.1:0",  # any free port, never the network
                 host="127.0.0.1",
+                protocol="tcp://",  # within a process it would be another one, which has no such host
                 silence_logs="CRITICAL",  # a failed task is raised by whoever asked for it, as what it is
             )
         )
