@@ -124,21 +124,40 @@ class Comparison:
         Studies rank the layers of one model against each other, and of models whose layers have the same names; of
         other pairs no claim speaks.
         """
-        names = np.array([[layer.model, layer.layer] for layer in self.axis], object).reshape(-1, 2)
-        models = list(dict.fromkeys(names[:, 0]))
+        models = list(dict.fromkeys(layer.model for layer in self.axis))
+        layers = list(dict.fromkeys(layer.layer for layer in self.axis))
         is_asked = np.array(
             [[x == y or comparable(layer_order, x, y) for y in models] for x in models], np.bool_
         )
         of = np.array([models.index(layer.model) for layer in self.axis], np.intp)
+        named = np.array([layers.index(layer.layer) for layer in self.axis], np.intp)
         wanted = is_asked[np.ix_(of, of)] if models else np.zeros((0, 0), np.bool_)
-        blocks = []
+        # Names are categories, of which a row holds a code: as texts they would be most of a report's memory.
+        kinds = {"index": self._named("index"), "view": self._named("view"), "model": models, "layer": layers}
+        none = np.zeros(0, np.intp)
+        empty = {name: _categories(kinds, name, none) for name in ("index", "view", *PAIR)}
+        blocks = [pd.DataFrame({**empty, "value": np.zeros(0)})]
         for matrix in self.matrices:
             i, j = np.nonzero(wanted & (matrix.states != UNMEASURED))
-            sides = [names[i, 0], names[i, 1], names[j, 0], names[j, 1]]
-            columns = {**dict(zip(PAIR, sides, strict=True)), "value": matrix.values[i, j]}
-            blocks.append(pd.DataFrame({"index": matrix.index, "view": matrix.view, **columns}))
-        empty = pd.DataFrame(columns=["index", "view", *PAIR, "value"])
-        return (pd.concat(blocks, ignore_index=True) if blocks else empty).assign(method=None)
+            codes = dict(zip(PAIR, (of[i], named[i], of[j], named[j]), strict=True))
+            codes |= {
+                name: np.full(len(i), kinds[name].index(getattr(matrix, name)), np.intp)
+                for name in ("index", "view")
+            }
+            columns = {name: _categories(kinds, name, codes[name]) for name in ("index", "view", *PAIR)}
+            blocks.append(pd.DataFrame({**columns, "value": matrix.values[i, j]}))
+        return pd.concat(blocks, ignore_index=True)
+
+    def _named(self, what: str) -> list[str]:
+        return list(dict.fromkeys(getattr(matrix, what) for matrix in self.matrices))
+
+
+def _categories(
+    kinds: Mapping[str, list[str]], name: str, codes: npt.NDArray[np.intp]
+) -> pd.Categorical[Any]:
+    """Return a column of names by their codes; both sides of a pair have the same names."""
+    dtype: Any = pd.CategoricalDtype(kinds[name.rpartition("_")[2]])
+    return pd.Categorical.from_codes(codes, dtype=dtype)
 
 
 @dataclass(eq=False)

@@ -33,7 +33,7 @@ NOTHING: Final = 65_535
 """Code of a pair that was not measured, or has no such number."""
 NO_LIMIT: Final = 255
 """Code of a limit that is not there."""
-_LARGEST_LIMIT: Final = 250
+_LARGEST_LIMIT: Final = 120
 _FEW: Final = 0.01
 """The share of numbers that may lie off the grid, so that a few far away do not coarsen all others."""
 _DIGITS: Final = 4
@@ -92,10 +92,7 @@ def planes(matrix: Matrix, *, symmetric: bool) -> list[Plane]:
                 made.append(_on_grid(name, np.log10(plane), 2))
         else:
             made.append(_whole(name, plane) if name == "rank" else _shares(name, plane))
-    alike = [symmetric and np.array_equal(plane.codes, plane.codes.T) for plane in made]
-    return [
-        Plane(plane.name, plane.codes, plane.about, half) for plane, half in zip(made, alike, strict=True)
-    ]
+    return [_halved(plane) for plane in made] if symmetric else made
 
 
 def plane_of(name: str, values: npt.NDArray[np.float64], decimals: int) -> Plane:
@@ -122,6 +119,17 @@ def _deflated(codes: npt.NDArray[Any]) -> bytes:
     plain = steps.astype("<u2").view(np.uint8).reshape(-1, 2).T if steps.dtype.itemsize == 2 else steps
     squeeze = zlib.compressobj(_EFFORT, zlib.DEFLATED, -zlib.MAX_WBITS)
     return squeeze.compress(np.ascontiguousarray(plain).tobytes()) + squeeze.flush()
+
+
+def _halved(plane: Plane) -> Plane:
+    """Return a plane that is kept once, if it is the same from either side.
+
+    Limits may differ by a step where their distance lies on the edge of one: the wider of both holds both.
+    """
+    codes, other = plane.codes, plane.codes.T
+    if codes.dtype == np.uint8 and int(np.abs(codes.astype(np.int16) - other).max(initial=0)) == 1:
+        codes = np.maximum(codes, other)
+    return Plane(plane.name, codes, plane.about, symmetric=bool(np.array_equal(codes, codes.T)))
 
 
 def _values(matrix: Matrix, decimals: int) -> Plane:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 
 from stitchpipe.config import ConfigError, ControlModel, NetworkModel
 from stitchpipe.graph import LOGITS
@@ -24,12 +23,13 @@ from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
 from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
 from stitchpipe.steps.highlights import highlights
-from stitchpipe.studies import findings
+from stitchpipe.studies import findings_of
 from stitchpipe.studies import stitches as stitched_side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import pandas as pd
     import pyarrow as pa
 
     from stitchpipe.config import Model
@@ -91,12 +91,13 @@ def report(run: Run) -> dict[str, Any]:
             remedy="Run `stitchpipe compare` or `stitchpipe stitch` with it first.",
         )
     missing = {"pairs": n_pairs - n_pairs_there, "stitches": sum(key not in there for key in stitches)}
-    answers = _findings(run, pd.concat([compared.frame(order), rows], ignore_index=True))
+    stitched = stitched_side_by_side(rows, order)
+    answers = _findings(run, compared.frame(order), stitched)
     page = rendered(
         Told(
             title=run.sweep.name,
             compared=compared,
-            stitched=stitched_side_by_side(rows, order),
+            stitched=stitched,
             findings=answers,
             layer_order=order,
             provenance=provenance,
@@ -211,10 +212,11 @@ def _wanted(run: Run, ends: Ends) -> dict[str, Keys]:
     return {index: np.concatenate(of_index) for index, of_index in keys.items()}
 
 
-def _findings(run: Run, results: pd.DataFrame) -> list[Finding]:
+def _findings(run: Run, compared: pd.DataFrame, stitched: pd.DataFrame) -> list[Finding]:
     """Return what is found about layers. What networks predict is none, and would move the depths of those that are."""
-    return findings(
-        results[(results["source_layer"] != LOGITS) & (results["target_layer"] != LOGITS)],
+    return findings_of(
+        compared[(compared["source_layer"] != LOGITS) & (compared["target_layer"] != LOGITS)],
+        stitched,
         {model: [info.name for info in infos] for model, infos in run.layers.table.items()},
         controls=[model.name for model in run.sweep.models if isinstance(model, ControlModel)],
     )

@@ -46,10 +46,30 @@ def findings(
     -----
     Time O(rows). Every accuracy is relative to the target network's own, on the split that was scored.
     """
-    is_control = results["source_model"].isin(controls) | results["target_model"].isin(controls)
-    results = results[~is_control]
+    return findings_of(matrices(results), stitches(results, layer_order), layer_order, controls=controls)
+
+
+def findings_of(
+    compared: pd.DataFrame,
+    stitched: pd.DataFrame,
+    layer_order: LayerOrder,
+    *,
+    controls: Collection[str] = (),
+) -> list[Finding]:
+    """Return what comparisons and stitches say that were taken apart already; see `findings`.
+
+    Parameters
+    ----------
+    compared
+        Columns ``index``, ``view``, ``value`` and those of the pair, each number once; names may be categories.
+    stitched
+        As `stitches` gives it.
+    """
+    compared, stitched = (
+        frame[~(frame["source_model"].isin(controls) | frame["target_model"].isin(controls))]
+        for frame in (compared, stitched)
+    )
     layer_order = {model: layers for model, layers in layer_order.items() if model not in controls}
-    compared, stitched = matrices(results), stitches(results, layer_order)
     others = {name for name in stitched["objective"].unique() if compares_representations(name)}
     stitched = stitched[(stitched["method"] != "tlm") | ~stitched["objective"].isin(others)]
     answers = (

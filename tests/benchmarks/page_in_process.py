@@ -12,15 +12,15 @@ import time
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+from scipy.special import ndtri
 
 from stitchpipe import registry
 from stitchpipe.report import COLUMNS, Gathering, Told, rendered
 from stitchpipe.report.server import PageServer
 from stitchpipe.results import Catalogue
 from stitchpipe.run.place import RunPlace
-from stitchpipe.studies import findings, stitches
+from stitchpipe.studies import findings_of, stitches
 from storage import CheckedFiles, NotFoundError, open_place
 from tests.benchmarks.results_in_process import peak_gib
 from tests.results.made_up import zoo_table
@@ -40,16 +40,32 @@ def order_of(models, layers):
 
 def smooth(table, models, layers):
     """Put numbers in the place of those of a made-up table that a zoo might have."""
-    generator = np.random.default_rng([len(table), int(table["source_depth"][0].as_py())])
-    source, target = (table[f"{side}_depth"].to_numpy() for side in ("source", "target"))
-    value = np.exp(-2.5 * np.abs(source - target) / layers) + generator.normal(0, 0.01, len(table))
-    value = np.clip(value, 0, 1)
-    width = 0.01 + 0.01 * generator.random((2, len(table)))
-    p = (1 + np.floor(generator.random(len(table)) ** 40 * 1000)) / 1001
+    n = models * layers
+    source, target = (_places(table, side, layers) for side in ("source", "target"))
+    index = table["index"].combine_chunks()
+    is_symmetric = np.array(
+        [bool(registry.index_measure(name).symmetric) for name in index.dictionary.to_pylist()]
+    )
+    # A symmetric measure has one number for both directions of a pair.
+    first, last = np.minimum(source, target), np.maximum(source, target)
+    halved = is_symmetric[index.indices.to_numpy()]
+    seeds = np.where(halved, first * n + last, source * n + target) + n * n * index.indices.to_numpy()
+    noise = [np.random.default_rng(k).permutation(1 << 16)[seeds % (1 << 16)] / (1 << 16) for k in range(5)]
+    away = np.abs(source % layers - target % layers) / layers
+    value = np.clip(np.exp(-2.5 * away) + ndtri(np.clip(noise[0], 1e-4, 1 - 1e-4)) / 100, 0, 1)
+    width = [0.01 + 0.01 * noise[k] for k in (1, 2)]
+    p = (1 + np.floor(noise[3] ** 40 * 1000)) / 1001
     columns = {"value": value, "low": value - width[0], "high": value + width[1], "p_family": p, "p_value": p}
     for name, numbers in columns.items():
         table = table.set_column(table.schema.get_field_index(name), name, pa.array(numbers))
     return table
+
+
+def _places(table, side, layers):
+    """Return the place of each row's layer in the zoo."""
+    model = table[f"{side}_model"].combine_chunks()
+    numbers = np.array([int(name.removeprefix("net")) for name in model.dictionary.to_pylist()])
+    return numbers[model.indices.to_numpy()] * layers + table[f"{side}_depth"].to_numpy()
 
 
 def write(root, models, layers, n_indices):
@@ -78,13 +94,12 @@ def report(root, models, layers, n_indices):
 
     compared = place.results.through_compared(held.by_index, COLUMNS, gathered)
     read = time.process_time() - start
-    frame = compared.frame(order)
-    empty = place.results.read([])
+    stitched = stitches(place.results.read([]), order)
     told = Told(
         title="a zoo",
         compared=compared,
-        stitched=stitches(empty, order),
-        findings=findings(pd.concat([frame, empty], ignore_index=True), order),
+        stitched=stitched,
+        findings=findings_of(compared.frame(order), stitched, order),
         layer_order=order,
         provenance={},
     )

@@ -121,7 +121,7 @@ def test_the_table_names_the_nearest_layers(opened, pages, results):
         ranked = sorted(LAYERS, key=lambda other: -wanted[layer, other])
         cells = [*line.locator("th").all_inner_texts(), *line.locator("td").all_inner_texts()]
         assert cells[:3] == [layer, ranked[0], f"{wanted[layer, ranked[0]]:.4f}"]
-        assert cells[4:] == [ranked[1], f"{wanted[layer, ranked[1]]:.4f}", "0.0050"]
+        assert cells[4:] == ["0.0050", ranked[1], f"{wanted[layer, ranked[1]]:.4f}"]
         (row,) = results.query(
             "index == 'cka' and view == 'pooled' and source_model == 'A' and target_model == 'B' and "
             "source_layer == @layer and target_layer == @ranked[0]"

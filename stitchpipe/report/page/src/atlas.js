@@ -66,10 +66,11 @@ export class Atlas {
     byId("nothing").hidden = true;
     byId("stage").hidden = false;
     this.drawMain();
+    performance.mark("map");
     if (this.beside) this.drawBeside();
     this.keep();
-    this.table();
     const known = [this.measure.interval, this.measure.pFamily, this.measure.pValue].filter(Boolean);
+    // The picture is there; the table waits for what stands in it, and is laid out once.
     await Promise.all(known.map((plane) => plane.need(places(rows), places(columns))));
     if (round === this.round) this.table();
   }
@@ -244,16 +245,16 @@ export class Atlas {
     const isZoo = this.page.state.b === "*";
     const name = (layer, isFull) => (layer ? (isFull ? layer.full : layer.layer) : NONE);
     const number = (plane, row, column) => (column ? plane.text(row.place, column.place) : NONE);
-    const head = ["layer", "nearest", "value", has.interval && "95 % interval", "runner-up", "its value", has.family && "family p", has.p && "p"].filter(Boolean);
+    const head = ["layer", "nearest", "value", has.interval && "95 % interval", has.family && "family p", has.p && "p", "runner-up", "its value"].filter(Boolean);
     this.lines = best.slice(0, MOST_ROWS).map(({ row, best: first, second }, r) => {
       const cells = [
         h("th", { scope: "row" }, h("button", { type: "button", class: "link", onclick: () => first && this.page.change({ cell: `${row.place}.${first.place}` }) }, name(row, this.page.state.a === "*"))),
         h("td", null, name(first, isZoo)),
         h("td", { class: "num strong" }, number(measure.value, row, first)),
         has.interval && h("td", { class: "num" }, number(measure.interval, row, first)),
+        (has.family || has.p) && h("td", { class: "num" }, number(has.family || has.p, row, first)),
         h("td", null, name(second, isZoo)),
         h("td", { class: "num" }, number(measure.value, row, second)),
-        (has.family || has.p) && h("td", { class: "num" }, number(has.family || has.p, row, first)),
       ].filter(Boolean);
       const line = h("tr", null, cells);
       line.addEventListener("pointerenter", () => first && this.main.point([r, this.columns.indexOf(first)]));

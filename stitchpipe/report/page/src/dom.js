@@ -27,11 +27,18 @@ export function announce(text) {
 }
 
 const measure = document.createElement("canvas").getContext("2d");
+const widths = new Map();
+let family = "";
 
 /** How wide a text is, in pixels. */
 export function widthOf(text, size, weight = 400) {
-  measure.font = `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
-  return measure.measureText(text).width;
+  const key = `${weight} ${size} ${text}`;
+  if (!widths.has(key)) {
+    family ||= getComputedStyle(document.body).fontFamily;
+    measure.font = `${weight} ${size}px ${family}`;
+    widths.set(key, measure.measureText(text).width);
+  }
+  return widths.get(key);
 }
 
 /** A text that fits: its middle is left out where it is too long, because names differ at their ends. */

@@ -62,7 +62,7 @@ export class HeatMap {
     this.labels = [longest(rows, cap), longest(columns, cap)];
     this.top = 4;
     const wide = Math.min(most, (room - this.left - 4) / columns.length);
-    const tall = Math.min(wide < 6 ? Math.max(wide, Math.min(6, tallest / rows.length)) : wide, Math.max(tallest / rows.length, 1));
+    const tall = Math.min(wide < 2 ? Math.max(wide, Math.min(3, tallest / rows.length)) : wide, Math.max(tallest / rows.length, 1));
     const whole = (side) => (side >= 3 ? Math.floor(side) : side);
     // Whole pixels keep all cells alike; below three the map is scaled as an image.
     [this.wide, this.tall] = [whole(wide), whole(Math.min(tall, most))];

@@ -40,6 +40,15 @@ function change({ at, ...more }) {
   if (at) byId(at).scrollIntoView({ behavior: "smooth" });
 }
 
+/** What is further down is drawn when the browser has nothing better to do. */
+function later(act) {
+  const soon = window.requestIdleCallback || ((call) => setTimeout(call, 50));
+  soon(() => {
+    act();
+    document.body.dataset.settled = document.body.dataset.drawn;
+  }, { timeout: 500 });
+}
+
 const differs = (before, names) => !before || names.some((name) => before[name] !== page.state[name]);
 
 async function draw(before) {
@@ -49,9 +58,12 @@ async function draw(before) {
     if (parts.atlas && differs(before, ["a", "b", "measure", "beside", "order", "find", "from", "span"])) drawn.push(parts.atlas.draw());
     if (parts.atlas && differs(before, ["cell", "measure"])) drawn.push(drawPair(page));
     if (parts.atlas && before && differs(before, ["cell"])) parts.atlas.keep();
-    if (parts.overview && differs(before, ["measure", "a", "b"])) drawn.push(parts.overview.draw());
-    if (parts.stitching && differs(before, ["over", "start"])) parts.stitching.draw();
     await Promise.all(drawn);
+    if (parts.stitching && before && differs(before, ["over", "start"])) parts.stitching.draw();
+    later(() => {
+      if (parts.overview && differs(before, ["measure", "a", "b"])) parts.overview.draw();
+      if (parts.stitching && !before) parts.stitching.draw();
+    });
     document.body.dataset.drawn = String(Number(document.body.dataset.drawn || 0) + 1);
   } catch (error) {
     byId("failure").textContent = `The page could not be drawn: ${error.message}`;

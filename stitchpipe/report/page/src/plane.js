@@ -47,6 +47,18 @@ export class Plane {
     const tall = Math.min(this.codes.block, this.size - row * this.codes.block);
     const isHalf = this.about.symmetric && row === column;
     this.blocks.set(key, isHalf ? squared(codes, tall) : codes);
+    if (this.size <= this.codes.block && this.about.divisor) this.numbers = this.decoded();
+  }
+
+  /** All numbers at once, of a plane of one block: a map asks for each of them several times. */
+  decoded() {
+    const codes = this.blocks.get("0.0");
+    const { divisor, offset } = this.about;
+    const { firstReason } = this.codes;
+    const numbers = new Float64Array(codes.length);
+    for (let k = 0; k < codes.length; k++) numbers[k] = codes[k] < firstReason ? (codes[k] + offset) / divisor : NaN;
+    for (const [at, value] of this.beyond) numbers[at] = value;
+    return numbers;
   }
 
   code(i, j) {
@@ -66,6 +78,7 @@ export class Plane {
 
   /** The number of a pair, NaN where there is none. */
   value(i, j) {
+    if (this.numbers) return this.numbers[i * this.size + j];
     const code = this.code(i, j);
     const { divisor, offset } = this.about;
     if (code < this.codes.firstReason) return (code + offset) / divisor;
