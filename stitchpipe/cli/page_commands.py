@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +81,9 @@ def serve(
         sys.stdout.flush()
         if not no_open:
             _shown(server.url)
-        server.serve_forever()
+        # Ctrl-C is how it ends, and no mistake.
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def _page(run: RunPlace) -> bytes:

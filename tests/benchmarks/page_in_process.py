@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from functools import partial
 
@@ -16,9 +17,10 @@ import pyarrow as pa
 from scipy.special import ndtri
 
 from stitchpipe import registry
-from stitchpipe.report import COLUMNS, Gathering, Told, rendered
+from stitchpipe.report import COLUMNS, Comparison, Gathering, Told, page_files, rendered
+from stitchpipe.report.matrices import Layer, Matrix, View
 from stitchpipe.report.server import PageServer
-from stitchpipe.results import Catalogue
+from stitchpipe.results import SCHEMA, Catalogue, frame_of
 from stitchpipe.run.place import RunPlace
 from stitchpipe.studies import findings_of, stitches
 from storage import CheckedFiles, NotFoundError, open_place
@@ -117,13 +119,50 @@ def report(root, models, layers, n_indices):
     }
 
 
+def large(root, models, layers):
+    """Write the page of matrices that were never results: what a server has to hand out."""
+    order, n = order_of(models, layers), models * layers
+    axis = tuple(Layer(model, layer) for model, names in order.items() for layer in names)
+    generator, depth = np.random.default_rng(0), np.arange(n) % layers
+    base = np.exp(-2.5 * np.abs(depth[:, None] - depth) / layers)
+    view = View("pooled", ("test",), 2000, (2000,) * n, ("1x1",) * n, (64,) * n)
+    matrices = []
+    for index in ("cka", "dm_r2"):
+        values = np.clip(base + generator.normal(0, 0.01, (n, n)), 0, 1)
+        if registry.index_measure(index).symmetric:
+            values = np.triu(values) + np.triu(values, 1).T
+        width = 0.01 + 0.01 * generator.random((n, n), np.float32)
+        limits = {
+            name: (values + sign * width).astype(np.float32) for name, sign in (("low", -1), ("high", 1))
+        }
+        matrices.append(
+            Matrix(
+                index, "pooled", index, values, limits, np.ones((n, n), np.uint16), (), 2000, 0.0, 1.0, True
+            )
+        )
+    told = Told(
+        title=f"{n:,} layers",
+        compared=Comparison(axis, (view,), tuple(matrices)),
+        stitched=stitches(frame_of(SCHEMA.empty_table()), order),
+        findings=[],
+        layer_order=order,
+        provenance={},
+    )
+    start = time.process_time()
+    files = page_files(told)
+    RunPlace.at(root).publish_report(files, {})
+    return {
+        "write_s": round(time.process_time() - start, 1),
+        "page_bytes": len(files["index.html"]),
+        "beside_bytes": sum(len(data) for name, data in files.items() if name.startswith("values/")),
+    }
+
+
 def serve(root):
     """Serve the page until the input ends; then tell the peak."""
     files = RunPlace.at(root).files
     server = PageServer(partial(files.read_published, "report"), NotFoundError)
     print(json.dumps({"url": server.url}), flush=True)
-    import threading
-
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()
     return {"peak_gib": round(peak_gib(), 2)}
@@ -131,4 +170,10 @@ def serve(root):
 
 if __name__ == "__main__":
     stage, place, *numbers = sys.argv[1:]
-    print(json.dumps({"write": write, "report": report, "serve": serve}[stage](place, *map(int, numbers))))
+    print(
+        json.dumps(
+            {"write": write, "report": report, "large": large, "serve": serve}[stage](
+                place, *map(int, numbers)
+            )
+        )
+    )

@@ -51,6 +51,7 @@ export class Atlas {
     const isCoarse = !hasPairs || rows.length * columns.length > MOST_CELLS;
     byId("stage").classList.toggle("comparing", Boolean(this.beside) && !isCoarse);
     byId("compared").hidden = !this.beside || isCoarse;
+    this.isCoarse = isCoarse;
     if (isCoarse) return this.drawCoarse(round);
     const places = (layers) => layers.map((layer) => layer.place);
     const shown = [this.measure, this.beside].filter(Boolean);
@@ -128,9 +129,11 @@ export class Atlas {
   figure(measure, more) {
     const { rows, columns } = this;
     const { value } = measure;
+    // Clusters mix networks: there each layer has its full name, and no line parts networks.
+    const named = (layers) => (this.page.state.order === "cluster" ? clustered(layers) : layers);
     return {
-      rows,
-      columns,
+      rows: named(rows),
+      columns: named(columns),
       sides: [`source: ${said(this.page.state.a)}`, `target: ${said(this.page.state.b)}`],
       scale: this.scale(measure),
       value: (r, c) => value.value(rows[r].place, columns[c].place),
@@ -214,7 +217,6 @@ export class Atlas {
       state: () => null,
       told: (r, c) => [`${span(this.rows[r])} → ${span(this.columns[c])}`, plane.text(at(this.rows[r]), at(this.columns[c])), `mean of ${side} × ${side} pairs`, hasPairs ? "Enter or a click opens the two networks" : null],
     });
-    this.isCoarse = true;
     byId("legend").replaceChildren(...legend(this.main.shown.scale, [fixed(measure.similarity ? low : high, 2), fixed(measure.similarity ? high : low, 2)], "brighter is more similar"));
     byId("nearest").replaceChildren(h("p", { class: "note" }, "Choose two networks to see the nearest layer of each."));
   }
@@ -278,6 +280,7 @@ export class Atlas {
   }
 
   csv() {
+    if (this.isCoarse) return this.coarseCsv();
     const { measure } = this;
     const head = ["source_model", "source_layer", "target_model", "target_layer", "index", "view", "value", "low", "high", "p_family"];
     const rows = this.rows.flatMap((row) => this.columns.map((column) => {
@@ -290,6 +293,12 @@ export class Atlas {
     return csv(head, rows);
   }
 
+  /** Of a coarse map: squares by their first layers. */
+  coarseCsv() {
+    const { value } = this.main.shown;
+    return csv(["first_source", "first_target", "mean"], this.rows.flatMap((row, r) => this.columns.map((column, c) => [row.full, column.full, Number(value(r, c).toPrecision(6))])));
+  }
+
   python() {
     const { a, b, cell } = this.page.state;
     const lines = [opened(location.href), matrixCall(this.measure, a, b)];
@@ -298,6 +307,11 @@ export class Atlas {
     return lines.join("\n");
   }
 }
+
+const clustered = (layers) => {
+  const isMixed = layers.some((layer) => layer.model !== layers[0].model);
+  return layers.map((layer) => ({ ...layer, layer: isMixed ? layer.full : layer.layer, model: "" }));
+};
 
 export const said = (model) => (model === "*" ? "all networks" : model);
 

@@ -53,13 +53,11 @@ export class HeatMap {
     // A map of few layers has larger cells, so that it is a picture and no stamp.
     const most = this.shown.most || Math.max(62, Math.min(104, 460 / Math.max(rows.length, columns.length)));
     const room = Math.max(240, this.host.clientWidth);
-    const narrow = room < 480;
-    const longest = (layers, cap) => Math.min(cap, Math.max(...layers.map((layer) => Math.ceil(widthOf(layer.layer, LABEL))), 8));
-    this.grouped = [groups(rows), groups(columns)].map((each) => each.length > 1);
-    const cap = narrow ? 76 : 150;
-    this.left = longest(rows, cap) + 10 + (this.grouped[0] ? 20 : 0) + 16;
-    const below = longest(columns, cap) + 10 + (this.grouped[1] ? 20 : 0) + 16;
-    this.labels = [longest(rows, cap), longest(columns, cap)];
+    const cap = room < 480 ? 76 : 150;
+    const axes = [[rows, tallest], [columns, room - cap]].map(([layers, side]) => this.axis(layers, side, cap));
+    [this.across, this.down] = [axes[1], axes[0]];
+    this.left = this.down.longest + 10 + (this.down.isGrouped ? 20 : 0) + 16;
+    const below = this.across.longest + 10 + (this.across.isGrouped ? 20 : 0) + 16;
     this.top = 4;
     const wide = Math.min(most, (room - this.left - 4) / columns.length);
     const tall = Math.min(wide < 2 ? Math.max(wide, Math.min(3, tallest / rows.length)) : wide, Math.max(tallest / rows.length, 1));
@@ -115,32 +113,41 @@ export class HeatMap {
     return this.top + r * this.tall;
   }
 
-  /** Which of the layers have room for their name: all, or every so many from the start of each network. */
-  ticks(layers, side) {
-    const step = Math.max(1, Math.ceil((LABEL + 2) / side));
-    return groups(layers).flatMap(({ start, end }) => Array.from({ length: end - start }, (_, k) => start + k).filter((k) => (k - start) % step === 0 && (k === start || end - k >= step / 2)));
+  /** How an axis is named: by layers, by layers and networks, or where networks are small by these alone. */
+  axis(layers, side, cap) {
+    const all = groups(layers);
+    const byModel = all.length > 1 && side / all.length < 48;
+    const names = byModel ? all.map(({ name }) => name) : layers.map((layer) => layer.layer);
+    return { all, byModel, isGrouped: all.length > 1 && !byModel, longest: Math.min(cap, names.reduce((most, name) => Math.max(most, Math.ceil(widthOf(name, LABEL))), 8)) };
+  }
+
+  /** What stands along an axis: [{at, text, title}], thinned to what has room. */
+  ticks(layers, { all, byModel }, side) {
+    const step = Math.max(1, Math.ceil((LABEL + 2) / (byModel ? (side * layers.length) / all.length : side)));
+    if (byModel) return all.filter((_, k) => k % step === 0).map(({ name, start, end }) => ({ at: (start + end) / 2, text: name, title: name }));
+    return all.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, k) => start + k).filter((k) => (k - start) % step === 0 && (k === start || end - k >= step / 2))).map((k) => ({ at: k + 0.5, text: layers[k].layer, title: layers[k].full }));
   }
 
   rowLabels(rows, word) {
     const at = this.left - 6;
-    const names = this.ticks(rows, this.tall).map((r) => s("text", { x: at, y: this.y(r) + this.tall / 2, "text-anchor": "end", "dominant-baseline": "central", "font-size": LABEL }, fitted(rows[r].layer, this.labels[0], LABEL), s("title", null, rows[r].full)));
+    const names = this.ticks(rows, this.down, this.tall).map((tick) => s("text", { x: at, y: this.y(tick.at), "text-anchor": "end", "dominant-baseline": "central", "font-size": LABEL }, fitted(tick.text, this.down.longest, LABEL), s("title", null, tick.title)));
     const side = (text, x, y, attributes) => s("text", { transform: `translate(${x} ${y}) rotate(-90)`, "text-anchor": "middle", ...attributes }, text);
-    const models = this.grouped[0] ? groups(rows).filter(({ start, end }) => (end - start) * this.tall > GROUP).map(({ name, start, end }) => side(fitted(name, (end - start) * this.tall, GROUP), 28, this.y((start + end) / 2), { class: "model", "font-size": GROUP })) : [];
+    const models = this.down.isGrouped ? this.down.all.filter(({ start, end }) => (end - start) * this.tall > GROUP).map(({ name, start, end }) => side(fitted(name, (end - start) * this.tall, GROUP), 28, this.y((start + end) / 2), { class: "model", "font-size": GROUP })) : [];
     return [...names, ...models, side(word, 10, this.y(rows.length / 2), { class: "side", "font-size": LABEL })];
   }
 
   columnLabels(columns, word) {
     const at = this.y(this.shown.rows.length) + 6;
-    const names = this.ticks(columns, this.wide).map((c) => s("text", { transform: `translate(${this.x(c) + this.wide / 2} ${at}) rotate(-90)`, "text-anchor": "end", "dominant-baseline": "central", "font-size": LABEL }, fitted(columns[c].layer, this.labels[1], LABEL), s("title", null, columns[c].full)));
-    const y = at + this.labels[1] + 14;
-    const models = this.grouped[1] ? groups(columns).filter(({ start, end }) => (end - start) * this.wide > GROUP).map(({ name, start, end }) => s("text", { class: "model", x: this.x((start + end) / 2), y, "text-anchor": "middle", "font-size": GROUP }, fitted(name, (end - start) * this.wide, GROUP))) : [];
+    const names = this.ticks(columns, this.across, this.wide).map((tick) => s("text", { transform: `translate(${this.x(tick.at)} ${at}) rotate(-90)`, "text-anchor": "end", "dominant-baseline": "central", "font-size": LABEL }, fitted(tick.text, this.across.longest, LABEL), s("title", null, tick.title)));
+    const y = at + this.across.longest + 14;
+    const models = this.across.isGrouped ? this.across.all.filter(({ start, end }) => (end - start) * this.wide > GROUP).map(({ name, start, end }) => s("text", { class: "model", x: this.x((start + end) / 2), y, "text-anchor": "middle", "font-size": GROUP }, fitted(name, (end - start) * this.wide, GROUP))) : [];
     return [...names, ...models, s("text", { class: "side", x: this.x(columns.length / 2), y: this.totalHeight - 3, "text-anchor": "middle", "font-size": LABEL }, word)];
   }
 
   lines(rows, columns) {
     const down = groups(columns).slice(1).map(({ start }) => `M${this.x(start)} ${this.top}v${this.height}`);
     const across = groups(rows).slice(1).map(({ start }) => `M${this.left} ${this.y(start)}h${this.width}`);
-    return s("path", { class: "bounds", d: [...down, ...across].join("") });
+    return s("path", { class: this.down.byModel || this.across.byModel ? "bounds fine" : "bounds", d: [...down, ...across].join("") });
   }
 
   /** Crosses where a pair was measured and has no number. */
