@@ -170,10 +170,5 @@ def serve(root):
 
 if __name__ == "__main__":
     stage, place, *numbers = sys.argv[1:]
-    print(
-        json.dumps(
-            {"write": write, "report": report, "large": large, "serve": serve}[stage](
-                place, *map(int, numbers)
-            )
-        )
-    )
+    stages = {"write": write, "report": report, "large": large, "serve": serve}
+    print(json.dumps(stages[stage](place, *map(int, numbers))))
