@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stitchpipe.asking.activation_arrays import activations, layer_of
     from stitchpipe.asking.differences import Difference, difference
     from stitchpipe.asking.errors import WorkspaceError
+    from stitchpipe.asking.exporting import all_matrices, all_numbers, points, shared_archive, write_matrices
     from stitchpipe.asking.fitted_maps import fitted_map
     from stitchpipe.asking.images import RunImages
     from stitchpipe.asking.labelled_matrix import Matrix
@@ -35,6 +36,8 @@ __all__ = [
     "Workspace",
     "WorkspaceError",
     "activations",
+    "all_matrices",
+    "all_numbers",
     "class_means",
     "difference",
     "fitted_map",
@@ -44,10 +47,13 @@ __all__ = [
     "nearest",
     "nearest_samples",
     "open_workspace",
+    "points",
     "projection",
     "representations",
+    "shared_archive",
     "significant",
     "top_samples",
+    "write_matrices",
 ]
 
 _HOMES = {
@@ -56,6 +62,7 @@ _HOMES = {
     "images": ("RunImages",),
     "activation_arrays": ("activations", "layer_of"),
     "differences": ("Difference", "difference"),
+    "exporting": ("all_matrices", "all_numbers", "points", "shared_archive", "write_matrices"),
     "fitted_maps": ("fitted_map",),
     "errors": ("WorkspaceError",),
     "labelled_matrix": ("Matrix",),

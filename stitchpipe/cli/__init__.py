@@ -1,7 +1,9 @@
 """The command line."""
 
 from stitchpipe.cli import (
+    begin_commands,
     census_command,
+    export_command,
     ingest_command,
     layer_questions,
     maintenance_commands,
@@ -14,7 +16,9 @@ from stitchpipe.cli.app import app, main
 
 __all__ = [
     "app",
+    "begin_commands",
     "census_command",
+    "export_command",
     "ingest_command",
     "layer_questions",
     "main",

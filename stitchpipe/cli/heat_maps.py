@@ -23,6 +23,8 @@ WITHOUT: Final = 2
 _LABEL: Final = 0.4
 """The share of the width that names of rows may take."""
 _LEGEND: Final = 24
+_BESIDE: Final = 14
+"""What the numbers at the ends of the scale take at most."""
 _HIGHEST: Final = 14
 """Lines that names of columns may take: of longer ones the end is shown, which tells layers apart."""
 _SHADES: Final = " ░▒▓█"
@@ -55,7 +57,7 @@ def heat_map(matrix: Matrix, width: int, *, is_coloured: bool = True) -> list[Te
             shade = " " if is_coloured else palette.shade(value)
             line.append(_number(value) if cell == WITH_NUMBER else shade * cell, style=palette.style(value))
         lines.append(line)
-    lines.append(palette.legend(" " * (label + 1)))
+    lines.append(palette.legend(" " * (label + 1), width - label - 1))
     if step > 1:
         told = (
             f"Every {step}th layer of {values.shape[0]} × {values.shape[1]}; --csv, --png and --svg have all."
@@ -114,11 +116,12 @@ class _Palette:
         """Return where in the range of the colours a value is, from 0 to 1."""
         return min(max((value - self._low) / ((self._high - self._low) or 1.0), 0.0), 1.0)
 
-    def legend(self, before: str) -> Text:
-        """Return the scale, from its lowest to its highest value."""
+    def legend(self, before: str, room: int) -> Text:
+        """Return the scale, from its lowest to its highest value, in at most so many characters and `before`."""
+        length = max(2, min(_LEGEND, room - _BESIDE))
         line = Text(f"{before}{self._low:.3g} ")
-        for place in range(_LEGEND):
-            line.append(" ", style=self.style(self._low + (self._high - self._low) * place / (_LEGEND - 1)))
+        for place in range(length):
+            line.append(" ", style=self.style(self._low + (self._high - self._low) * place / (length - 1)))
         return line.append(f" {self._high:.3g}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from stitchpipe.config.including import Gathered, gathered
 from stitchpipe.config.mistakes import Mistake, explained, mistakes_of
 from stitchpipe.config.paths import located
 from stitchpipe.config.sweep import Sweep
-from stitchpipe.config.text import read_table, read_text, shipped
+from stitchpipe.config.text import read_table, read_text, shipped, shipped_text
 from stitchpipe.errors import ExplainedError
 
 if TYPE_CHECKING:
@@ -33,8 +32,7 @@ def load(source: str | Path) -> Sweep:
     """
     path = Path(source)
     if path.suffix != ".toml" and str(source) in shipped():
-        text = resources.files("stitchpipe").joinpath("sweeps", f"{source}.toml").read_text("utf-8")
-        return parse(text, where=f"the shipped sweep '{source}'", folder=Path())
+        return parse(shipped_text(str(source)), where=f"the shipped sweep '{source}'", folder=Path())
     return _parsed(read_text(path), str(path), path.parent, path)
 
 

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.config.refusal import ConfigError
+from stitchpipe.errors import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,23 @@ def shipped() -> tuple[str, ...]:
     """Return the names of the sweeps that come with the package."""
     folder = resources.files("stitchpipe").joinpath("sweeps")
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def shipped_text(name: str) -> str:
+    """Return the text of a sweep that comes with the package; `ConfigError` where there is none of that name."""
+    if name not in shipped():
+        raise ConfigError(
+            where=f"'{name}'",
+            expected=f"a sweep of the gallery: {', '.join(shipped())}",
+            found="none of this name",
+            remedy=nearest(name, shipped()) or "`stitchpipe gallery` lists them.",
+        )
+    return resources.files("stitchpipe").joinpath("sweeps", f"{name}.toml").read_text("utf-8")
+
+
+def shipped_titles() -> dict[str, str]:
+    """Return what each shipped sweep asks: the first line of its file, by name."""
+    return {name: shipped_text(name).partition("\n")[0].lstrip("# ") for name in shipped()}
 
 
 def read_text(path: Path) -> str:

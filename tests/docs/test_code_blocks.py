@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -22,15 +23,16 @@ from tests.cli.command import stitchpipe
 from tests.docs.asked_run import make_asked_run
 from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_of
 
-ASKING = {"asking.md"}
+ASKING = {"asking.md", "questions.md"}
 """Pages whose run is a real one."""
 BLOCKS = {page: blocks_of(page) for page in PAGES}
 
 
-def of_language(language):
+def of_language(language, pages=PAGES):
     return [
         pytest.param(block, id=f"{page.relative_to(ROOT)}:{block.line}")
         for page, blocks in BLOCKS.items()
+        if page in pages
         for block in blocks
         if block.language == language
     ]
@@ -61,6 +63,7 @@ def asked(tmp_path_factory, cluster):
     """A folder in which a small quickstart has run, for pages that ask for more than numbers."""
     folder = tmp_path_factory.mktemp("asked")
     make_asked_run(folder, cluster)
+    shutil.copytree(folder / "runs" / "quickstart", folder / "runs" / "after")
     return folder
 
 
@@ -101,10 +104,20 @@ def test_commands_exist(block, folder, monkeypatch):
         command, _, unused = app.parse_args(arguments, exit_on_error=False, print_error=False)
         assert command is not app.default_command, f"no command: {arguments}"
         assert unused == {}, f"{arguments}: {unused}"
-        if arguments[0] == "query":
-            assert len(RunPlace.at(arguments[1]).results.query(arguments[2])), arguments[2]
+        if arguments[0] == "query" and len(arguments) > 2:
+            assert len(sp.open(arguments[1]).query(arguments[2])), arguments[2]
         if arguments[0] in {"status", "doctor"} and "://" not in str(arguments):
             assert stitchpipe(*arguments).returncode in {0, 1}, arguments
+
+
+@pytest.mark.parametrize("block", of_language("sh", [ROOT / "docs" / "questions.md"]))
+def test_each_question_is_a_command_that_answers(block, asked, monkeypatch):
+    monkeypatch.chdir(asked)
+    for _, *arguments in commands_of(block):
+        ended = stitchpipe(*arguments)
+        assert ended.returncode == 0, f"{arguments}: {ended.stderr}"
+        # Where a file is written there may be nothing to read.
+        assert ended.stdout or ended.stderr, arguments
 
 
 def test_a_command_or_an_option_that_is_none_would_be_seen():
