@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 #: How long one command of Prefect's may take.
 _COMMAND_S = 120.0
 
-#: How often a worker asks for flow runs. Prefect's own 15 s are for installations of thousands of workers.
-_QUERY_S = "2"
-
 
 class PrefectInstallation:
     """Processes that share one temporary ``PREFECT_HOME`` and one API address; leaving the block ends them.
@@ -39,6 +36,8 @@ class PrefectInstallation:
         What every process gets beside this process's own environment: credentials of a bucket, a module path.
     auth
         ``USER:PASSWORD`` that the API asks for; without it, it asks for none.
+    query_s
+        How often a worker asks for flow runs; Prefect's own default is 15.
 
     Attributes
     ----------
@@ -53,6 +52,7 @@ class PrefectInstallation:
         environment: Mapping[str, str] | None = None,
         *,
         auth: str | None = None,
+        query_s: float = 2.0,
     ) -> None:
         self._directory, self._say, self.home = directory, say, directory / "prefect"
         self._processes: list[OwnedProcess] = []
@@ -70,7 +70,7 @@ class PrefectInstallation:
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
             "PREFECT_SERVER_API_PORT": str(self._port),
             "PREFECT_UI_ENABLED": "false",
-            "PREFECT_WORKER_QUERY_SECONDS": _QUERY_S,
+            "PREFECT_WORKER_QUERY_SECONDS": f"{query_s:g}",
         }
         if auth is not None:
             self.environment |= {"PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}

