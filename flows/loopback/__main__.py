@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gpu_workers=given.gpu_workers,
         dask_workers=given.dask_workers,
         timeout_s=given.timeout,
+        joined=given.joined,
         query_s=given.poll or 2.0,
         look_s=given.poll or 0.5,
         say=_say,
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reference", help="folder of an undisturbed run to compare with; made if it is not there"
     )
+    parser.add_argument("--joined", action="store_true", help="trigger a second run while the first one runs")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was seen as JSON")
     parser.add_argument("--gpu-workers", type=int, default=2, metavar="N")
     parser.add_argument("--dask-workers", type=int, default=2, metavar="N")

@@ -93,6 +93,8 @@ class LoopbackCheck:
         Directory of ``prefect.yaml`` and ``docker/``.
     timeout_s
         Seconds that a run may take.
+    joined
+        Whether a second run is triggered while the first one is at work.
     query_s, look_s
         How often workers ask for work, and how often the run is looked at. Both cost Prefect's server processor time.
     say
@@ -107,6 +109,7 @@ class LoopbackCheck:
     dask_workers: int = 2
     project: Path = _PROJECT
     timeout_s: float = 900.0
+    joined: bool = False
     query_s: float = 2.0
     look_s: float = 0.5
     say: Callable[[str], None] = lambda _line: None
@@ -201,19 +204,30 @@ class LoopbackCheck:
         disturbance: Disturbance,
     ) -> tuple[FlowRun, FlowRun]:
         """Return the run that the scheduler created, and the last one: the same, or one more after a fault."""
+        joining: list[FlowRun] = []
+
+        def trigger(why: str) -> FlowRun:
+            more = client.create_flow_run_from_deployment(deployment, parameters=dict(parameters))
+            self.say(f"{why}: {more.name}")
+            return more
 
         def look(run: FlowRun) -> None:
             if run.state is not None and not run.state.is_scheduled():
                 unschedule(client, deployment)
+                if self.joined and not joining and run.state.is_running():
+                    joining.append(trigger("a second trigger, while it runs"))
                 disturbance.look(run.id)
 
         watch = Watch(installation, client, self.timeout_s, look, self.say, self.look_s)
         first = watch.until_ended(lambda: first_scheduled(client, deployment))
         disturbance.demand_struck()
+        if joining:
+            second = watch.until_ended(lambda: client.read_flow_run(joining[0].id))
+            self._demand_completed(first, installation)
+            return first, second
         if self.fault is None or (first.state is not None and first.state.is_completed()):
             return first, first
-        more = client.create_flow_run_from_deployment(deployment, parameters=dict(parameters))
-        self.say(f"one more trigger: {more.name}")
+        more = trigger("one more trigger")
         return first, watch.until_ended(lambda: client.read_flow_run(more.id))
 
     def _demand_completed(self, run: FlowRun, installation: PrefectInstallation) -> None:
