@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flows.interruption import Interrupted, interruptible
 from flows.server import prepare
-from flows.unit import WHOLE
+from flows.settling import is_everything_there
 from stitchpipe.run.declarations import opened_sweep
 from stitchpipe.run.place import RunPlace
 from stitchpipe.run.settled import Settled
-from stitchpipe.steps.failures import UnitsFailedError, demand_none_failed
+from stitchpipe.steps.failures import UnitsFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,9 +79,8 @@ def run(
     with interruptible(out) as interruption:
         declared = opened_sweep(sweep, place)
         settled = Settled(declared, place)
-        if part == WHOLE and not retry_failed and (known := settled.found(steps)) is not None:
+        if is_everything_there(settled, steps, part=part, retry_failed=retry_failed):
             progress.say("sweep", "everything is there already")
-            demand_none_failed(out, known["failed"])
             return []
         server = prepare() if _is_for_prefect(steps) else None
         stamp = settled.stamp()

@@ -9,16 +9,20 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from prefect import flow
+from prefect import flow, get_run_logger
 
 from flows.artifact import Shown
 from flows.asked import asked_of
 from flows.course import Course, active_course
 from flows.fan_out import share_out
 from flows.run_logs import logs_of_this_run
+from flows.settling import is_everything_there
 from flows.tasks import TASKS
 from flows.work import pool_of
 from stitchpipe.config import Sweep  # noqa: TC001  (Prefect makes a form of it)
+from stitchpipe.run import RunPlace
+from stitchpipe.run.declarations import opened_sweep
+from stitchpipe.run.settled import Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +103,14 @@ def sweep(  # noqa: PLR0913, PLR0917  (parameters of a deployment)
     asked = asked_of(sweep, out, steps, scheduler=scheduler or None, part=part, retry_failed=retry_failed)
     deployments = {"activations": dump_deployment, "stitch": stitch_deployment}
     sent = {step: name for step, name in deployments.items() if name}
-    return _taken(asked, deployments=sent, runs_at_once=runs_at_once)
+    if active_course() is not None:  # the command line has looked, and puts the end on record itself
+        return _taken(asked, deployments=sent, runs_at_once=runs_at_once)
+    place = RunPlace.at(asked.out)
+    settled = Settled(opened_sweep(asked.sweep, place), place)
+    if is_everything_there(settled, asked.steps, part=asked.part, retry_failed=asked.retry_failed):
+        get_run_logger().info("everything is there already, as the last run left it")
+        return []
+    return _taken(asked, deployments=sent, runs_at_once=runs_at_once, settled=settled)
 
 
 def _taken(
@@ -108,11 +119,14 @@ def _taken(
     only: Sequence[str] | None = None,
     deployments: Mapping[str, str] | None = None,
     runs_at_once: int = 1,
+    settled: Settled | None = None,
 ) -> list[Record]:
     """Take a course, a Prefect task for each of its steps; return the records of its units.
 
-    A step of a deployment is first shared out among runs of that, and what they leave is then taken here.
+    A step of a deployment is first shared out among runs of that, and what they leave is then taken here. The end goes
+    on record in `settled`.
     """
+    stamp = None if settled is None else settled.stamp()
     with logs_of_this_run(), _course(asked) as course:
         shown = Shown(course)
         for name in asked.course:
@@ -122,6 +136,8 @@ def _taken(
                     share_out(course, name, deployments[name], runs_at_once=runs_at_once)
                 TASKS[name](course, name)
         shown.end()
+        if settled is not None:
+            course.settle(settled, stamp)
         course.demand_success()
         return [ended.record for ended in course.ended]
 

@@ -29,6 +29,18 @@ def test_units_run_in_the_pipelines_order(server, pretend, tmp_path):
     assert {record["unit"] for record in records} == set(names)
 
 
+def test_a_trigger_that_finds_everything_as_it_was_left_begins_nothing(server, pretend, tmp_path):
+    sweep(S, str(tmp_path))
+    begun = list(pretend.names)
+    assert sweep(S, str(tmp_path)) == []
+    assert pretend.names == begun
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "another.parquet").touch()
+    assert sweep(S, str(tmp_path))  # something changed: every unit is looked at again
+    assert sweep(S, str(tmp_path)) == []
+    assert sweep(S, str(tmp_path), retry_failed=True)
+
+
 def test_only_the_chosen_steps_run(server, pretend, tmp_path):
     sweep(S, str(tmp_path), steps=["dump"])
     assert pretend.names == [*DUMPS, "dump codes train", "dump codes test"]
