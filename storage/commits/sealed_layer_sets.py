@@ -10,10 +10,10 @@ from stitchpipe.errors import nearest
 from storage.commits.retiring import latest_of, retired_since, retirements
 from storage.errors import AmbiguousError, ConflictError, CorruptError, EvictedError, NotFoundError
 from storage.format import MANIFEST, Manifest, dump_key, layer_set_name, manifest_key, read_record
-from storage.place import COMMITS, encode_name
+from storage.place import COMMITS, decode_name, encode_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from storage.commits.retiring import Retirement
     from storage.format import Address, DumpIdentity, LayerSpec
@@ -177,8 +177,6 @@ def _absent(
     place: Place, address: Address, fingerprint: str | None, sealed: list[Manifest], *, begun: int
 ) -> NotFoundError:
     """Return the error for a representation that cannot be opened, with what is nearest to it."""
-    dumps = dump_keys(place, dataset=address.dataset, split=address.split)
-    models = sorted({m.model for key in dumps for m in manifests(place, key)})
     layers = sorted({layer for m in sealed for layer in m.layers})
     if sealed and address.layer in layers:
         found = "other fingerprints: " + ", ".join(sorted({m.fingerprint for m in sealed}))
@@ -189,12 +187,22 @@ def _absent(
     elif begun:
         found, remedy = "a dump that is not finished", "Run the dump again: it resumes."
     else:
+        # By their names alone, one listing: to look for what is not there yet is no mistake, and often done.
+        models = sorted(set(_models_of(dump_keys(place, dataset=address.dataset, split=address.split))))
         found = f"{len(models)} other models on this split"
         remedy = nearest(address.model, models, most=3) or "Dump it first."
     asked = "" if fingerprint is None else f" with the fingerprint {fingerprint}"
     return NotFoundError(
         where=place.url, expected=f"a sealed representation {address}{asked}", found=found, remedy=remedy
     )
+
+
+def _models_of(dumps: Iterable[str]) -> Iterator[str]:
+    """Yield the model of each dump, by its key; names that are too long for a key are left out."""
+    for key in dumps:
+        model = decode_name(key.rpartition("/")[2].rpartition("~")[0])
+        if model is not None:
+            yield model
 
 
 def _some_of(names: list[str]) -> str:

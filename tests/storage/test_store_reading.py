@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import storage
-from storage import CorruptError, Encoding, LayoutError, SampleIdError, open_store
+from storage import CorruptError, Encoding, LayoutError, NotFoundError, SampleIdError, open_store
 from storage.format.codecs import ChunkCodec
 from storage.place.local import LocalPlace
 from storage.reading import shard
@@ -241,3 +241,17 @@ def test_shuffled_batches_in_the_workers_of_a_data_loader(store):
     rows, values = zip(*loader, strict=True)
     assert sorted(torch.cat(rows).tolist()) == list(range(N_SAMPLES))
     np.testing.assert_array_equal(torch.cat(values).numpy(), truth(store, "logits")[torch.cat(rows).numpy()])
+
+
+def test_to_look_for_what_is_not_there_costs_one_listing_however_many_models_there_are(tmp_path, monkeypatch):
+    store = new_store(tmp_path / "s")
+    for number in range(4):
+        finish(begin(store, model=f"net-{number}"))
+    listed = []
+    directories = LocalPlace.directories
+    monkeypatch.setattr(
+        LocalPlace, "directories", lambda place, key="": listed.append(key) or directories(place, key)
+    )
+    with pytest.raises(NotFoundError, match="4 other models on this split.*Did you mean 'net-0'"):
+        store.representation(address(model="net_0"))
+    assert len(listed) == 2  # its own dumps, and the names of the others
