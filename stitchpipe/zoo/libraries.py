@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stitchpipe.errors import nearest
 from stitchpipe.plugins import Plugins
 from stitchpipe.zoo.errors import NothingFitsError
+from stitchpipe.zoo.kept_names import kept_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,8 +80,7 @@ def size_options(architecture: str, size: int) -> dict[str, Any]:
     """
     library, _, name = architecture.partition("/")
     if library == "timm" and find_spec("timm") is not None:
-        settings = import_module("timm").get_pretrained_cfg(name)
-        return {"img_size": size} if settings is not None and settings.fixed_input_size else {}
+        return {"img_size": size} if name in _of_fixed_size() else {}
     if library == "hf" and find_spec("transformers") is not None:
         return {"image_size": size} if name in _names("hf") and _has_image_size(name) else {}
     if architecture.startswith("vit_"):
@@ -104,12 +104,11 @@ def _names(library: str) -> Sequence[str]:
     _demand(library)
     match library:
         case "torchvision":
-            models = import_module("torchvision").models
-            return tuple(models.list_models(module=models))
+            return kept_names("torchvision", "torchvision", _of_torchvision)
         case "timm":
-            return tuple(import_module("timm").list_models())
+            return kept_names("timm", "timm", lambda: import_module("timm").list_models())
         case "hf":
-            return tuple(sorted(_vision_types()))
+            return kept_names("transformers", "transformers", lambda: sorted(_vision_types()))
         case _:
             return (*OURS, *_ENTRY_POINTS.names())
 
@@ -126,7 +125,25 @@ def _published(library: str) -> Sequence[str]:
 @cache
 def _tagged() -> Sequence[str]:
     _demand("timm")
-    return tuple(import_module("timm").list_models(pretrained=True))
+    return kept_names("timm-published", "timm", lambda: import_module("timm").list_models(pretrained=True))
+
+
+@cache
+def _of_fixed_size() -> frozenset[str]:
+    """Return timm's names of networks that are built for images of one size."""
+
+    def listed() -> list[str]:
+        timm = import_module("timm")
+        settings = {name: timm.get_pretrained_cfg(name) for name in timm.list_models()}
+        return [name for name, known in settings.items() if known is not None and known.fixed_input_size]
+
+    return frozenset(kept_names("timm-of-fixed-size", "timm", listed))
+
+
+def _of_torchvision() -> list[str]:
+    models = import_module("torchvision").models
+    names: list[str] = models.list_models(module=models)
+    return names
 
 
 def _vision_types() -> set[str]:
