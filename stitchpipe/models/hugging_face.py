@@ -34,6 +34,8 @@ def build(name: str, options: Mapping[str, Any]) -> nn.Module:
     headless = options.get("num_classes") == 0 or (name in library.types and name not in library.classifiers)
     config = _config(library, name, options, headless=headless)
     classes = library.maker(config, headless=headless)
+    # Of a type with several classifiers, the library looks for the one that is named here, and stumbles over None.
+    config.architectures = config.architectures or []
     with _quiet(library):
         network = classes.from_config(config)
     return _taking_images(network, headless=headless)

@@ -4,9 +4,10 @@
     python -m tests.benchmarks.zoo_night run FOLDER --out OUT  # every step in processes of their own; OUT may be s3://…
     python -m flows.loopback --sweep FOLDER/sweep.toml --poll 10 --out OUT   # the same, scheduled, on many workers
 
-Six layers of each network are 288 layers, so that all pairs are more than 80,000 under ten indices; some are stitched
-too. `--networks` takes fewer, for the growth of each phase. Printed are wall and processor seconds and the peak memory of each
-step, and the bytes and files that the run's place holds behind it; requests to a bucket are its server's to count.
+Six layers of each network are 288 layers, so that all pairs are more than 80,000 under ten indices; some are
+stitched too. `--networks` takes fewer, for the growth of each phase. Printed are wall and processor seconds and the
+peak memory of each step, and the bytes and files that the run's place holds behind it; requests to a bucket are its
+server's to count.
 """
 
 from __future__ import annotations

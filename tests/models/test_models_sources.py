@@ -31,6 +31,7 @@ NETWORKS = {
         "",
     ),
     "hf/vit": (VIT, 32, "torch.fx cannot trace it: "),
+    "hf/deit": (VIT, 32, "torch.fx cannot trace it: "),  # the library has two classifiers of it
     "hf/convnext": (
         {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2, "num_classes": 5},
         32,

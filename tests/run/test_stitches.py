@@ -44,7 +44,11 @@ def test_every_pair_that_globs_name():
     ("targets", "left_out", "said"),
     [
         ("second-0/*", (), "Did you mean 'second@0'? Models are first@0, second@0."),
-        ("second-0/*", ("first@0",), "Did you mean 'second@0'? Models are second@0, first@0."),  # one is not inspected yet
+        (
+            "second-0/*",
+            ("first@0",),
+            "Did you mean 'second@0'? Models are second@0, first@0.",
+        ),  # one is not inspected yet
         ("second@0/lat", (), "Did you mean 'second@0/late'? Layers of second@0 are early, late."),
     ],
 )

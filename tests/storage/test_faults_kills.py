@@ -91,7 +91,7 @@ class Campaign:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kills", [12, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.slow)])
 def test_killed_writers_and_killed_resumes_redo_at_most_one_row_group_each(processes, tmp_path, kills):
     run = Campaign(processes, tmp_path, seed=kills)
     for number in itertools.count():
@@ -99,7 +99,7 @@ def test_killed_writers_and_killed_resumes_redo_at_most_one_row_group_each(proce
             break
         run.one_dump(tmp_path / f"{number}")
     print(f"{run.kills} kills after so many markers: {dict(run.phases)}; {run.redone} row groups done again")
-    assert len(run.phases) >= min(4, kills // 4)  # they died in different phases
+    assert len(run.phases) >= min(4, kills // 2)  # they died in different phases
     assert run.redone <= run.kills
 
 

@@ -207,7 +207,7 @@ class StoreMachine(RuleBasedStateMachine):
 COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
 
 TestAStore = StoreMachine.TestCase
-TestAStore.settings = settings(max_examples=10, stateful_step_count=15, derandomize=True, **COMMON)
+TestAStore.settings = settings(max_examples=5, stateful_step_count=15, derandomize=True, **COMMON)
 
 
 class LongerMachine(StoreMachine):

@@ -8,8 +8,6 @@ import pytest
 from storage import open_store
 from tests.storage.small_dump import SHAPES, address, begin, finish, new_store, tree, truth, write_in_child
 
-KILLS = 12
-
 
 @pytest.fixture(scope="module")
 def processes():
@@ -27,21 +25,22 @@ def started_writer(processes, store, identity):
     return child
 
 
-def test_a_writer_killed_at_random_moments_resumes_to_the_same_bytes(tmp_path, processes):
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_writer_killed_at_random_moments_resumes_to_the_same_bytes(tmp_path, processes, kills):
     generator = random.Random(11)
     store = new_store(tmp_path / "s", row_groups=10)
     reference = new_store(tmp_path / "reference", row_groups=10)
     child, start = started_writer(processes, reference, {"weights": "w0"}), time.monotonic()
     child.join(60)
     undisturbed_s = time.monotonic() - start
-    kills = dumps = 0
-    while kills < KILLS:
+    killed = dumps = 0
+    while killed < kills:
         identity = {"weights": f"w{dumps}"}
         child = started_writer(processes, store, identity)
         time.sleep(generator.uniform(0.0, undisturbed_s))
         child.kill()
         child.join(60)
-        kills += child.exitcode == -9
+        killed += child.exitcode == -9
         dumps += begin(store, identity=identity).sealed
         assert len(store.representations()) == dumps * len(SHAPES)
         assert store.verify() == []

@@ -98,13 +98,17 @@ def redone(repaired):
     return [(one.address.layer, one.row_groups) for one in repaired.redo]
 
 
-@pytest.mark.parametrize("shift", [0, *(pytest.param(shift, marks=pytest.mark.slow) for shift in (1, 2))])
-def test_any_damaged_file_is_repaired_and_only_damaged_row_groups_are_computed(tmp_path, pristine, shift):
+@pytest.mark.parametrize(
+    ("every", "shift"), [(9, 0), *(pytest.param(3, shift, marks=pytest.mark.slow) for shift in (0, 1, 2))]
+)
+def test_any_damaged_file_is_repaired_and_only_damaged_row_groups_are_computed(
+    tmp_path, pristine, every, shift
+):
     original = tree(pristine)
     rng = random.Random(shift)
     kinds = ("flip", "missing", "half")
     for number, name in enumerate(sorted(original)):
-        if number % 3 != shift and "/activations/c." not in name:
+        if number % every != shift and "/activations/c." not in name:
             continue
         root = tmp_path / "s"
         shutil.rmtree(root, ignore_errors=True)
@@ -357,7 +361,13 @@ UNSEALED = {
 }
 
 
-@pytest.mark.parametrize("what", UNSEALED)
+USUAL = ("missing shard", "flipped shard", "cut marker", "dump.json", "lost dump.json", "array", "layer")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(what, marks=[] if what in USUAL else pytest.mark.slow) for what in UNSEALED],
+)
 def test_a_dump_that_was_never_sealed_resumes_after_a_repair(tmp_path, what):
     kind, pattern = UNSEALED[what]
     store = new_store(tmp_path / "s")
@@ -471,7 +481,7 @@ def test_progress_is_told(store):
     assert len(told) == len(SHAPES) * ROW_GROUPS
 
 
-@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [17, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_repair_cut_at_any_operation_is_run_again(tmp_path, monkeypatch, every):
     template = new_store(tmp_path / "template", row_groups=2)
     finish(begin(template, ["logits", "blocks.1"]))
@@ -510,8 +520,9 @@ def test_a_repair_cut_at_any_operation_is_run_again(tmp_path, monkeypatch, every
     assert point > 15
 
 
-def test_a_manifest_cut_while_it_is_made_again(tmp_path, pristine, monkeypatch):
-    for point in range(100):
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_manifest_cut_while_it_is_made_again(tmp_path, pristine, monkeypatch, every):
+    for point in range(0, 100, every):
         root = tmp_path / f"{point}"
         shutil.copytree(pristine, root)
         flip(next(root.rglob("manifest.json")), 99)

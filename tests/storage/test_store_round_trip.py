@@ -223,7 +223,9 @@ def test_rows_are_read_by_the_chunks_that_hold_them_and_no_others(tmp_path, monk
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("chunk_bytes", [1, 500, 1 << 20])
+@pytest.mark.parametrize(
+    "chunk_bytes", [500, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 1 << 20))]
+)
 def test_every_codec_and_chunk_size_reads_back_by_us_and_by_zarr(tmp_path, codec, dtype, chunk_bytes):
     store = new_store(tmp_path / "s")
     finish(begin(store, dtype=dtype, encoding=Encoding(codec=codec, chunk_bytes=chunk_bytes)))

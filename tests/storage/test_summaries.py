@@ -157,7 +157,7 @@ def test_every_dtype_and_shape_comes_back(folder, dtype, shape):
     assert same(found, {"x": values, "y": values})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.dictionaries(
         st.text(min_size=1, max_size=6),
@@ -284,7 +284,7 @@ def test_only_work_in_progress_may_be_lost(folder):
     assert same(folder.read(WORK, "a").arrays, arrays())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=st.lists(st.text(min_size=1, max_size=150), min_size=2, max_size=4, unique=True))
 @pytest.mark.parametrize("hostile", [["..", "commits"], ["a/b", "a\\b"], ["A" * 300, "a" * 300], ["\0", "ẞ"]])
 def test_hostile_names_stay_apart_and_inside(folder, hostile, names):
