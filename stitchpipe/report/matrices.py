@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stitchpipe.registry import find_measure, index_names
-from stitchpipe.studies.finding import StudyError
 from stitchpipe.studies.stitches import PAIR, LayerOrder, comparable, depth_of, matrices
 
 if TYPE_CHECKING:
@@ -175,24 +174,17 @@ class _Cells:
         self.values = np.full((self.size, self.size), np.nan)
         self.states = np.zeros((self.size, self.size), np.uint16)
 
-    def put(self, at: _Places, rows: pa.Table, what: str) -> None:
-        """Put rows into their cells; a second number for a cell must be the first again."""
-        values = _floats(rows["value"])
-        seen = self.states[at] != UNMEASURED
-        before = self.values[at][seen]
-        if not np.array_equal(before, values[seen], equal_nan=True):
-            raise StudyError(
-                where=what,
-                expected="one number for each pair of layers",
-                found="several, from different runs into one folder",
-                remedy="Read only the parts of one run: Catalogue.read(keys).",
-            )
-        self.values[at] = values
-        self.states[at] = self._states(rows)
+    def put(self, at: _Places, rows: pa.Table) -> None:
+        """Put rows into their cells. Of two numbers for a cell the first stays: its writers wrote the same."""
+        # Of places that repeat in one assignment the last one stays: so rows are put from the last to the first.
+        new = np.flatnonzero(self.states[at] == UNMEASURED)[::-1]
+        at = at[0][new], at[1][new]
+        self.values[at] = _floats(rows["value"])[new]
+        self.states[at] = self._states(rows)[new]
         for name in BESIDE:
             if rows[name].null_count < len(rows):
                 plane = self.beside.setdefault(name, np.full(self.values.shape, np.nan, np.float32))
-                plane[at] = _floats(rows[name])
+                plane[at] = _floats(rows[name])[new]
         self.n_samples = max(self.n_samples, int(pc.max(rows["n_samples"]).as_py()))
 
     def _states(self, rows: pa.Table) -> npt.NDArray[np.uint16]:
@@ -265,7 +257,7 @@ class Gathering:
         Raises
         ------
         StudyError
-            Two different numbers for one index of one pair under one view, or a layer that is not in `layer_order`.
+            A layer is not in `layer_order`.
         """
         if "method" in table.column_names and table["method"].null_count < len(table):
             table = table.filter(pc.is_null(table["method"]))
@@ -284,7 +276,7 @@ class Gathering:
             rows, at = table.slice(start, end - start), (i[start:end], j[start:end])
             names = str(views[group[start] // len(indices)]), str(indices[group[start] % len(indices)])
             cells = self._cells.setdefault(names, _Cells(len(self._layers)))
-            cells.put(at, rows, f"{names[1]} under {names[0]}")
+            cells.put(at, rows)
             self._facts.setdefault(names[0], _Facts.of(len(self._layers))).put(*at, rows)
 
     def comparison(self) -> Comparison:
