@@ -98,9 +98,9 @@ class Numbers:
         return int(self._asked("count(*) AS n")["n"][0].as_py())
 
     def _repr_html_(self) -> str:
-        """Return the first rows and how many there are, for notebooks."""
-        rest = f"<p>{len(self):,} numbers</p>"
-        return f"{self.head().to_html(index=False, na_rep='', max_cols=None)}{rest}"
+        """Return the first rows, less columns that are empty in all of them, and how many there are: for notebooks."""
+        shown = self.head().dropna(axis="columns", how="all")
+        return f"{shown.to_html(index=False, na_rep='')}<p>{len(self):,} numbers</p>"
 
     def _listed(self) -> str:
         return ", ".join(f'"{name}"' for name in self.columns) or "*"

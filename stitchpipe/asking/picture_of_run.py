@@ -28,12 +28,13 @@ def html_of_run(place: RunPlace, store: Store) -> str:
     """
     names = stored_names(store)
     n_bytes = sum(layer.n_bytes for layer in store.representations())
+    measures = dict.fromkeys(name.partition("(")[0] for name in _measures(place))
     facts = {
         "run": place.url,
         "models": ", ".join(names.models),
         "layers": f"{len(names.known):,}",
         "activations": size_of(n_bytes),
-        "measures": ", ".join(_measures(place)) or "none yet",
+        "measures": ", ".join(measures) or "none yet",
     }
     rows = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>{escape(fact)}</td></tr>"

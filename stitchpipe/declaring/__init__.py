@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stitchpipe.declaring.in_this_process import run
-    from stitchpipe.declaring.plan import Plan, plan
+    from stitchpipe.declaring.planned import Plan, plan
 
 __all__ = ["Plan", "plan", "run"]
 
-_HOMES = {"Plan": "plan", "plan": "plan", "run": "in_this_process"}
+_HOMES = {"Plan": "planned", "plan": "planned", "run": "in_this_process"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +14,17 @@ from stitchpipe.asking import Workspace
 from stitchpipe.declaring.sweeps import sweep_of
 from stitchpipe.engine.cluster import Cluster
 from stitchpipe.run import Run, RunPlace
+from stitchpipe.run.claims import Worker
 from stitchpipe.run.declarations import keep_sweep
+from stitchpipe.run.ledger import Ledger, Outcome, Reason
+from stitchpipe.steps.agendas import begin_agenda, keep_agenda
 from stitchpipe.steps.comparing.compare import compare, fit_maps
 from stitchpipe.steps.dumping import dump
 from stitchpipe.steps.inspecting import inspect
 from stitchpipe.steps.reporting import report
 from stitchpipe.steps.stitching.stitch import stitch
 from stitchpipe.steps.training import train
+from stitchpipe.steps.unit_keys import unit_key
 from stitchpipe.steps.work_units import STEPS, check, check_declaration, units
 
 if TYPE_CHECKING:
@@ -79,11 +85,51 @@ def run(
     opened = Run.open(sweep, place)
     check_declaration(opened, STEPS)
     keep_sweep(sweep, place)
+    begin_agenda(opened)
+    worker = Worker.here().name
     with _said(progress) as say:
-        for what, act in _work(opened):
-            say(what)
-            act()
+        for unit in _work(opened):
+            say(unit.name)
+            _carry_out(opened, unit, worker)
     return Workspace(place.url)
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A unit of work and what carries it out."""
+
+    act: Callable[[], object]
+    step: str
+    subject: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What people and records call it: ``dump A test``."""
+        return " ".join((self.step, *self.subject))
+
+
+def _carry_out(opened: Run, unit: _Unit, worker: str) -> None:
+    """Carry out a unit, and put on record how it ended, so that `status` knows and the page can say."""
+    key, begun_s = unit_key(opened, unit.step, unit.subject), time.time()
+    failure: Exception | None = None
+    try:
+        unit.act()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is put on record, and raised
+        failure = error
+    Ledger(opened.place.files).note(
+        Outcome(
+            unit=unit.name,
+            state="done" if failure is None else "failed",
+            key=key,
+            begun_s=begun_s,
+            seconds=time.time() - begun_s,
+            worker=worker,
+            reason=None if failure is None else Reason.of(failure, passing=True),
+            subject=unit.subject,
+        )
+    )
+    if failure is not None:
+        raise failure
 
 
 @contextmanager
@@ -97,20 +143,22 @@ def _said(progress: bool) -> Iterator[Callable[[str], None]]:
         yield lambda what: shown.update(task, description=what)
 
 
-def _work(opened: Run) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield what is to be done, in order; what a step needs of those before it is looked up when it is reached."""
+def _work(opened: Run) -> Iterator[_Unit]:
+    """Yield the units in order; what a step needs of those before it is looked up when it is reached."""
     for declared in opened.sweep.networks:
-        yield f"inspecting {declared.name}", partial(inspect, opened, declared.name)
+        yield _Unit(partial(inspect, opened, declared.name), "inspect", (declared.name,))
     there = units(opened)
     check(opened, STEPS)
+    keep_agenda(opened)
     for model in there.models:
-        yield f"weights of {model}", partial(train, opened, model)
+        yield _Unit(partial(train, opened, model), "train", (model,))
     for model, split in there.dumps:
-        yield f"activations of {model} on {split}", partial(dump, opened, model, split)
+        yield _Unit(partial(dump, opened, model, split), "dump", (model, split))
     memory = opened.sweep.run.memory_limit_bytes
     with Cluster(workers=1, memory_limit_bytes=memory, in_this_process=True) as cluster:
-        yield "comparing layers", partial(compare, opened, cluster=cluster)
-        yield "fitting maps", partial(fit_maps, opened, cluster=cluster)
+        if opened.sweep.compare:
+            yield _Unit(partial(compare, opened, cluster=cluster), "compare")
+        yield _Unit(partial(fit_maps, opened, cluster=cluster), "fit maps")
     for model, layer in there.targets:
-        yield f"stitching into {model}/{layer}", partial(stitch, opened, model, layer)
-    yield "the page", partial(report, opened)
+        yield _Unit(partial(stitch, opened, model, layer), "stitch", (model, layer))
+    yield _Unit(partial(report, opened), "report")

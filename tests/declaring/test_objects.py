@@ -12,12 +12,17 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import stitchpipe as sp
+from stitchpipe.capture import CaptureError
 from stitchpipe.config import ConfigError
 from stitchpipe.data import DataError, load_splits
 from stitchpipe.data.kinds import object as held_images
 from stitchpipe.declaring.images import declared_images
 from stitchpipe.declaring.sweeps import sweep_of
+from stitchpipe.graph import LayerError
 from stitchpipe.models import ArchitectureError, build, hold_module, objects
+from stitchpipe.run import RunPlace
+from stitchpipe.run.agenda import Agenda
+from stitchpipe.run.ledger import Ledger
 
 N = 40
 
@@ -32,6 +37,11 @@ class Small(nn.Module):
 
     def forward(self, images):
         return self.scale * self.head(self.layer2(self.layer1(images)).mean(dim=(2, 3)))
+
+
+class Chance(Small):
+    def forward(self, images):
+        return super().forward(images + torch.rand_like(images))
 
 
 def small(seed, scale=1.0):
@@ -113,7 +123,22 @@ def test_a_run_of_objects_is_a_run(run):
     said = run.measures("stitch_accuracy").to_pandas()["value"].item()
     assert (answers == run.activations("mine/layer1").label.values).mean() == said
     assert "<svg" in run._repr_html_()
-    assert (run.place.files.place.size("report/index.html") or 0) > 0
+    assert run.place.has_page
+
+
+def test_what_was_done_and_what_failed_is_on_record(run, folder):
+    (agenda,) = Agenda.all_of(run.place.files)
+    outcomes = Ledger(run.place.files).outcomes()
+    assert outcomes.keys() == {name for names in agenda.units.values() for name in names}
+    assert {outcome.state for outcome in outcomes.values()} == {"done"}
+    with pytest.raises(LayerError, match="layr"):
+        sp.run(models={"m": small(0)}, data=Pairs(), out=folder / "wrong", layers=["layr?"], progress=False)
+    with pytest.raises(CaptureError, match="same image"):
+        sp.run(models={"m": Chance()}, data=Pairs(), out=folder / "chance", layers=["layer?"], progress=False)
+    states = {
+        name: end.state for name, end in Ledger(RunPlace.at(folder / "chance").files).outcomes().items()
+    }
+    assert states == {"inspect m": "done", "train m": "done", "dump m train": "failed"}
 
 
 def test_the_same_objects_find_their_run_again(run, folder, monkeypatch):
@@ -154,6 +179,8 @@ def test_a_plan_says_what_would_be_done(folder):
     assert "layer1" in repr(plan)
     assert "48" in plan._repr_html_()
     assert not (folder / "none").exists()
+    assert callable(sp.plan)  # and no module of that name in the room's place
+    assert callable(sp.run)
 
 
 def test_a_module_is_known_by_its_weights_its_source_and_its_numbers():
