@@ -33,6 +33,13 @@ def ending(place: RunPlace, part: str | None = None) -> RenderableType:
     counts = {"pairs": record.get("pairs_missing", 0), "stitches": record.get("stitches_missing", 0)}
     if missing := [f"{count} {what}" for what, count in counts.items() if count]:
         told.append(("Missing", " and ".join(missing)))
+    if left_out := record.get("stitches_left_out"):
+        told.append(
+            (
+                "Left out",
+                f"{left_out} pairs of layers that globs of stitches match: `stitchpipe plan` says why",
+            )
+        )
     page = f"{place.url}/{report_folder(part)}/index.html"
     shown = [f"open {place.url}"] if part is None else []
     next_up = (*shown, f"nearest {place.url} MODEL/LAYER", f"query {place.url}")

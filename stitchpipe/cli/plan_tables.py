@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
@@ -78,6 +79,7 @@ def _forecast(run: Run) -> Table:
     rows.append(
         ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
     )
+    rows += _left_out_rows(run)
     rows.append(
         ("stitch training", f"{ahead.training_steps} optimiser steps on {ahead.images.get(TRAIN, 0)} images")
     )
@@ -89,6 +91,15 @@ def _forecast(run: Run) -> Table:
     for name, text in rows:
         view.add_row(name, Text(text))
     return view
+
+
+def _left_out_rows(run: Run) -> list[tuple[str, str]]:
+    """Return the pairs that globs of stitches match and that cannot be stitched, counted by what would be needed."""
+    needs = Counter(run.planned_stitches.left_out.values())
+    return [
+        ("" if number else "left out", f"{count} pairs that globs match, for want of {need}")
+        for number, (need, count) in enumerate(needs.most_common())
+    ]
 
 
 def _layers_of(ahead: Forecast) -> str:

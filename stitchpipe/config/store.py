@@ -36,9 +36,9 @@ class Dump(Section):
     )
 
     layers: LayerChoice = Field(
-        default=("layer?.?",),
+        default=("blocks",),
         description="Globs over names of layers, or words (all, cuts, blocks, stages, cuts:10), for models without "
-        "`layers`.",
+        "`layers`; each must fit in one of them, and each of them must have one that fits.",
     )
     dtype: Literal["float32", "float16"] = Field(
         default="float32", description="Of stored values; float16 refuses what it cannot hold."

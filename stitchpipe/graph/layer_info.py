@@ -75,7 +75,7 @@ def select(known: Sequence[LayerInfo], globs: Sequence[str]) -> list[str]:
     """
     chosen: set[str] = set()
     for glob in globs:
-        hits = [info.name for info in known if _matches(info, glob)]
+        hits = matching(known, glob)
         if not hits:
             names = [info.name for info in known if not info.is_function]
             raise LayerError(
@@ -86,6 +86,11 @@ def select(known: Sequence[LayerInfo], globs: Sequence[str]) -> list[str]:
             )
         chosen.update(hits)
     return [info.name for info in known if info.name in chosen]
+
+
+def matching(known: Sequence[LayerInfo], glob: str) -> list[str]:
+    """Return the names that match a glob as in `select`, in the network's order; there may be none."""
+    return [info.name for info in known if _matches(info, glob)]
 
 
 def not_behind(layer: str, name: str) -> LayerError:

@@ -14,7 +14,7 @@ from glob import escape
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.config import ControlModel, IngestedModel, NetworkModel, RandomCodes, layer_word
-from stitchpipe.graph import Inspection, InspectionError, LayerError, LayerInfo, inspect, select
+from stitchpipe.graph import Inspection, InspectionError, LayerError, LayerInfo, inspect, matching, suggestion
 from stitchpipe.run import keys
 from stitchpipe.run.declared import data_fields, network_fields
 from stitchpipe.run.layer_words import meant
@@ -72,12 +72,41 @@ class Layers:
 
     def _select(self, declared: Model) -> tuple[LayerInfo, ...]:
         if isinstance(declared, ControlModel):
-            return _chosen(self._control_layers(declared.control), declared.layers or ("*",))
+            return _chosen(self._control_layers(declared.control), declared.layers or ("*",), declared)
         if isinstance(declared, IngestedModel):
             known = self._ingested_layers(declared)
         else:
             known = self.inspection(declared).layers
-        return _chosen(known, self._sweep.layer_globs(declared))
+        return _chosen(known, self._sweep.layer_globs(declared), declared)
+
+    def demand_globs(self) -> None:
+        """Refuse a glob or word that several models share and that fits no layer of any of them.
+
+        Of a part of a sweep nothing is refused, because it may fit in the rest.
+
+        Raises
+        ------
+        stitchpipe.graph.LayerError
+            The first such glob, with where it stands.
+        """
+        if self._sweep.part_of is not None or self._sweep.left_out:
+            return
+        sharing: dict[tuple[str, str], list[NetworkModel]] = {}
+        for declared in self._sweep.models:
+            if not isinstance(declared, NetworkModel):
+                continue
+            for choice in self._sweep.layer_globs(declared) if _shares(declared) else ():
+                sharing.setdefault((_key_of(declared), choice), []).append(declared)
+        for (key, choice), models in sharing.items():
+            known = [self.inspection(declared).layers for declared in models]
+            if not any(_fitting(layers, choice) for layers in known):
+                names = [info.name for layers in known for info in layers if not info.is_function]
+                raise LayerError(
+                    where=key,
+                    expected=f"globs that fit a layer of one of its {len(models)} models",
+                    found=f"'{choice}', which fits none",
+                    remedy=suggestion(choice, list(dict.fromkeys(names))),
+                )
 
     @cached_property
     def headless(self) -> frozenset[str]:
@@ -196,21 +225,51 @@ class Layers:
         return tuple(LayerInfo(info.name, info.shape, False, info.tokens) for info in self.of(declared.of))
 
 
-def _chosen(known: Sequence[LayerInfo], choice: Sequence[str]) -> tuple[LayerInfo, ...]:
-    # The layers keep the network's order, whatever the order of globs and words.
-    words = [text for text in choice if layer_word(text) is not None]
-    chosen = set(select(known, [text for text in choice if text not in words]))
-    for word in words:
-        layers = meant(word, known)
-        if not layers:
-            raise LayerError(
-                where=f"layers '{word}'",
-                expected="at least one such layer",
-                found=f"none among {len(known)}, of which {sum(info.is_cut for info in known)} are cuts",
-                remedy="Take another word, such as 'all:10', or globs over names: `stitchpipe layers` lists them.",
-            )
-        chosen.update(info.name for info in layers)
+def _chosen(known: Sequence[LayerInfo], choice: Sequence[str], declared: Model) -> tuple[LayerInfo, ...]:
+    """Return the layers that globs and words choose, in the network's order, whatever the order of the choice.
+
+    What a model says for itself must fit in each part. What several models share need not: names differ from family to
+    family, and `Layers.demand_globs` sees to it that it fits somewhere. But no model may be without any layer.
+    """
+    fitting = {text: _fitting(known, text) for text in choice}
+    idle = [text for text, names in fitting.items() if not names]
+    if idle and (len(idle) == len(fitting) or not _shares(declared)):
+        raise LayerError(
+            where=f"{_key_of(declared)}, for model '{declared.name}'",
+            expected="at least one layer of it",
+            found=f"none that fits {' or '.join(repr(text) for text in idle)}, among {len(known)}",
+            remedy=_remedy(idle[0], known, declared),
+        )
+    chosen = {name for names in fitting.values() for name in names}
     return tuple(info for info in known if info.name in chosen)
+
+
+def _fitting(known: Sequence[LayerInfo], text: str) -> list[str]:
+    """Return the names of the layers that a glob or a word chooses."""
+    if layer_word(text) is None:
+        return matching(known, text)
+    return [info.name for info in meant(text, known)]
+
+
+def _shares(declared: Model) -> bool:
+    """Whether a model has its choice of layers in common with others: of its rule, or of [dump]."""
+    rule = declared.rule if isinstance(declared, NetworkModel) else None
+    return declared.layers is None or rule is not None
+
+
+def _key_of(declared: Model) -> str:
+    """Return where in the sweep a model's choice of layers stands."""
+    if declared.layers is None:
+        return "dump.layers"
+    rule = declared.rule if isinstance(declared, NetworkModel) else None
+    return "layers" if rule is None else f"layers of the rule '{rule}' in zoo"
+
+
+def _remedy(text: str, known: Sequence[LayerInfo], declared: Model) -> str:
+    names = [info.name for info in known if not info.is_function]
+    near = suggestion(text, names) if layer_word(text) is None else ""
+    own = "" if not _shares(declared) else " Or give this model `layers` of its own."
+    return f"{near or 'Take another word, such as all:10, or globs over names.'}{own}"
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -11,7 +11,7 @@ from stitchpipe.run.keys import Products
 from stitchpipe.run.layers import Layers
 from stitchpipe.run.networks import Networks, device_of, fix_threads
 from stitchpipe.run.place import SUMMARIES
-from stitchpipe.run.stitches import PlannedStitch, planned_stitches
+from stitchpipe.run.stitches import PlannedStitch, PlannedStitches, planned_stitches
 from storage import ReadOnlyError, Store, Summaries, WriteError, open_store, open_summaries
 
 if TYPE_CHECKING:
@@ -38,12 +38,17 @@ class OpenedSweep:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.sweep.name!r} in {self.place.url!r})"
 
-    @cached_property
+    @property
     def stitches(self) -> tuple[PlannedStitch, ...]:
         """The declared stitches, one by one."""
-        stitches = tuple(map(self.layers.without_words, self.sweep.stitch))
-        sweep = self.sweep.model_copy(update={"stitch": stitches})
-        return planned_stitches(sweep, self.layers.table, self.layers.headless if stitches else frozenset())
+        return self.planned_stitches.made
+
+    @cached_property
+    def planned_stitches(self) -> PlannedStitches:
+        """The declared stitches, and the pairs of layers that are left out of them."""
+        spelt = tuple(map(self.layers.without_words, self.sweep.stitch))
+        headless = self.layers.headless if spelt else frozenset[str]()
+        return planned_stitches(self.sweep, spelt, self.layers.table, headless)
 
     @property
     def results(self) -> Catalogue:

@@ -6,12 +6,19 @@ import fnmatch
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stitchpipe.config import ConfigError, DirectStitch, IngestedModel, NetworkModel, TrainedStitch
+from stitchpipe.config import (
+    ConfigError,
+    DirectStitch,
+    IngestedModel,
+    NetworkModel,
+    TrainedStitch,
+    layer_word,
+)
 from stitchpipe.errors import nearest
 from stitchpipe.graph import LOGITS
 from stitchpipe.rows import width_of
 from stitchpipe.run.declared import permuted_model
-from stitchpipe.run.names import TRAIN, LayerName
+from stitchpipe.run.names import TRAIN, LayerName, Pair
 from stitchpipe.stitching import OBJECTIVES, TrainingBudget
 
 if TYPE_CHECKING:
@@ -72,30 +79,50 @@ class PlannedStitch:
         return names
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedStitches:
+    """The stitches that a sweep declares.
+
+    Attributes
+    ----------
+    made
+        One by one, each once, in the order of the file.
+    left_out
+        Pairs that globs match and that cannot be stitched, with what would be needed: nobody named these layers.
+    """
+
+    made: tuple[PlannedStitch, ...]
+    left_out: Mapping[Pair, str]
+
+
 def planned_stitches(
-    sweep: Sweep, table: LayerTable, headless: Collection[str] = ()
-) -> tuple[PlannedStitch, ...]:
-    """Return the declared stitches, each once, in the order of the file.
+    sweep: Sweep, spelt: Sequence[Stitch], table: LayerTable, headless: Collection[str] = ()
+) -> PlannedStitches:
+    """Return the declared stitches, and the pairs of layers that are left out of them.
 
     Parameters
     ----------
+    spelt
+        The sweep's tables of stitches, with names in place of words for layers.
     headless
         Models whose networks give features and no logits.
 
     Raises
     ------
     ConfigError
-        A glob matches no layer, a target cannot be cut, identity is asked of unequal widths, or logits of a network
-        that gives none.
+        A glob matches no layer, layers that are named cannot be stitched, or none that globs match can; identity is
+        asked of unequal widths, or logits of a network that gives none.
     """
     planned: dict[PlannedStitch, None] = {}
+    left_out: dict[Pair, str] = {}
     mistakes: list[ConfigError] = []
-    for number, declared in enumerate(sweep.stitch):
+    for number, (declared, named) in enumerate(zip(spelt, map(_Named.of, sweep.stitch), strict=True)):
         try:
-            stitches = _of_table(sweep, table, declared, f"stitch[{number}]")
+            stitches, unfit = _of_table(sweep, table, declared, named, f"stitch[{number}]")
             for stitch in stitches:
                 _demand_logits(stitch, headless, f"stitch[{number}].objectives")
             planned |= dict.fromkeys(stitches)
+            left_out |= unfit
         except ConfigError as error:
             mistakes.append(error)
     if len(mistakes) > 1:
@@ -107,11 +134,36 @@ def planned_stitches(
         )
     if mistakes:
         raise mistakes[0]
-    return tuple(planned)
+    return PlannedStitches(tuple(planned), left_out)
 
 
-def _of_table(sweep: Sweep, table: LayerTable, declared: Stitch, where: str) -> list[PlannedStitch]:
-    """Return the stitches of one table; of a sweep without some of its models it may be none."""
+@dataclass(frozen=True)
+class _Named:
+    """The layers that a table of stitches names one by one, and not by globs or words."""
+
+    sources: frozenset[str]
+    targets: frozenset[str]
+
+    @classmethod
+    def of(cls, declared: Stitch) -> _Named:
+        """Sort the patterns of a table as it is declared."""
+        return cls(_literal(declared.sources), _literal(declared.targets))
+
+    def asks_for(self, source: LayerName, target: LayerName, *, is_cut: bool) -> bool:
+        """Whether somebody named what cannot be stitched: a target that is no cut, or both ends that do not fit."""
+        return str(target) in self.targets and (str(source) in self.sources or not is_cut)
+
+
+def _literal(patterns: Sequence[str]) -> frozenset[str]:
+    """Return the patterns that are names of layers."""
+    ends = ("/".join(_globs(pattern)) for pattern in patterns if layer_word(_globs(pattern)[1]) is None)
+    return frozenset(end for end in ends if not any(sign in end for sign in "*?["))
+
+
+def _of_table(
+    sweep: Sweep, table: LayerTable, declared: Stitch, named: _Named, where: str
+) -> tuple[list[PlannedStitch], dict[Pair, str]]:
+    """Return the stitches of one table, and what is left out; of a sweep without some of its models it may be none."""
     layers = _Layers(table, sweep.left_out)
     sources = layers.matching(declared.sources, f"{where}.sources")
     targets = layers.matching(declared.targets, f"{where}.targets")
@@ -123,15 +175,24 @@ def _of_table(sweep: Sweep, table: LayerTable, declared: Stitch, where: str) -> 
             found=f"none among {len(sources)} sources and {len(targets)} targets",
             remedy="Widen the globs, or set pairs = 'all'.",
         )
-    planned = []
+    planned: list[PlannedStitch] = []
+    unfit: dict[Pair, ConfigError] = {}
     for source, target in pairs:
         _demand_network(sweep, target, where)
+        refusal = _misfit(source, target, table, where)
+        if refusal is not None:
+            if named.asks_for(source, target, is_cut=_info(table, target).is_cut):
+                raise refusal
+            unfit[source, target] = refusal
+            continue
         if isinstance(declared, TrainedStitch) and declared.augmented:
             _demand_images(sweep, source, where)
         for stitch in _expanded(declared, source, target):
-            _check(stitch, table, where)
+            _demand_equal_widths(stitch, table, where)
             planned.append(stitch)
-    return planned
+    if unfit and not planned:
+        raise next(iter(unfit.values()))
+    return planned, {pair: error.expected for pair, error in unfit.items()}
 
 
 def training_splits(data: RunData, planned: PlannedStitch) -> tuple[str, ...]:
@@ -277,35 +338,41 @@ def _expanded(declared: Stitch, source: LayerName, target: LayerName) -> list[Pl
     ]
 
 
-def _check(stitch: PlannedStitch, table: LayerTable, where: str) -> None:
-    source, target = _info(table, stitch.source), _info(table, stitch.target)
-    if not target.is_cut:
-        known = [info.name for info in table[stitch.target.model]]
-        position = known.index(stitch.target.layer)
+def _misfit(source: LayerName, target: LayerName, table: LayerTable, where: str) -> ConfigError | None:
+    """Return why one layer cannot be stitched into another, or None."""
+    from_layer, to_layer = _info(table, source), _info(table, target)
+    if not to_layer.is_cut:
+        known = [info.name for info in table[target.model]]
+        position = known.index(target.layer)
         cuts = sorted(
-            (info.name for info in table[stitch.target.model] if info.is_cut),
+            (info.name for info in table[target.model] if info.is_cut),
             key=lambda name: abs(known.index(name) - position),
         )
-        raise ConfigError(
+        return ConfigError(
             where=where,
             expected="targets where a single value crosses, so that the rest of the network can run alone",
-            found=f"{stitch.target}, which a residual crosses",
+            found=f"{target}, which a residual crosses",
             remedy=f"Of the dumped layers these can be targets, nearest first: {', '.join(cuts[:6]) or 'none'}.",
         )
-    p, q = width_of(source.shape, "positions"), width_of(target.shape, "positions")
+    if bool(from_layer.grid) != bool(to_layer.grid):
+        return ConfigError(
+            where=where,
+            expected="source and target that both have positions (images, tokens), or two vectors",
+            found=f"{source} of shape {from_layer.shape} into {target} of shape {to_layer.shape}",
+            remedy="Narrow the globs to layers of one kind.",
+        )
+    return None
+
+
+def _demand_equal_widths(stitch: PlannedStitch, table: LayerTable, where: str) -> None:
+    """Refuse a training that begins with the identity between layers of different widths."""
+    p, q = (width_of(_info(table, name).shape, "positions") for name in (stitch.source, stitch.target))
     if stitch.init == "identity" and p != q:
         raise ConfigError(
             where=where,
             expected="init 'identity' between layers of equal width",
             found=f"{stitch.source} of width {p} into {stitch.target} of width {q}",
             remedy="Take init 'random' or 'dm' there, or narrow the globs.",
-        )
-    if bool(source.grid) != bool(target.grid):
-        raise ConfigError(
-            where=where,
-            expected="source and target that both have positions (images, tokens), or two vectors",
-            found=f"{stitch.source} of shape {source.shape} into {stitch.target} of shape {target.shape}",
-            remedy="Narrow the globs to layers of one kind.",
         )
 
 

@@ -113,6 +113,7 @@ def report(run: Run) -> dict[str, Any]:
         "sweep": run.sweep.name,
         "pairs_missing": missing["pairs"],
         "stitches_missing": missing["stitches"],
+        "stitches_left_out": len(run.planned_stitches.left_out),
         "left_out": _left_out(run, failed),
         "numbers": n_compared + len(rows),
         "failed": failed,

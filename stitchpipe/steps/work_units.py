@@ -84,7 +84,7 @@ def _of_names(sweep: Sweep) -> list[Callable[[], object]]:
 
 def check(run: Run, steps: Sequence[str]) -> None:
     """Refuse what is wrong as soon as the layers of all networks are known: globs, stitches, room. Raises the same."""
-    demands: list[Callable[[], object]] = [lambda: units(run)]
+    demands: list[Callable[[], object]] = [run.layers.demand_globs, lambda: units(run)]
     if "dump" in steps and "compare" not in steps:
         demands.append(run.activations.demand_dumps)
     if "dump" in steps:
