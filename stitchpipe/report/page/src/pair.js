@@ -2,7 +2,7 @@
 
 import { curves } from "./charts.js";
 import { byId, h, s } from "./dom.js";
-import { count, NONE, share, short } from "./numbers.js";
+import { count, fixed, NONE, share, short } from "./numbers.js";
 import { about, axis, hasPairs, measures } from "./store.js";
 import { RELATIVE, stitchesOf } from "./stitches.js";
 
@@ -71,16 +71,19 @@ function stitched(row, column) {
   const records = stitchesOf(row, column);
   if (!records.length) return [];
   const measured = about.stitches.measures.filter(([name]) => name !== RELATIVE && records.some((record) => record[name] !== undefined));
-  const head = ["stitch", "relative", ...measured.map(([, title]) => title)];
-  const lines = records.map((record) => h("tr", null, h("th", { scope: "row" }, record.called), h("td", { class: "num strong" }, short(record[RELATIVE])), measured.map(([name]) => h("td", { class: "num", title: record.notes?.[name] || null }, short(record[name])))));
+  const named = [[RELATIVE, "accuracy, relative"], ...measured];
+  const lines = named.map(([name, title]) => h("tr", null, h("th", { scope: "row" }, title), records.map((record) => h("td", { class: name === RELATIVE ? "num strong" : "num", title: record.notes?.[name] || null }, plain(record[name])))));
   return [
     h("h4", null, "Stitched into the target's network"),
     ...records.map(bar),
     h("p", { class: "note" }, `Accuracy of the stitched network${about.chance === null ? "" : ", beside that of always answering the commonest class"} and that of the target network itself.`),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Stitches of this pair" }, h("table", null, h("caption", { class: "hidden" }, "Stitches of this pair"), h("thead", null, h("tr", null, head.map((word, k) => h("th", { scope: "col", class: k ? "num" : null }, word)))), h("tbody", null, lines))),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Stitches of this pair" }, h("table", null, h("caption", { class: "hidden" }, "Stitches of this pair"), h("thead", null, h("tr", null, h("td"), records.map((record) => h("th", { scope: "col", class: "num" }, record.called)))), h("tbody", null, lines))),
     ...(records.some((record) => record.curve) ? [h("h4", null, "Training"), h("div", { class: "plot", id: "pair-curves" })] : []),
   ];
 }
+
+/** Four decimals, unless they would hide a small number or the size of a large one. */
+const plain = (value) => (value === undefined || (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 100)) ? short(value) : fixed(value, 4));
 
 function bar(record) {
   const { accuracy, own } = record;
@@ -90,7 +93,7 @@ function bar(record) {
   const ticks = [[chance, "chance"], [own, "its own"]].filter(([value]) => value !== null && value !== undefined);
   return h("div", { class: "bar-row" },
     h("span", null, record.called),
-    s("svg", { class: "gauge", width, height: 20, viewBox: `0 0 ${width} 20`, role: "img", "aria-label": `${record.called}: accuracy ${share(accuracy)}${ticks.map(([value, word]) => `, ${word} ${share(value)}`).join("")}` },
+    s("svg", { class: "gauge", width, height: 20, viewBox: `0 0 ${width} 20`, preserveAspectRatio: "none", role: "img", "aria-label": `${record.called}: accuracy ${share(accuracy)}${ticks.map(([value, word]) => `, ${word} ${share(value)}`).join("")}` },
       s("rect", { class: "track", x: 4, y: 8, width: width - 8, height: 4 }),
       s("rect", { class: `fill ${record.method === "tlm" ? "tlm" : "dm"}`, x: 4, y: 6, width: Math.max(1, accuracy * (width - 8)), height: 8 }),
       ticks.map(([value, word]) => s("path", { class: "tick", d: `M${x(value)} 1v18` }, s("title", null, `${word} ${share(value)}`)))),

@@ -70,7 +70,7 @@ export class Stitching {
     byId("late-figure").hidden = !pairs.length;
     if (!pairs.length) return;
     const chance = about.chance === null || !pairs[0].trained.own ? [] : [{ at: about.chance / pairs[0].trained.own, text: "chance" }];
-    dumbbells(byId("late"), pairs.map(({ trained, direct }) => ({ name: `${trained.from.full} → ${trained.to.full}`, from: direct[RELATIVE], to: trained[RELATIVE], shape: shapeOf(trained), told: `DM ${fixed(direct[RELATIVE], 3)}, ${trained.called} ${fixed(trained[RELATIVE], 3)}` })), { words: "relative accuracy", label: `Relative accuracy of ${pairs.length} stitches of late layers into early places, direct matching beside task loss matching`, rules: chance });
+    dumbbells(byId("late"), pairs.map(({ trained, direct }) => ({ name: `${trained.from.full} → ${trained.to.full}${starts.length > 1 && trained.init !== "random" ? ` (${trained.init})` : ""}`, from: direct[RELATIVE], to: trained[RELATIVE], shape: shapeOf(trained), told: `DM ${fixed(direct[RELATIVE], 3)}, ${trained.called} ${fixed(trained[RELATIVE], 3)}` })), { words: "relative accuracy", label: `Relative accuracy of ${pairs.length} stitches of late layers into early places, direct matching beside task loss matching`, rules: chance });
   }
 
   distribution() {
