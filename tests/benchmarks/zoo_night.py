@@ -33,7 +33,7 @@ FAMILIES = {
         "mobilenet_v3_large", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "mnasnet0_5", "mnasnet1_0",
         "regnet_x_400mf", "regnet_y_400mf", "efficientnet_b0", "convnext_tiny", "vgg11_bn", "vgg13_bn",
     ),
-    "timm": ("resnet10t", "resnet14t", "regnetx_002", "regnety_002", "efficientnet_lite0", "mobilenetv3_small_050"),
+    "timm": ("resnet18d", "resnet26t", "regnetx_002", "regnety_002", "efficientnet_lite0", "mobilenetv3_small_050"),
 }  # fmt: skip
 """Families that take images of 32 pixels; each network with two seeds."""
 SEEDS = (0, 1)
