@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import math
+import sys
 from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
@@ -166,11 +168,12 @@ def _hooked(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 def _cut(row: Row, differences: Mapping[str, float]) -> Row:
     """Note how far the answers of tails are from the whole network's."""
+    largest = max(differences.values(), default=0.0)
     return replace(
         row,
         tested=len(differences),
         exact=sum(difference == 0 for difference in differences.values()),
-        largest_difference=max(differences.values(), default=0.0),
+        largest_difference=largest if math.isfinite(largest) else sys.float_info.max,
         mismatches=tuple(name for name, difference in differences.items() if not difference <= TOLERANCE),
     )
 

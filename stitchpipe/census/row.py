@@ -54,7 +54,7 @@ class Row:
         Cuts at which the tail was run on what the head made, and at how many the answer was that of the whole network
         bit for bit.
     largest_difference
-        Of the others, relative to the largest number of the answer.
+        Of the others, relative to the largest number of the answer; the largest float where it is not finite.
     mismatches
         Cuts that differ by more than `TOLERANCE`.
     captured, miscaptured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -187,3 +188,11 @@ def test_the_table_counts_what_was_reached():
     ]
     line = census_table(rows_of).splitlines()[-1]
     assert line == "| all | 3 | 2 (66.7 %) | 2 | 0 | 6 | 3 | 0 | 1 |"
+
+
+def test_answers_that_are_not_finite_are_a_reason_and_their_row_can_be_kept(forgetful):
+    network = examination.small(forgetful).network
+    network.third.weight.data.fill_(float("inf"))
+    row = examined(forgetful)
+    assert (row.outcome, row.reason) == ("not split", "its random weights give answers that are not finite")
+    assert json.loads(json.dumps(row.to_dict(), allow_nan=False))["largest_difference"] > 1e300
