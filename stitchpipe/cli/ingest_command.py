@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path  # noqa: TC003  (cyclopts reads the annotations)
 from typing import Annotated, Literal
 
@@ -10,8 +11,36 @@ from cyclopts import Parameter
 from stitchpipe.cli.app import app, say
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class WhichArrays:
+    """Which arrays of the files are layers, and how they are read and stored."""
+
+    layer: Annotated[
+        str | None, Parameter(help="Name of the layer, where the files hold a single array.")
+    ] = None
+    only: Annotated[
+        tuple[str, ...],
+        Parameter(help="Globs over names of arrays: which are layers.", negative="", show_default=False),
+    ] = ()
+    ids: Annotated[
+        str | None,
+        Parameter(
+            help="Array, column or text file with the sample ids, or `range`; default: the array `ids`."
+        ),
+    ] = None
+    labels: Annotated[
+        str | None, Parameter(help="Array, column or text file with the labels; default: `labels`, if any.")
+    ] = None
+    dtype: Annotated[Literal["float16", "float32"] | None, Parameter(help="How values are stored.")] = None
+    channels_last: Annotated[
+        bool, Parameter(help="Images are (n, H, W, C).", negative="", show_default=False)
+    ] = False
+    row_groups: Annotated[int, Parameter(help="Of a split that is new.")] = 20
+
+
 @app.command
-def ingest(  # noqa: PLR0913 - one option per thing to say
+def ingest(
     folder: Annotated[
         str, Parameter(help="A run's folder (made if it is not there), or a store's path or URL.")
     ],
@@ -20,24 +49,7 @@ def ingest(  # noqa: PLR0913 - one option per thing to say
     dataset: Annotated[str, Parameter(help="Name of the data set in the store.")],
     split: Annotated[str, Parameter(help="Name of the split: test, train, …")],
     model: Annotated[str, Parameter(help="Name of the model whose layers these are.")],
-    layer: Annotated[
-        str | None, Parameter(help="Name of the layer, where the files hold a single array.")
-    ] = None,
-    only: Annotated[
-        tuple[str, ...], Parameter(help="Globs over names of arrays: which are layers.", negative="")
-    ] = (),
-    ids: Annotated[
-        str | None,
-        Parameter(
-            help="Array, column or text file with the sample ids, or `range`; default: the array `ids`."
-        ),
-    ] = None,
-    labels: Annotated[
-        str | None, Parameter(help="Array, column or text file with the labels; default: `labels`, if any.")
-    ] = None,
-    dtype: Annotated[Literal["float16", "float32"] | None, Parameter(help="How values are stored.")] = None,
-    channels_last: Annotated[bool, Parameter(help="Images are (n, H, W, C).", negative="")] = False,
-    row_groups: Annotated[int, Parameter(help="Of a split that is new.")] = 20,
+    arrays: WhichArrays = WhichArrays(),
 ) -> None:
     """Put activations that you already have into a store: sealed, checked, and comparable like dumped ones.
 
@@ -60,13 +72,7 @@ def ingest(  # noqa: PLR0913 - one option per thing to say
             dataset=dataset,
             split=split,
             model=model,
-            layer=layer,
-            only=only,
-            ids=ids,
-            labels=labels,
-            dtype=dtype,
-            channels_last=channels_last,
-            row_groups=row_groups,
+            **asdict(arrays),
             report=progress,
         )
     say(

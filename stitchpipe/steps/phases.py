@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stitchpipe.run.activations import dump_declaration
 from stitchpipe.run.ledger import Ledger
 from stitchpipe.run.place import dump_record
+from stitchpipe.steps.doneness import stitched
+from stitchpipe.steps.unit_keys import unit_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from stitchpipe.run import Run
     from stitchpipe.run.ledger import Outcome
+
+
+_EXACT: Final = ("inspect", "dump", "stitch")
+"""Steps whose units leave records that say what they were made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,8 @@ class Phase:
 def phases(run: Run, known: Run) -> list[Phase]:
     """Return the phases of a run in their order; builds no network.
 
-    Inspections and dumps are there if they are on record as they are declared now; of the other steps the ledger
-    says what was done last.
+    Inspections, dumps and stitches are there if they are on record as they are declared now; of the other steps a unit
+    is there if the ledger says that the same was done last.
 
     Parameters
     ----------
@@ -58,7 +64,8 @@ def phases(run: Run, known: Run) -> list[Phase]:
 
     Notes
     -----
-    Two listings, and a read for each outcome and each dump, side by side.
+    A few listings, and a read for each outcome, model and dump, side by side. Where stitches are declared, the layers
+    that they begin and end at are opened.
     """
     outcomes = Ledger(run.place.files).outcomes()
     inspected = [f"inspect {declared.name}" for declared in run.layers.on_record()]
@@ -74,16 +81,29 @@ def phases(run: Run, known: Run) -> list[Phase]:
         "stitch": [f"stitch {target.model} {target.layer}" for target in targets],
         "report": ["report"],
     }
-    exact = {"inspect": inspected, "dump": [name for name, is_there in dumps.items() if is_there]}
-    return [_phase(step, names, outcomes, exact.get(step)) for step, names in units.items()]
+    there = {
+        step: [name for name in names if _is_same(run, name, outcomes)]
+        for step, names in units.items()
+        if step not in _EXACT
+    }
+    there["inspect"] = inspected
+    there["dump"] = [name for name, is_there in dumps.items() if is_there]
+    there["stitch"] = [f"stitch {model} {layer}" for model, layer in stitched(known)]
+    return [_phase(step, names, outcomes, there[step]) for step, names in units.items()]
 
 
-def _phase(
-    step: str, names: Sequence[str], outcomes: Mapping[str, Outcome], exact: Collection[str] | None
-) -> Phase:
+def _is_same(run: Run, unit: str, outcomes: Mapping[str, Outcome]) -> bool:
+    """Whether what a unit did last is what is asked of it now."""
+    last = outcomes.get(unit)
+    if last is None or last.state != "done":
+        return False
+    subject = (unit.partition(" ")[2],) if last.step == "train" else ()
+    return last.key == unit_key(run, last.step, subject)
+
+
+def _phase(step: str, names: Sequence[str], outcomes: Mapping[str, Outcome], exact: Collection[str]) -> Phase:
     known = [outcomes[name] for name in names if name in outcomes]
-    done = {outcome.unit for outcome in known if outcome.state == "done"}
-    there = done if exact is None else set(exact)
+    there = set(exact) & set(names)
     taken = [outcome.seconds for outcome in known if outcome.state == "done"]
     return Phase(
         step,
