@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/quickstart
 GPU ?= --out runs/gpu.md
-PROCESSES ?= 2
+PROCESSES ?= 3
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH
 
@@ -15,7 +15,7 @@ help: ## this list
 quickstart: install ## run the main job on bundled data into $(OUT)
 	$(BIN)/stitchpipe quickstart --out $(OUT)
 
-test: install ## the tests, in PROCESSES processes (8 to 9 minutes in 2, on 2 cores)
+test: install ## the tests, in PROCESSES processes: many tests wait for disks and servers
 	$(BIN)/python -m pytest -n $(PROCESSES)
 
 test-all: install ## all tests: fault campaigns, coverage of intervals, the scheduled deployment too (half an hour)

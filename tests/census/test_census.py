@@ -126,7 +126,7 @@ def test_cuts_are_spread_over_the_depth():
     assert spread(["a", "b"]) == ["a", "b"]
 
 
-@pytest.mark.parametrize("name", ["cifar_resnet", "timm/test_vit"])
+@pytest.mark.parametrize("name", ["timm/test_vit", pytest.param("cifar_resnet", marks=pytest.mark.slow)])
 def test_small_networks_are_split(name):
     row = examined(next(subject for subject in subjects() if subject.name == name))
     assert (row.outcome, row.reason, row.mismatches, row.miscaptured) == ("split", "", (), ())

@@ -83,6 +83,7 @@ def two_at_a_time(path, out):
         return course
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bits_of_one(sweep, tmp_path):
     one_after_the_other(sweep, tmp_path / "one")
     course = two_at_a_time(sweep, tmp_path / "two")
