@@ -40,7 +40,7 @@ def census(  # noqa: PLR0913 - each is an option by name
     """Split every architecture of torchvision, timm and transformers, and say which of them do what they should.
 
     Each is built with random weights, at the smallest images that it takes, in a process of its own: its layers are
-    listed, what is captured of them is held against plain hooks, and at up to 12 cuts the tail is run on what the head
+    listed, what is captured of them is held against plain hooks, and at up to 9 cuts the tail is run on what the head
     made, and held against the whole network. No weights are fetched. A census that was cut short goes on where it was.
     """
     from stitchpipe.census import Limits, Scope, census_page, census_table, take, taken
