@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -60,6 +59,8 @@ def _examined(row: Row, small: Small) -> Row:
     network, images = small.network, random_images(small.shape, 2, seed=1)
     example = random_images(small.shape, 1, seed=3)  # not one of the images that the tails are held against
     whole = answer_of(network(images))
+    if not torch.isfinite(whole).all():  # nothing can be held against it
+        return replace(row, outcome="not split", reason="its random weights give answers that are not finite")
     reached = opened(network)
     inspection = inspect(reached, example)
     modules = [info for info in inspection.layers if not info.is_function]
@@ -168,12 +169,11 @@ def _hooked(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 def _cut(row: Row, differences: Mapping[str, float]) -> Row:
     """Note how far the answers of tails are from the whole network's."""
-    largest = max(differences.values(), default=0.0)
     return replace(
         row,
         tested=len(differences),
         exact=sum(difference == 0 for difference in differences.values()),
-        largest_difference=largest if math.isfinite(largest) else sys.float_info.max,
+        largest_difference=min(max(differences.values(), default=0.0), sys.float_info.max),
         mismatches=tuple(name for name, difference in differences.items() if not difference <= TOLERANCE),
     )
 
@@ -190,8 +190,6 @@ def _relative(value: Tensor, expected: Tensor) -> float:
 
 def _why_not_split(row: Row, layers: Sequence[LayerInfo], whole: Tensor) -> str:
     """Return what is missing that a network counts as split; empty where nothing is."""
-    if not torch.isfinite(whole).all():
-        return "its random weights give answers that are not finite"
     if _relative(whole[:1], whole[1:]) < ALIKE:
         return "its random weights answer all images alike"
     if row.mismatches:

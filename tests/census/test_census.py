@@ -195,4 +195,17 @@ def test_answers_that_are_not_finite_are_a_reason_and_their_row_can_be_kept(forg
     network.third.weight.data.fill_(float("inf"))
     row = examined(forgetful)
     assert (row.outcome, row.reason) == ("not split", "its random weights give answers that are not finite")
+    assert (row.tested, row.mismatches, row.miscaptured) == (0, (), ())
+
+
+def test_a_tail_that_answers_without_bounds_has_a_row_that_can_be_kept(forgetful, monkeypatch):
+    honest = examination.tails
+
+    def wrong(network, names, *, example):
+        for name, behind in honest(network, names, example=example):
+            yield name, nn.Sequential(behind, nn.Threshold(float("inf"), float("inf")))
+
+    monkeypatch.setattr(examination, "tails", wrong)
+    row = examined(forgetful)
+    assert row.mismatches == ("first", "second", "third")
     assert json.loads(json.dumps(row.to_dict(), allow_nan=False))["largest_difference"] > 1e300
