@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +89,8 @@ def test_evict_shows_then_gives_up_and_ls_marks(run):
     assert len(open_store(run.store_url).evicted()) == 0
     done = stitchpipe("evict", run.place.url, "A/layer1.0", "--split", "test", "--yes")
     assert "1 representations evicted" in done.stdout
-    listed = stitchpipe("ls", run.place.url).stdout
-    assert "evicted" in listed
-    assert "KiB" in listed
+    listed = list(csv.DictReader(stitchpipe("ls", run.place.url).stdout.splitlines()))
+    assert {row["model"]: int(row["evicted_bytes"]) > 0 for row in listed} == {"A": True, "org/B": False}
     assert (Path(run.place.url) / "results").is_dir()
     assert stitchpipe("verify", run.place.url).returncode == 0
     assert "Did you mean 'A'?" in refused("evict", run.place.url, "AA")

@@ -44,7 +44,7 @@ def test_two_files_become_a_comparison(tmp_path, without_prefect, cluster):
     done = stitchpipe("ingest", run, tmp_path / "other.npz", *where, "--model", "other")
     assert done.returncode == 0, done.stderr
     listed = stitchpipe("ls", run).stdout
-    assert "layer1.0" in listed
+    assert "mine,one,1,test," in listed
     assert sp.open(run).activations("one/layer1.0").shape == (N, 3, 4, 3)
     # Long paths are broken where the terminal ends.
     assert "other.npz" in "".join(stitchpipe("show", run, "other/h").stdout.split())

@@ -30,7 +30,8 @@ TABLE = {
 
 def planned(targets, left_out=()):
     sweep = parse(SWEEP.replace("TARGETS", targets), where="globs", folder=None).without(left_out)
-    return planned_stitches(sweep, {model: TABLE[model] for model in TABLE if model not in left_out})
+    table = {model: TABLE[model] for model in TABLE if model not in left_out}
+    return planned_stitches(sweep, sweep.stitch, table).made
 
 
 def test_every_pair_that_globs_name():

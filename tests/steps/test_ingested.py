@@ -204,4 +204,4 @@ steps = 2
         "theirs": (LayerInfo("feat", (6, 4, 4), is_cut=True),),
     }
     with pytest.raises(ConfigError, match=r"augmented.*theirs/feat, whose activations were ingested"):
-        planned_stitches(sweep, table)
+        planned_stitches(sweep, sweep.stitch, table)

@@ -140,7 +140,7 @@ def test_every_statistic_stands_beside_the_accuracies(finished):
         assert one["key"].nunique() == 1
         assert run.results.has(one["key"].iloc[0])
     assert record["made"] == 2
-    assert told[:2] == [(1, 8), (2, 8)]  # epochs of the detector, then steps and maps
+    assert told[:3] == [(0, 8), (1, 8), (2, 8)]  # epochs of the detector, then steps and maps
     assert told[-1] == (8, 8)
     assert len(detectors(run)) == 1
 

@@ -266,7 +266,7 @@ def test_a_stitch_that_was_stopped_goes_on(kinds, tmp_path):
         (('maps = ["affine", "ridge(0.1)"', 'maps = ["ridge(-1)"'), "ridge"),
         (
             ('targets = ["A/layer2.0"]\nsteps = 60', 'targets = ["A/layer4.0"]\nsteps = 60'),
-            "Did you mean 'A/layer.*layers of A are layer1.0",
+            "Did you mean 'A/layer.*Layers of A are layer1.0",
         ),
         (("learning_rate = 0.03", "learning_rate = inf"), "learning_rate.*finite"),
         (("noise = 0.1", "noise = inf"), "noise.*finite"),
