@@ -92,36 +92,37 @@ def report(run: Run) -> dict[str, Any]:
         )
     missing = {"pairs": n_pairs - n_pairs_there, "stitches": sum(key not in there for key in stitches)}
     stitched = stitched_side_by_side(rows, order)
-    answers = _findings(run, compared.frame(order), stitched)
-    page = rendered(
-        Told(
-            title=run.sweep.name,
-            compared=compared,
-            stitched=stitched,
-            findings=answers,
-            layer_order=order,
-            provenance=provenance,
-            failed=failed,
-            missing=[f"{count:,} {what}" for what, count in missing.items() if count],
-            chance=_chance(run),
-            curves=_curves(run, stitches),
-        )
+    told = Told(
+        title=run.sweep.name,
+        compared=compared,
+        stitched=stitched,
+        findings=_findings(run, compared.frame(order), stitched),
+        layer_order=order,
+        provenance=provenance,
+        failed=failed,
+        missing=[f"{count:,} {what}" for what, count in missing.items() if count],
+        chance=_chance(run),
+        curves=_curves(run, stitches),
     )
-    n_compared = sum(int((matrix.states != 0).sum()) for matrix in compared.matrices)
-    record = {
-        "inputs": inputs,
+    record = {"inputs": inputs, **_record(run, told, rows, missing)}
+    run.place.publish_report(rendered(told), record, part)
+    return record
+
+
+def _record(run: Run, told: Told, stitches: pd.DataFrame, missing: Mapping[str, int]) -> dict[str, Any]:
+    """Return what a page tells, as a small record: counts, what was left out, findings."""
+    n_compared = sum(int((matrix.states != 0).sum()) for matrix in told.compared.matrices)
+    return {
         "sweep": run.sweep.name,
         "pairs_missing": missing["pairs"],
         "stitches_missing": missing["stitches"],
         "stitches_left_out": len(run.planned_stitches.left_out),
-        "left_out": _left_out(run, failed),
-        "numbers": n_compared + len(rows),
-        "failed": failed,
-        "highlights": highlights(compared, rows),
-        "findings": [{"title": finding.question, **finding.record()} for finding in answers],
+        "left_out": _left_out(run, told.failed),
+        "numbers": n_compared + len(stitches),
+        "failed": told.failed,
+        "highlights": highlights(told.compared, stitches),
+        "findings": [{"title": finding.question, **finding.record()} for finding in told.findings],
     }
-    run.place.publish_report(page, record, part)
-    return record
 
 
 def _order(run: Run) -> LayerOrder:
