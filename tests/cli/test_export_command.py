@@ -27,7 +27,7 @@ def test_one_table_has_every_number(tiny, tmp_path):
     assert frame["value"].sum() == pytest.approx(results["value"].sum())
 
 
-@pytest.mark.parametrize("ending", ["nc", "zarr"])
+@pytest.mark.parametrize("ending", ["zarr", pytest.param("nc", marks=pytest.mark.slow)])
 def test_matrices_are_those_of_the_run(tiny, tmp_path, ending):
     path = exported(tiny, tmp_path / f"all.{ending}")
     opened = (
