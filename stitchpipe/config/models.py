@@ -6,7 +6,7 @@ A new origin is a section here, with its line in `ORIGINS` and in `Model`; what 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
@@ -14,19 +14,36 @@ from stitchpipe.config.controls import Control
 from stitchpipe.config.layer_words import LayerChoice
 from stitchpipe.config.paths import Location, located, located_name
 from stitchpipe.config.section import Section
-from stitchpipe.config.values import Epochs, LearningRate, Many, On, Options, Seed, Share
+from stitchpipe.config.values import (
+    Amount,
+    Epochs,
+    Flag,
+    LearningRate,
+    Many,
+    On,
+    Options,
+    Pixels,
+    Seed,
+    Share,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 class TrainingRecipe(Section):
-    """How a model is trained on the spot: SGD with Nesterov momentum under a one-cycle schedule."""
+    """How a model is trained on the spot, under a one-cycle schedule."""
 
     epochs: Epochs = Field(default=25, description="How often every image is seen.")
     batch_size: Many = Field(default=64, description="Images in a step.")
     learning_rate: LearningRate = Field(default=0.2, description="At the peak of the schedule.")
-    seed: Seed = Field(default=0, description="Of the first weights, the order and the shifts of images.")
+    optimiser: Literal["sgd", "adamw"] = Field(
+        default="sgd", description="SGD with Nesterov momentum, or AdamW, which transformers want."
+    )
+    weight_decay: Amount = Field(default=5e-4, description="Of the optimiser.")
+    shift: Pixels = Field(default=1, description="Each image is shifted by up to this many pixels.")
+    flip: Flag = Field(default=False, description="Mirror half of the images from left to right.")
+    seed: Seed = Field(default=0, description="Of the first weights, the order and the changes of images.")
     min_accuracy: Share = Field(default=0.0, description="Refuse the model below this test accuracy.")
 
 

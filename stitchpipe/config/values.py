@@ -25,6 +25,8 @@ Many: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=2**20)]
 Epochs: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=10**5)]
 Size: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=2**14)]
 """Of an image along one side, or of one axis of an array."""
+Pixels: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=2**10)]
+"""By which an image is moved."""
 LARGEST_FLOAT: Final = 1e37
 """Within float32, in which networks compute."""
 LearningRate: TypeAlias = Annotated[float, Field(strict=True, gt=0, le=LARGEST_FLOAT)]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
 from torch import Tensor, nn
 
 from stitchpipe.errors import ExplainedError
+from stitchpipe.models.training_state import Learner
+from stitchpipe.models.varied_images import mirrored, shifted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from stitchpipe.config import TrainingRecipe
     from stitchpipe.data.images import ImageSplit
 
-MOMENTUM, WEIGHT_DECAY, SHIFT = 0.9, 5e-4, 1
+MOMENTUM: Final = 0.9
 
 
 class TrainingError(ExplainedError, ValueError):
@@ -26,36 +30,61 @@ class TrainingError(ExplainedError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """What training did: optimiser steps, the mean loss of the last epoch, and torch's number of threads.
+    """What training did.
 
-    Sums are cut into as many parts as there are threads: another number, other last digits, another network.
+    Attributes
+    ----------
+    curve
+        For each epoch the mean ``loss`` of its steps and the ``accuracy`` on their images, as they were shown: shifted
+        or mirrored, by the network of that moment.
+    steps
+        Of the optimiser.
+    threads
+        Of torch. Sums are cut into as many parts: another number, other last digits, another network.
     """
 
-    epochs: int
+    curve: tuple[Mapping[str, float], ...]
     steps: int
-    final_loss: float
     threads: int
+
+    @property
+    def final_loss(self) -> float:
+        """Return the mean loss of the last epoch."""
+        return self.curve[-1]["loss"]
+
+
+class KeptState(Protocol):
+    """Where the state of a training is kept while it lasts."""
+
+    def save(self, data: bytes) -> None:
+        """Keep a state, whole or not at all."""
+
+    def load(self) -> bytes | None:
+        """Return the newest state that is sound, or None."""
 
 
 def train_classifier(
     network: nn.Module,
     data: ImageSplit,
+    recipe: TrainingRecipe,
     *,
-    epochs: int,
-    seed: int,
-    batch_size: int = 64,
-    learning_rate: float = 0.2,
+    kept: KeptState | None = None,
+    every_s: float = 30.0,
     on_epoch: Callable[[int], None] | None = None,
 ) -> TrainingRecord:
     """Train `network` in place on labelled images, and leave it in eval mode.
 
-    SGD with Nesterov momentum 0.9 and weight decay 5e-4 under a one-cycle schedule that peaks at
-    `learning_rate`; images are shifted by up to one pixel, and what is left of an epoch after whole batches is
-    dropped. Order, shifts and dropout come from `seed`: on a CPU the result is bitwise the same for the same
-    network, data, seed, torch version and number of threads.
+    SGD with Nesterov momentum 0.9, or AdamW, under a one-cycle schedule that peaks at the recipe's learning rate;
+    images are shifted and mirrored at random, and what is left of an epoch after whole batches is dropped. Order,
+    shifts, mirroring and dropout come from the recipe's seed: on a CPU the result is bitwise the same for the same
+    network, data, recipe, torch version and number of threads, whether or not it was interrupted.
 
     Parameters
     ----------
+    kept
+        Where the state is kept between epochs; one that lies there is gone on from.
+    every_s
+        Seconds from one state that is kept to the next.
     on_epoch
         Called with the number of finished epochs.
 
@@ -72,54 +101,78 @@ def train_classifier(
     """
     device = next(network.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        return _train(
-            network.train(),
-            data,
-            epochs=epochs,
-            generator=torch.Generator().manual_seed(seed),
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            on_epoch=on_epoch,
+        torch.manual_seed(recipe.seed)
+        return _Training(network.train(), data, recipe).run(kept, every_s, on_epoch)
+
+
+class _Training:
+    """A training that is going on."""
+
+    def __init__(self, network: nn.Module, data: ImageSplit, recipe: TrainingRecipe) -> None:
+        self._data, self._recipe = data, recipe
+        self._device = next(network.parameters()).device
+        self._labels = torch.from_numpy(data.required_labels("training"))
+        self._per_epoch = max(1, len(self._labels) // recipe.batch_size)
+        optimiser = _optimiser(network, recipe)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, recipe.learning_rate, total_steps=recipe.epochs * self._per_epoch
         )
+        self._learner = Learner(network, optimiser, schedule, torch.Generator().manual_seed(recipe.seed))
 
+    def run(
+        self, kept: KeptState | None, every_s: float, on_epoch: Callable[[int], None] | None
+    ) -> TrainingRecord:
+        state = None if kept is None else kept.load()
+        curve = [] if state is None else self._learner.unpack(state)
+        saved_at = time.monotonic()
+        for epoch in range(len(curve) + 1, self._recipe.epochs + 1):
+            curve.append(self._epoch())
+            _check_finite(curve[-1]["loss"], epoch, self._recipe.learning_rate)
+            if kept is not None and time.monotonic() - saved_at >= every_s:
+                kept.save(self._learner.pack(curve))
+                saved_at = time.monotonic()
+            if on_epoch is not None:
+                on_epoch(epoch)
+        self._learner.network.eval()
+        return TrainingRecord(tuple(curve), self._recipe.epochs * self._per_epoch, torch.get_num_threads())
 
-def _train(
-    network: nn.Module,
-    data: ImageSplit,
-    *,
-    epochs: int,
-    generator: torch.Generator,
-    batch_size: int,
-    learning_rate: float,
-    on_epoch: Callable[[int], None] | None,
-) -> TrainingRecord:
-    device = next(network.parameters()).device
-    labels = torch.from_numpy(data.required_labels("training"))
-    per_epoch = max(1, len(labels) // batch_size)
-    optimiser = torch.optim.SGD(
-        network.parameters(), lr=learning_rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=epochs * per_epoch)
-    mean_loss = 0.0
-    for epoch in range(1, epochs + 1):
-        order = torch.randperm(len(labels), generator=generator)
-        losses = []
-        for step in range(per_epoch):
-            chosen = order[step * batch_size : (step + 1) * batch_size]
-            images = _shifted(data.batch(chosen.tolist()), generator)
-            optimiser.zero_grad(set_to_none=True)
-            loss = _loss(network(images.to(device)), labels[chosen].to(device), data)
+    def _epoch(self) -> dict[str, float]:
+        learner, size = self._learner, self._recipe.batch_size
+        order = torch.randperm(len(self._labels), generator=learner.generator)
+        losses, hits, seen = [], 0, 0
+        for step in range(self._per_epoch):
+            chosen = order[step * size : (step + 1) * size]
+            labels = self._labels[chosen].to(self._device)
+            learner.optimiser.zero_grad(set_to_none=True)
+            logits = learner.network(self._images(chosen).to(self._device))
+            loss = _loss(logits, labels, self._data)
             loss.backward()
-            optimiser.step()
-            schedule.step()
+            learner.optimiser.step()
+            learner.schedule.step()
             losses.append(float(loss.detach()))
-        mean_loss = sum(losses) / len(losses)
-        _check_finite(mean_loss, epoch, learning_rate)
-        if on_epoch is not None:
-            on_epoch(epoch)
-    network.eval()
-    return TrainingRecord(epochs, epochs * per_epoch, mean_loss, torch.get_num_threads())
+            hits += int((logits.detach().argmax(1) == labels).sum())
+            seen += len(chosen)
+        return {"loss": sum(losses) / len(losses), "accuracy": hits / seen}
+
+    def _images(self, chosen: Tensor) -> Tensor:
+        images = self._data.batch(chosen.tolist())
+        if self._recipe.shift:
+            images = shifted(images, self._learner.generator, most=self._recipe.shift)
+        return mirrored(images, self._learner.generator) if self._recipe.flip else images
+
+
+def _optimiser(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(
+            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        momentum=MOMENTUM,
+        weight_decay=recipe.weight_decay,
+        nesterov=True,
+    )
 
 
 def _loss(logits: Tensor, labels: Tensor, data: ImageSplit) -> Tensor:
@@ -159,15 +212,3 @@ def accuracy(network: nn.Module, data: ImageSplit, *, batch_size: int = 256) -> 
         predicted = network(data.batch(chosen).to(device)).argmax(1).cpu()
         hits += int((predicted == labels[chosen]).sum())
     return hits / len(data.sample_ids)
-
-
-def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift each image by up to `SHIFT` pixels either way, zeros moving in."""
-    count, _, height, width = images.shape
-    padded = F.pad(images, (SHIFT, SHIFT, SHIFT, SHIFT))
-    moves = torch.randint(0, 2 * SHIFT + 1, (count, 2), generator=generator)
-    rows = (moves[:, :1] + torch.arange(height))[:, :, None]
-    columns = (moves[:, 1:] + torch.arange(width))[:, None, :]
-    picked = padded[torch.arange(count)[:, None, None], :, rows, columns]
-    # A fresh layout, also where there is one channel: the strides decide which convolution kernels run.
-    return picked.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)

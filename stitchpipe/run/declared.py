@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from stitchpipe.config import ControlModel, Permuted
+from stitchpipe.config import ControlModel, Permuted, TrainedModel
 from stitchpipe.run.layer_words import keyed
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ MODEL: Final[Mapping[str, Any]] = {
     "seed": 0, "layers": None, "control": None,
 }  # fmt: skip
 """What of a model counts, and what it is where the model's origin has no such key. Names and fingerprints do not."""
+
+RECIPE: Final[Mapping[str, Any]] = {"optimiser": "sgd", "weight_decay": 5e-4, "shift": 1, "flip": False}
+"""What of a training counts only where it differs from this: weights were trained under it before it could be said."""
 
 CONTROL: Final[Mapping[str, Any]] = {"kind": "", "shape": [64, 8, 8], "noise": 1.0, "of": "", "seed": 0}
 """The same of a control."""
@@ -37,6 +40,9 @@ def model_fields(declared: Model | NetworkModel) -> dict[str, Any]:
         fields["layers"] = keyed(declared.layers)
     if isinstance(declared, ControlModel):
         fields["control"] = control_fields(declared.control)
+    if isinstance(declared, TrainedModel):
+        recipe = fields["train"].items()
+        fields["train"] = {key: value for key, value in recipe if key not in RECIPE or value != RECIPE[key]}
     return fields
 
 

@@ -8,7 +8,7 @@ from stitchpipe.config import ConfigError, TrainedModel
 from stitchpipe.models import accuracy, told_origin, train_classifier, weights_bytes, weights_digest
 from stitchpipe.run.inputs import model_stamp
 from stitchpipe.run.names import TEST, TRAIN
-from stitchpipe.run.place import model_record, weights_name
+from stitchpipe.run.place import TrainingState, model_record, weights_name
 from stitchpipe.steps.doneness import trained
 from stitchpipe.steps.naming import about
 from stitchpipe.steps.progress import Report, silent
@@ -59,7 +59,7 @@ def _as_they_are(run: Run, declared: NetworkModel) -> dict[str, Any]:
 
 
 def _trained(run: Run, declared: TrainedModel, key: str, report: Report) -> dict[str, Any]:
-    """Train a network, keep its weights and then its record."""
+    """Train a network, from where a killed training had come; keep its weights and then its record."""
     if declared.name in run.layers.headless:
         raise ConfigError(
             where=f"model '{declared.name}'",
@@ -71,13 +71,12 @@ def _trained(run: Run, declared: TrainedModel, key: str, report: Report) -> dict
     run.fix_threads()
     network = run.networks.built(declared).to(run.device)
     report(0, recipe.epochs)
+    state = TrainingState(run.place.files, f"{declared.name}-{key}")
     training = train_classifier(
         network,
         splits[TRAIN],
-        epochs=recipe.epochs,
-        seed=recipe.seed,
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
+        recipe,
+        kept=state,
         on_epoch=lambda epoch: report(epoch, recipe.epochs),
     )
     network.cpu()
@@ -97,6 +96,8 @@ def _trained(run: Run, declared: TrainedModel, key: str, report: Report) -> dict
         "weights_digest": weights_digest(network),
         "test_accuracy": reached,
         "final_loss": training.final_loss,
+        "curve": training.curve,
     }
     run.place.files.put_record(model_record(declared.name), record)
+    state.forget()
     return record
