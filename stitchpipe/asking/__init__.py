@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from stitchpipe.asking.activation_arrays import activations, layer_of
     from stitchpipe.asking.differences import Difference, difference
     from stitchpipe.asking.errors import WorkspaceError
-    from stitchpipe.asking.exporting import all_matrices, all_numbers, points, shared_archive, write_matrices
+    from stitchpipe.asking.exported_matrices import all_matrices, write_matrices
+    from stitchpipe.asking.exporting import all_numbers, points, shared_archive
     from stitchpipe.asking.fitted_maps import fitted_map
     from stitchpipe.asking.images import RunImages
     from stitchpipe.asking.labelled_matrix import Matrix
@@ -62,7 +63,8 @@ _HOMES = {
     "images": ("RunImages",),
     "activation_arrays": ("activations", "layer_of"),
     "differences": ("Difference", "difference"),
-    "exporting": ("all_matrices", "all_numbers", "points", "shared_archive", "write_matrices"),
+    "exported_matrices": ("all_matrices", "write_matrices"),
+    "exporting": ("all_numbers", "points", "shared_archive"),
     "fitted_maps": ("fitted_map",),
     "errors": ("WorkspaceError",),
     "labelled_matrix": ("Matrix",),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from stitchpipe.asking.selection import MAKING, Selection
-from stitchpipe.results import QueryError, frame_of
+from stitchpipe.asking.selection import Selection
+from stitchpipe.results import MAKING, QueryError, frame_of
 
 if TYPE_CHECKING:
     from stitchpipe.run.place import RunPlace

@@ -28,6 +28,10 @@ class WorkspaceError(ExplainedError, ValueError):
         )
 
 
+class SeveralNumbersError(WorkspaceError):
+    """A question for one number has several answers, and nothing says which is meant."""
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names as a message lists them: the first few, and how many more there are."""
     more = len(names) - MOST_SHOWN

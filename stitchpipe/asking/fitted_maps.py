@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 import pyarrow.compute as pc
 
 from stitchpipe.asking.errors import WorkspaceError, listed
-from stitchpipe.asking.selection import MAKING, Selection, demand_one
+from stitchpipe.asking.selection import Selection, demand_one
 from stitchpipe.asking.stored_layers import stored_layer, stored_names
 from stitchpipe.errors import first_line
 from stitchpipe.measures import OK, UnknownNameError
 from stitchpipe.registry import map_family
-from stitchpipe.results import MapFileError, made_of, map_of
+from stitchpipe.results import MAKING, MapFileError, made_of, map_of
 from stitchpipe.run import keys
 from stitchpipe.run.activations import End
 from stitchpipe.run.names import TEST, TRAIN

@@ -67,7 +67,8 @@ def matrix(
     column
         What fills the matrix: ``value``, or what stands beside it, such as ``low``, ``p_family`` or ``rank``.
     stitch
-        ``method``, ``init``, ``objective``, ``seed``, ``steps``: which stitches, for measures of stitches.
+        Which stitches, for measures of stitches: ``method``, ``init``, ``seed`` and whatever else they differ in
+        (`stitchpipe.results.MAKING`).
 
     Returns
     -------
@@ -105,12 +106,26 @@ def matrix(
             found="none",
             remedy="Exchange source and target, or name layers that were compared: `run.measures()` gives all.",
         )
-    return _filled(table, pairs, column, what)
+    return filled(table, what, column, (pairs.sources, pairs.targets))
 
 
-def _filled(table: pa.Table, pairs: PairNumbers, column: str, what: Measured) -> Matrix:
-    sources, i = _axis(table, "source", pairs.sources)
-    targets, j = _axis(table, "target", pairs.targets)
+def filled(
+    table: pa.Table,
+    what: Measured,
+    column: str,
+    layers: tuple[Sequence[LayerName], Sequence[LayerName]],
+) -> Matrix:
+    """Return the matrix of some numbers, one for each pair.
+
+    Parameters
+    ----------
+    table
+        With the columns of the ends, `column`, ``value``, ``status``, ``reason`` and `TOLD`.
+    layers
+        Sources and targets, in the order that the matrix has them in; those without a number are left out.
+    """
+    sources, i = _axis(table, "source", layers[0])
+    targets, j = _axis(table, "target", layers[1])
     values = np.full((len(sources), len(targets)), np.nan)
     values[i, j] = table[column].cast(pa.float64()).to_numpy()
     reasons = np.full(values.shape, "not measured", object)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stitchpipe.asking.selection import MAKING, Selection, demand_one
+from stitchpipe.asking.selection import Selection, demand_one
+from stitchpipe.results import MAKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from stitchpipe.run.place import RunPlace
 
 PAIR = ("source_model", "source_layer", "target_model", "target_layer")
+TELLING = ("index", "view", "key", *MAKING)
+"""The columns that tell several numbers of one pair apart."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class PairNumbers:
 
         Raises
         ------
-        WorkspaceError
+        SeveralNumbersError
             A pair has several numbers, of stitches that were made in several ways, or of several declarations of which
             none is the run's own.
 
@@ -54,22 +57,39 @@ class PairNumbers:
         table = self._asked(selection, [*PAIR, *columns])
         if not _repeats(table):
             return table
-        told = self._asked(selection, [*PAIR, *columns, "index", "view", "key", *MAKING])
-        if told["method"].null_count:
-            # Keys are formed with what the stitching room declares, whose import takes a second.
-            from stitchpipe.asking.declared import of_the_declaration  # noqa: PLC0415
-
-            told = of_the_declaration(self.place, told)
-        for pair in _repeats(told)[:1]:
-            same = told
-            for name, value in zip(PAIR, pair, strict=True):
-                same = same.filter(pc.equal(same[name], value))
-            demand_one(same, f"{self.measured.name} of {pair[0]}/{pair[1]} and {pair[2]}/{pair[3]}")
-        return told.select([*PAIR, *columns])
+        told = self._asked(selection, list(dict.fromkeys([*PAIR, *columns, *TELLING])))
+        return one_of_each(self.place, told, self.measured).select([*PAIR, *columns])
 
     def _asked(self, selection: Selection, columns: Sequence[str]) -> pa.Table:
-        listed = ", ".join(f'"{name}"' for name in dict.fromkeys(columns))
-        return selection.ask(self.place, listed)
+        return selection.ask(self.place, ", ".join(f'"{name}"' for name in columns))
+
+
+def one_of_each(place: RunPlace, told: pa.Table, measured: Measured) -> pa.Table:
+    """Return the rows of a measure that are one for each pair: where there are several, those of the declaration.
+
+    Parameters
+    ----------
+    told
+        With the columns `PAIR` and `TELLING`.
+
+    Raises
+    ------
+    SeveralNumbersError
+        A pair has several all the same.
+    """
+    if not _repeats(told):
+        return told
+    if told["method"].null_count:
+        # Keys are formed with what the stitching room declares, whose import takes a second.
+        from stitchpipe.asking.declared import of_the_declaration  # noqa: PLC0415
+
+        told = of_the_declaration(place, told)
+    for pair in _repeats(told)[:1]:
+        same = told
+        for name, value in zip(PAIR, pair, strict=True):
+            same = same.filter(pc.equal(same[name], value))
+        demand_one(same, f"{measured.name} of {pair[0]}/{pair[1]} and {pair[2]}/{pair[3]}")
+    return told
 
 
 def _repeats(table: pa.Table) -> list[tuple[str, ...]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from stitchpipe.asking.errors import WorkspaceError, listed
-from stitchpipe.results import COLUMNS
+from stitchpipe.asking.errors import SeveralNumbersError, WorkspaceError, listed
+from stitchpipe.results import COLUMNS, MAKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,26 +24,17 @@ class TrainingChoice(TypedDict, total=False):
     objective: str
     seed: int
     steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    augmented: int
+    precision: str
 
 
 class StitchChoice(TrainingChoice, total=False):
     """Which stitches are meant, of all methods."""
 
     method: str
-
-
-MAKING = (
-    "method",
-    "init",
-    "objective",
-    "seed",
-    "steps",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "augmented",
-)
-"""The columns that tell stitches of one pair of layers apart."""
 
 
 @dataclass(frozen=True)
@@ -129,23 +120,23 @@ def demand_one(table: pa.Table, where: str) -> None:
 
     Raises
     ------
-    WorkspaceError
+    SeveralNumbersError
         Names the columns that they differ in, and the values there.
     """
     if len(table) < 2:
         return
     differing = {
-        name: sorted({str(value) for value in table[name].to_pylist()})
+        name: sorted(table[name].unique().to_pylist(), key=lambda value: (value is not None, str(value)))
         for name in table.column_names
         if name in MAKING and len(table[name].unique()) > 1
     }
-    column, values = next(iter(differing.items()), ("", []))
+    column, values = next(iter(differing.items()), ("", [None]))
     remedy = (
-        f"Say which: {column}={values[0]!r} for example; {column} is {listed(values)}."
+        f"Say which: {column}={values[0]!r} for example; {column} is {listed([str(value) for value in values])}."
         if differing
         else "They are of several declarations that were run here: `run.measures(…)` gives all with their keys."
     )
-    raise WorkspaceError(
+    raise SeveralNumbersError(
         where=where,
         expected="one number",
         found=f"{len(table)}" + (f", which differ in {', '.join(differing)}" if differing else ""),

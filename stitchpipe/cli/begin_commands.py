@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from stitchpipe.cli.app import app, say
-from stitchpipe.cli.rows_out import OutputError, RowsOut
+from stitchpipe.cli.files_out import write_new_file
+from stitchpipe.cli.rows_out import RowsOut
 
 
 @app.command
@@ -40,7 +41,7 @@ def gallery(
     elif copy_to is None:
         sys.stdout.write(shipped_text(name))
     else:
-        write_new(copy_to, shipped_text(name))
+        write_new_file(copy_to, shipped_text(name).encode())
         say(f"Next  stitchpipe plan {copy_to}")
 
 
@@ -75,33 +76,6 @@ def init(
 
     path = Path(f"{folder.resolve().name}.toml") if output is None else output
     images = glance(folder, path.resolve().parent)
-    write_new(path, first_sweep(path.stem, images, models, weights, path.resolve().parent))
+    text = first_sweep(path.stem, images, models, weights, path.resolve().parent)
+    write_new_file(path, text.encode())
     say(f"Next  stitchpipe plan {path}", f"Next  stitchpipe run {path}")
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet, and say so.
-
-    Raises
-    ------
-    OutputError
-        It is there, or cannot be written.
-    """
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise OutputError(
-            where=str(path),
-            expected="a new file",
-            found="that it is there",
-            remedy="Name another one with -o.",
-        ) from None
-    except OSError as error:
-        raise OutputError(
-            where=str(path),
-            expected="a file that can be written",
-            found=error.strerror or type(error).__name__,
-            remedy="Name another place.",
-        ) from None
-    say(f"Written: {path}")

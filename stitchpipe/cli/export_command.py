@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from stitchpipe.cli.app import RunAddress, app
-from stitchpipe.cli.rows_out import OutputError, write_file
+from stitchpipe.cli.files_out import OutputError, demand_new, write_new_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,12 +47,11 @@ def export(
 
     `stitchpipe export runs/quickstart points.parquet --points A/layer2.0`
 
-    Activations, weights and maps stay in the run. Of stitches of one pair that differ in more than method, start, goal,
-    seed and steps there are rows, and no matrix.
+    Activations, weights and maps stay in the run.
     """
     from stitchpipe.run.place import RunPlace
 
-    _demand_new(output, {".parquet"} if points is not None else set(_KINDS))
+    demand_new(output, {".parquet"} if points is not None else set(_KINDS))
     run = RunPlace.at(place)
     if points is not None:
         _write_table(_points_of(place, points, split), output)
@@ -63,13 +62,18 @@ def export(
     elif output.suffix == ".zip":
         from stitchpipe.asking import shared_archive
 
-        write_file(output, shared_archive(run))
+        write_new_file(output, shared_archive(run))
     else:
         from stitchpipe.asking import all_matrices, write_matrices
 
         matrices = all_matrices(run)
-        write_matrices(matrices, output)
+        try:
+            write_matrices(matrices, output)
+        except OSError as error:
+            raise OutputError.unwritable(output, error) from None
         sys.stderr.write(f"{len(matrices)} matrices of {matrices.sizes['source']} layers in {output}\n")
+        for name in matrices.attrs.get("left_out", ()):
+            sys.stderr.write(f"Left out, because pairs have several numbers of equal standing: {name}\n")
 
 
 def _points_of(place: str, layer: str, split: str) -> pa.Table:
@@ -86,14 +90,4 @@ def _write_table(table: pa.Table, output: Path) -> None:
 
     held = io.BytesIO()
     pq.write_table(table, held)
-    write_file(output, held.getvalue())
-
-
-def _demand_new(output: Path, endings: set[str]) -> None:
-    if output.suffix not in endings or output.exists():
-        raise OutputError(
-            where=str(output),
-            expected=f"a new file that ends in {', '.join(sorted(endings))}",
-            found="that it is there" if output.exists() else f"the ending '{output.suffix}'",
-            remedy="Name another one.",
-        )
+    write_new_file(output, held.getvalue())

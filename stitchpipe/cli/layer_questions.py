@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path  # noqa: TC003 - read from the annotations by the command line
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from stitchpipe.cli.app import RunAddress, app, say
-from stitchpipe.cli.rows_out import RowsOut, write_file
+from stitchpipe.cli.files_out import write_file
+from stitchpipe.cli.rows_out import RowsOut
 
 if TYPE_CHECKING:
     from stitchpipe.asking import Matrix
@@ -41,16 +42,19 @@ class WhichStitches:
     init: Annotated[str | None, Parameter(name="--init", help="Of a training: random, identity, dm.")] = None
     objective: Annotated[str | None, Parameter(name="--objective", help="What a training minimised.")] = None
     seed: Annotated[int | None, Parameter(name="--seed", help="Of a training.")] = None
+    steps: Annotated[int | None, Parameter(name="--steps", help="Of a training.")] = None
+    batch_size: Annotated[int | None, Parameter(name="--batch-size", help="Images of a step.")] = None
+    learning_rate: Annotated[float | None, Parameter(name="--learning-rate", help="Of a training.")] = None
+    weight_decay: Annotated[float | None, Parameter(name="--weight-decay", help="Of a training.")] = None
+    augmented: Annotated[int | None, Parameter(name="--augmented", help="Passes of a training.")] = None
+    precision: Annotated[
+        str | None, Parameter(name="--precision", help="Of a training: float32, bfloat16.")
+    ] = None
 
     @property
     def choice(self) -> StitchChoice:
         """Return what is chosen, as the questions take it."""
-        given: Any = {
-            "method": self.method,
-            "init": self.init,
-            "objective": self.objective,
-            "seed": self.seed,
-        }
+        given: Any = {field.name: getattr(self, field.name) for field in fields(self)}
         chosen: StitchChoice = {key: value for key, value in given.items() if value is not None}  # type: ignore[assignment]
         return chosen
 

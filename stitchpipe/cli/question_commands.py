@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from stitchpipe.cli.app import RunAddress, app, say
+from stitchpipe.cli.files_out import write_file
 from stitchpipe.cli.rows_out import RowsOut
 
 
@@ -209,19 +210,10 @@ def schema(
     Taplo reads it, the language server of TOML that "Even Better TOML" brings to VS Code. The schema knows every table,
     key and value; what depends on several tables at once, `stitchpipe plan` finds out.
     """
-    from stitchpipe.config import ConfigError, sweep_schema_json
-    from stitchpipe.errors import first_line
+    from stitchpipe.config import sweep_schema_json
 
     if output is None:
         sys.stdout.write(sweep_schema_json())
         return
-    try:
-        output.write_text(sweep_schema_json(), "utf-8")
-    except OSError as error:
-        raise ConfigError(
-            where=f"--output {output}",
-            expected="a file that can be written",
-            found=error.strerror or first_line(error),
-            remedy="Name another place.",
-        ) from None
-    say(f"Written. Sweeps beside it that begin with `#:schema ./{output.name}` are completed by editors.")
+    write_file(output, sweep_schema_json().encode())
+    say(f"Sweeps beside it that begin with `#:schema ./{output.name}` are completed by editors.")

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from stitchpipe.errors import ExplainedError, first_line
-from stitchpipe.sizes import size_of
+from stitchpipe.cli.files_out import OutputError, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["table", "csv", "json", "parquet"]
 _BY_SUFFIX: Final[dict[str, Format]] = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
-
-
-class OutputError(ExplainedError, ValueError):
-    """Rows cannot be written the way that was asked for."""
 
 
 @Parameter(name="*")
@@ -149,26 +144,6 @@ class RowsOut:
             sys.stdout.buffer.write(data)
         else:
             sys.stdout.write(data.decode())
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file that was asked for, and say so.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise OutputError(
-            where=f"--output {path}",
-            expected="a file that can be written",
-            found=error.strerror or first_line(error),
-            remedy="Name another place.",
-        ) from None
-    sys.stderr.write(f"{size_of(len(data))} in {path}\n")
 
 
 def encoded(frame: pd.DataFrame, format: Format) -> bytes:  # noqa: A002 - what the option is called

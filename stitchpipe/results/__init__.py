@@ -8,13 +8,14 @@ from stitchpipe.results.maps import MapFileError, MapToKeep, made_of, map_bytes,
 from stitchpipe.results.part_files import CatalogueError
 from stitchpipe.results.query import QueryError
 from stitchpipe.results.reading import COMPARED, frame_of
-from stitchpipe.results.result import Making, Result, Side, Subject
+from stitchpipe.results.result import MAKING, Making, Result, Side, Subject
 from stitchpipe.results.schema import COLUMNS, Column
 from stitchpipe.results.tables import SCHEMA, ResultError, coded, table_of, table_of_records
 
 __all__ = [
     "COLUMNS",
     "COMPARED",
+    "MAKING",
     "MANY_PARTS",
     "SCHEMA",
     "Catalogue",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stitchpipe import registry
+from stitchpipe.results.result import MAKING
 from stitchpipe.results.schema import COLUMNS
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ RESULTS: Final[tuple[str, Meanings]] = (
     {column.name: column.meaning for column in COLUMNS},
 )
 _ENDS: Final = (
-    "source_model", "source_layer", "target_model", "target_layer", "method", "init", "objective", "seed", "steps",
-    "augmented", "final_loss", "n_samples", "p", "q", "key",
+    "source_model", "source_layer", "target_model", "target_layer", *MAKING, "final_loss", "n_samples", "p", "q", "key",
 )  # fmt: skip
 """What is the same in all rows of a stitch."""
 _OF_CLASSES: Final = "stitch_class_accuracy"

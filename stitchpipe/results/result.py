@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from stitchpipe.measures import Number
@@ -60,6 +60,10 @@ class Making:
     weight_decay: float | None = None
     augmented: int | None = None
     precision: str | None = None
+
+
+MAKING: Final = tuple(field.name for field in fields(Making) if field.name != "final_loss")
+"""The columns that tell stitches of one pair of layers apart: how they were made. The loss is what came of it."""
 
 
 @dataclass(frozen=True, slots=True)

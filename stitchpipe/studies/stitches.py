@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from stitchpipe.results import MAKING
 from stitchpipe.stitching import CLASS_ACCURACY
 from stitchpipe.studies.finding import StudyError
 from stitchpipe.studies.measures import BESIDE, TITLES, titles
@@ -19,18 +20,9 @@ LATE = 1 / 3
 """From which difference in relative depth (0 the first layer, 1 the last) a stitch counts as late → early."""
 
 PAIR = ["source_model", "source_layer", "target_model", "target_layer"]
-BUDGET = [
-    "init",
-    "objective",
-    "seed",
-    "steps",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "augmented",
-    "precision",
-]
-STITCH = [*PAIR, "method", *BUDGET]
+STITCH = [*PAIR, *MAKING]
+BUDGET = [name for name in MAKING if name != "method"]
+"""How a stitch was trained; a fitted one has none of it."""
 
 
 def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:

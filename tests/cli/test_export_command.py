@@ -27,7 +27,7 @@ def test_one_table_has_every_number(tiny, tmp_path):
     assert frame["value"].sum() == pytest.approx(results["value"].sum())
 
 
-@pytest.mark.parametrize("ending", ["zarr", pytest.param("nc", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ending", ["zarr", "nc"])
 def test_matrices_are_those_of_the_run(tiny, tmp_path, ending):
     path = exported(tiny, tmp_path / f"all.{ending}")
     opened = (
@@ -68,5 +68,6 @@ def test_nothing_is_overwritten_and_endings_say_what_is_meant(tiny, tmp_path):
     path.touch()
     assert "it is there" in refused("export", tiny.root, path)
     assert ".xlsx" in refused("export", tiny.root, tmp_path / "all.xlsx")
+    assert "No such file" in refused("export", tiny.root, tmp_path / "none" / "all.parquet")
     assert ".zip" in refused("export", tiny.root, tmp_path / "a.zip", "--points", "A/layer2.0")
     assert "layer9" in refused("export", tiny.root, tmp_path / "p.parquet", "--points", "A/layer9")

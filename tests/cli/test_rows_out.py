@@ -11,7 +11,8 @@ import pytest
 from rich.text import Text
 
 from stitchpipe.cli.console import SafeConsole, visible
-from stitchpipe.cli.rows_out import OutputError, RowsOut, encoded
+from stitchpipe.cli.files_out import OutputError
+from stitchpipe.cli.rows_out import RowsOut, encoded
 from stitchpipe.cli.wide_tables import MOST_ROWS, fitted
 
 ROWS = pd.DataFrame(
