@@ -68,6 +68,7 @@ def _forecast(run: Run) -> Table:
     view = Table(title="What it would do", title_justify="left", show_header=False)
     rows: list[tuple[str, str]] = [
         ("images", ", ".join(f"{count} {name}" for name, count in ahead.images.items())),
+        *((f"images of {name}", "\n".join(said)) for name, said in ahead.image_remarks.items() if said),
         ("layers", _layers_of(ahead)),
         *_hook_rows(ahead),
         ("row groups", ", ".join(f"{count} of {name}" for name, count in ahead.row_groups.items())),

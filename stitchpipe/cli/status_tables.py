@@ -26,11 +26,11 @@ def tables(of_run: Standing) -> list[RenderableType]:
     """Return how far a run is: by step, who works, what failed and why, and how long the rest takes."""
     view = Table(title=f"{of_run.url}: sweep '{of_run.sweep}'", title_justify="left", show_edge=False)
     view.add_column("step")
-    for name in (*STATES, "s each", "still"):
+    for name in (*STATES, "each", "still"):
         view.add_column(name, justify="right")
     for step in of_run.steps:
         counts = [str(step.count(state) or "") for state in STATES]
-        mean = "" if step.mean_s is None else f"{step.mean_s:.3g}"
+        mean = "" if step.mean_s is None else duration_of(step.mean_s)
         view.add_row(step.step, *counts, mean, _still(step.left_s))
     parts: list[RenderableType] = [view]
     working = [unit for unit in of_run.units if unit.holder is not None]

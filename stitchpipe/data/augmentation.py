@@ -55,6 +55,7 @@ def augmented_split(images: ImageSplit, number: int, *, crop: int, flip: bool, s
         images,
         name=augmented_split_name(images.name, number),
         fetch=fetch,
+        remarks=(),
         preprocessing={
             **images.preprocessing,
             "augmentation": {"crop": crop, "flip": flip, "seed": seed, "pass": number},

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = {
     "BMP": (".bmp",),
+    "GIF": (".gif",),
     "JPEG": (".jpg", ".jpeg"),
     "PNG": (".png",),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,10 @@ class ImageSplit:
         SHA-256 over ids, labels and unprocessed pixels.
     preprocessing
         What was done to the pixels, as recorded with every activation.
+    contents
+        A digest of each image's unprocessed bytes, by which copies are known; empty where they were not looked at.
+    remarks
+        How many images were changed, are copies, or were left out, in words.
     """
 
     dataset: str
@@ -50,6 +54,8 @@ class ImageSplit:
     class_names: tuple[str, ...]
     digest: str
     preprocessing: Mapping[str, Any]
+    contents: tuple[bytes, ...] = field(default=(), repr=False)
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.sample_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -50,7 +51,20 @@ def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> di
             found="; ".join(f"{split}: {len(names)} classes" for split, names in class_names.items()),
             remedy="Give the splits the same names of classes in the same order.",
         )
-    return loaded
+    return _with_copies_told(loaded)
+
+
+def _with_copies_told(loaded: dict[str, ImageSplit]) -> dict[str, ImageSplit]:
+    """Return the splits; each says how many of its images another one has too, byte for byte."""
+    told = dict(loaded)
+    for name, images in loaded.items():
+        for other in list(loaded)[: list(loaded).index(name)]:
+            shared = set(images.contents) & set(loaded[other].contents)
+            if shared:
+                count = sum(content in shared for content in images.contents)
+                remark = f"{count} of the same bytes as images of '{other}'"
+                told[name] = replace(told[name], remarks=(*told[name].remarks, remark))
+    return told
 
 
 def loader_of(kind: str) -> Loader:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from stitchpipe.data.class_numbers import class_numbers
 from stitchpipe.data.image_files import opened_image
+from stitchpipe.data.image_traits import as_seen
 from stitchpipe.data.images import DataError
 from stitchpipe.data.pixels import Pixels, pixels_of
 from stitchpipe.data.reading import Samples, numbered_ids
@@ -69,7 +70,8 @@ def parquet_samples(path: Path, split: str, columns: Mapping[str, str]) -> Sampl
     count = len(spool.offsets) - 1
     labels = _labels(path, rest, names.get("label"), count)
     ids = numbered_ids(split, count) if "id" not in names else _ids(path, rest.column(names["id"]))
-    return Samples(spool, ids, labels, _class_names(metadata, names.get("label", "")))
+    class_names = _class_names(metadata, names.get("label", ""))
+    return Samples(spool, ids, labels, class_names, is_encoded=True)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class SpooledSource:
         """Return an image, ``(H, W, C)``; `DataError` if it cannot be decoded."""
         where = self.where(position)
         with opened_image(io.BytesIO(self.raw(position)), where, "Replace or remove the row.") as image:
-            return pixels_of(image, where)
+            return pixels_of(as_seen(image), where)
 
     def raw(self, position: int) -> bytes:
         """Return the encoded bytes."""

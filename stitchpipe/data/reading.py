@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from stitchpipe.data.image_traits import Tally
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation, digest_of, normalised
 from stitchpipe.data.pixels import SCALES, Pixels, resized, scaled, with_channels
 
@@ -69,18 +70,28 @@ EVERYTHING = Reading()
 
 @dataclass(frozen=True)
 class Samples:
-    """One split as it lies on the disk: images, ids, labels and the names of the classes."""
+    """One split as it lies on the disk.
+
+    Attributes
+    ----------
+    is_encoded
+        Whether the source's unprocessed bytes are files of images, which can say how their pixels are meant.
+    left_out
+        What lies beside the images and is none of them, counted, in words.
+    """
 
     source: ImageSource
     sample_ids: Sequence[str]
     labels: npt.NDArray[np.int64] | None
     class_names: tuple[str, ...]
+    is_encoded: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 def split_of(
     samples: Samples, *, dataset: str, name: str, reading: Reading, record: Mapping[str, Any]
 ) -> ImageSplit:
-    """Return the chosen images as a split.
+    """Return the chosen images as a split, with what is to be said of them.
 
     Raises
     ------
@@ -99,9 +110,21 @@ def split_of(
     ids = tuple(samples.sample_ids[position] for position in positions)
     labels = None if samples.labels is None else samples.labels[positions]
     # The digest is over unprocessed bytes; what is done to pixels is on record beside it.
-    digest = digest_of(ids, labels, (samples.source.raw(int(position)) for position in positions))
-    reader = _Reader(samples.source, positions, reading)
-    return ImageSplit(dataset, name, reader, labels, ids, samples.class_names, digest, record)
+    tally = Tally(is_encoded=samples.is_encoded)
+    raw = (samples.source.raw(int(position)) for position in positions)
+    digest = digest_of(ids, labels, tally.watch(raw))
+    return ImageSplit(
+        dataset,
+        name,
+        fetch=_Reader(samples.source, positions, reading),
+        labels=labels,
+        sample_ids=ids,
+        class_names=samples.class_names,
+        digest=digest,
+        preprocessing={**record, **tally.record()},
+        contents=tuple(tally.contents),
+        remarks=(*samples.left_out, *tally.remarks()),
+    )
 
 
 def split_as_found(samples: Samples, *, dataset: str, name: str, reading: Reading, **more: Any) -> ImageSplit:

@@ -97,6 +97,8 @@ def _dump_network(
     run.fix_threads()
     images = run.data.split(split)
     add_split(run, store, images)
+    for remark in images.remarks:
+        logger.warning("images of '%s': %s", images.name, remark)
 
     def with_batches_of(size: int) -> DumpRecord:
         return capture.dump(

@@ -75,6 +75,8 @@ class Forecast:
 
     Attributes
     ----------
+    image_remarks
+        What was changed, left out or found twice among a split's images.
     activation_bytes
         Before compression, all splits and models, logits too; what is spared where they are not kept.
     dump_peak_bytes
@@ -96,6 +98,7 @@ class Forecast:
     """
 
     images: dict[str, int]
+    image_remarks: dict[str, tuple[str, ...]]
     layers: dict[str, int]
     activation_bytes: int
     dump_peak_bytes: int
@@ -120,10 +123,11 @@ def forecast(run: Run) -> Forecast:
     compared = None if asked is None else planner.plan(asked)
     # Where their view is compared, maps are fitted with it; otherwise by themselves, before the stitches.
     maps = planner.fitting() if planner.maps and (asked is None or not asked.maps) else None
-    is_live = run.activations.all_views_at_once
+    is_live, stored = run.activations.all_views_at_once, isinstance(run.sweep.data, StoredData)
     trained = [planned.budget for planned in run.stitches if planned.budget is not None]
     return Forecast(
         images={split.name: split.n_samples for split in splits},
+        image_remarks={} if stored else {name: run.data.splits[name].remarks for name in SPLITS},
         layers={model: len(infos) for model, infos in table.items()},
         activation_bytes=sum(run.extent.activation_bytes.values()),
         dump_peak_bytes=_live_peak(run, compared) if is_live and compared else run.extent.peak_bytes,

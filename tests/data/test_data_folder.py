@@ -163,12 +163,12 @@ def test_a_format_that_is_read_may_have_the_name_of_another(root):
     )
 
 
-@pytest.mark.parametrize("kind", ["GIF", "EPS", "ICO", "TGA", "SGI", "JPEG2000"])
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "TGA", "SGI", "JPEG2000"])
 def test_other_formats_are_refused_under_any_name(root, kind):
     path = root / "test" / "bee" / "01.png"
     Image.new("RGB", (6, 5)).save(path, kind)
     error = refuse(
-        r"expected a readable image in a format that is read \(BMP, JPEG, .*found other content", root
+        r"expected a readable image in a format that is read \(BMP, GIF, JPEG, .*found other content", root
     )
     assert error.where == str(path)
 

@@ -134,8 +134,10 @@ def test_sixteen_bits_are_scaled_by_their_own_range(tmp_path):
 
 
 def test_only_formats_of_still_images_are_decoded(tmp_path):
-    split = load(write(tmp_path / "a.parquet", {"image": [*BYTES, encoded(noise(1)[0], "GIF")]}))
-    refuse(r"row 6: expected .*\(BMP, JPEG, PNG, PPM, TIFF, WEBP\), found other content", split.batch, [6])
+    split = load(write(tmp_path / "a.parquet", {"image": [*BYTES, encoded(noise(1)[0], "ICO")]}))
+    refuse(
+        r"row 6: expected .*\(BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP\), found other content", split.batch, [6]
+    )
 
 
 def test_files_that_are_no_parquet(tmp_path):

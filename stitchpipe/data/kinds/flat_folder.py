@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.data.image_files import SUFFIXES
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation
-from stitchpipe.data.kinds.image_folder import FolderSource
+from stitchpipe.data.kinds.image_folder import FolderSource, passed_over
 from stitchpipe.data.reading import Reading, Samples, chosen, split_of
 
 if TYPE_CHECKING:
@@ -35,10 +35,21 @@ def load(declared: FlatFolderData, splits: Sequence[str], reading: Reading) -> d
     """
     check_normalisation(reading.mean, reading.std, channels=3)
     paths = _by_split(declared)
-    return {split: _split(declared, split, paths[split], reading) for split in splits}
+    root = declared.root
+    if all((root / split).is_dir() for split in paths):
+        left_out = {split: passed_over(root / split, of_split) for split, of_split in paths.items()}
+    else:
+        left_out = dict.fromkeys(paths, passed_over(root, [path for each in paths.values() for path in each]))
+    return {split: _split(declared, split, paths[split], reading, left_out[split]) for split in splits}
 
 
-def _split(declared: FlatFolderData, split: str, paths: Sequence[Path], reading: Reading) -> ImageSplit:
+def _split(
+    declared: FlatFolderData,
+    split: str,
+    paths: Sequence[Path],
+    reading: Reading,
+    left_out: tuple[str, ...],
+) -> ImageSplit:
     if not paths:
         raise DataError(
             where=f"{declared.root}, split '{split}'",
@@ -50,7 +61,7 @@ def _split(declared: FlatFolderData, split: str, paths: Sequence[Path], reading:
     ids = tuple(path.relative_to(declared.root).as_posix() for path in paths)
     first = chosen(None, len(ids), limit=reading.limit, seed=reading.seed)[0]
     record = reading.record(source.scale(int(first)))
-    samples = Samples(source, ids, None, ())
+    samples = Samples(source, ids, None, (), is_encoded=True, left_out=left_out)
     return split_of(samples, dataset=declared.label, name=split, reading=reading, record=record)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stitchpipe.data.image_files import SUFFIXES, file_bytes, opened_image
+from stitchpipe.data.image_traits import as_seen
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation
 from stitchpipe.data.pixels import rgb_of, scale_of_mode
 from stitchpipe.data.reading import EVERYTHING, Reading, Samples, chosen, split_of
@@ -37,8 +39,10 @@ def load_image_folder(
 ) -> dict[str, ImageSplit]:
     """Return the splits of a folder of images; ids are paths relative to `root`.
 
-    Classes are the folders' names in alphabetical order. Hidden files and folders are passed over, and files that
-    do not end as images do (`stitchpipe.data.image_files.SUFFIXES`). Images become RGB, from 0 to 1: eight bits are
+    Classes are the folders' names in alphabetical order. Hidden files and folders are passed over. Files that do not
+    end as images do (`stitchpipe.data.image_files.SUFFIXES`) and what lies elsewhere than in a class's folder are
+    passed over too, and counted in the split's remarks. Images are turned upright, transparent ones laid over white, of
+    animations the first frame counts; what was so changed is counted. They become RGB, from 0 to 1: eight bits are
     scaled by 1/255, sixteen bits of grey by 1/65535, floats are taken as they are. All images of a split have to be of
     one of the three; the record of preprocessing says which.
 
@@ -67,7 +71,7 @@ class FolderSource:
     def pixels(self, position: int) -> Pixels:
         """Return an image, ``(H, W, 3)``; `DataError` if it cannot be decoded."""
         with self._opened(position) as image:
-            return rgb_of(image, self.where(position))
+            return rgb_of(as_seen(image), self.where(position))
 
     def scale(self, position: int) -> str:
         """Return what is done to an image's numbers, from the head of its file."""
@@ -93,10 +97,25 @@ def _split(
     source = FolderSource(tuple(path for paths in by_class.values() for path in paths))
     labels = np.repeat(np.arange(len(by_class)), [len(paths) for paths in by_class.values()]).astype(np.int64)
     ids = tuple(path.relative_to(root).as_posix() for path in source.paths)
-    samples = Samples(source, ids, labels, tuple(by_class))
+    left_out = passed_over(root / names[1], source.paths)
+    samples = Samples(source, ids, labels, tuple(by_class), is_encoded=True, left_out=left_out)
     first = chosen(labels, len(ids), limit=reading.limit, seed=reading.seed)[0]
     record = reading.record(source.scale(int(first)))
     return split_of(samples, dataset=names[0], name=names[1], reading=reading, record=record)
+
+
+def passed_over(folder: Path, read: Sequence[Path]) -> tuple[str, ...]:
+    """Return how many files below a folder are no images of it, by how they end; hidden ones are not spoken of."""
+    known = set(read)
+    others = Counter(
+        "images elsewhere" if path.suffix.lower() in SUFFIXES else path.suffix.lower() or "no suffix"
+        for path in folder.rglob("*")
+        if path not in known
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(5))
+    return (f"{others.total()} files passed over ({kinds})",) if others else ()
 
 
 def _check_same_classes(root: Path, by_split: Mapping[str, Mapping[str, list[Path]]]) -> None:
