@@ -7,6 +7,7 @@ bases of column spaces by SVD, loops where they are clearer. They decide what is
 from __future__ import annotations
 
 import numpy as np
+import scipy.optimize
 
 
 def centred(X):
@@ -213,3 +214,17 @@ def nbs(X, Y):
     """The fidelity of both kernels, tr (K^½ L K^½)^½ (Tang et al. 2020), of kernels of trace 1."""
     K, L = (Z @ Z.T / np.trace(Z @ Z.T) for Z in (centred(X), centred(Y)))
     return np.trace(root(root(K) @ L @ root(K)))
+
+
+# Feature by feature
+
+
+def soft_matching(X, Y, spread=1e-9):
+    """Khosla and Williams 2024: max Σ P_ij ρ_ij over plans, as a linear programme of p·q variables."""
+    X, Y = (rows[:, rows.std(axis=0) > spread] for rows in (X, Y))
+    p, q = X.shape[1], Y.shape[1]
+    correlations = np.array([[np.corrcoef(x, y)[0, 1] for y in Y.T] for x in X.T])
+    sums = np.vstack([np.kron(np.eye(p), np.ones(q)), np.kron(np.ones(p), np.eye(q))])
+    masses = np.concatenate([np.full(p, 1.0 / p), np.full(q, 1.0 / q)])
+    found = scipy.optimize.linprog(-correlations.ravel(), A_eq=sums, b_eq=masses, method="highs")
+    return -found.fun

@@ -22,6 +22,7 @@ from stitchpipe.algebra.indices.procrustes import (
 )
 from stitchpipe.algebra.indices.pwcca import pwcca
 from stitchpipe.algebra.indices.ridge_cca import ridge_cca
+from stitchpipe.algebra.indices.soft_matching import soft_matching
 from stitchpipe.algebra.indices.svcca import svcca
 from stitchpipe.algebra.inputs import Products, as_rows, stored_spacing
 from stitchpipe.algebra.maps import (
@@ -96,6 +97,7 @@ __all__ = [
     "procrustes_from_moments",
     "pwcca",
     "ridge_cca",
+    "soft_matching",
     "stored_spacing",
     "svcca",
 ]

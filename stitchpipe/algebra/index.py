@@ -28,11 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IndexValue:
-    """A value, with the rank and the conditioning it rests on where the index inverts anything."""
+    """A value, with the rank and the conditioning it rests on where the index inverts anything.
+
+    Attributes
+    ----------
+    remark
+        What a reader should know beside the value, in a sentence; of a symmetric index the same in both directions.
+    """
 
     value: float
     rank: int | None = None
     condition: float | None = None
+    remark: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class Index:
         """
         try:
             value = self.value(analysis)
-            return Number(value.value).beside(rank=value.rank, condition=value.condition)
+            return Number(value.value, reason=value.remark).beside(rank=value.rank, condition=value.condition)
         except UndefinedIndexError as undefined:
             return Number.missing(undefined.status, undefined.reason)
         except NumberError as error:

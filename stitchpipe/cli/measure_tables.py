@@ -15,7 +15,7 @@ from stitchpipe.measures import TRANSFORMATIONS, Measure, Transformation
 from stitchpipe.stitching.objectives import Objective
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -24,8 +24,9 @@ _LEGEND = """\
 inequality. held out: scores a map that was fitted on the training split.
 1 row: takes rows for independent, so not for the view positions.
 
-T S R L, source | target: unchanged by adding a vector, by a factor, by a
-rotation of the features, by any invertible linear map of them.
+T S P F R L, source | target: unchanged by adding a vector, by a factor, by
+another order of the features, by a positive factor for each of them, by a
+rotation of them, by any invertible linear map of them.
 
 from moments (means and covariances of any number of rows), from samples (at
 most 2,000 images), from minibatches, or from logits.
@@ -42,6 +43,15 @@ What a stitch of method tlm can be trained for: its objectives.
 
 What one of all these means: stitchpipe indices NAME.
 For programs: stitchpipe indices --format json"""
+
+_SIGNS: Mapping[Transformation, str] = {
+    "translation": "T",
+    "scaling": "S",
+    "permutation": "P",
+    "feature_scaling": "F",
+    "rotation": "R",
+    "invertible": "L",
+}
 
 
 def described(names: Sequence[str]) -> tuple[Measure | Objective, ...]:
@@ -249,5 +259,4 @@ def _ordered(invariances: frozenset[Transformation]) -> list[str]:
 
 
 def _letters(invariances: frozenset[Transformation]) -> str:
-    signs = {"translation": "T", "scaling": "S", "rotation": "R", "invertible": "L"}
-    return "".join(signs[name] if name in invariances else "·" for name in TRANSFORMATIONS)
+    return "".join(_SIGNS[name] if name in invariances else "·" for name in TRANSFORMATIONS)

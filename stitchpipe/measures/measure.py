@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["index", "fidelity", "ood"]
 """Of two representations; how far a stitched network does what its target does; how far out of distribution it is."""
 
-Transformation: TypeAlias = Literal["translation", "scaling", "rotation", "invertible"]
-"""Of one side's rows: adding a vector; a nonzero factor; an orthogonal map; any invertible linear map."""
+Transformation: TypeAlias = Literal[
+    "translation", "scaling", "permutation", "feature_scaling", "rotation", "invertible"
+]
+"""Of one side's rows: adding a vector; a nonzero factor; another order of the features; a positive factor for each of
+them; an orthogonal map; any invertible linear map."""
 
 Basis: TypeAlias = Literal["moments", "samples", "minibatches", "logits", "stitched_logits", "stitched_rows"]
 """What a measure is computed from; see `Measure`."""
@@ -25,10 +28,17 @@ Null: TypeAlias = Literal["permuted_images"]
 IntervalRule: TypeAlias = Literal["population", "sample"]
 """What a jackknife interval is for, and so what it is centred on; see `Measure`."""
 
-TRANSFORMATIONS: tuple[Transformation, ...] = ("translation", "scaling", "rotation", "invertible")
+TRANSFORMATIONS: tuple[Transformation, ...] = (
+    "translation",
+    "scaling",
+    "permutation",
+    "feature_scaling",
+    "rotation",
+    "invertible",
+)
 NO_INVARIANCE: frozenset[Transformation] = frozenset()
-ISOTROPIC: frozenset[Transformation] = frozenset({"translation", "scaling", "rotation"})
-LINEAR: frozenset[Transformation] = ISOTROPIC | {"invertible"}
+ISOTROPIC: frozenset[Transformation] = frozenset({"translation", "scaling", "permutation", "rotation"})
+LINEAR: frozenset[Transformation] = ISOTROPIC | {"feature_scaling", "invertible"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,11 @@ def test_stacks_vouch_for_whatever_is_well(index):
     well = sides(60, 7, 6)
     batch = well.batch([(0, 0), (1, 2), (3, 0), (4, 1), (9, 2)])
     for pairs in (batch, batch.swap()):
-        assert np.isfinite(index.of_batch(pairs, index.measure).values).all()
+        known = np.isfinite(index.of_batch(pairs, index.measure).values)
+        if index.name == "soft_matching":  # the fourth has dead features, on which there is a remark
+            assert not known[3]
+            known[3] = True
+        assert known.all()
 
 
 def test_other_rows_are_scored_by_the_maps_of_the_batch(case):

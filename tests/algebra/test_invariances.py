@@ -9,7 +9,7 @@ from stitchpipe import algebra
 from stitchpipe.measures import UnknownNameError
 from tests.algebra.cases import ALL, EPS, OF_MOMENTS, orthogonal, related
 
-TRANSFORMATIONS = ("translation", "scaling", "rotation", "invertible")
+TRANSFORMATIONS = ("translation", "scaling", "permutation", "feature_scaling", "rotation", "invertible")
 SEEDS = st.integers(0, 10_000)
 FEW = settings(max_examples=6, deadline=None)
 CONDITION = 30.0  # of the invertible map: enough for SVCCA to drop directions; related() has 5 itself
@@ -22,7 +22,11 @@ def transform(kind, rows, seed):
         case "translation":
             return rows + 10.0 * rng.standard_normal(width)
         case "scaling":
-            return rows * float(rng.choice([-1.0, 1.0]) * 10.0 ** rng.uniform(-3, 3))
+            return rows * -(10.0 ** rng.uniform(-3, 3))
+        case "permutation":
+            return np.roll(rows, 1, axis=1)
+        case "feature_scaling":
+            return rows * rng.permutation(np.geomspace(1.0, CONDITION, width))
         case "rotation":
             return rows @ orthogonal(width, seed)
     stretch = np.geomspace(1.0, CONDITION, width)
@@ -126,7 +130,7 @@ def test_names_and_their_own_key_agree():
     assert all(name == index.name for name, index in algebra.INDICES.items())
     assert [name for name in OF_MOMENTS if algebra.INDICES[name].measure.independent_rows] == ["cka"]
     assert all(index.measure.held_out == name.startswith("dm_") for name, index in algebra.INDICES.items())
-    assert algebra.INDICES["pwcca"].measure.invariances == {"translation", "scaling"}
+    assert algebra.INDICES["pwcca"].measure.invariances == {"translation", "scaling", "permutation"}
 
 
 def test_an_unknown_name_gets_the_nearest_ones():

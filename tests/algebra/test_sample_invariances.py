@@ -13,13 +13,13 @@ from stitchpipe.algebra.indices.rsa import rsa
 from tests.algebra.cases import EPS, related
 from tests.algebra.test_invariances import CONDITION, TRANSFORMATIONS, transform
 
-ISOTROPIC = {"translation", "scaling", "rotation"}
+ISOTROPIC = {"translation", "scaling", "permutation", "rotation"}
 DECLARED = {
     "cka_rbf": (cka_rbf, ISOTROPIC, (-1.0, 1.0)),
     "cka_rbf_biased": (lambda X, Y: cka_rbf(X, Y, debiased=False), ISOTROPIC, (0.0, 1.0)),
     "cka_minibatch": (lambda X, Y: cka_minibatch(X, Y, batch_rows=20), ISOTROPIC, (-1.0, 1.0)),
-    "mutual_knn": (mutual_knn, {"scaling", "rotation"}, (0.0, 1.0)),
-    "rsa": (rsa, {"scaling"}, (-1.0, 1.0)),
+    "mutual_knn": (mutual_knn, {"scaling", "permutation", "rotation"}, (0.0, 1.0)),
+    "rsa": (rsa, {"scaling", "permutation"}, (-1.0, 1.0)),
     "agreement": (agreement, set(), (0.0, 1.0)),
     "js_divergence": (js_divergence, set(), (0.0, np.log(2.0))),
 }

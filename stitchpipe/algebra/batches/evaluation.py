@@ -153,10 +153,14 @@ class _Columns:
             self.condition[at] = number.extras.get("condition", np.nan)
 
     def copy(self, place: int, rows: slice, other: _Columns) -> None:
-        """Take the numbers of the other direction; where that has none, there is none here yet."""
+        """Take the numbers of the other direction and what is remarked on them; where it has none there is none yet."""
         self.values[place, rows] = other.values[place, rows]
         self.rank[place, rows] = other.rank[place, rows]
         self.condition[place, rows] = other.condition[place, rows]
+        remarks = list(other.notes)
+        for at in np.flatnonzero(np.isfinite(other.values[place, rows]) & (other.codes[place, rows] > 0)):
+            remark = remarks[other.codes[place, rows.start + at]]
+            self.codes[place, rows.start + at] = self.notes.setdefault(remark, len(self.notes))
 
     def numbers(self) -> BatchNumbers:
         return BatchNumbers(self.values, self.rank, self.condition, self.codes, tuple(self.notes))

@@ -83,7 +83,7 @@ def _held_out(family: Family) -> tuple[Index, Index]:
         "between sources of one target, not between targets.",
         range=(0.0, inf),
         larger_is_more_similar=False,
-        target_invariances=frozenset({"scaling", "rotation"}),
+        target_invariances=frozenset({"scaling", "permutation", "rotation"}),
     )
     return (
         Index(r2, of_moments=_r2, of_batch=_r2_of_batch),

@@ -19,6 +19,7 @@ from stitchpipe.algebra.indices.pwcca import PWCCA
 from stitchpipe.algebra.indices.ridge_cca import RIDGE_CCA
 from stitchpipe.algebra.indices.rsa import RSA
 from stitchpipe.algebra.indices.rv import RV
+from stitchpipe.algebra.indices.soft_matching import SOFT_MATCHING
 from stitchpipe.algebra.indices.svcca import SVCCA
 
 if TYPE_CHECKING:
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
 _ALIGNMENTS = (CKA, CKA_BIASED, RV)
 _CORRELATIONS = (CCA, CCA_SQ, SVCCA, PWCCA, RIDGE_CCA)
 _SHAPES = (PROCRUSTES, PROCRUSTES_ANGLE, NBS, GULP)
+_FEATURES = (SOFT_MATCHING,)
 _IMAGES = (CKA_RBF, CKA_MINIBATCH, MUTUAL_KNN, RSA, AGREEMENT)
 
 INDICES: Mapping[str, Index] = MappingProxyType(
-    {index.name: index for index in (*_ALIGNMENTS, *_CORRELATIONS, *_SHAPES, *DIRECT_MATCHING, *_IMAGES)}
+    {
+        index.name: index
+        for index in (*_ALIGNMENTS, *_CORRELATIONS, *_SHAPES, *_FEATURES, *DIRECT_MATCHING, *_IMAGES)
+    }
 )
 """Every index by its name in results, with the default of its parameter, in the order in which they are listed."""
