@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from stitchpipe.algebra.certainty.closed_null import closed_null
 from stitchpipe.algebra.certainty.permutation_null import permutation_null
 from stitchpipe.algebra.errors import AlgebraError, UndefinedIndexError
 from stitchpipe.measures import Measure, Number, NumberError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra.analysis import Analysis
     from stitchpipe.algebra.batches import BatchValues, PairBatch
+    from stitchpipe.algebra.certainty.closed_null import ClosedNull, GramSums, NullSums
     from stitchpipe.algebra.certainty.linear_null import LinearIndex
     from stitchpipe.algebra.certainty.permutation_null import PermutationNull
     from stitchpipe.algebra.inputs import Array
@@ -65,6 +67,9 @@ class Index:
         vouches for them. None where there is no such formula; `of_moments` is then asked for pair after pair.
     linear_null
         Of an index of moments: the null that is formed from principal scores for all such indices at once.
+    null_moments
+        Of an index of moments whose null has a closed form: what that needs of a layer's matrix, from the sums over its
+        linear Gram. Of an index of images it is had from the side itself, which is a matrix whose rows sum to zero.
 
     Raises
     ------
@@ -78,6 +83,7 @@ class Index:
     permuted: Permuted = permutation_null
     linear_null: LinearIndex | None = None
     of_batch: BatchFormula | None = None
+    null_moments: Callable[[GramSums], NullSums] | None = None
 
     def __post_init__(self) -> None:
         basis, name = self.measure.computed_from, self.measure.name
@@ -89,6 +95,10 @@ class Index:
             f"a formula of {basis}": basis not in needs or needs[basis] is not None,
             "no formula of moments": basis == "moments" or (self.of_moments or self.of_batch) is None,
             "a formula of the Gram or of principal scores, for its null": self.measure.null is None or null,
+            "a formula of the Gram, and of sums over it if it is one of moments, for its null in closed form": (
+                not self.measure.closed_null
+                or (self.of_gram is not None and (basis != "moments" or self.null_moments is not None))
+            ),
         }
         for expected, holds in checks.items():
             if not holds:
@@ -143,6 +153,12 @@ class Index:
                 found=f"a {type(value).__name__}",
                 remedy="Correct the formula.",
             ) from None
+
+    def closed_null(self, x: GramSums, y: GramSums) -> ClosedNull | None:
+        """Return the null of pairs in closed form, from the sums of either side; None where it has no such form."""
+        if self.null_moments is None:
+            return None
+        return closed_null(self.null_moments(x), self.null_moments(y))
 
     def number(self, analysis: Analysis) -> Number:
         """Return the value of a pair from its moments, or why it has none; raises as `value` for all else.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from stitchpipe.asking.networks import RunNetworks, StitchedNetwork
     from stitchpipe.asking.samples import Metric, Pooling
     from stitchpipe.asking.selection import StitchChoice, TrainingChoice
+    from stitchpipe.asking.significant_pairs import Null
     from storage import Store
 
 
@@ -154,9 +155,10 @@ class Workspace:
         *,
         view: str | None = None,
         below: float = 0.05,
+        null: Null | None = None,
     ) -> pd.DataFrame:
         """Return the pairs whose family-wise p-value is below a level; see `stitchpipe.asking.significant`."""
-        return asking.significant(self.place, measure, source, target, view=view, below=below)
+        return asking.significant(self.place, measure, source, target, view=view, below=below, null=null)
 
     def diff(self, other: Workspace | str | Path, *, tolerance: float = 0.0) -> Difference:
         """Return what changed from this run to another; see `stitchpipe.asking.difference`."""

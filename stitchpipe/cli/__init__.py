@@ -3,6 +3,7 @@
 from stitchpipe.cli import (
     begin_commands,
     census_command,
+    certify_command,
     export_command,
     ingest_command,
     layer_questions,
@@ -18,6 +19,7 @@ __all__ = [
     "app",
     "begin_commands",
     "census_command",
+    "certify_command",
     "export_command",
     "ingest_command",
     "layer_questions",

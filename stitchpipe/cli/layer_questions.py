@@ -157,7 +157,7 @@ def _as_png(found: Matrix) -> bytes:
 
 
 @app.command
-def significant(
+def significant(  # noqa: PLR0913 - each is an option by name
     place: RunAddress,
     measure: Annotated[str, Parameter(name="MEASURE", help="One with a null: cka, rsa, mutual_knn, …")],
     source: Source = "*",
@@ -165,6 +165,13 @@ def significant(
     /,
     *,
     below: Annotated[float, Parameter(help="Family-wise level.")] = 0.05,
+    null: Annotated[
+        Literal["permuted", "closed"] | None,
+        Parameter(
+            help="What pairs are held against: permuted images (the largest of the family), or the closed form of that "
+            "null, of any number of images (adjusted after Holm). Default: permuted, where anything was."
+        ),
+    ] = None,
     view: View = None,
     rows: RowsOut = RowsOut(),
 ) -> None:
@@ -172,7 +179,7 @@ def significant(
     from stitchpipe.asking import significant as significant_pairs
     from stitchpipe.run.place import RunPlace
 
-    frame = significant_pairs(RunPlace.at(place), measure, source, target, view=view, below=below)
+    frame = significant_pairs(RunPlace.at(place), measure, source, target, view=view, below=below, null=null)
     rows.say(frame, f"{measure}: {len(frame)} pairs with family-wise p < {below:g}")
 
 

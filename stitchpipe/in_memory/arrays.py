@@ -65,11 +65,12 @@ def compare_arrays(  # noqa: PLR0913  (keyword-only beyond the representations)
         ``float64``, or ``float32``: rows are then multiplied in float32, and a few thousand of them at a time summed up
         in float64. About twice as fast for many rows, and right to some 1e-8 where nothing is inverted.
     intervals
-        Give 95 % intervals (``low``, ``high``) of indices of moments that have one: a jackknife over 20 random groups
-        of samples, which takes about 20 times as long.
+        Give 95 % intervals (``low``, ``high``) of indices of moments that have one, and the number less its bias
+        (``corrected``): a jackknife over 20 random groups of samples, which takes about 20 times as long.
     permutations
         How many permutations of the samples p-values rest on (``p_value``, ``calibrated``), where an index has a null
-        and the view one row for each sample; 200 resolve them down to .005. 0 for none.
+        and the view one row for each sample; 200 resolve them down to .005. 0 for none. CKA has an ``effect_size`` and
+        a ``p_closed`` without them.
     progress
         True for a line that says how far it is, or a function that is told how many pairs are done, and of how many.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from stitchpipe.measures import EXTRAS
 from stitchpipe.rows import grid_label
 
 if TYPE_CHECKING:
@@ -36,12 +37,18 @@ COLUMNS: Final = {
     "condition": "Float64",
     "low": "Float64",
     "high": "Float64",
+    "corrected": "Float64",
     "p_value": "Float64",
     "calibrated": "Float64",
+    "effect_size": "Float64",
+    "null_mean": "Float64",
+    "p_closed": "Float64",
+    "null_moments": "Int64",
+    "null_gap": "Float64",
 }
 """The columns of the data frame that comparisons in memory return, and their types."""
 
-BESIDE: Final = ("rank", "condition", "low", "high", "p_value", "calibrated")
+BESIDE: Final = tuple(name for name in COLUMNS if name in EXTRAS)
 """What may stand beside a number."""
 
 

@@ -38,7 +38,7 @@ def groups_of(n: int) -> list[npt.NDArray[np.int64]]:
 def with_intervals(
     numbers: Numbers, without: Sequence[Numbers], sizes: Sequence[int], indices: Mapping[str, Index]
 ) -> Numbers:
-    """Return numbers with the limits of their 95 % intervals, where their measure has one.
+    """Return numbers with their bias taken away and the limits of 95 % intervals, where their measure has one.
 
     Parameters
     ----------
@@ -57,5 +57,7 @@ def with_intervals(
             interval = jackknife(number.value, rest, sizes, about=rule)
         except UndefinedIndexError:  # too few groups: no interval
             continue
-        limited[key] = number.beside(low=float(interval.low), high=float(interval.high))
+        limited[key] = number.beside(
+            low=float(interval.low), high=float(interval.high), corrected=float(interval.estimate)
+        )
     return limited

@@ -6,13 +6,13 @@ memory grows with the square. A sample is one row; where a view makes several of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from stitchpipe.algebra.certainty import draw_permutations, linear_nulls
+from stitchpipe.algebra.certainty import NullSums, closed_null, draw_permutations, linear_nulls
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.indices.agreement import PredictionSums
 from stitchpipe.algebra.indices.cka_minibatch import BATCH_ROWS, MinibatchHSIC
@@ -21,12 +21,12 @@ from stitchpipe.measures import Number
 from stitchpipe.rows import to_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
     from stitchpipe.algebra import Index
-    from stitchpipe.algebra.certainty import PermutationNull
+    from stitchpipe.algebra.certainty import ClosedNull, PermutationNull
     from stitchpipe.in_memory.pairs import Numbers
     from stitchpipe.in_memory.summaries import ArraySummaries
     from stitchpipe.rows import Float64
@@ -69,11 +69,14 @@ class OverImages:
     def p_values(self, indices: Sequence[Index]) -> Numbers:
         """Return where linear indices of moments stand in their nulls, ``p_value`` and ``calibrated`` beside no value.
 
-        The value itself comes from all rows, and its null from the samples that are permuted.
+        The value itself comes from all rows, and its null from the samples that are permuted. Where these are all there
+        are, the closed form is here with three exact moments.
         """
         linear = {index.name: index.linear_null for index in indices if index.linear_null is not None}
         if not linear or not self.permutations or self._rows_per_sample > 1:
             return {}
+        closed = {index.name: self._null_sums(index) for index in indices if index.measure.closed_null}
+        is_whole = self.n == len(next(iter(self.scored.samples.values())))
         numbers: Numbers = {}
         sides, _ = self._sides(PrincipalScores.from_rows)
         for sources, targets in self._blocks(list(sides)):
@@ -84,7 +87,8 @@ class OverImages:
                 indices=tuple(dict.fromkeys(linear.values())),
             )
             for name, of_index in linear.items():
-                numbers |= self._calibrated(name, nulls[of_index], sources, targets)
+                of_block = self._calibrated(name, nulls[of_index], (sources, targets), closed.get(name))
+                numbers |= {key: _of_permuted(number, is_whole=is_whole) for key, number in of_block.items()}
         return numbers
 
     @property
@@ -133,10 +137,13 @@ class OverImages:
         if side is None:
             raise ValueError(f"{index.name} is not computed from samples")
         sides, missing = self._sides(lambda rows: side(SampleGram.from_block(rows)))
+        closed = None
+        if index.measure.closed_null:
+            closed = {name: NullSums.of_matrix(matrix.whole) for name, matrix in sides.items()}
         numbers: Numbers = {}
         for sources, targets in self._blocks(list(sides)):
             null = index.permuted([sides[x] for x in sources], [sides[y] for y in targets], self._orders)
-            numbers |= self._calibrated(index.name, null, sources, targets)
+            numbers |= self._calibrated(index.name, null, (sources, targets), closed)
         for x in self.scored.samples:
             for y in self.scored.samples:
                 if x in missing or y in missing:
@@ -152,11 +159,24 @@ class OverImages:
             for targets in runs[place:]:
                 yield sources, targets
 
+    def _null_sums(self, index: Index) -> dict[str, NullSums]:
+        """Return what the closed-form null of an index of moments needs of the samples that are permuted."""
+        side = index.of_gram
+        sides, _ = self._sides(
+            lambda rows: None if side is None else NullSums.of_matrix(side(SampleGram.from_block(rows)).whole)
+        )
+        return {name: sums for name, sums in sides.items() if sums is not None}
+
     def _calibrated(
-        self, name: str, null: PermutationNull, sources: list[str], targets: list[str]
+        self,
+        name: str,
+        null: PermutationNull,
+        sides: tuple[list[str], list[str]],
+        closed: Mapping[str, NullSums] | None,
     ) -> Numbers:
         """Return the numbers of a block in both directions: all such indices are symmetric."""
         beside = null.calibrated() if self.permutations else None
+        sources, targets = sides
         numbers: Numbers = {}
         for i, x in enumerate(sources):
             for j, y in enumerate(targets):
@@ -170,6 +190,9 @@ class OverImages:
                     if beside is not None:
                         p_value, score = float(beside.p_value[i, j]), float(beside.score[i, j])
                         number = number.beside(p_value=p_value, calibrated=score, null_samples=self.n)
+                    if closed is not None and x in closed and y in closed:
+                        drawn = null.null[:, i, j] if self.permutations else None
+                        number = _with_closed_form(number, closed_null(closed[x], closed[y]), drawn)
                 numbers[x, y, name] = numbers[y, x, name] = number
         return numbers
 
@@ -211,6 +234,25 @@ class OverImages:
                 except UndefinedIndexError as undefined:
                     numbers[x, y, index.name] = _refused(undefined, index.name)
         return numbers
+
+
+def _with_closed_form(number: Number, closed: ClosedNull, drawn: Float64 | None) -> Number:
+    """Return a number with where it stands in its null in closed form, and how far permuted values lie from that."""
+    told = closed.beside(np.asarray(number.value))
+    if drawn is not None:
+        told["null_gap"] = closed.gap(np.asarray(drawn))
+    return number.beside(**{name: None if np.isnan(value) else value.item() for name, value in told.items()})
+
+
+def _of_permuted(number: Number, *, is_whole: bool) -> Number:
+    """Return a number of permuted samples without what is known of all samples: there the closed form needs fewer.
+
+    The effect size is that of all samples in either case; with three exact moments the p-value is the better one.
+    """
+    elsewhere = {"effect_size", "null_mean", *(() if is_whole else ("p_closed", "null_moments"))}
+    return replace(
+        number, extras={name: told for name, told in number.extras.items() if name not in elsewhere}
+    )
 
 
 def _refused(undefined: UndefinedIndexError, name: str) -> Number:

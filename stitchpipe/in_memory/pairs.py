@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import TYPE_CHECKING, Self, TypeAlias
 
+import numpy as np
+
 from stitchpipe.algebra import INDICES, Analysis
+from stitchpipe.algebra.certainty import GramSums
 from stitchpipe.measures import Number
 
 if TYPE_CHECKING:
@@ -126,4 +130,15 @@ def _number(index: Index, analysis: Analysis, n_samples: int) -> Number:
             f"the estimator takes rows for independent, here {rows} come from one sample: pool or flatten"
         )
         return Number.missing("dependent_rows", reason)
-    return index.number(analysis)
+    number = index.number(analysis)
+    return number if rows > 1 or number.value is None else _with_effect_size(index, analysis, number)
+
+
+def _with_effect_size(index: Index, analysis: Analysis, number: Number) -> Number:
+    """Return a number with where it stands in its null, if that has a closed form."""
+    sums = None if index.null_moments is None else GramSums.of_pair(analysis.pair)
+    null = None if sums is None else index.closed_null(*sums)
+    if null is None:
+        return number
+    told = {name: value.item() for name, value in null.beside(np.asarray(number.value)).items()}
+    return number.beside(**{name: None if isnan(value) else value for name, value in told.items()})

@@ -75,6 +75,9 @@ class Measure:
         The estimator takes rows for independent: not to be used on several rows of one image.
     null
         What its values are held against for p-values, and None where there is no such thing.
+    closed_null
+        Mean and deviation of that null have a closed form, so that its values have an effect size and a p-value without
+        permutations, of any number of images.
     interval
         ``population``: limits about the value less the bias that the jackknife finds, for what ever more images would
         tend to. ``sample``: limits about the value itself, for the mean of the values that this many images give;
@@ -106,6 +109,7 @@ class Measure:
     target_invariances: frozenset[Transformation] = NO_INVARIANCE
     independent_rows: bool = False
     null: Null | None = None
+    closed_null: bool = False
     interval: IntervalRule | None = None
     parameter: Parameter | None = None
     family: str | None = None

@@ -20,9 +20,15 @@ EXTRAS: Final = {
     "condition": "conditioning of those directions",
     "low": "lower end of a 95 % interval",
     "high": "upper end of a 95 % interval",
+    "corrected": "the number less the bias that the jackknife finds in it: what ever more images would tend to",
     "p_value": "share of permuted images that reach it",
     "calibrated": "where it stands between the null's 95 % point (0) and its maximum (1)",
     "null_samples": "on how many images the null rests",
+    "effect_size": "how many standard deviations of its null, known in closed form, it lies above the mean of it",
+    "null_mean": "the mean of that null: what layers that have nothing in common score on average, at this n, p and q",
+    "p_closed": "share of all orders of the images that reach it, by a Pearson III law with the null's three moments",
+    "null_moments": "how many of the three are exact: 3, or 2 where the third is the one for ever more images",
+    "null_gap": "how far the permuted null lies from the closed form, in standard errors of that many permutations",
     "p_family": "share of permutations under which some pair of its family stands as far above its own null",
     "p_by": "`p_value` adjusted over its family for the expected share of false discoveries",
     "calibrated_family": "where it stands between what the best of its family reaches in 5 % (0) and its maximum (1)",
@@ -32,7 +38,7 @@ EXTRAS: Final = {
 }
 """What may stand beside a number, and what it means. Each is a column of the results."""
 
-WHOLE_EXTRAS: Final = frozenset({"rank", "null_samples", "warned"})
+WHOLE_EXTRAS: Final = frozenset({"rank", "null_samples", "null_moments", "warned"})
 """Those of them that are whole numbers."""
 
 Extra: TypeAlias = float | int

@@ -43,6 +43,9 @@ _WORDS = (
     Entry("p-value, calibrated score", "p_value, calibrated", "Against the same images in random order: the share of "
           "permutations that reach the number, and where the number stands between the null's 95 % point (0) and the "
           "largest possible value (1). Of at most 2,000 images, and per pair."),
+    Entry("Effect size", "effect_size, null_mean, p_closed", "How many standard deviations of its null a number of CKA "
+          "lies above the mean of that null, which is what layers that have nothing in common score on average. It is "
+          "known in closed form, of all images; p_closed is the share of all orders of them that reach the number."),
     Entry("Family of pairs", "family, p_family, p_by, calibrated_family", "Pairs that make one claim, such as all "
           "layers of two models. p_family is the share of permutations under which some pair of the family stands as "
           "far above its own null, so that a search for the best pair is paid for; calibrated_family starts where that "

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-BESIDE: Final = ("low", "high", "p_value", "p_family", "rank", "condition")
+BESIDE: Final = (
+    *("low", "high", "p_value", "p_family", "effect_size", "null_gap"),
+    *("rank", "condition"),
+)
 """What a matrix may have beside each number, by column of the results."""
 COLUMNS: Final = (
     *("index", "view", *PAIR, "value", "status", "reason"),

@@ -85,11 +85,15 @@ def planes(matrix: Matrix, *, symmetric: bool) -> list[Plane]:
     made = [_values(matrix, decimals)]
     shown = np.round(matrix.values, decimals)
     for name, plane in matrix.beside.items():
+        if name == "null_gap":  # what there is to say of it is said of the whole run
+            continue
         if name in ("low", "high"):
             made.append(_limits(name, plane, shown, decimals))
         elif name == "condition":
             with np.errstate(divide="ignore"):
                 made.append(_on_grid(name, np.log10(plane), 2))
+        elif name == "effect_size":
+            made.append(_on_grid(name, plane.astype(np.float64), 1))
         else:
             made.append(_whole(name, plane) if name == "rank" else _shares(name, plane))
     return [_halved(plane) for plane in made] if symmetric else made

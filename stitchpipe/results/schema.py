@@ -100,5 +100,13 @@ COLUMNS: Final = (
 )
 """Every column in the order of the table. What may stand beside a number is what `stitchpipe.measures.EXTRAS` has."""
 
-LATER: Final = frozenset({"auroc", "floor", "warned", "family", *FAMILY, "source_depth", "target_depth"})
+CLOSED_NULL: Final = ("effect_size", "null_mean", "p_closed", "null_moments", "null_gap")
+"""What may stand beside a number and is of its null in closed form."""
+
+LATER: Final = frozenset(
+    {
+        *("auroc", "floor", "warned", "corrected", *CLOSED_NULL),
+        *("family", *FAMILY, "source_depth", "target_depth"),
+    }
+)
 """Columns that parts of before may lack: they read as null there."""

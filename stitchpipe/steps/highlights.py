@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from stitchpipe.algebra.certainty import FAR
 from stitchpipe.graph import LOGITS
 from stitchpipe.measures import OK
 
@@ -27,14 +28,15 @@ _ACCURACY: Final = "stitch_relative_accuracy"
 def highlights(compared: Comparison, stitches: pd.DataFrame) -> list[dict[str, str]]:
     """Return the most and the least similar layers of two models, and what stitches keep; ``title`` and ``text`` each.
 
-    Of a run of one model the layers are its own. What there are no numbers for is not said.
+    Of a run of one model the layers are its own. What there are no numbers for is not said. Where permuted nulls lie
+    far from their closed form, that is said last.
 
     Parameters
     ----------
     stitches
         Their results, a row per number.
     """
-    told = [*_alike(compared), *_stitched(stitches)]
+    told = [*_alike(compared), *_stitched(stitches), *_nulls_apart(compared)]
     return [{"title": title, "text": text} for title, text in told]
 
 
@@ -56,6 +58,26 @@ def _alike(compared: Comparison) -> list[tuple[str, str]]:
         (f"{which} alike{where}", _pair(compared, matrix, np.unravel_index(at, pairs.shape)))
         for which, at in (("Most", most), ("Least", least))
     ]
+
+
+def _nulls_apart(compared: Comparison) -> list[tuple[str, str]]:
+    """Return whether permuted nulls disagree with their closed form, and where most; nothing where none does."""
+    gaps = [
+        (matrix, matrix.beside["null_gap"]) for matrix in compared.matrices if "null_gap" in matrix.beside
+    ]
+    apart = sum(int((gap > FAR).sum()) for _, gap in gaps)
+    if not apart:
+        return []
+    matrix, gap = max(gaps, key=lambda both: float(np.nanmax(both[1], initial=0.0)))
+    source, target = np.unravel_index(int(np.nanargmax(gap)), gap.shape)
+    held = sum(int(np.isfinite(gap).sum()) for _, gap in gaps)
+    text = (
+        f"{apart} of {held} permuted nulls lie more than {FAR:g} standard errors from their closed form, most "
+        f"{compared.axis[source]} and {compared.axis[target]}: {matrix.index}, "
+        f"{matrix.view}, {float(gap[source, target]):.3g}. A few images outweigh all others there: trust p_value, not "
+        "p_closed"
+    )
+    return [("Nulls", text)]
 
 
 def _rank(matrix: Matrix) -> tuple[int, bool]:

@@ -196,3 +196,23 @@ def test_pairs_beyond_chance_are_told_once_for_both_directions(tmp_path):
     }
     with pytest.raises(WorkspaceError, match="family-wise p-values, found none"):
         significant(place, "cka", "net000", "net000")
+
+
+def test_without_permutations_pairs_are_adjusted_over_all_layers_of_two_models(tmp_path):
+    """Holm over 4 pairs of two models of 2 layers, though one target alone is asked for."""
+    place = RunPlace.at(tmp_path)
+    rows = zoo_table(2, 2, ["cka", "procrustes"]).to_pylist()
+    for row in rows:
+        if row["index"] == "cka":
+            first, second = sorted((row["source_depth"], row["target_depth"]))
+            row |= {"p_closed": (0.001, 0.02, 0.3)[first + second], "effect_size": 9.0 - first - second}
+    place.results.write("compare-0", table_of_records(rows))
+    frame = significant(place, "cka", target="net001/features.0", below=0.5)
+    assert frame["p_holm"].tolist() == pytest.approx([4 * 0.001, 3 * 0.02])
+    assert frame["target"].unique().tolist() == ["net001/features.0"]
+    assert set(frame["family"]) == {"models"}
+    assert significant(place, "cka", null="closed")["p_holm"].tolist() == pytest.approx([0.004])
+    with pytest.raises(WorkspaceError, match="permuted null: expected family-wise p-values, found none"):
+        significant(place, "cka", null="permuted")
+    with pytest.raises(WorkspaceError, match="found none"):
+        significant(place, "procrustes")

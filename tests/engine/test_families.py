@@ -16,6 +16,7 @@ from stitchpipe.engine.samples import compare_images as blocks
 from stitchpipe.engine.samples.families import Families
 from stitchpipe.engine.samples.family_numbers import FAMILY_EXTRAS, ComparedPairs, with_families
 from stitchpipe.engine.samples.kept_images import keep_images
+from stitchpipe.engine.samples.kept_null_sums import keep_null_sums
 
 MODELS = ("one", "one", "two", "two", "two", "three")
 ALL = list(itertools.product(range(len(MODELS)), repeat=2))
@@ -101,6 +102,7 @@ def kept(synthetic, tmp_path_factory):
     )
     for layer in range(len(layers)):
         keep_images(comparison, layer, "pooled")
+        keep_null_sums(comparison, layer, "pooled")
     # Kept images are named by the layers as they were read. Here they go by other names of models.
     keys = [comparison.key(layer, "pooled") for layer in range(len(layers))]
     renamed = tuple(replace(layer, model=model) for layer, model in zip(layers, names, strict=True))

@@ -8,6 +8,7 @@ from stitchpipe import algebra
 from stitchpipe.engine import ImageComparison
 from stitchpipe.engine.samples.compare_images import compare_images
 from stitchpipe.engine.samples.kept_images import keep_images
+from stitchpipe.engine.samples.kept_null_sums import keep_null_sums
 from stitchpipe.rows import to_rows
 
 WITH_A_NULL = ("cka", "cka_biased", "rv", "cca_sq", "cka_rbf", "mutual_knn", "rsa")
@@ -24,6 +25,7 @@ def test_every_index_with_a_null_has_one_under_every_view_of_whole_images(synthe
     )
     for layer in (0, 1):
         keep_images(comparison, layer, view)
+        keep_null_sums(comparison, layer, view)
     compared = compare_images(comparison, view, [0], [0, 1]).numbers
     numbers = {(found.pair, found.index): found.number for found in compared.records()}
     assert {index for _, index in numbers} == set(WITH_A_NULL)
@@ -39,6 +41,11 @@ def test_every_index_with_a_null_has_one_under_every_view_of_whole_images(synthe
             continue
         assert 1 / 20 <= number.extras["p_value"] <= 1
         assert number.extras["null_samples"] == comparison.n_images
+        has_closed_form = algebra.INDICES[index].measure.closed_null
+        assert ("effect_size" in number.extras) == ("null_gap" in number.extras) == has_closed_form
+        if has_closed_form:
+            assert number.extras["null_gap"] < 6
+            assert number.extras["null_moments"] == 3
         if algebra.INDICES[index].measure.computed_from == "moments":
             assert number.value == pytest.approx(algebra.evaluate(index, pair).value, rel=1e-8)
     assert numbers[(0, 1), "rv"] == numbers[(0, 1), "cka_biased"]

@@ -55,6 +55,30 @@ def test_indices_over_samples_are_those_of_the_oracles(frame):
     assert of(logits, "agreement")["value"] == oracles_samples.agreement(X, ALONE[:, :1] * X)
 
 
+@pytest.mark.parametrize("index", ["cka", "cka_biased", "rv", "cka_rbf"])
+def test_cka_has_an_effect_size_with_permutations_and_without(frame, index):
+    """Both nulls are of the same samples: they agree, and three moments are exact."""
+    permuted = of(frame, index)
+    assert permuted["null_gap"] < 6
+    assert permuted["null_moments"] == 3
+    alone = of(compare_arrays({"a": X, "b": Y}, indices=[index]), index)
+    assert alone["effect_size"] == pytest.approx(permuted["effect_size"], rel=1e-9)
+    assert alone["p_closed"] < 0.01
+    assert alone["null_moments"] == (3 if index == "cka_rbf" else 2)
+    if index == "cka_biased":
+        assert alone["null_mean"] > 0.01
+    assert of(frame, "rsa")["effect_size"] is None
+
+
+def test_the_estimate_without_its_bias_stands_beside_the_number(frame):
+    """Of limits about the estimate it is their middle; of biased CKA it lies nearer to the debiased one."""
+    biased, debiased = of(frame, "cka_biased"), of(frame, "cka")
+    assert biased["corrected"] == pytest.approx((biased["low"] + biased["high"]) / 2)
+    assert abs(biased["corrected"] - debiased["value"]) < abs(biased["value"] - debiased["value"])
+    pwcca = of(frame, "pwcca")
+    assert pwcca["corrected"] < pwcca["value"] == pytest.approx((pwcca["low"] + pwcca["high"]) / 2)
+
+
 @pytest.mark.parametrize("index", ["cka", "rsa", "mutual_knn", "cka_rbf"])
 def test_p_values_tell_what_belongs_together_from_what_does_not(frame, index):
     assert of(frame, index)["p_value"] == 0.01

@@ -47,6 +47,8 @@ def test_limits_are_about_the_value_where_a_correction_of_its_bias_fails():
 def test_what_is_held_against_permuted_images():
     with_a_null = {name for name, index in registry.indices()[0].items() if index.null}
     assert with_a_null == {"cka", "cka_biased", "rv", "cca_sq", "cka_rbf", "mutual_knn", "rsa"}
+    closed = {name for name, index in registry.indices()[0].items() if index.closed_null}
+    assert closed == {"cka", "cka_biased", "rv", "cka_rbf"}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 import stitchpipe as sp
-from stitchpipe import steps
-from stitchpipe.algebra.certainty import NullScale, draw_permutations
+from stitchpipe import algebra, steps
+from stitchpipe.algebra.certainty import NullScale, NullSums, closed_null, draw_permutations
+from stitchpipe.algebra.samples import SampleGram
 from stitchpipe.config import ConfigError, parse
 from stitchpipe.engine.samples.families import Families
 from stitchpipe.results import texts_of
@@ -126,6 +127,24 @@ def test_the_best_layers_of_two_models_as_the_definition_has_it(whole):
     assert [row.calibrated_family > 0 for row in of_pairs] == [row.p_family <= 0.05 for row in of_pairs]
 
 
+def test_every_number_of_cka_has_an_effect_size_that_knows_no_permutation(whole):
+    """Of the run's 28 images, with three exact moments because they are all permuted; both nulls agree."""
+    folder, found = whole("models")
+    order = order_of(folder)
+    cka = algebra.INDICES["cka"]
+    chosen = found[(found["index"] == "cka") & found["value"].notna()]
+    assert (chosen[["null_moments", "null_samples"]] == [3, N]).all().all()
+    assert (chosen["null_gap"] < 6).all()
+    deviation = np.sqrt(2 / (N * (N - 3)))
+    assert chosen["effect_size"].to_numpy() == pytest.approx(chosen["value"].to_numpy() / deviation, rel=1e-9)
+    row = chosen.set_index(PAIR[1:]).loc[("one", "b", "two", "b")]
+    x, y = (SampleGram.from_block(stored(model, "b", order)) for model in ("one", "two"))
+    null = closed_null(*(NullSums.of_matrix(cka.of_gram(gram).whole) for gram in (x, y)))
+    assert row.p_closed == pytest.approx(float(null.p_value(np.asarray(row.value))), rel=1e-6)
+    others = found[(found["index"] != "cka")]
+    assert others[["effect_size", "p_closed", "null_gap"]].isna().all().all()
+
+
 @pytest.mark.slow
 def test_the_best_source_of_a_target_as_the_definition_has_it(whole):
     folder, found = whole("targets")
@@ -201,6 +220,7 @@ def test_a_run_that_grew_is_one_that_was_made_at_once(whole, tmp_path, cluster, 
     second, grown = compared(tmp_path, cluster, family=family)
     assert first["computed"] == 25
     # A family that holds the whole run is another one now; of two models it is what it was.
+    assert (first["nulls"] > 0, first["nulls_apart"]) == (True, 0)
     assert second["computed"] == (64 - 13 if family == "run" else 64 - 25)
     columns = [*PAIR, "value", "p_value", "calibrated", *OF_FAMILY]
     pd.testing.assert_frame_equal(grown[columns], whole(family)[1][columns], rtol=1e-12)

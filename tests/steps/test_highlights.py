@@ -50,3 +50,15 @@ def test_what_there_are_no_numbers_for_is_not_said():
     alone = alone[(alone["source_model"] == "A") & (alone["target_model"] == "A")]
     assert list(told(alone)) == ["Most alike", "Least alike"]
     assert highlights(comparison(alone.head(0), {"A": []}), pd.DataFrame(columns=alone.columns)) == []
+
+
+def test_nulls_that_disagree_with_their_closed_form_are_told_and_where_most():
+    frame = results(views=("pooled",), stitches=False)
+    cka = frame.index[frame["index"] == "cka"]
+    frame.loc[cka, "null_gap"] = 1.0
+    assert "Nulls" not in told(frame)
+    frame.loc[cka[3], "null_gap"] = 7.25
+    text = told(frame)["Nulls"]
+    assert text.startswith(f"1 of {len(cka)} permuted nulls")
+    assert f"{frame.loc[cka[3], 'source_model']}/{frame.loc[cka[3], 'source_layer']}" in text
+    assert "7.25" in text

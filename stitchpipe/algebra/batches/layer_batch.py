@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from stitchpipe.algebra.batches.slices import SLICE_BYTES, Flags, Floats, Integers, inner
+from stitchpipe.algebra.certainty.closed_null import LEAST_IMAGES, GramSums
 from stitchpipe.algebra.errors import MomentsError
 from stitchpipe.algebra.moments import Moments
 from stitchpipe.algebra.spectrum import EPS64, ROUNDING, Neurons, Spectrum
@@ -146,6 +147,21 @@ class LayerBatch:
             scaled = self.comoment[rows] / total[rows, None, None]
             found[rows] = inner(scaled, scaled)
         return found
+
+    @cached_property
+    def gram_sums(self) -> GramSums | None:
+        """What a closed-form null needs of the Grams of the rows, ``[L]`` each; None without norms of rows.
+
+        Time O(L·p³), once. NaN for layers that do not vary.
+        """
+        if self.norm_squares is None or self.n < LEAST_IMAGES:
+            return None
+        cubes, total = np.zeros(len(self)), np.where(self.varies, self.total, np.nan)
+        for rows in self._slices():
+            scaled = self.comoment[rows] / total[rows, None, None]
+            cubes[rows] = inner(scaled @ scaled, scaled)
+        squares = np.where(self.varies, self.inverse_participation, np.nan)
+        return GramSums(self.n, squares, cubes, self.norm_squares / total / total)
 
     @cached_property
     def spectrum(self) -> tuple[Floats, Floats]:

@@ -1,6 +1,7 @@
 """How sure a number is: intervals by leaving out groups of images, nulls by permuting images, families of pairs."""
 
 from stitchpipe.algebra.certainty.calibration import Calibration, calibrate
+from stitchpipe.algebra.certainty.closed_null import FAR, ClosedNull, GramSums, NullSums, closed_null
 from stitchpipe.algebra.certainty.family import (
     NO_FAMILY,
     FamilyCalibration,
@@ -8,6 +9,7 @@ from stitchpipe.algebra.certainty.family import (
     benjamini_yekutieli,
     calibrate_in_family,
     family_maxima,
+    holm,
 )
 from stitchpipe.algebra.certainty.jackknife import Interval, jackknife, leave_one_out
 from stitchpipe.algebra.certainty.linear_null import (
@@ -26,21 +28,27 @@ from stitchpipe.algebra.certainty.permutation_null import (
 )
 
 __all__ = [
+    "FAR",
     "LINEAR_INDICES",
     "NO_FAMILY",
     "PERMUTATIONS",
     "Calibration",
+    "ClosedNull",
     "FamilyCalibration",
+    "GramSums",
     "Interval",
     "LinearIndex",
     "NullCost",
     "NullScale",
+    "NullSums",
     "PermutationNull",
     "benjamini_yekutieli",
     "calibrate",
     "calibrate_in_family",
+    "closed_null",
     "draw_permutations",
     "family_maxima",
+    "holm",
     "jackknife",
     "leave_one_out",
     "linear_null_cost",

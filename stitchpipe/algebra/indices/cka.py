@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -218,6 +219,7 @@ CKA = Index(
         target_invariances=ISOTROPIC,
         independent_rows=True,
         null="permuted_images",
+        closed_null=True,
         interval="population",
         cost="O(p·q), and O(p²) once per side",
         literature="Kornblith et al. 2019; Song et al. 2012; Székely and Rizzo 2014",
@@ -226,6 +228,7 @@ CKA = Index(
     of_batch=_debiased_of_batch,
     of_gram=linear_kernel,
     linear_null="cka",
+    null_moments=attrgetter("hollow"),
 )
 
 CKA_BIASED = Index(
@@ -242,6 +245,7 @@ CKA_BIASED = Index(
         source_invariances=ISOTROPIC,
         target_invariances=ISOTROPIC,
         null="permuted_images",
+        closed_null=True,
         interval="population",
         cost="O(p·q), and O(p²) once per side",
         literature="Kornblith et al. 2019",
@@ -250,4 +254,5 @@ CKA_BIASED = Index(
     of_batch=biased_of_batch,
     of_gram=biased_kernel,
     linear_null="cka_biased",
+    null_moments=attrgetter("centred"),
 )

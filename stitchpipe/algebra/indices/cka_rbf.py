@@ -111,6 +111,7 @@ CKA_RBF = Index(
         target_invariances=ISOTROPIC,
         independent_rows=True,
         null="permuted_images",
+        closed_null=True,
         cost="O(m²) per pair, m ≤ 2,000 images; O(m²·p) once per side",
         literature="Kornblith et al. 2019; Song et al. 2012",
     ),

@@ -107,6 +107,13 @@ class Moments:
         return float(xp.sum(scaled * scaled))
 
     @cached_property
+    def third_participation(self) -> float:
+        """Return tr C³/(tr C)³ of the comoment C, between 1/rank² and 1. Only where the rows vary. Time O(P³)."""
+        xp = namespace(self.comoment)
+        scaled = self.comoment / self.total
+        return float(xp.sum((scaled @ scaled) * scaled))
+
+    @cached_property
     def unaugmented(self) -> Moments:
         """The moments without the last column, for rows of `augment`; always the same object."""
         return self.pick(slice(0, self.mean.shape[0] - 1))

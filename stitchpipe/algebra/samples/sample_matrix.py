@@ -65,6 +65,17 @@ class SampleMatrix:
         packed = matrix[lower_triangle(xp, n, matrix.device)] / norm
         return cls(index, n, packed * packing_weights(xp, n, matrix.device))
 
+    @property
+    def whole(self) -> Array:
+        """The matrix itself, ``[n, n]``. Time and memory O(n²)."""
+        xp, n = namespace(self.values), self.n
+        whole = xp.zeros((n, n), dtype=self.values.dtype, device=self.values.device)
+        whole[lower_triangle(xp, n, self.values.device)] = self.values / packing_weights(
+            xp, n, self.values.device
+        )
+        diagonal = xp.linalg.diagonal(whole)
+        return whole + whole.T - xp.eye(n, dtype=whole.dtype, device=self.values.device) * diagonal[None, :]
+
 
 def alignments(sources: Sequence[SampleMatrix], targets: Sequence[SampleMatrix]) -> Array:
     """Return the index of every source with every target, ``[L_x, L_y]``. Time O(n²·L_x·L_y).

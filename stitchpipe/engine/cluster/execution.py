@@ -21,6 +21,7 @@ from stitchpipe.engine.moments.pass_tasks import finish, read_leaf, read_shifts
 from stitchpipe.engine.samples.compare_images import blocks_of, compare_images
 from stitchpipe.engine.samples.family_numbers import ComparedPairs, merge_maxima, with_families
 from stitchpipe.engine.samples.kept_images import keep_images
+from stitchpipe.engine.samples.kept_null_sums import keep_null_sums
 from stitchpipe.engine.samples.minibatches import minibatch_numbers, minibatches
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ def _finish(
 
 def _keep(comparison: ImageComparison, layer: int, view: View) -> None:
     keep_images(comparison, layer, view)
+    keep_null_sums(comparison, layer, view)
 
 
 def _compare(

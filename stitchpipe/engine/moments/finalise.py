@@ -13,6 +13,7 @@ from stitchpipe.algebra.certainty import jackknife
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.maps import family_named
 from stitchpipe.engine.moments.chunk_batches import ChunkBatches
+from stitchpipe.engine.moments.effect_sizes import effect_sizes
 from stitchpipe.engine.numbers import PairNumbers
 from stitchpipe.registry import index_named
 
@@ -63,6 +64,8 @@ def finalise(
         for group, batch in zip(cut.groups, batches, strict=True):
             _keep_maps(group, batch, view, comparison.maps)
         evaluated = [_Evaluated.of(*both, indices) for both in zip(cut.groups, batches, strict=True)]
+        for each, batch in zip(evaluated, batches, strict=True):
+            each.add_effect_sizes(batch, indices)
         if comparison.intervals and indices and len(scored_on.samples) > 1:
             without: list[list[Sequence[Float64]]] = [[] for _ in batches]
             for rest in scored_on.left_out():
@@ -140,14 +143,15 @@ class _Evaluated:
     ----------
     pairs, chosen
         Of each direction: ``[B, 2]``, and which of them are wanted.
-    limits
-        Of each direction ``[2, K, B]``: the ends of intervals, NaN where there is none.
+    beside
+        Of each direction, by the name of the extra ``[K, B]``: ends of intervals and effect sizes, NaN where there is
+        none.
     """
 
     pairs: list[npt.NDArray[np.int32]]
     chosen: list[npt.NDArray[np.bool_]]
     directions: tuple[BatchNumbers, ...]
-    limits: list[Float64]
+    beside: list[dict[str, Float64]]
 
     @classmethod
     def of(cls, group: EqualPairs, batch: PairBatch, indices: Sequence[Index]) -> _Evaluated:
@@ -155,7 +159,14 @@ class _Evaluated:
         is_both = bool(group.back.any())
         directions = evaluate_both(batch, indices) if is_both else (evaluate(batch, indices),)
         pairs, chosen = [group.pairs, group.pairs[:, ::-1]], [group.forth, group.back]
-        return cls(pairs[: 1 + is_both], chosen[: 1 + is_both], directions, [])
+        beside: list[dict[str, Float64]] = [{} for _ in directions]
+        return cls(pairs[: 1 + is_both], chosen[: 1 + is_both], directions, beside)
+
+    def add_effect_sizes(self, batch: PairBatch, indices: Sequence[Index]) -> None:
+        """Add where the numbers stand in nulls of a closed form, which is the same in both directions."""
+        told = effect_sizes(batch, indices, self.directions[0].values)
+        for beside in self.beside:
+            beside.update(told)
 
     def add_limits(
         self, without: Sequence[Sequence[Float64]], indices: Sequence[Index], samples: Sequence[int]
@@ -172,7 +183,7 @@ class _Evaluated:
         """
         for direction, numbers in enumerate(self.directions):
             rest = np.stack([of_leaf[direction] for of_leaf in without])
-            limits = np.full((2, *numbers.values.shape), np.nan)
+            ends = {name: np.full(numbers.values.shape, np.nan) for name in ("low", "high", "corrected")}
             for place, index in enumerate(indices):
                 rule, values = index.measure.interval, numbers.values[place]
                 known = np.isfinite(values) & np.isfinite(rest[:, place]).all(axis=0)
@@ -182,8 +193,9 @@ class _Evaluated:
                     interval = jackknife(values[known], rest[:, place][:, known], samples, about=rule)
                 except UndefinedIndexError:  # too few leaves
                     continue
-                limits[:, place, known] = interval.low, interval.high
-            self.limits.append(limits)
+                ends["low"][place, known], ends["high"][place, known] = interval.low, interval.high
+                ends["corrected"][place, known] = interval.estimate
+            self.beside[direction].update(ends)
 
     def columns(self, view: View, names: tuple[str, ...], n_samples: int, n_rows: int) -> list[PairNumbers]:
         """Return the wanted numbers of each direction, index after index."""
@@ -196,9 +208,7 @@ class _Evaluated:
                 "rank": numbers.rank[:, chosen].ravel(),
                 "condition": numbers.condition[:, chosen].ravel(),
             }
-            if self.limits:
-                low, high = self.limits[direction][:, :, chosen].reshape(2, -1)
-                extras |= {"low": low, "high": high}
+            extras |= {name: told[:, chosen].ravel() for name, told in self.beside[direction].items()}
             parts.append(
                 PairNumbers(
                     view=view,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from stitchpipe.algebra.certainty import linear_nulls
+from stitchpipe.algebra.certainty import closed_null, linear_nulls
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.engine.numbers import DEFINED
 from stitchpipe.engine.planning.comparison import by_scores
 from stitchpipe.engine.samples.family_numbers import ComparedPairs
 from stitchpipe.engine.samples.kept_images import side_of
+from stitchpipe.engine.samples.kept_null_sums import kept_null_sums
 from stitchpipe.registry import index_named
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stitchpipe.algebra import Index
-    from stitchpipe.algebra.certainty import PermutationNull
+    from stitchpipe.algebra.certainty import ClosedNull, PermutationNull
     from stitchpipe.engine.numbers import Float64, Note
     from stitchpipe.engine.planning.pairs import Pairs
     from stitchpipe.engine.samples.families import Families, Orders
@@ -97,7 +98,10 @@ def _compare_group(
         x, y = ([layer for layer in side if layer in prepared] for side in (sources, targets))
         if x and y:
             nulls = _nulls(view, indices, ([prepared[i] for i in x], [prepared[i] for i in y]), orders)
-            compared += [_calibrated(comparison, view, name, (x, y), null) for name, null in nulls.items()]
+            for index in indices:
+                closed = _closed_null(comparison, view, index, (x, y))
+                null = nulls[index.name]
+                compared.append(_calibrated(comparison, view, index.name, (x, y), null, closed))
     return compared
 
 
@@ -110,6 +114,16 @@ def _nulls(
     shared = {index.name: index.linear_null for index in indices if index.linear_null is not None}
     computed = linear_nulls(*sides, orders, indices=tuple(dict.fromkeys(shared.values())))
     return {name: computed[linear] for name, linear in shared.items()}
+
+
+def _closed_null(
+    comparison: ImageComparison, view: View, index: Index, sides: tuple[list[int], list[int]]
+) -> ClosedNull | None:
+    """Return the null of all pairs of a block in closed form; None where the index has none."""
+    if not index.measure.closed_null:
+        return None
+    x, y = (kept_null_sums(comparison, layers, view, index) for layers in sides)
+    return closed_null(*x.across(y))
 
 
 def _refusals(
@@ -135,6 +149,7 @@ def _calibrated(
     name: str,
     sides: tuple[Sequence[int], Sequence[int]],
     null: PermutationNull,
+    closed: ClosedNull | None,
 ) -> ComparedPairs:
     """Return every pair of a block: its value, and where that stands in its null and its families if there are any."""
     pairs = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
@@ -150,11 +165,19 @@ def _calibrated(
         return np.where(is_defined, np.asarray(of_block).reshape(-1)[is_counted], np.nan)
 
     numbers = comparison.numbers(view, name, pairs[is_counted], of_counted(null.observed), notes)
+    if closed is not None:
+        beside = closed.beside(np.asarray(null.observed))
+        if comparison.permutations:
+            beside["null_gap"] = closed.gap(np.asarray(null.null))
+        numbers = numbers.with_columns(
+            extras={name: of_counted(of_block) for name, of_block in beside.items()}
+        )
     if not comparison.permutations:
         return ComparedPairs.without_null(numbers)
     found = null.calibrated()
     images = np.where(is_defined, float(comparison.n_images), np.nan)
     extras = {
+        **numbers.extras,
         "p_value": of_counted(found.p_value),
         "calibrated": of_counted(found.score),
         "null_samples": images,

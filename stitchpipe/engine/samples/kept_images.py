@@ -86,20 +86,26 @@ def _gram(flat: npt.NDArray[Any]) -> SampleGram:
 
 def side_of(comparison: ImageComparison, view: View, layer: int, index: Index) -> Any:
     """Return a layer's side of an index, from what is kept of it. Raises UndefinedIndexError."""
-    arrays = comparison.summaries.read(
-        POOLED if view == "pooled" else GRAM, comparison.key(layer, view)
-    ).arrays
     eps = STORAGE_EPS[comparison.layers[layer].itemsize]
     if by_scores(view, index):
         if view == "pooled":
-            return PrincipalScores.from_rows(arrays["rows"], storage_eps=eps)
-        return PrincipalScores.from_gram(_kept_gram(arrays), storage_eps=eps)
+            return PrincipalScores.from_rows(_kept(comparison, view, layer)["rows"], storage_eps=eps)
+        return PrincipalScores.from_gram(kept_gram(comparison, view, layer), storage_eps=eps)
     if index.of_gram is None:
         raise ValueError(f"{index.name} is not computed from images")
-    return index.of_gram(SampleGram.from_block(arrays["rows"]) if view == "pooled" else _kept_gram(arrays))
+    return index.of_gram(kept_gram(comparison, view, layer))
 
 
-def _kept_gram(arrays: Mapping[str, npt.NDArray[Any]]) -> SampleGram:
+def kept_gram(comparison: ImageComparison, view: View, layer: int) -> SampleGram:
+    """Return the Gram of a layer's images, from what is kept of them."""
+    arrays = _kept(comparison, view, layer)
+    if view == "pooled":
+        return SampleGram.from_block(arrays["rows"])
     kept = {field.name: arrays[field.name] for field in fields(SampleGram)}
     attributes: dict[str, Any] = {name: value if value.ndim else value.item() for name, value in kept.items()}
     return SampleGram(**attributes)
+
+
+def _kept(comparison: ImageComparison, view: View, layer: int) -> Mapping[str, npt.NDArray[Any]]:
+    kind = POOLED if view == "pooled" else GRAM
+    return comparison.summaries.read(kind, comparison.key(layer, view)).arrays

@@ -49,7 +49,8 @@ def compare(
     Returns
     -------
     dict
-        Counts of pairs, how many were computed, and numbers written.
+        Counts of pairs, how many were computed, numbers written, and of those that were held against both a permuted
+        null and its closed form (``nulls``) how many lie far apart in these (``nulls_apart``).
 
     Raises
     ------
@@ -64,7 +65,8 @@ def compare(
     held = run.results.held()
     wanted = _wanted(run, tables, ends, held)
     written = sum(_commit(run, compare_predictions(run, table, held)) for table in tables)
-    for results in carry_out(EngineRun(run, ends, wanted, networks), cluster, report):
+    work = EngineRun(run, ends, wanted, networks)
+    for results in carry_out(work, cluster, report):
         written += _commit(run, results)
     if written:
         run.results.compact(least_parts=MANY_PARTS)
@@ -73,6 +75,8 @@ def compare(
         "pairs": len(ends) ** 2 * len(tables),
         "computed": sum(int(of_view.sum()) for of_view in wanted.pairs.values()),
         "numbers": written,
+        "nulls": work.nulls,
+        "nulls_apart": work.nulls_apart,
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stitchpipe.algebra.certainty import FAR
 from stitchpipe.engine import (
     ImageComparison,
     LiveImages,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from stitchpipe.steps.comparing.live_networks import LiveNetworks
     from stitchpipe.steps.comparing.wanted import Wanted
     from stitchpipe.steps.progress import Report
+
+logger = logging.getLogger(__name__)
 
 
 def carry_out(work: EngineRun, cluster: Cluster | None, report: Report) -> Iterator[pa.Table]:
@@ -81,10 +85,16 @@ class EngineRun:
     ----------
     networks
         Where activations are not kept: they run over each split for each pass of the plan.
+
+    Attributes
+    ----------
+    nulls, nulls_apart
+        How many permuted nulls were held against their closed form, and how many lie far from it.
     """
 
     def __init__(self, run: Run, ends: Ends, wanted: Wanted, networks: LiveNetworks | None = None) -> None:
         self.run, self.wanted, self._networks = run, wanted, networks
+        self.nulls = self.nulls_apart = 0
         self._comparison = wanted.comparison(ends, run.sweep)
         self._tables = ResultTables(run, ends, self._comparison, wanted.keys)
         self._names = list(ends)
@@ -146,7 +156,22 @@ class EngineRun:
     def compare_images(self, client: Client, report: Report) -> list[PairNumbers]:
         """Return the indices over images, and the null of those of moments."""
         pairs = self._image_pairs
-        return execute_images(client, self._images, pairs, report=report) if pairs else []
+        numbers = execute_images(client, self._images, pairs, report=report) if pairs else []
+        self._hold_nulls_against_closed_form(numbers)
+        return numbers
+
+    def _hold_nulls_against_closed_form(self, numbers: Sequence[PairNumbers]) -> None:
+        """Count the permuted nulls that lie far from their closed form, and say so where there are any."""
+        for of_view in numbers:
+            gaps = of_view.extras.get("null_gap", np.empty(0))
+            self.nulls += int(np.isfinite(gaps).sum())
+            self.nulls_apart += int((gaps > FAR).sum())
+        if self.nulls_apart:
+            logger.warning(
+                "%d of %d permuted nulls lie more than %g standard errors from their closed form: trust p_value there, "
+                "not p_closed; the column null_gap says where.",
+                *(self.nulls_apart, self.nulls, FAR),
+            )
 
     def image_results(self, numbers: Sequence[PairNumbers]) -> Iterator[pa.Table]:
         """Yield the results of the indices over images; what else was computed there are nulls of others."""

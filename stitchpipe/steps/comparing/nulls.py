@@ -13,8 +13,18 @@ if TYPE_CHECKING:
 
     from stitchpipe.engine import PairNumbers
 
-COLUMNS: Final = ("p_value", "calibrated", "null_samples", "p_family", "p_by", "calibrated_family")
+COLUMNS: Final = (
+    "p_value",
+    "calibrated",
+    "null_samples",
+    "p_family",
+    "p_by",
+    "calibrated_family",
+    "null_gap",
+)
 """What a null, and the nulls of its family, say of a number, as it stands beside it."""
+OF_ALL_IMAGES: Final = ("p_closed", "null_moments")
+"""What a closed form says with three exact moments, where the images that were permuted are all that there are."""
 
 
 class Nulls:
@@ -34,7 +44,7 @@ class Nulls:
             for code, name in enumerate(of_view.names):
                 here = of_view.index == code
                 sources, targets = of_view.pairs[here].T
-                for column in COLUMNS:
+                for column in (*COLUMNS, *OF_ALL_IMAGES):
                     if column in of_view.extras:
                         matrix = self._matrices.setdefault(
                             (of_view.view, name, column), np.full((n_layers, n_layers), np.nan)
@@ -50,10 +60,18 @@ class Nulls:
         for code, name in enumerate(numbers.names):
             here = (numbers.index == code) & ~np.isnan(numbers.values)
             sources, targets = numbers.pairs[here].T
-            for column in COLUMNS:
+            images = self._matrices.get((numbers.view, name, "null_samples"))
+            is_whole = images is not None and bool(
+                (images[sources, targets] == numbers.n_samples[here]).any()
+            )
+            for column in (*COLUMNS, *(OF_ALL_IMAGES if is_whole else ())):
                 matrix = self._matrices.get((numbers.view, name, column))
                 if matrix is not None:
                     beside = extras.get(column, np.full(len(numbers), np.nan)).copy()
-                    beside[here] = matrix[sources, targets]
+                    told = matrix[sources, targets]
+                    # A layer that is flat to rounding in one of both forms keeps what the other says.
+                    beside[here] = np.where(
+                        np.isnan(told) & np.isin(column, OF_ALL_IMAGES), beside[here], told
+                    )
                     extras[column] = beside
         return numbers.with_columns(extras=extras)

@@ -1,0 +1,143 @@
+"""A certification: blocks are committed as they come, and one that was cut short goes on with the blocks it lacks."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from itertools import islice
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, Final
+
+from threadpoolctl import threadpool_limits
+
+from stitchpipe.certification.cells import BLOCK, Cell
+from stitchpipe.certification.intervals import IntervalTrial, Limits, indices_with_intervals
+from stitchpipe.certification.null_zoos import NullTrial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from stitchpipe.certification.cells import Scope
+    from storage import CheckedFiles
+
+FOLDER: Final = "certification"
+VERSION: Final = 1
+"""Of the records; raised when a block would hold other counts. Blocks of another version are made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some repeats of one cell.
+
+    Attributes
+    ----------
+    counts
+        By index, or index and null: how many repeats there were, how many held or found, and sums of estimates.
+    limits
+        What the intervals were held against (`Limits`), which all blocks of a cell share; empty of nulls.
+    processor_s
+        What it took, in seconds.
+    """
+
+    cell: Cell
+    seed: int
+    number: int
+    counts: Mapping[str, Mapping[str, float]]
+    limits: Mapping[str, Any]
+    processor_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a record of what JSON has."""
+        return {"version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Block | None:
+        """Return the block that `to_dict` made a record of; None of another version."""
+        if record.get("version") != VERSION:
+            return None
+        known = {name: record[name] for name in ("seed", "number", "counts", "limits", "processor_s")}
+        return cls(cell=Cell(**record["cell"]), **known)
+
+
+def certify(
+    files: CheckedFiles,
+    scope: Scope,
+    report: Callable[[Block, int, int], None],
+    *,
+    limit_s: float | None = None,
+    processes: int = 1,
+) -> None:
+    """Simulate all blocks of a scope that are not in `files` yet, and leave each there as it is done.
+
+    Parameters
+    ----------
+    report
+        Called with each new block, how many of the scope are done now, and how many there are.
+    limit_s
+        After so many seconds no block is begun any more.
+    processes
+        Blocks at once, each on one thread.
+    """
+    known = {(block.cell, block.number): block for block in taken(files, scope.seed)}
+    limits = {block.cell: block.limits for block in known.values()}
+    every = list(scope.blocks())
+    until = float("inf") if limit_s is None else time.monotonic() + limit_s
+    missing = ((*both, limits.get(both[0])) for both in every if both not in known)
+    done = sum(both in known for both in every)
+    for block in _worked(missing, scope.seed, processes, until):
+        files.put_record(_name(block), block.to_dict())
+        done += 1
+        report(block, done, len(every))
+
+
+def taken(files: CheckedFiles, seed: int) -> list[Block]:
+    """Return the blocks of a seed that are there; those of another version are left out."""
+    records = files.records(f"{FOLDER}/seed{seed}")
+    found = (Block.from_dict(record) for _, record in sorted(records.items()))
+    return [block for block in found if block is not None]
+
+
+def _name(block: Block) -> str:
+    return f"{FOLDER}/seed{block.seed}/{block.cell.name}/{block.number}"
+
+
+def _worked(
+    missing: Iterator[tuple[Cell, int, Mapping[str, Any] | None]], seed: int, processes: int, until: float
+) -> Iterator[Block]:
+    """Yield blocks as they are done, in this process or in several."""
+    if processes == 1:
+        for cell, number, limits in missing:
+            if time.monotonic() > until:
+                return
+            yield work(cell, number, seed, limits)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        running = {
+            pool.submit(work, cell, number, seed, limits)
+            for cell, number, limits in islice(missing, processes)
+        }
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+                if time.monotonic() < until:
+                    running |= {
+                        pool.submit(work, cell, number, seed, limits)
+                        for cell, number, limits in islice(missing, 1)
+                    }
+
+
+def work(cell: Cell, number: int, seed: int, limits: Mapping[str, Any] | None) -> Block:
+    """Return one block, worked on one thread; what its intervals are held against is formed where it is not given."""
+    begun = time.process_time()
+    with threadpool_limits(limits=1):
+        if cell.kind == "nulls":
+            held_against: Mapping[str, Any] = {}
+            counts = NullTrial(cell, seed).block(number, BLOCK)
+        else:
+            trial = IntervalTrial(cell, seed)
+            held_against = limits or trial.limits().record()
+            names = [index.name for index in indices_with_intervals()]
+            counts = trial.block(number, BLOCK, Limits.from_record(held_against, names))
+    return Block(cell, seed, number, counts, held_against, round(time.process_time() - begun, 2))
