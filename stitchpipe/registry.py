@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe import algebra
 from stitchpipe.algebra import INDICES, AlgebraError, Index
+from stitchpipe.algebra.layers import LAYER_MEASURES, layer_measure_named
 from stitchpipe.algebra.maps import FAMILIES
 from stitchpipe.errors import ExplainedError, named_line
 from stitchpipe.measures import UnknownNameError, read_name, spelt
@@ -113,6 +114,22 @@ def of_stitches() -> tuple[list[Measure], list[ExplainedError]]:
     return [*OF_STITCHES.values(), *(score.measure for score in added)], refusals
 
 
+def of_layers() -> list[Measure]:
+    """Return what there is to know of every measure of a single layer."""
+    return [measure.measure for measure in LAYER_MEASURES.values()]
+
+
+def layer_measure(name: str) -> Measure:
+    """Return what there is to know of a measure of a single layer, under the one spelling of its name.
+
+    Raises
+    ------
+    UnknownNameError
+        No such measure (the nearest names are given), a parameter where there is none, or one out of range.
+    """
+    return layer_measure_named(name).measure
+
+
 def objectives() -> tuple[list[Objective], list[ExplainedError]]:
     """Return what stitches can be trained for, ours and what packages add, and why others cannot be used."""
     added, refusals = _added_to(OBJECTIVES)
@@ -120,7 +137,7 @@ def objectives() -> tuple[list[Objective], list[ExplainedError]]:
 
 
 def described(name: str) -> Measure | Objective:
-    """Return what there is to know under a name: of an index, of a measure of stitches, or of an objective.
+    """Return what there is to know under a name: of an index, of a measure of layers or stitches, or of an objective.
 
     Raises
     ------
@@ -133,6 +150,8 @@ def described(name: str) -> Measure | Objective:
         return OF_STITCHES[name]
     if name in SCORES.names():
         return SCORES.named(name).measure
+    if name.strip().partition("(")[0] in LAYER_MEASURES:
+        return layer_measure(name)
     return OBJECTIVES.named(name) if name in OBJECTIVES.names() else index_measure(name)
 
 
@@ -159,6 +178,8 @@ def find_measure(name: str) -> Measure | None:
     if name in OF_STITCHES:
         return OF_STITCHES[name]
     try:
+        if name.partition("(")[0] in LAYER_MEASURES:
+            return layer_measure(name)
         return SCORES.named(name).measure if name.startswith(PREFIX) else index_measure(name)
     except ExplainedError:
         return None

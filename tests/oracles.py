@@ -228,3 +228,64 @@ def soft_matching(X, Y, spread=1e-9):
     masses = np.concatenate([np.full(p, 1.0 / p), np.full(q, 1.0 / q)])
     found = scipy.optimize.linprog(-correlations.ravel(), A_eq=sums, b_eq=masses, method="highs")
     return -found.fun
+
+
+# One layer by itself
+
+
+def spectrum(X, tolerance=1e-12):
+    """Eigenvalues of the covariance that are not rounding, descending."""
+    values = np.linalg.svd(centred(X), compute_uv=False) ** 2
+    return values[values > tolerance * values[0]]
+
+
+def participation_ratio(X):
+    values = spectrum(X)
+    return values.sum() ** 2 / (values**2).sum()
+
+
+def effective_rank(X):
+    """Roy and Vetterli 2007: exp of the entropy of the singular values' shares."""
+    shares = np.sqrt(spectrum(X)) / np.sqrt(spectrum(X)).sum()
+    return np.exp(-sum(share * np.log(share) for share in shares))
+
+
+def spectrum_exponent(X, first=11, last=500):
+    """Slope of ln λ over ln rank by weighted normal equations, weights 1/rank."""
+    values = spectrum(X)[first - 1 : last]
+    ranks = np.arange(first, first + len(values))
+    design = np.column_stack([np.log(ranks), np.ones(len(ranks))])
+    weights = np.diag(1.0 / ranks)
+    return -np.linalg.solve(design.T @ weights @ design, design.T @ weights @ np.log(values))[0]
+
+
+def two_nn(X):
+    """Facco et al. 2017: N / Σ ln(r₂/r₁), points with r₁ = 0 left out."""
+    logs = []
+    for i in range(len(X)):
+        near, far = sorted(np.sqrt(((X[i] - X[j]) ** 2).sum()) for j in range(len(X)) if j != i)[:2]
+        if near > 0:
+            logs.append(np.log(far / near))
+    return len(logs) / sum(logs)
+
+
+def logistic_probe(X, labels, asked, strength):
+    """Classes of `asked` rows: softmax regression of standardised rows, C·Σ loss + ½‖W‖², intercepts free."""
+    live = X.std(axis=0) > 1e-9
+    mean, deviation = X[:, live].mean(axis=0), X[:, live].std(axis=0)
+    rows, asked = ((given[:, live] - mean) / deviation for given in (X, asked))
+    known = np.unique(labels)
+    wanted = (labels[:, None] == known[None, :]).astype(float)
+
+    def loss(flat):
+        W = flat.reshape(rows.shape[1] + 1, len(known))
+        scores = rows @ W[:-1] + W[-1]
+        scores = scores - scores.max(axis=1, keepdims=True)
+        return (
+            strength * (np.log(np.exp(scores).sum(axis=1)) - (wanted * scores).sum(axis=1)).sum()
+            + 0.5 * (W[:-1] ** 2).sum()
+        )
+
+    start = np.zeros((rows.shape[1] + 1) * len(known))
+    W = scipy.optimize.minimize(loss, start, options={"gtol": 1e-4}).x.reshape(-1, len(known))
+    return known[np.argmax(asked @ W[:-1] + W[-1], axis=1)]

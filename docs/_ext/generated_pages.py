@@ -69,6 +69,7 @@ def write_pages() -> None:
     """Write everything; files that would not change are left alone, so that Sphinx reads only what did."""
     pages = {
         "parts/indices.md": measure_tables.indices(),
+        "parts/layers.md": measure_tables.layers(),
         "parts/fidelity.md": measure_tables.fidelity(),
         "parts/ood.md": measure_tables.out_of_distribution(),
         "parts/objectives.md": measure_tables.objectives(),

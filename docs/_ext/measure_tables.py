@@ -20,6 +20,8 @@ BASES = {
     "samples": "kernels, neighbours or distances of at most 2,000 images",
     "minibatches": "minibatches of rows",
     "logits": "the logits of two networks",
+    "images": "rows of all images, one for each",
+    "labelled_images": "rows of all images with their classes, and those of the training images",
     "stitched_logits": "the logits of the stitched network beside those of its target",
     "stitched_rows": "the stitched representation beside the target layer's own",
 }
@@ -33,6 +35,11 @@ INTERVALS = {
 def indices() -> str:
     """Describe every index of similarity."""
     return _sections(registry.index_measure(name) for name in INDICES)
+
+
+def layers() -> str:
+    """Describe every measure of one layer by itself."""
+    return _sections(registry.of_layers())
 
 
 def fidelity() -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stitchpipe.asking.picture_of_run import html_of_run
     from stitchpipe.asking.samples import nearest_samples, top_samples
     from stitchpipe.asking.significant_pairs import significant
+    from stitchpipe.asking.single_layers import layer_numbers
     from stitchpipe.asking.stored_layers import representations
     from stitchpipe.asking.summaries_of_samples import class_means, projection
     from stitchpipe.asking.workspace import Workspace, open_workspace
@@ -43,6 +44,7 @@ __all__ = [
     "difference",
     "fitted_map",
     "html_of_run",
+    "layer_numbers",
     "layer_of",
     "matrix",
     "nearest",
@@ -68,6 +70,7 @@ _HOMES = {
     "fitted_maps": ("fitted_map",),
     "errors": ("WorkspaceError",),
     "labelled_matrix": ("Matrix",),
+    "single_layers": ("layer_numbers",),
     "matrices": ("matrix",),
     "nearest_layers": ("nearest",),
     "networks": ("RunNetworks", "StitchedNetwork"),

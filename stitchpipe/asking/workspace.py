@@ -96,7 +96,7 @@ class Workspace:
         return self.place.results.read()
 
     def query(self, sql: str) -> pd.DataFrame:
-        """Answer one SELECT over ``results``, ``stitches``, ``representations``, ``models`` and ``runs``.
+        """Answer one SELECT over ``results``, ``stitches``, ``layers``, ``representations``, ``models`` and ``runs``.
 
         `stitchpipe query RUN` lists their columns and what they mean. `stitchpipe.results.QueryError` where it is none.
         """
@@ -117,6 +117,12 @@ class Workspace:
             What the numbers have in their columns: ``view="pooled"``, ``method=None``, ``seed=[0, 1]``.
         """
         return Numbers(self.place, names, source, target).where(**columns)
+
+    def layer_numbers(
+        self, *measures: str, layers: Ends = EVERYTHING, view: str | None = None
+    ) -> pd.DataFrame:
+        """Return the numbers that layers have by themselves; see `stitchpipe.asking.layer_numbers`."""
+        return asking.layer_numbers(self.place, *measures, layers=layers, view=view)
 
     def nearest(
         self,

@@ -33,6 +33,10 @@ most 2,000 images), from minibatches, or from logits.
 
 A number may follow the name where the title shows one: gulp(0.1), svcca(0.95)."""
 
+_OF_LAYERS = """\
+Each layer by itself: layer_measures of a table [[compare]]. images: points, one
+for each image. labelled_images: with their classes, and the training images."""
+
 _OF_STITCHES = """\
 Every stitch is judged by its fidelity (stitch_…) and by how far out of the
 target's distribution it is (ood_…). ood_detector… are those of [ood.detector],
@@ -61,7 +65,12 @@ def described(names: Sequence[str]) -> tuple[Measure | Objective, ...]:
     """
     if names:
         return tuple(map(registry.described, names))
-    return (*registry.indices()[0].values(), *registry.of_stitches()[0], *registry.objectives()[0])
+    return (
+        *registry.indices()[0].values(),
+        *registry.of_layers(),
+        *registry.of_stitches()[0],
+        *registry.objectives()[0],
+    )
 
 
 def listing(described: Sequence[Measure | Objective]) -> RenderableType:
@@ -71,13 +80,15 @@ def listing(described: Sequence[Measure | Objective]) -> RenderableType:
     """
     measures = [entry for entry in described if isinstance(entry, Measure)]
     indices = [measure for measure in measures if measure.kind == "index"]
-    of_stitches = [measure for measure in measures if measure.kind != "index"]
+    of_layers = [measure for measure in measures if measure.kind == "layer"]
+    of_stitches = [measure for measure in measures if measure.kind not in ("index", "layer")]
     objectives = [entry for entry in described if isinstance(entry, Objective)]
     refusals = (*registry.indices()[1], *registry.of_stitches()[1], *registry.objectives()[1])
     parts: list[RenderableType] = []
     for rows, table, legend in (
         (indices, _of_indices(indices), _LEGEND),
-        (of_stitches, _of_stitches(of_stitches), _OF_STITCHES),
+        (of_layers, _without_pairs(of_layers), _OF_LAYERS),
+        (of_stitches, _without_pairs(of_stitches), _OF_STITCHES),
         (objectives, _of_objectives(objectives), _OBJECTIVES),
     ):
         if rows:
@@ -99,7 +110,7 @@ def _of_indices(indices: Sequence[Measure]) -> Table:
     return view
 
 
-def _of_stitches(measures: Sequence[Measure]) -> Table:
+def _without_pairs(measures: Sequence[Measure]) -> Table:
     view = Table(box=SIMPLE_HEAD, pad_edge=False, expand=False)
     view.add_column("name\nrange", no_wrap=True)
     view.add_column("title\nfrom; cost; literature", overflow="fold")

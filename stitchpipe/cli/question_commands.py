@@ -82,7 +82,8 @@ def query(
     """Answer one SQL query over a run, read-only. Without SQL, list the tables and what their columns mean.
 
     The tables: `results`, a row per number; `stitches`, a row per stitch with its measures side by side;
-    `representations`, what the store holds; `models`; `runs`, the commands that worked on it. The dialect is DuckDB's.
+    `layers`, the numbers of single layers; `representations`, what the store holds; `models`; `runs`, the commands that
+    worked on it. The dialect is DuckDB's.
 
     How similar are two networks, layer by layer?
 

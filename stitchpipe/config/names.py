@@ -8,6 +8,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from stitchpipe import registry
 from stitchpipe.algebra import FAMILIES, INDICES
+from stitchpipe.algebra.layers import LAYER_MEASURES
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.errors import ExplainedError
 from stitchpipe.measures import UnknownNameError
@@ -41,6 +42,9 @@ def _completed(known: Iterable[str]) -> WithJsonSchema:
 
 IndexName: TypeAlias = Annotated[
     str, _named(lambda name: registry.index_measure(name).name), _completed(INDICES)
+]
+LayerMeasureName: TypeAlias = Annotated[
+    str, _named(lambda name: registry.layer_measure(name).name), _completed(LAYER_MEASURES)
 ]
 MapName: TypeAlias = Annotated[str, _named(registry.map_family), _completed(FAMILIES)]
 ObjectiveName: TypeAlias = Annotated[

@@ -11,7 +11,7 @@ from stitchpipe import registry
 from stitchpipe.config.controls import Permuted
 from stitchpipe.config.data import Data, StoredData
 from stitchpipe.config.models import ControlModel, IngestedModel, Model, NetworkModel
-from stitchpipe.config.names import IndexName
+from stitchpipe.config.names import IndexName, LayerMeasureName
 from stitchpipe.config.ood import Ood
 from stitchpipe.config.refusal import ConfigError, RefusalError
 from stitchpipe.config.section import Beside, Section
@@ -41,6 +41,25 @@ class Compare(Section):
         examples=[["cka"]],
         description="Indices of similarity; `stitchpipe indices` lists them.",
     )
+
+    layer_measures: tuple[LayerMeasureName, ...] = Field(
+        default=(),
+        examples=[["participation_ratio"]],
+        description="Measures of each layer by itself; `stitchpipe indices` lists them, the table `layers` of "
+        "`stitchpipe query` has their numbers.",
+    )
+
+    @model_validator(mode="after")
+    def _one_row_for_each_image(self) -> Compare:
+        _refuse_repeats("layer_measures", self.layer_measures)
+        refused = [name for name in self.layer_measures if registry.layer_measure(name).independent_rows]
+        if self.view == "positions" and refused:
+            raise RefusalError(
+                expected=f"one row for each image, for `{refused[0]}`",
+                found="view 'positions', where an image has several",
+                remedy="Ask for it under 'pooled' or 'flatten'.",
+            )
+        return self
 
     @model_validator(mode="after")
     def _independent_rows(self) -> Compare:
@@ -278,6 +297,13 @@ class Sweep(Section):
                 if self.stitch
                 else f"activations without a network, of {', '.join(ingested)}, which are in a store",
                 remedy="Set dump.keep = true, or leave these out.",
+            )
+        alone = [name for table in self.compare for name in table.layer_measures]
+        if not self.dump.keep and alone:
+            raise RefusalError(
+                expected="stored activations for `layer_measures`, which are read for each layer",
+                found=f"dump.keep = false, and {alone[0]}",
+                remedy="Set dump.keep = true, or leave these measures out.",
             )
         if not self.dump.keep and self.store.budget_gib is not None:
             raise RefusalError(

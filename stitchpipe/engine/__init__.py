@@ -18,6 +18,7 @@ from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
 from stitchpipe.engine.rehearsal import Seconds, rehearsed
 from stitchpipe.engine.resources import NotKeptError, TaskResources
 from stitchpipe.engine.samples.image_comparison import ImageComparison
+from stitchpipe.engine.single_layers import LayerTask, LayerWork, MeasuredLayer
 
 __all__ = [
     "WORKER_BYTES",
@@ -26,11 +27,14 @@ __all__ = [
     "Cost",
     "ImageComparison",
     "LayerShape",
+    "LayerTask",
+    "LayerWork",
     "LiveBlock",
     "LiveImages",
     "LiveLeaves",
     "LiveSplit",
     "MapDestination",
+    "MeasuredLayer",
     "MomentComparison",
     "NotKeptError",
     "PairNumber",

@@ -10,8 +10,9 @@ from stitchpipe.measures.naming import spelt
 if TYPE_CHECKING:
     from stitchpipe.measures.parameter import Parameter
 
-Kind: TypeAlias = Literal["index", "fidelity", "ood"]
-"""Of two representations; how far a stitched network does what its target does; how far out of distribution it is."""
+Kind: TypeAlias = Literal["index", "fidelity", "ood", "layer"]
+"""Of two representations; how far a stitched network does what its target does; how far out of distribution it is; of
+one layer by itself."""
 
 Transformation: TypeAlias = Literal[
     "translation", "scaling", "permutation", "feature_scaling", "rotation", "invertible"
@@ -19,7 +20,16 @@ Transformation: TypeAlias = Literal[
 """Of one side's rows: adding a vector; a nonzero factor; another order of the features; a positive factor for each of
 them; an orthogonal map; any invertible linear map."""
 
-Basis: TypeAlias = Literal["moments", "samples", "minibatches", "logits", "stitched_logits", "stitched_rows"]
+Basis: TypeAlias = Literal[
+    "moments",
+    "samples",
+    "minibatches",
+    "logits",
+    "stitched_logits",
+    "stitched_rows",
+    "images",
+    "labelled_images",
+]
 """What a measure is computed from; see `Measure`."""
 
 Null: TypeAlias = Literal["permuted_images"]
@@ -54,11 +64,13 @@ class Measure:
     meaning
         What it measures and what to beware of, in a few sentences.
     kind
-        ``index`` of two representations, ``fidelity`` of a stitched network, or an ``ood`` score of one.
+        ``index`` of two representations, ``fidelity`` of a stitched network, or an ``ood`` score of one; ``layer`` of
+        one layer by itself.
     computed_from
         ``moments`` of rows, ``samples`` (kernels, neighbours or distances of at most a couple of thousand images),
         ``minibatches`` of rows, or ``logits`` of two networks; of a stitched network its ``stitched_logits`` beside
-        its target's, or its ``stitched_rows`` beside those that are native to the layer.
+        its target's, or its ``stitched_rows`` beside those that are native to the layer; of a layer its
+        moments, or rows of all ``images``, with classes and the training images beside them (``labelled_images``).
     range
         Smallest and largest value.
     unit

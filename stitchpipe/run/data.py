@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from stitchpipe.algebra.layers import layer_measure_named
 from stitchpipe.config import StoredData, TrainedModel
 from stitchpipe.data import ImageSplit, augmented_split, augmented_split_name, load_splits, parse_split_name
 from stitchpipe.run.names import SPLITS, TRAIN
@@ -55,18 +56,24 @@ class RunData:
         return self._foreign[role, split]
 
     def demand_labels(self) -> None:
-        """Refuse a sweep that trains or stitches on data without labels; comparing alone needs none.
+        """Refuse a sweep that trains, stitches or probes on data without labels; comparing pairs needs none.
 
         Raises
         ------
         stitchpipe.data.DataError
-            A split that training or stitches need has no labels.
+            A split that training, stitches or probes need has no labels.
         """
         sweep = self._sweep
-        trained = next((model.name for model in sweep.models if isinstance(model, TrainedModel)), None)
-        purpose = (
-            f"training model '{trained}'" if trained is not None else "judging stitches by their accuracy"
-        )
-        if (trained is not None or sweep.stitch) and not isinstance(sweep.data, StoredData):
+        purposes = [
+            *(f"training model '{model.name}'" for model in sweep.models if isinstance(model, TrainedModel)),
+            *("judging stitches by their accuracy" for _ in sweep.stitch),
+            *(
+                f"`{name}`"
+                for table in sweep.compare
+                for name in table.layer_measures
+                if layer_measure_named(name).reads_labels
+            ),
+        ]
+        if purposes and not isinstance(sweep.data, StoredData):
             for split in self.splits.values():
-                split.required_labels(purpose)
+                split.required_labels(purposes[0])

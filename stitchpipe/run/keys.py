@@ -27,6 +27,8 @@ ALGEBRA_VERSION: Final = 3
 """Raised when the same representations would give other indices or maps."""
 STITCH_VERSION: Final = 3
 """Raised when the same stitch would give other numbers."""
+LAYER_VERSION: Final = 1
+"""Raised when the same layer would have another number of its own."""
 DETECTOR_VERSION: Final = 1
 """Raised when the same declaration would give another detector."""
 GENERATOR_VERSION: Final = 1
@@ -155,6 +157,18 @@ def prediction_key(source: tuple[str, Content], target: tuple[str, Content], *, 
     """Return the key of what two models' predictions have in common, given each one's name and logits."""
     sides = ((model, logits.digest, logits.sample_digest) for model, logits in (source, target))
     return digest_of(*sides, view, index, ALGEBRA_VERSION)
+
+
+def layer_key(side: Side, *, view: str, labels: str | None) -> str:
+    """Return the key of the numbers that a layer has by itself under a view.
+
+    Parameters
+    ----------
+    labels
+        Digest of the labels of both splits, of what is fitted on the training split; None of what reads neither.
+    """
+    fitted_on = [] if labels is None else [side.train.digest, side.train.sample_digest, labels]
+    return digest_of(side.name, side.test.digest, side.test.sample_digest, view, fitted_on, LAYER_VERSION)
 
 
 def map_key(

@@ -8,6 +8,7 @@
 ``training/``          states of trainings that are going on
 ``detectors/``         trained out-of-distribution detectors
 ``results/``           numbers, a Parquet part for each unit of work
+``layers/…``           records of the numbers that layers have by themselves
 ``report/``            the page, published under names for people; below ``report/parts`` those of parts of the sweep
 ``sweep.toml``         the declaration as it was dumped last, published too
 =====================  ====================================================================================
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.errors import ExplainedError
 from stitchpipe.results import Catalogue
+from stitchpipe.run.layer_numbers import LayerNumbers
 from storage import CheckedFiles, CorruptError, NotFoundError, Store, open_place, open_store
 
 if TYPE_CHECKING:
@@ -89,6 +91,11 @@ class RunPlace:
     def results(self) -> Catalogue:
         """The numbers."""
         return Catalogue(self.files)
+
+    @cached_property
+    def layer_numbers(self) -> LayerNumbers:
+        """The numbers of single layers."""
+        return LayerNumbers(self.files)
 
     def demand_current(self) -> None:
         """Refuse the folder of a run that an earlier version left, whose files carry no digests.

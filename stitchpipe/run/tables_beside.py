@@ -1,4 +1,4 @@
-"""What a run knows beside its numbers, as tables that a question may name: representations, models, and its commands.
+"""What a run knows beside the numbers of pairs, as tables to ask: representations, models, single layers, commands.
 
 They are made from records and manifests alone: no network is built, and of the declaration only its text is read.
 """
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from stitchpipe.results.beside import TableBeside
 from stitchpipe.run.kept_declarations import kept_text
+from stitchpipe.run.layer_numbers import COLUMNS, MEANING
 from stitchpipe.run.place import TIMES, inspection_record, model_record
 from storage import NotFoundError
 
@@ -72,6 +73,7 @@ def tables_beside(place: RunPlace) -> tuple[TableBeside, ...]:
                     lambda: _table(_REPRESENTATIONS, _representations(_store(place)))),
         TableBeside("models", "a model of the sweep that was worked on last, or of the store", _meanings(_MODELS),
                     lambda: _table(_MODELS, _models(place))),
+        TableBeside("layers", MEANING, _meanings(COLUMNS), place.layer_numbers.table),
         TableBeside("runs", "a step of a command that worked on the run", _meanings(_RUNS),
                     lambda: _table(_RUNS, _runs(place))),
     )  # fmt: skip

@@ -30,6 +30,7 @@ NEAR_ZERO = (
 WEIGHTS = (
     "weights vary with the directions they belong to, which the jackknife takes for variation of the value"
 )
+CHANCE = "where hardly anything corresponds the best plan picks among correlations of chance, and is held too often"
 FEW_IMAGES = "200 images for 70 features: the correction is of the size of the error"
 KNOWN_OFF = {
     "related, 8 and 6 wide": {"svcca": JUMPS, "pwcca": WEIGHTS},
@@ -41,6 +42,7 @@ KNOWN_OFF = {
     "hardly related, 8 and 6 wide": {
         **dict.fromkeys(("cca", "svcca", "ridge_cca", "procrustes", "procrustes_angle", "nbs"), NEAR_ZERO),
         "pwcca": WEIGHTS,
+        "soft_matching": CHANCE,
     },
 }
 """Indices whose limits are known not to hold in 93 to 97 % what they are for, and why. All others do."""

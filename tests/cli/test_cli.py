@@ -198,7 +198,9 @@ def test_a_question_may_name_the_tables_beside_the_results(tiny):
     untold = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"
     assert answer(untold) == []
     told = stitchpipe("query", tiny.root).stdout
-    assert all(f"\n{table},," in told for table in ("stitches", "representations", "models", "runs"))
+    assert all(
+        f"\n{table},," in told for table in ("stitches", "layers", "representations", "models", "runs")
+    )
     assert "representations" in refused("query", tiny.root, "SELECT nothing FROM models")
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from stitchpipe import registry
 from stitchpipe.algebra import INDICES
+from stitchpipe.algebra.layers import LAYER_MEASURES
 from stitchpipe.cli import app, question_commands
 from stitchpipe.cli.measure_tables import described, details, listing, records
 from stitchpipe.cli.rows_out import RowsOut
@@ -39,7 +40,7 @@ def test_the_table_names_every_index_and_fits_into_80_columns():
     for name, index in INDICES.items():
         assert name in words
         assert index.measure.literature.split()[0] in text
-    for name in (*registry.OF_STITCHES, *OBJECTIVES.own):
+    for name in (*LAYER_MEASURES, *registry.OF_STITCHES, *OBJECTIVES.own):
         assert name in words
 
 
@@ -106,9 +107,9 @@ def test_json_holds_the_registry():
     held = json.loads(json.dumps(records(described([]))))
     indices = [record for record in held if record["kind"] == "index"]
     assert [record["name"] for record in indices] == list(INDICES)
-    others = [*registry.OF_STITCHES, *OBJECTIVES.own]
+    others = [*LAYER_MEASURES, *registry.OF_STITCHES, *OBJECTIVES.own]
     assert [record["name"] for record in held[len(indices) :]] == others
-    assert {record["kind"] for record in held} == {"index", "fidelity", "ood", "objective"}
+    assert {record["kind"] for record in held} == {"index", "layer", "fidelity", "ood", "objective"}
     for record, index in zip(indices, INDICES.values(), strict=True):
         for key in (
             "title",

@@ -2,6 +2,7 @@
 
 from stitchpipe.engine.cluster.cluster import Cluster, ExecutionError, LostSchedulerError, SchedulerError
 from stitchpipe.engine.cluster.execution import WorkerLostError, execute, execute_images
+from stitchpipe.engine.cluster.layer_execution import execute_layers
 
 __all__ = [
     "Cluster",
@@ -11,4 +12,5 @@ __all__ = [
     "WorkerLostError",
     "execute",
     "execute_images",
+    "execute_layers",
 ]

@@ -14,6 +14,7 @@ from stitchpipe.run.run_keys import STITCH_VIEW, index_keys, map_key, pair_keys
 from stitchpipe.steps.comparing.engine_run import EngineRun, carry_out
 from stitchpipe.steps.comparing.live_networks import LiveNetworks
 from stitchpipe.steps.comparing.predictions import AGREEMENT, compare_predictions
+from stitchpipe.steps.comparing.single_layers import measure_layers
 from stitchpipe.steps.comparing.wanted import Wanted
 from stitchpipe.steps.progress import Report, silent
 
@@ -36,7 +37,7 @@ def compare(
     cluster: Cluster | None = None,
     report: Report = silent,
 ) -> dict[str, Any]:
-    """Compute the declared indices of all pairs; what is among the results is not computed again.
+    """Compute the declared indices of all pairs, and measures of single layers; what is there is not computed again.
 
     Parameters
     ----------
@@ -49,8 +50,9 @@ def compare(
     Returns
     -------
     dict
-        Counts of pairs, how many were computed, numbers written, and of those that were held against both a permuted
-        null and its closed form (``nulls``) how many lie far apart in these (``nulls_apart``).
+        Counts of pairs, how many were computed, numbers written of pairs (``numbers``) and of single layers
+        (``layer_numbers``), and of those that were held against both a permuted null and its closed form (``nulls``)
+        how many lie far apart in these (``nulls_apart``).
 
     Raises
     ------
@@ -70,6 +72,7 @@ def compare(
         written += _commit(run, results)
     if written:
         run.results.compact(least_parts=MANY_PARTS)
+    of_layers = measure_layers(run, tables, cluster, report)
     return {
         "views": [table.view for table in tables],
         "pairs": len(ends) ** 2 * len(tables),
@@ -77,6 +80,7 @@ def compare(
         "numbers": written,
         "nulls": work.nulls,
         "nulls_apart": work.nulls_apart,
+        "layer_numbers": of_layers,
     }
 
 

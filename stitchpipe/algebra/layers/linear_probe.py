@@ -1,0 +1,112 @@
+"""A linear probe: how well the classes can be told from a layer by a linear classifier."""
+
+from __future__ import annotations
+
+import warnings
+from math import inf, sqrt
+from typing import Final
+
+import numpy as np
+
+from stitchpipe.algebra.errors import AlgebraError, UndefinedIndexError
+from stitchpipe.algebra.layer_measure import LabelledRows, LayerContents, LayerMeasure, LayerValue, rows_of
+from stitchpipe.measures import Measure, Parameter
+
+STRENGTH: Final = 1.0
+"""What the summed loss is multiplied by, beside half of the squared weights."""
+MOST_STEPS: Final = 2000
+
+
+def linear_probe(
+    train: LabelledRows, scored: LabelledRows, *, strength: float = STRENGTH
+) -> tuple[float, bool]:
+    """Return the share of `scored` rows whose class a multinomial logistic regression tells, and whether it converged.
+
+    It minimises C·Σ loss + ½‖W‖² over the `train` rows; features are standardised by their mean and deviation there,
+    and those that do not vary there are left out. Nothing is chosen on the scored rows.
+
+    Raises
+    ------
+    UndefinedIndexError
+        ``constant``: no feature varies; ``one_class``: the training rows are of one class.
+
+    Notes
+    -----
+    Time O(steps·n·p·classes), some hundred steps of L-BFGS from zero: the same numbers on every machine up to rounding.
+    A class that is not among the training rows is never told. Alain and Bengio 2017.
+    """
+    # A second of imports that only whoever probes should pay.
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+
+    mean, deviation = train.rows.mean(axis=0), train.rows.std(axis=0)
+    vary = deviation > 8.0 * np.finfo(np.float64).eps * np.abs(mean)
+    if not vary.any():
+        raise _undefined(
+            "constant", "a layer with features that vary over the training images", "none that does"
+        )
+    if len(np.unique(train.labels)) < 2:
+        raise _undefined("one_class", "training images of at least two classes", "one class")
+    fitted, asked = ((side.rows[:, vary] - mean[vary]) / deviation[vary] for side in (train, scored))
+    probe = LogisticRegression(C=strength, max_iter=MOST_STEPS, tol=1e-4)
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always", ConvergenceWarning)
+        probe.fit(fitted, train.labels)
+    converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in raised)
+    return float(np.mean(probe.predict(asked) == scored.labels)), converged
+
+
+def standard_error(accuracy: float, n: int) -> float:
+    """Return the standard error of a share of n images, with two of either outcome added (Agresti and Coull 1998).
+
+    Without these it would be 0 where all are right.
+    """
+    share = (accuracy * n + 2.0) / (n + 4.0)
+    return sqrt(share * (1.0 - share) / (n + 4.0))
+
+
+def _undefined(status: str, expected: str, found: str) -> UndefinedIndexError:
+    remedy = "Leave this layer out, or use other images."
+    return UndefinedIndexError(
+        status=status, where="linear_probe", expected=expected, found=found, remedy=remedy
+    )
+
+
+def _of_layer(contents: LayerContents, measure: Measure) -> LayerValue:
+    rows = rows_of(contents, measure.name)
+    if contents.train is None or contents.labels is None:
+        raise AlgebraError(
+            where=measure.name,
+            expected="labels of the training images and of those that are scored",
+            found="none",
+            remedy="Leave the probe out, or use data with labels.",
+        )
+    strength = measure.parameter.value if measure.parameter else STRENGTH
+    accuracy, converged = linear_probe(contents.train, LabelledRows(rows, contents.labels), strength=strength)
+    remark = None if converged else f"the fit had not converged after {MOST_STEPS} steps"
+    return LayerValue(accuracy, standard_error(accuracy, len(rows)), remark)
+
+
+LINEAR_PROBE = LayerMeasure(
+    Measure(
+        name="linear_probe",
+        label="Linear probe, accuracy",
+        meaning="Share of the test images whose class a multinomial logistic regression tells, fitted on the training "
+        "images. The standard error is of the test images alone; the probe is fitted once.",
+        kind="layer",
+        computed_from="labelled_images",
+        range=(0.0, 1.0),
+        larger_is_more_similar=None,
+        independent_rows=True,
+        parameter=Parameter(
+            symbol="C",
+            meaning="what the summed loss is multiplied by, beside half of the squared weights",
+            value=STRENGTH,
+            largest=inf,
+            label="C = {:g}",
+        ),
+        cost="O(steps·n·p·classes)",
+        literature="Alain and Bengio 2017",
+    ),
+    _of_layer,
+)
