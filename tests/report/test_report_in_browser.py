@@ -54,6 +54,7 @@ def results():
         frame.loc[there, "value"] + k * spread for k in (-1, 1)
     )
     frame.loc[there, "p_family"] = 1 / 200
+    frame.loc[there, "effect_size"] = 100 * frame.loc[there, "value"]
     return frame
 
 
@@ -121,7 +122,8 @@ def test_the_table_names_the_nearest_layers(opened, pages, results):
         ranked = sorted(LAYERS, key=lambda other: -wanted[layer, other])
         cells = [*line.locator("th").all_inner_texts(), *line.locator("td").all_inner_texts()]
         assert cells[:3] == [layer, ranked[0], f"{wanted[layer, ranked[0]]:.4f}"]
-        assert cells[4:] == ["0.0050", ranked[1], f"{wanted[layer, ranked[1]]:.4f}"]
+        effect = f"{100 * wanted[layer, ranked[0]]:.1f}"
+        assert cells[4:] == [effect, "0.0050", ranked[1], f"{wanted[layer, ranked[1]]:.4f}"]
         (row,) = results.query(
             "index == 'cka' and view == 'pooled' and source_model == 'A' and target_model == 'B' and "
             "source_layer == @layer and target_layer == @ranked[0]"

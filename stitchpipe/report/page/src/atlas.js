@@ -70,7 +70,7 @@ export class Atlas {
     performance.mark("map");
     if (this.beside) this.drawBeside();
     this.keep();
-    const known = [this.measure.interval, this.measure.pFamily, this.measure.pValue].filter(Boolean);
+    const known = [this.measure.interval, this.measure.effect, this.measure.pFamily, this.measure.pValue].filter(Boolean);
     // The picture is there; the table waits for what stands in it, and is laid out once.
     await Promise.all(known.map((plane) => plane.need(places(rows), places(columns))));
     if (round === this.round) this.table();
@@ -154,6 +154,7 @@ export class Atlas {
       number,
       why,
       measure.interval && number !== NONE ? `95 % interval ${measure.interval.text(...at)}` : null,
+      measure.effect && number !== NONE ? `${measure.effect.text(...at)} deviations above chance` : null,
       measure.pFamily && number !== NONE ? `family-wise p ${measure.pFamily.text(...at)}` : null,
     ];
   }
@@ -243,17 +244,18 @@ export class Atlas {
   /** The table: each layer, its nearest, and how sure that is. */
   table() {
     const { measure, best } = this;
-    const has = { interval: measure.interval, family: measure.pFamily, p: !measure.pFamily && measure.pValue };
+    const has = { interval: measure.interval, effect: measure.effect, family: measure.pFamily, p: !measure.pFamily && measure.pValue };
     const isZoo = this.page.state.b === "*";
     const name = (layer, isFull) => (layer ? (isFull ? layer.full : layer.layer) : NONE);
     const number = (plane, row, column) => (column ? plane.text(row.place, column.place) : NONE);
-    const head = ["layer", "nearest", "value", has.interval && "95 % interval", has.family && "family p", has.p && "p", "runner-up", "its value"].filter(Boolean);
+    const head = ["layer", "nearest", "value", has.interval && "95 % interval", has.effect && "effect size", has.family && "family p", has.p && "p", "runner-up", "its value"].filter(Boolean);
     this.lines = best.slice(0, MOST_ROWS).map(({ row, best: first, second }, r) => {
       const cells = [
         h("th", { scope: "row" }, h("button", { type: "button", class: "link", onclick: () => first && this.page.change({ cell: `${row.place}.${first.place}` }) }, name(row, this.page.state.a === "*"))),
         h("td", null, name(first, isZoo)),
         h("td", { class: "num strong" }, number(measure.value, row, first)),
         has.interval && h("td", { class: "num" }, number(measure.interval, row, first)),
+        has.effect && h("td", { class: "num" }, number(measure.effect, row, first)),
         (has.family || has.p) && h("td", { class: "num" }, number(has.family || has.p, row, first)),
         h("td", null, name(second, isZoo)),
         h("td", { class: "num" }, number(measure.value, row, second)),
@@ -263,7 +265,7 @@ export class Atlas {
       line.addEventListener("pointerleave", () => this.main.point(null));
       return line;
     });
-    const numeric = new Set(["value", "95 % interval", "its value", "family p", "p"]);
+    const numeric = new Set(["value", "95 % interval", "effect size", "its value", "family p", "p"]);
     const table = h("table", null, h("caption", { class: "hidden" }, `The nearest layer of ${said(this.page.state.b)} for each layer of ${said(this.page.state.a)}, by ${measure.name}`), h("thead", null, h("tr", null, head.map((word) => h("th", { scope: "col", class: numeric.has(word) ? "num" : null }, word)))), h("tbody", null, this.lines));
     const more = best.length > MOST_ROWS ? h("p", { class: "note" }, `The first ${MOST_ROWS} of ${count(best.length)} layers; a search shows others, the CSV all.`) : null;
     byId("nearest").replaceChildren(...[table, more].filter(Boolean));
@@ -282,13 +284,13 @@ export class Atlas {
   csv() {
     if (this.isCoarse) return this.coarseCsv();
     const { measure } = this;
-    const head = ["source_model", "source_layer", "target_model", "target_layer", "index", "view", "value", "low", "high", "p_family"];
+    const head = ["source_model", "source_layer", "target_model", "target_layer", "index", "view", "value", "low", "high", "effect_size", "p_family"];
     const rows = this.rows.flatMap((row) => this.columns.map((column) => {
       const at = [row.place, column.place];
       const [low, high] = measure.interval ? measure.interval.limits(...at) : [NaN, NaN];
       const known = (plane) => (plane ? plane.value(...at) : NaN);
       const rounded = (number) => (Number.isNaN(number) ? null : Number(number.toPrecision(6)));
-      return [row.model, row.layer, column.model, column.layer, measure.index, measure.view, rounded(measure.value.value(...at)), rounded(low), rounded(high), rounded(known(measure.pFamily))];
+      return [row.model, row.layer, column.model, column.layer, measure.index, measure.view, rounded(measure.value.value(...at)), rounded(low), rounded(high), rounded(known(measure.effect)), rounded(known(measure.pFamily))];
     }));
     return csv(head, rows);
   }

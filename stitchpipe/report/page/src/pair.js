@@ -18,7 +18,7 @@ export async function drawPair(page) {
     panel.replaceChildren();
     return;
   }
-  const planes = measures.flatMap((measure) => [measure.value, measure.interval, measure.pFamily, measure.pValue, measure.rank].filter(Boolean));
+  const planes = measures.flatMap((measure) => [measure.value, measure.interval, measure.effect, measure.pFamily, measure.pValue, measure.rank].filter(Boolean));
   await Promise.all(planes.map((plane) => plane.need([row.place], [column.place])));
   if (page.state.cell !== cell) return;
   const close = h("button", { type: "button", class: "quiet close", onclick: () => page.change({ cell: "" }) }, "Close");
@@ -45,9 +45,9 @@ function numbers(page, row, column) {
   const there = measures.filter((measure) => measure.value.wasMeasured(...at));
   if (!there.length) return h("p", { class: "note" }, "No measure was taken of this pair.");
   const any = (name) => there.some((measure) => measure[name] && measure[name].text(...at) !== NONE);
-  const has = { interval: any("interval"), p: any("pValue"), family: any("pFamily"), rank: any("rank") };
+  const has = { interval: any("interval"), effect: any("effect"), p: any("pValue"), family: any("pFamily"), rank: any("rank") };
   const cell = (plane) => h("td", { class: "num" }, plane ? plane.text(...at) : NONE);
-  const head = ["", "value", has.interval && "95 % interval", has.p && "p", has.family && "family p", has.rank && "rank"].filter((word) => word !== false);
+  const head = ["", "value", has.interval && "95 % interval", has.effect && "effect size", has.p && "p", has.family && "family p", has.rank && "rank"].filter((word) => word !== false);
   const line = (measure) => {
     const why = measure.value.reason(...at);
     const choose = h("button", { type: "button", class: "link", onclick: () => page.change({ measure: measure.id }), "aria-current": measure.id === page.state.measure ? "true" : null }, measure.title);
@@ -55,6 +55,7 @@ function numbers(page, row, column) {
       h("th", { scope: "row" }, choose),
       why ? h("td", null, why) : h("td", { class: "num strong" }, measure.value.text(...at)),
       has.interval && cell(measure.interval),
+      has.effect && cell(measure.effect),
       has.p && cell(measure.pValue),
       has.family && cell(measure.pFamily),
       has.rank && cell(measure.rank),

@@ -40,6 +40,7 @@ export const measures = about.measures.map((each, number) => {
     interval: low && high ? new Interval(value, low, high) : null,
     pValue: plane("p_value"),
     pFamily: plane("p_family"),
+    effect: plane("effect_size"),
     rank: plane("rank"),
     condition: plane("condition"),
     models: other(each.models, "models", about.axis.models.length),
