@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from stitchpipe.results import SCHEMA
+from stitchpipe.studies import Evidence, Facts, answers
 
 LAYERS = tuple(f"layer{stage}.{block}" for stage in (1, 2, 3) for block in (0, 1, 2))
 WIDTHS = {"A": (16, 32, 64), "B": (16, 32, 64), "C": (8, 16, 32)}
@@ -76,6 +77,24 @@ def _results(order, views, stitches):
     if stitches:
         records += all_stitches(order, generator)
     return pd.DataFrame(records, columns=SCHEMA.names)
+
+
+def few_indices():
+    """Return the run with its stitches and three indices of comparisons: less to read for studies of stitches."""
+    frame = results(views=("pooled",))
+    return frame[frame["method"].notna() | frame["index"].isin(["cka", "procrustes", "dm_r2"])].reset_index(
+        drop=True
+    )
+
+
+def evidence(frame, order=ORDER, **facts):
+    """Return results as a study takes them; `facts` are those of `stitchpipe.studies.Facts`."""
+    return Evidence.of_results(frame, Facts(layer_order=order, **facts), label="made up")
+
+
+def answered(frame, order=ORDER, **facts):
+    """Return the answers of all studies."""
+    return answers(evidence(frame, order, **facts))
 
 
 def comparisons(view, pair, order, generator):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stitchpipe.asking.significant_pairs import significant
     from stitchpipe.asking.single_layers import layer_numbers
     from stitchpipe.asking.stored_layers import representations
+    from stitchpipe.asking.studied_run import evidence_of, studies, study
     from stitchpipe.asking.summaries_of_samples import class_means, projection
     from stitchpipe.asking.workspace import Workspace, open_workspace
 
@@ -42,6 +43,7 @@ __all__ = [
     "all_numbers",
     "class_means",
     "difference",
+    "evidence_of",
     "fitted_map",
     "html_of_run",
     "layer_numbers",
@@ -55,6 +57,8 @@ __all__ = [
     "representations",
     "shared_archive",
     "significant",
+    "studies",
+    "study",
     "top_samples",
     "write_matrices",
 ]
@@ -78,6 +82,7 @@ _HOMES = {
     "picture_of_run": ("html_of_run",),
     "significant_pairs": ("significant",),
     "stored_layers": ("representations",),
+    "studied_run": ("evidence_of", "studies", "study"),
     "workspace": ("Workspace", "open_workspace"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from stitchpipe.asking.samples import Metric, Pooling
     from stitchpipe.asking.selection import StitchChoice, TrainingChoice
     from stitchpipe.asking.significant_pairs import Null
+    from stitchpipe.studies import Answer
     from storage import Store
 
 
@@ -168,8 +169,21 @@ class Workspace:
 
     def diff(self, other: Workspace | str | Path, *, tolerance: float = 0.0) -> Difference:
         """Return what changed from this run to another; see `stitchpipe.asking.difference`."""
-        there = other.place if isinstance(other, Workspace) else RunPlace.at(other)
-        return asking.difference(self.place, there, tolerance=tolerance)
+        return asking.difference(self.place, _place_of(other), tolerance=tolerance)
+
+    # Studies
+
+    def study(self, name: str, *others: Workspace | str | Path) -> Answer:
+        """Return what the run says to the question of a study; see `stitchpipe.asking.study`.
+
+        ``answer.findings`` hold answers, numbers with intervals and cases; ``answer.lacking`` what the run would need
+        for more; ``answer.record()`` is the whole as JSON has it. Some studies hold `others` against this run.
+        """
+        return asking.study(self.place, name, [_place_of(other) for other in others])
+
+    def studies(self) -> list[Answer]:
+        """Return what the run says to the questions of all studies, and what it lacks for each."""
+        return asking.studies(self.place)
 
     # Maps and networks
 
@@ -265,6 +279,10 @@ class Workspace:
     @cached_property
     def _images(self) -> RunImages:
         return asking.RunImages(self.place, self.store)
+
+
+def _place_of(run: Workspace | str | Path) -> RunPlace:
+    return run.place if isinstance(run, Workspace) else RunPlace.at(run)
 
 
 def open_workspace(place: str | Path) -> Workspace:

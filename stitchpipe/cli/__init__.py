@@ -11,6 +11,7 @@ from stitchpipe.cli import (
     page_commands,
     question_commands,
     run_commands,
+    study_command,
     watch_commands,
 )
 from stitchpipe.cli.app import app, main
@@ -28,5 +29,6 @@ __all__ = [
     "page_commands",
     "question_commands",
     "run_commands",
+    "study_command",
     "watch_commands",
 ]

@@ -11,6 +11,7 @@ from stitchpipe.config.expansion import USUAL_LAYERS, expanded_rule
 from stitchpipe.config.including import Gathered, gathered
 from stitchpipe.config.mistakes import Mistake, explained, mistakes_of
 from stitchpipe.config.paths import located
+from stitchpipe.config.study_tables import expanded_studies, merged
 from stitchpipe.config.sweep import Sweep
 from stitchpipe.config.text import read_table, read_text, shipped, shipped_text
 from stitchpipe.errors import ExplainedError
@@ -97,11 +98,17 @@ def _closed(sweep: Sweep, more: Gathered, where: str, folder: Path) -> Sweep:
         known = named.setdefault(member.name, member)
         if not _are_same(known, member):
             mistakes.append(_two_of_a_name(key_path, known, member))
-    if mistakes:
-        raise explained(where, mistakes)
     located_sweep = _resolve_paths(sweep, folder)
     models: tuple[Model, ...] = (*located_sweep.models, *more.models, *named.values())
-    declared = {key: getattr(located_sweep, key) for key in sweep.model_fields_set - {"zoo", "include"}}
+    compare, stitch, amiss = expanded_studies(sweep.study, models)
+    if mistakes or amiss:
+        raise explained(where, [*mistakes, *amiss])
+    declared = {
+        key: getattr(located_sweep, key) for key in sweep.model_fields_set - {"zoo", "include", "study"}
+    }
+    if sweep.study:
+        declared["compare"] = merged(sweep.compare, compare)
+        declared["stitch"] = (*sweep.stitch, *(table for table in stitch if table not in sweep.stitch))
     try:
         return Sweep.model_validate({**declared, "models": models})
     except ValidationError as error:

@@ -95,7 +95,7 @@ def _left(stitch: Stitch, models: Sequence[str]) -> Stitch | None:
         tuple(glob for glob in globs if fnmatch.filter(models, glob.rpartition("/")[0].strip("\"'")))
         for globs in (stitch.sources, stitch.targets)
     )
-    is_alone = stitch.pairs == "corresponding" and len(models) < 2
+    is_alone = stitch.pairs in ("corresponding", "between") and len(models) < 2
     if not sources or not targets or is_alone:
         return None
     return stitch.model_copy(update={"sources": sources, "targets": targets})

@@ -24,11 +24,18 @@ class Beside:
         Which do nothing otherwise.
     key, values
         The other key and the values that make use of them; without `values`, any value that is given.
+    unless
+        A further key that makes use of them too, whatever its value, where it is given.
     """
 
     keys: tuple[str, ...]
     key: str
     values: tuple[str | bool, ...] = ()
+    unless: str = ""
+
+    def holds_in(self, table: Section) -> bool:
+        """Whether a table makes use of the keys."""
+        return self.holds(getattr(table, self.key)) or bool(self.unless and getattr(table, self.unless))
 
     def holds(self, value: Any) -> bool:
         """Whether a value of the other key makes use of the keys."""
@@ -55,7 +62,7 @@ class Section(BaseModel):
         for rule in self.BESIDE:
             given = [key for key in rule.keys if key in self.model_fields_set]
             value = getattr(self, rule.key)
-            if given and not rule.holds(value):
+            if given and not rule.holds_in(self):
                 raise RefusalError(
                     expected=f"`{rule}` beside `{given[0]}`, which does nothing without it",
                     found=f"{rule.key} = {written(value)}" if rule.values else f"no `{rule.key}`",
@@ -70,7 +77,7 @@ class Section(BaseModel):
 
     def idle_keys(self) -> set[str]:
         """Return the keys that do nothing beside the values of the others."""
-        return {key for rule in self.BESIDE if not rule.holds(getattr(self, rule.key)) for key in rule.keys}
+        return {key for rule in self.BESIDE if not rule.holds_in(self) for key in rule.keys}
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -89,6 +96,8 @@ def _as_condition(rule: Beside, key: str, table: type[Section]) -> dict[str, Any
         demanded["properties"] = {rule.key: {"enum": list(rule.values)}}
     if not rule.holds(table.model_fields[rule.key].default):
         demanded["required"] = [rule.key]
+    if rule.unless:
+        demanded = {"anyOf": [demanded, {"required": [rule.unless]}]}
     return {"if": {"required": [key]}, "then": demanded}
 
 

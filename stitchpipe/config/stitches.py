@@ -41,10 +41,10 @@ class StitchSet(Section):
     method: str
     sources: tuple[Address, ...] = Field(min_length=1, examples=[["A/*"]], description=_ABOUT_ENDS)
     targets: tuple[Address, ...] = Field(min_length=1, examples=[["B/*"]], description=_ABOUT_ENDS)
-    pairs: Literal["all", "self", "corresponding"] = Field(
+    pairs: Literal["all", "self", "within", "between", "corresponding"] = Field(
         default="all",
-        description="all: every source into every target; self: a layer into itself; "
-        "corresponding: layers of the same name in different models.",
+        description="all: every source into every target; self: a layer into itself; within: layers of one model; "
+        "between: layers of different models; corresponding: layers of the same name in different models.",
     )
 
 

@@ -17,6 +17,7 @@ from stitchpipe.config.refusal import ConfigError, RefusalError
 from stitchpipe.config.section import Beside, Section
 from stitchpipe.config.stitches import Stitch, TrainedStitch
 from stitchpipe.config.store import Dump, Store
+from stitchpipe.config.studies import StudyTable
 from stitchpipe.config.values import Few, Flag, FolderName, Many
 from stitchpipe.config.zoo import Zoo
 from stitchpipe.errors import nearest
@@ -172,7 +173,11 @@ class Sweep(Section):
     """A whole sweep: models × data × layers × indices × stitches, as declared in a file."""
 
     # A table that nothing reads is a mistake; [store] and [run] tell of the machine, and may say more than is used.
-    BESIDE: ClassVar[tuple[Beside, ...]] = (Beside(("certainty",), "compare"), Beside(("ood",), "stitch"))
+    # A study stands for comparisons and stitches until it is expanded.
+    BESIDE: ClassVar[tuple[Beside, ...]] = (
+        Beside(("certainty",), "compare", unless="study"),
+        Beside(("ood",), "stitch", unless="study"),
+    )
 
     name: FolderName = Field(
         examples=["my-sweep"], description="Name of the sweep, and of its folder under runs/."
@@ -202,6 +207,10 @@ class Sweep(Section):
     )
     stitch: tuple[Stitch, ...] = Field(
         default=(), description="Stitches of layers into networks: one table for each set."
+    )
+    study: tuple[StudyTable, ...] = Field(
+        default=(),
+        description="Questions of the literature: each adds the comparisons and stitches that it needs.",
     )
     ood: Ood = Field(default=Ood(), description="How far stitched representations are from the target's own.")
     certainty: Certainty = Field(default=Certainty(), description="How sure the numbers of comparisons are.")
@@ -315,8 +324,8 @@ class Sweep(Section):
 
     @property
     def is_open(self) -> bool:
-        """Whether it has rules or files whose models are not among its own yet; see `stitchpipe.config.expanded`."""
-        return bool(self.zoo or self.include)
+        """Whether it has rules, files or studies that are not among its own tables yet; see `expanded`."""
+        return bool(self.zoo or self.include or self.study)
 
     @property
     def dumps_something(self) -> bool:
@@ -325,7 +334,7 @@ class Sweep(Section):
 
     def idle_keys(self) -> set[str]:
         """Return the tables that nothing reads."""
-        idle = {key for key in ("models", "zoo", "include") if not getattr(self, key)}
+        idle = {key for key in ("models", "zoo", "include", "study") if not getattr(self, key)}
         return super().idle_keys() | idle | (set() if self.dumps_something or self.is_open else {"dump"})
 
     @property

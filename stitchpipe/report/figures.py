@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from stitchpipe.report.matrices import Layer, boundaries
+from stitchpipe.studies.equal_budget import beside
 from stitchpipe.studies.measures import RELATIVE
 from stitchpipe.studies.stitches import PAIR, LayerOrder
-from stitchpipe.studies.task_loss import beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

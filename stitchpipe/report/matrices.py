@@ -16,12 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stitchpipe.registry import find_measure, index_names
-from stitchpipe.studies.stitches import PAIR, LayerOrder, comparable, depth_of, matrices
+from stitchpipe.studies.stitches import PAIR, LayerOrder, depth_of, matrices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
+
+    from stitchpipe.studies import Facts
 
 BESIDE: Final = (
     *("low", "high", "p_value", "p_family", "effect_size", "null_gap"),
@@ -33,6 +35,8 @@ COLUMNS: Final = (
     *("split", "grid", "n_samples", "n_rows", "p", "q", *BESIDE),
 )
 """The columns of the results that matrices are made of."""
+STUDIED: Final = ("p_value", "p_family")
+"""What of `BESIDE` studies read."""
 UNMEASURED, MEASURED, WITHOUT = 0, 1, 2
 """States of a cell; from `WITHOUT` on it was measured and has no number, for the reason of that place."""
 
@@ -120,17 +124,15 @@ class Comparison:
     views: tuple[View, ...]
     matrices: tuple[Matrix, ...]
 
-    def frame(self, layer_order: LayerOrder) -> pd.DataFrame:
-        """Return the numbers that studies read, in the long form of the results: pairs of models whose layers match.
+    def frame(self, facts: Facts) -> pd.DataFrame:
+        """Return the numbers that studies read, in the long form of the results: pairs of models that are related.
 
-        Studies rank the layers of one model against each other, and of models whose layers have the same names; of
-        other pairs no claim speaks.
+        Studies rank the layers of one model against each other, and of models whose layers or stages correspond, and
+        hold them against controls; of other pairs no study speaks.
         """
         models = list(dict.fromkeys(layer.model for layer in self.axis))
         layers = list(dict.fromkeys(layer.layer for layer in self.axis))
-        is_asked = np.array(
-            [[x == y or comparable(layer_order, x, y) for y in models] for x in models], np.bool_
-        )
+        is_asked = np.array([[facts.are_related(x, y) for y in models] for x in models], np.bool_)
         of = np.array([models.index(layer.model) for layer in self.axis], np.intp)
         named = np.array([layers.index(layer.layer) for layer in self.axis], np.intp)
         wanted = is_asked[np.ix_(of, of)] if models else np.zeros((0, 0), np.bool_)
@@ -138,7 +140,9 @@ class Comparison:
         kinds = {"index": self._named("index"), "view": self._named("view"), "model": models, "layer": layers}
         none = np.zeros(0, np.intp)
         empty = {name: _categories(kinds, name, none) for name in ("index", "view", *PAIR)}
-        blocks = [pd.DataFrame({**empty, "value": np.zeros(0)})]
+        beside = [name for name in STUDIED if any(name in matrix.beside for matrix in self.matrices)]
+        numbers = {"value": np.zeros(0), "n_samples": np.zeros(0, np.int64)}
+        blocks = [pd.DataFrame({**empty, **numbers, **{name: np.zeros(0, np.float32) for name in beside}})]
         for matrix in self.matrices:
             i, j = np.nonzero(wanted & (matrix.states != UNMEASURED))
             codes = dict(zip(PAIR, (of[i], named[i], of[j], named[j]), strict=True))
@@ -147,7 +151,10 @@ class Comparison:
                 for name in ("index", "view")
             }
             columns = {name: _categories(kinds, name, codes[name]) for name in ("index", "view", *PAIR)}
-            blocks.append(pd.DataFrame({**columns, "value": matrix.values[i, j]}))
+            nothing = np.full(len(i), np.nan, np.float32)
+            known = {name: matrix.beside[name][i, j] for name in beside if name in matrix.beside}
+            numbers = {"value": matrix.values[i, j], "n_samples": np.full(len(i), matrix.n_samples)}
+            blocks.append(pd.DataFrame({**columns, **numbers, **dict.fromkeys(beside, nothing), **known}))
         return pd.concat(blocks, ignore_index=True)
 
     def _named(self, what: str) -> list[str]:

@@ -17,6 +17,7 @@ from stitchpipe.report.figures import as_png, figures
 from stitchpipe.report.glossary import glossary
 from stitchpipe.report.payload import EMBEDDED_BYTES, embedded, payload
 from stitchpipe.report.provenance import sections
+from stitchpipe.report.studied import studied, unanswered
 from stitchpipe.report.tables import table_of
 from stitchpipe.studies.stitches import STITCH, LayerOrder, measures_of
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.report.matrices import Comparison
     from stitchpipe.report.payload import Payload
-    from stitchpipe.studies.finding import Finding
+    from stitchpipe.studies import Answer
 
 PAGE: Final = "index.html"
 VALUES: Final = "values"
@@ -47,8 +48,8 @@ class Told:
         Every index and view as a matrix.
     stitched
         One row per stitch, as `stitchpipe.studies.stitches.stitches` gives them.
-    findings
-        As `stitchpipe.studies.findings` gives them.
+    answers
+        Of the studies, as `stitchpipe.studies.answers` gives them.
     layer_order
         Every model's layers, from input to output: the order of the axes.
     provenance
@@ -66,7 +67,7 @@ class Told:
     title: str
     compared: Comparison
     stitched: pd.DataFrame
-    findings: Sequence[Finding]
+    answers: Sequence[Answer]
     layer_order: LayerOrder
     provenance: Mapping[str, Any]
     failed: Sequence[Mapping[str, str]] = ()
@@ -130,10 +131,6 @@ def _page(told: Told, values: Payload) -> str:
     )
     script, style = _built("page.js"), _built("page.css")
     about = {**values.about, "title": told.title, "chance": told.chance, "codes": _codes()}
-    shown = [
-        {"finding": finding, "table": table_of(finding.table), "detail": table_of(finding.detail)}
-        for finding in told.findings
-    ]
     return environment.get_template("page.html").render(
         title=told.title,
         policy=_policy(script, style),
@@ -142,7 +139,8 @@ def _page(told: Told, values: Payload) -> str:
         data=Markup(embedded(about)),  # noqa: S704 - escaped there
         values_inside=values.is_embedded,
         blocks={name: planes.embedded(data) for name, data in values.in_page.items()},
-        findings=shown,
+        studies=studied(told.answers),
+        unanswered=unanswered(told.answers),
         facts=_facts(told),
         told=told,
         has_stitches=len(told.stitched) > 0,

@@ -307,6 +307,10 @@ def _paired(declared: Stitch, source: LayerName, target: LayerName) -> bool:
     match declared.pairs:
         case "self":
             return source == target
+        case "within":
+            return source.model == target.model
+        case "between":
+            return source.model != target.model
         case "corresponding":
             return source.layer == target.layer and source.model != target.model
         case _:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from stitchpipe.asking.studied_run import facts_of
 from stitchpipe.config import ConfigError, ControlModel, NetworkModel
 from stitchpipe.graph import LOGITS
 from stitchpipe.report import COLUMNS, Gathering, Told, rendered
@@ -23,7 +24,7 @@ from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
 from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
 from stitchpipe.steps.highlights import highlights
-from stitchpipe.studies import findings_of
+from stitchpipe.studies import Evidence, answers, findings
 from stitchpipe.studies import stitches as stitched_side_by_side
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
     from stitchpipe.results import Keys
     from stitchpipe.run import Run
     from stitchpipe.run.activations import Ends
-    from stitchpipe.studies import Finding
+    from stitchpipe.studies import Answer, Facts
     from stitchpipe.studies.stitches import LayerOrder
 
 
-REPORT_VERSION: Final = 2
+REPORT_VERSION: Final = 3
 """Raised when the same results would be shown in another way."""
 _NEEDED: Final = "left out, because of what failed before"
 
@@ -75,7 +76,7 @@ def report(run: Run) -> dict[str, Any]:
     if shown is not None and shown.get("inputs") == inputs and run.place.has_page(part):
         return shown
     wanted = _wanted(run, {name: ends[name] for name in names})
-    order = _order(run)
+    order, facts = _order(run), facts_of(run)
     compared, n_pairs_there = run.results.through_compared(
         wanted, (*COLUMNS, "key"), partial(_gathered, order)
     )
@@ -96,12 +97,12 @@ def report(run: Run) -> dict[str, Any]:
         title=run.sweep.name,
         compared=compared,
         stitched=stitched,
-        findings=_findings(run, compared.frame(order), stitched),
+        answers=_answers(facts, compared.frame(facts), stitched),
         layer_order=order,
         provenance=provenance,
         failed=failed,
         missing=[f"{count:,} {what}" for what, count in missing.items() if count],
-        chance=_chance(run),
+        chance=facts.chance,
         curves=_curves(run, stitches),
     )
     record = {"inputs": inputs, **_record(run, told, rows, missing)}
@@ -121,7 +122,7 @@ def _record(run: Run, told: Told, stitches: pd.DataFrame, missing: Mapping[str, 
         "numbers": n_compared + len(stitches),
         "failed": told.failed,
         "highlights": highlights(told.compared, stitches),
-        "findings": [{"title": finding.question, **finding.record()} for finding in told.findings],
+        "findings": [{"title": finding.question, **finding.record()} for finding in findings(told.answers)],
     }
 
 
@@ -139,12 +140,6 @@ def _gathered(order: LayerOrder, tables: Iterator[pa.Table]) -> tuple[Comparison
         # A pair has one key for all its indices, next to each other or not.
         keys.append(np.unique(keys_of(table["key"].combine_chunks())))
     return gathering.comparison(), len(np.unique(np.concatenate(keys)))
-
-
-def _chance(run: Run) -> float | None:
-    """Return the accuracy on the test split of whoever always answers the commonest class; None without labels."""
-    labels = run.store.split(run.sweep.data.label, TEST).labels
-    return None if labels is None else float(np.bincount(labels[labels >= 0]).max() / len(labels))
 
 
 def _curves(run: Run, stitches: Sequence[str]) -> dict[str, list[float]]:
@@ -214,14 +209,10 @@ def _wanted(run: Run, ends: Ends) -> dict[str, Keys]:
     return {index: np.concatenate(of_index) for index, of_index in keys.items()}
 
 
-def _findings(run: Run, compared: pd.DataFrame, stitched: pd.DataFrame) -> list[Finding]:
+def _answers(facts: Facts, compared: pd.DataFrame, stitched: pd.DataFrame) -> list[Answer]:
     """Return what is found about layers. What networks predict is none, and would move the depths of those that are."""
-    return findings_of(
-        compared[(compared["source_layer"] != LOGITS) & (compared["target_layer"] != LOGITS)],
-        stitched,
-        {model: [info.name for info in infos] for model, infos in run.layers.table.items()},
-        controls=[model.name for model in run.sweep.models if isinstance(model, ControlModel)],
-    )
+    layered = compared[(compared["source_layer"] != LOGITS) & (compared["target_layer"] != LOGITS)]
+    return answers(Evidence(compared=layered, stitched=stitched, facts=facts))
 
 
 def _architecture(declared: Model, identity: Mapping[str, Any]) -> str:

@@ -1,7 +1,29 @@
-"""Questions of the literature, answered from a table of results and nothing else."""
+"""Questions of the literature, answered from the numbers of a run and what is known of its models, and nothing else."""
 
+from stitchpipe.studies.chapter import STUDIES, answers, findings, study_named
+from stitchpipe.studies.effect import Effect
+from stitchpipe.studies.evidence import Evidence
+from stitchpipe.studies.facts import Facts, stages_of
 from stitchpipe.studies.finding import Finding, Outcome, StudyError
-from stitchpipe.studies.findings import findings, findings_of
 from stitchpipe.studies.stitches import LATE, LayerOrder, stitches
+from stitchpipe.studies.study import Answer, Need, Study
 
-__all__ = ["LATE", "Finding", "LayerOrder", "Outcome", "StudyError", "findings", "findings_of", "stitches"]
+__all__ = [
+    "LATE",
+    "STUDIES",
+    "Answer",
+    "Effect",
+    "Evidence",
+    "Facts",
+    "Finding",
+    "LayerOrder",
+    "Need",
+    "Outcome",
+    "Study",
+    "StudyError",
+    "answers",
+    "findings",
+    "stages_of",
+    "stitches",
+    "study_named",
+]

@@ -35,6 +35,11 @@ class Standing:
     excess: float
     cases: pd.DataFrame
 
+    @property
+    def listed(self) -> pd.DataFrame:
+        """The cases as a reader is shown them."""
+        return self.cases.drop(columns=["target_model", "target_layer"])
+
     def row(self) -> dict[str, int | float]:
         """Return the counts under a reader's names."""
         return {
@@ -89,8 +94,12 @@ def _case(
     nearest = min(level, key=lambda name: abs(depth_of(layer_order, source, name) - here))
     verdict = "tied" if mine == rival else "best" if sign * mine > sign * rival else "beaten"
     away = abs(depth_of(layer_order, source, nearest) - here) if verdict == "beaten" else 0
-    cells = (f"{target}/{layer}", source, mine, nearest, rival, verdict, away)
+    lead = sign * (mine - rival)
+    cells = (target, layer, f"{target}/{layer}", source, mine, nearest, rival, lead, verdict, away)
     return dict(zip(_COLUMNS, cells, strict=True))
 
 
-_COLUMNS = ("target", "source model", "its own", "best other source", "its value", "standing", "layers away")
+_COLUMNS = (
+    *("target_model", "target_layer", "target", "source model", "its own", "best other source", "its value"),
+    *("lead", "standing", "layers away"),
+)

@@ -1,18 +1,28 @@
-"""Whether stitched representations stay in the target's distribution: task loss against direct matching."""
+"""Study **ood**: whether stitched representations stay in the target's distribution, beside their accuracy."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
+from stitchpipe.studies.drift import drift
+from stitchpipe.studies.effect import share_of_targets
 from stitchpipe.studies.finding import SOURCE, Finding, Outcome, fraction
+from stitchpipe.studies.judged_detector import detector
 from stitchpipe.studies.measures import RELATIVE, distances
 from stitchpipe.studies.stitches import PAIR, measures_of
+from stitchpipe.studies.study import Need, Study
+
+if TYPE_CHECKING:
+    from stitchpipe.studies.evidence import Evidence
 
 KINDS = ("self", "corresponding", "late → early", "other")
 
 
-def out_of_distribution(stitched: pd.DataFrame) -> Finding | None:
+def out_of_distribution(evidence: Evidence) -> Finding | None:
     """Answer whether TLM leaves the target's distribution further than DM; None without pairs of both."""
+    stitched = evidence.stitched
     named = distances(measures_of(stitched))
     measured = [name for name in named if stitched[name].notna().any()]
     both = _beside(stitched, [*named, RELATIVE])
@@ -44,6 +54,19 @@ def out_of_distribution(stitched: pd.DataFrame) -> Finding | None:
         },
         table=_by_kind(both, {name: named[name] for name in further}),
         detail=both,
+        falsifier="Task loss matching no further from the native rows than direct matching of the same pairs, in "
+        "more than half of them, by every statistic.",
+        effects=tuple(
+            share_of_targets(
+                f"share of target layers with TLM further for some source, by {named[name]}",
+                _known(both, name).assign(
+                    further=_known(both, name)[f"{name}_tlm"] > _known(both, name)[f"{name}_dm"]
+                ),
+                "further",
+            )
+            for name in further
+        ),
+        left_out=evidence.left_out,
     )
 
 
@@ -68,9 +91,13 @@ def _beside(stitched: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
     )
 
 
+def _known(both: pd.DataFrame, name: str) -> pd.DataFrame:
+    return both.dropna(subset=[f"{name}_tlm", f"{name}_dm"])
+
+
 def _further(both: pd.DataFrame, name: str) -> tuple[int, int]:
     """Return in how many stitches TLM is further away than DM, and how many have both numbers."""
-    known = both.dropna(subset=[f"{name}_tlm", f"{name}_dm"])
+    known = _known(both, name)
     return int((known[f"{name}_tlm"] > known[f"{name}_dm"]).sum()), len(known)
 
 
@@ -99,3 +126,25 @@ def _by_kind(both: pd.DataFrame, named: dict[str, str]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def analysis(evidence: Evidence) -> list[Finding | None]:
+    """Return all answers, of networks that learned something."""
+    claims = evidence.of_claims()
+    return [out_of_distribution(claims), drift(claims), detector(claims)]
+
+
+OOD = Study(
+    name="ood",
+    title="Out of distribution",
+    question="Do stitched representations stay in the distribution of the target's own?",
+    needs=(
+        Need("pairs that are stitched by direct matching and by task loss", finding="out-of-distribution"),
+        Need(
+            "a layer into itself by task loss from the identity, beside its direct matching",
+            finding="identity-drift",
+        ),
+        Need("the trained detector, with its sanity check", finding="detector", toml="[ood.detector]"),
+    ),
+    analysis=analysis,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from stitchpipe.errors import ExplainedError
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
+
+    from stitchpipe.studies.effect import Effect
 
 Number: TypeAlias = int | float
 Outcome: TypeAlias = Literal["as claimed", "partly", "not as claimed"]
@@ -24,7 +27,7 @@ class StudyError(ExplainedError, ValueError):
     """Results cannot be studied: two numbers for the same thing, or a layer that nobody knows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What the results say about one question.
 
@@ -48,6 +51,15 @@ class Finding:
         The same and what belongs beside them, small enough to print.
     detail
         One row per case: what one would check by hand.
+    falsifier
+        What the results would have to show for the claim to fail here; of a finding without a claim, what would have
+        turned its answer around.
+    effects
+        How strong it is, each number with its interval.
+    left_out
+        What was not counted, and why.
+    study
+        The name of the study that it belongs to.
     """
 
     name: str
@@ -59,18 +71,40 @@ class Finding:
     numbers: Mapping[str, Number]
     table: pd.DataFrame
     detail: pd.DataFrame
+    falsifier: str
+    effects: tuple[Effect, ...]
+    left_out: tuple[str, ...] = ()
+    study: str = ""
 
-    def record(self) -> dict[str, Any]:
-        """Return the finding as JSON-able values, without its tables."""
+    def record(self, *, with_tables: bool = False) -> dict[str, Any]:
+        """Return the finding as JSON-able values, with the rows of its table and its cases where they are wanted."""
+        tables = {"table": _rows(self.table), "cases": _rows(self.detail)} if with_tables else {}
         return {
+            "study": self.study,
             "name": self.name,
             "question": self.question,
             "answer": self.answer,
             "claim": self.claim,
             "outcome": self.outcome,
             "criterion": self.criterion,
-            "numbers": dict(self.numbers),
+            "falsifier": self.falsifier,
+            "effects": [effect.record() for effect in self.effects],
+            "left_out": list(self.left_out),
+            "numbers": {name: _plain(value) for name, value in self.numbers.items()},
+            **tables,
         }
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as JSON has them; a missing value is null."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): _plain(value) for name, value in row.items()} for row in plain.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of numpy as Python's own; a number that is none is null."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def outcome_of(holds: int, cases: int) -> Outcome:
@@ -89,6 +123,6 @@ def fraction(part: int, whole: int) -> str:
     return f"{part} of {whole}"
 
 
-def signed(value: float) -> str:
-    """Return a correlation with its sign, as print has it: ``"−0.93"``."""
-    return f"{value:+.2f}".replace("-", "−")
+def signed(value: float, digits: int = 2) -> str:
+    """Return a number with its sign, as print has it: ``"−0.93"``."""
+    return f"{value:+.{digits}f}".replace("-", "−")

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RELATIVE = "stitch_relative_accuracy"
+ACCURACY = "stitch_accuracy"
 
 _DETECTOR, *_BESIDE_DETECTOR = OF_THE_DETECTOR.values()
+DETECTOR = _DETECTOR.name
+"""The trained detector's score of a stitch."""
 
 DISTANCES = {
     measure.name: measure.label for measure in (*(score.measure for score in SCORES.own.values()), _DETECTOR)

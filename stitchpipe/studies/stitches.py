@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+import pandas as pd
+
 from stitchpipe.results import MAKING
 from stitchpipe.stitching import CLASS_ACCURACY
 from stitchpipe.studies.finding import StudyError
 from stitchpipe.studies.measures import BESIDE, TITLES, titles
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Callable
+
+    import numpy.typing as npt
 
 LayerOrder: TypeAlias = Mapping[str, Sequence[str]]
 """Each model's layers, from input to output."""
@@ -98,6 +103,27 @@ def depth_of(layer_order: LayerOrder, model: str, layer: str) -> int:
             found=", ".join(layer_order[model]) if model in layer_order else "no such model",
             remedy="Pass every model's layers in order, or only the results of these models.",
         ) from None
+
+
+def by_models(rows: pd.DataFrame, rule: Callable[[str, str], bool]) -> npt.NDArray[np.bool_]:
+    """Return for each row whether a rule holds of its source's and its target's model; there are few of these."""
+    source, sources = pd.factorize(rows["source_model"])
+    target, targets = pd.factorize(rows["target_model"])
+    if not len(rows):
+        return np.zeros(0, np.bool_)
+    holds: npt.NDArray[np.bool_] = np.array([[rule(s, t) for t in targets] for s in sources], np.bool_)[
+        source, target
+    ]
+    return holds
+
+
+def depths_of(rows: pd.DataFrame, side: str, layer_order: LayerOrder) -> npt.NDArray[np.float64]:
+    """Return the depth of one end of each row; raises as `depth_of`. Each layer is looked up once."""
+    ends = rows.groupby([f"{side}_model", f"{side}_layer"], sort=False, observed=True)
+    named = ends.head(1)
+    pairs = zip(named[f"{side}_model"].tolist(), named[f"{side}_layer"].tolist(), strict=True)
+    places = np.array([depth_of(layer_order, *pair) for pair in pairs], np.float64)
+    return places[ends.ngroup().to_numpy()] if len(rows) else np.zeros(0)
 
 
 def _refuse_repeats(rows: pd.DataFrame, key: list[str]) -> None:

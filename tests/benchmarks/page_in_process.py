@@ -22,7 +22,7 @@ from stitchpipe.report.matrices import Layer, Matrix, View
 from stitchpipe.report.server import PageServer
 from stitchpipe.results import SCHEMA, Catalogue, frame_of
 from stitchpipe.run.place import RunPlace
-from stitchpipe.studies import findings_of, stitches
+from stitchpipe.studies import Evidence, Facts, answers, stitches
 from storage import CheckedFiles, NotFoundError, open_place
 from tests.benchmarks.results_in_process import peak_gib
 from tests.results.made_up import zoo_table
@@ -96,12 +96,12 @@ def report(root, models, layers, n_indices):
 
     compared = place.results.through_compared(held.by_index, COLUMNS, gathered)
     read = time.process_time() - start
-    stitched = stitches(place.results.read([]), order)
+    stitched, facts = stitches(place.results.read([]), order), Facts(layer_order=order)
     told = Told(
         title="a zoo",
         compared=compared,
         stitched=stitched,
-        findings=findings_of(compared.frame(order), stitched, order),
+        answers=answers(Evidence(compared=compared.frame(facts), stitched=stitched, facts=facts)),
         layer_order=order,
         provenance={},
     )
@@ -144,7 +144,7 @@ def large(root, models, layers):
         title=f"{n:,} layers",
         compared=Comparison(axis, (view,), tuple(matrices)),
         stitched=stitches(frame_of(SCHEMA.empty_table()), order),
-        findings=[],
+        answers=[],
         layer_order=order,
         provenance={},
     )

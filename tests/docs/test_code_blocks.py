@@ -23,7 +23,7 @@ from tests.cli.command import stitchpipe
 from tests.docs.asked_run import make_asked_run
 from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_of
 
-ASKING = {"asking.md", "questions.md"}
+ASKING = {"asking.md", "questions.md", "studies.md"}
 """Pages whose run is a real one."""
 BLOCKS = {page: blocks_of(page) for page in PAGES}
 

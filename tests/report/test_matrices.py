@@ -9,6 +9,7 @@ import pytest
 
 from stitchpipe.report.matrices import COLUMNS, Gathering, comparison
 from stitchpipe.results import Catalogue
+from stitchpipe.studies import Facts
 from storage import CheckedFiles, open_place
 from tests import synthetic_results as synthetic
 from tests.results.made_up import zoo_table
@@ -92,7 +93,7 @@ def test_studies_get_the_pairs_that_they_speak_of():
     order = dict(ZOO) | {"net002": ("features.0", "features.1", "features.2", "features.3", "extra")}
     gathering = Gathering(order)
     gathering.add(zoo_table(3, 4, ("cka",)))
-    frame = gathering.comparison().frame(order)
+    frame = gathering.comparison().frame(Facts(layer_order=order))
     models = frame.groupby(["source_model", "target_model"], observed=True).size()
     # The third network has another layer: it is compared with itself alone.
     assert set(models.index) == {(a, b) for a in order for b in order if a == b or "net002" not in (a, b)}
@@ -103,4 +104,4 @@ def test_studies_get_the_pairs_that_they_speak_of():
 def test_matrices_of_nothing():
     nothing = Gathering(ORDER).comparison()
     assert nothing.axis == nothing.matrices == ()
-    assert len(nothing.frame(ORDER)) == 0
+    assert len(nothing.frame(Facts(layer_order=ORDER))) == 0

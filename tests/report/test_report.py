@@ -35,7 +35,7 @@ def told(results, order, **more):
             "title": "a run",
             "compared": comparison(results, order),
             "stitched": stitches(results, order),
-            "findings": findings(results, order),
+            "answers": synthetic.answered(results, order),
             "layer_order": order,
             "provenance": synthetic.PROVENANCE,
             "chance": 0.1,
@@ -100,8 +100,10 @@ def test_the_policy_allows_these_scripts_by_hash_and_no_source(report):
 def test_every_finding_stands_on_the_page_with_its_numbers(report, results):
     _, page = report
     text = " ".join(" ".join(page.words).split())
-    for finding in findings(results, SMALL):
+    for finding in findings(synthetic.answered(results, SMALL)):
         assert finding.question in text
+        assert finding.falsifier in text
+        assert finding.effects[0].what in text
         assert finding.answer in text
         assert finding.claim in text
         for value in finding.table.iloc[0].dropna():
@@ -179,7 +181,7 @@ def test_hostile_names_are_text_everywhere():
     assert HOSTILE in text
     assert "{{ 7 * 7 }}" in text
     assert HOSTILE not in files["index.html"].decode()
-    assert figures(rendered(told(results, order, findings=[])))
+    assert figures(rendered(told(results, order, answers=[])))
 
 
 def hostile(order):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from stitchpipe.report import Told, comparison, page_files
-from stitchpipe.studies import findings, stitches
+from stitchpipe.studies import stitches
 from tests import synthetic_results as synthetic
 from tests.report.browser import Opened, chromium
 
@@ -70,7 +70,7 @@ def pages(tmp_path_factory, results):
             title=HOSTILE if name == "hostile" else "a run",
             compared=comparison(frame, order),
             stitched=stitches(frame, order),
-            findings=findings(frame, order),
+            answers=synthetic.answered(frame, order),
             layer_order=order,
             provenance=synthetic.PROVENANCE,
             failed=[{"unit": "train X", "why": "no such file"}],

@@ -1,0 +1,89 @@
+"""The studies of a sweep, told apart by their name: what each is asked about, and at which budget.
+
+What a study expands to stands in `stitchpipe.config.study_tables`, the study itself in `stitchpipe.studies`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from stitchpipe.config.layer_words import LayerChoice
+from stitchpipe.config.names import IndexName
+from stitchpipe.config.section import Section
+from stitchpipe.config.values import Count, LearningRate, Many, Seed
+
+Name: TypeAlias = Annotated[str, Field(min_length=1)]
+
+
+class StudySection(Section):
+    """A question of the literature: it adds the comparisons and stitches that it needs to the sweep."""
+
+    name: str
+    models: tuple[Name, ...] = Field(
+        default=("*",),
+        min_length=1,
+        description="Globs over names of models: the networks that are stitched.",
+    )
+
+
+class ComparingStudy(StudySection):
+    """A study that needs indices over all pairs of layers."""
+
+    view: Literal["positions", "pooled", "flatten"] = Field(
+        default="pooled", description="What a row of the comparisons is; see [[compare]]."
+    )
+    indices: tuple[IndexName, ...] = Field(
+        default=("cka", "procrustes_angle", "mutual_knn", "rsa", "dm_r2"),
+        min_length=1,
+        description="Indices over all pairs of layers.",
+    )
+
+
+class StitchingStudy(StudySection):
+    """A study that needs stitches, all trainings of them at one budget."""
+
+    layers: LayerChoice = Field(
+        default=("*",),
+        description="Globs over names of dumped layers, or words, that are stitched: of 10 layers 100 stitches of a "
+        "kind. `stitchpipe plan` says what it costs.",
+    )
+    seeds: tuple[Seed, ...] = Field(
+        default=(0,), min_length=1, max_length=1000, description="One training for each."
+    )
+    steps: Count = Field(default=300, description="Steps of the optimiser, the same for every training.")
+    batch_size: Many = Field(default=256, description="Images in a step.")
+    learning_rate: LearningRate = Field(default=1e-3, description="Of Adam.")
+
+
+class SelfStudy(StitchingStudy):
+    """Whether any layer is more similar to a layer than the layer itself, by direct matching and by task loss."""
+
+    name: Literal["self"] = Field(description="Whether a layer is the most similar one to itself.")
+
+
+class CorrespondenceStudy(ComparingStudy, StitchingStudy):
+    """Whether the corresponding layer of another network is the best source, by indices and by stitches."""
+
+    name: Literal["correspondence"] = Field(
+        description="Whether corresponding layers are the most similar ones."
+    )
+
+
+class DistanceStudy(ComparingStudy, StitchingStudy):
+    """Whether similarity falls with the number of layers between, early → late and late → early."""
+
+    name: Literal["distance"] = Field(description="Whether similarity falls with the layers between.")
+
+
+class OodStudy(StitchingStudy):
+    """Whether stitched representations stay in the target's distribution, from the identity too."""
+
+    name: Literal["ood"] = Field(description="Whether stitched representations stay in distribution.")
+
+
+StudyTable: TypeAlias = Annotated[
+    SelfStudy | CorrespondenceStudy | DistanceStudy | OodStudy, Field(discriminator="name")
+]
+"""A study, by its name."""

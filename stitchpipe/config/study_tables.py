@@ -1,0 +1,97 @@
+"""What a study of a sweep expands to: ordinary tables of comparisons and of stitches, at one budget."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import TYPE_CHECKING, Any, Final
+
+from stitchpipe.config.mistakes import Mistake
+from stitchpipe.config.models import NetworkModel
+from stitchpipe.config.stitches import DirectStitch, TrainedStitch
+from stitchpipe.config.studies import ComparingStudy, StitchingStudy, StudySection
+from stitchpipe.config.sweep import Compare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stitchpipe.config.models import Model
+    from stitchpipe.config.stitches import Stitch
+
+WITHIN, BETWEEN, SELF = "within", "between", "self"
+_STITCHES: Final[dict[str, tuple[tuple[str, dict[str, Any]], ...]]] = {
+    "self": ((WITHIN, {"method": "dm"}), (WITHIN, {"method": "tlm"})),
+    "correspondence": ((BETWEEN, {"method": "dm"}), (BETWEEN, {"method": "tlm"})),
+    "distance": ((WITHIN, {"method": "dm"}), (WITHIN, {"method": "tlm"})),
+    "ood": (
+        (WITHIN, {"method": "dm"}),
+        (WITHIN, {"method": "tlm"}),
+        (SELF, {"method": "tlm", "init": ("identity",)}),
+    ),
+}
+"""By study: which pairs are stitched, and how."""
+
+
+def expanded_studies(
+    studies: Sequence[StudySection], models: Sequence[Model]
+) -> tuple[list[Compare], list[Stitch], list[Mistake]]:
+    """Return the tables that studies stand for, each once, and what is wrong with them.
+
+    Parameters
+    ----------
+    models
+        Of the sweep, all rules expanded.
+    """
+    compare: list[Compare] = []
+    stitch: list[Stitch] = []
+    mistakes: list[Mistake] = []
+    for number, study in enumerate(studies):
+        if isinstance(study, ComparingStudy):
+            compare.append(Compare(view=study.view, indices=study.indices))
+        if not isinstance(study, StitchingStudy):
+            continue
+        networks = [
+            model.name
+            for model in models
+            if isinstance(model, NetworkModel)
+            and any(fnmatch.fnmatchcase(model.name, glob) for glob in study.models)
+        ]
+        tables = [_table(study, networks, pairs, how) for pairs, how in _STITCHES[study.name]]
+        least = 2 if any(table.pairs == BETWEEN for table in tables) else 1
+        if len(networks) < least:
+            mistakes.append(_too_few(f"study[{number}].models", study, networks, least))
+        else:
+            stitch += tables
+    return compare, [*dict.fromkeys(stitch)], mistakes
+
+
+def merged(declared: Sequence[Compare], added: Sequence[Compare]) -> tuple[Compare, ...]:
+    """Return tables of comparisons with one for each view, and each index in it once; what was declared comes first."""
+    views: dict[str, dict[str, None]] = {}
+    for table in (*declared, *added):
+        views.setdefault(table.view, {}).update(dict.fromkeys(table.indices))
+    return tuple(
+        Compare.model_validate({"view": view, "indices": tuple(names)}) for view, names in views.items()
+    )
+
+
+def _table(study: StitchingStudy, networks: Sequence[str], pairs: str, how: dict[str, Any]) -> Stitch:
+    ends = tuple(f"{_literal(model)}/{layer}" for model in networks for layer in study.layers)
+    common: dict[str, Any] = {"sources": ends or ("*/*",), "targets": ends or ("*/*",), "pairs": pairs, **how}
+    if how["method"] == "dm":
+        return DirectStitch.model_validate(common)
+    budget = {name: getattr(study, name) for name in ("seeds", "steps", "batch_size", "learning_rate")}
+    return TrainedStitch.model_validate({**budget, **common})
+
+
+def _literal(model: str) -> str:
+    """Return a glob that matches a name and nothing else."""
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in model)
+
+
+def _too_few(where: str, study: StitchingStudy, networks: Sequence[str], least: int) -> Mistake:
+    return Mistake(
+        where,
+        f"globs that fit at least {least} {'network' if least == 1 else 'networks'}, for the study '{study.name}'",
+        f"{list(study.models)}, which fit {', '.join(networks) or 'none'}",
+        "Widen them, or declare more networks.",
+    )

@@ -1,0 +1,43 @@
+"""How a stitch was made, in a few words: what tells rows of one pair of layers apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WORDS = ("method", "init", "objective", "seed", "steps")
+"""Columns that a making is told by, unless others are asked for."""
+
+
+def makings(stitched: pd.DataFrame, words: Sequence[str] = WORDS) -> pd.Series:
+    """Return for each stitch how it was made: ``DM``, or ``TLM from random for hard_labels, seed 0, 300 steps``."""
+    kinds = stitched[[*words]].drop_duplicates()
+    named = {tuple(map(_key, row)): _told(dict(zip(words, row, strict=True))) for row in _rows(kinds)}
+    texts = [named[tuple(map(_key, row))] for row in _rows(stitched[[*words]])]
+    return pd.Series(texts, stitched.index, dtype=object)
+
+
+def _rows(frame: pd.DataFrame) -> list[list[object]]:
+    """Return rows as lists, missing values as None."""
+    return list(map(list, zip(*(frame[name].tolist() for name in frame.columns), strict=True)))
+
+
+def _key(value: object) -> object:
+    return None if pd.isna(value) else value  # type: ignore[call-overload]  # of any scalar
+
+
+def _told(making: dict[str, object]) -> str:
+    said = {name: value for name, value in making.items() if _key(value) is not None}
+    method = str(said.get("method", ""))
+    text = method.upper() if method in ("dm", "tlm") else method.replace("dm_", "DM, ")
+    if "init" in said:
+        text += f" from {said['init']}"
+    if "objective" in said:
+        text += f" for {said['objective']}"
+    if "seed" in said:
+        text += f", seed {said['seed']:.0f}"
+    return text + (f", {said['steps']:.0f} steps" if "steps" in said else "")
