@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from stitchpipe.engine.resources import TaskResources
 from stitchpipe.engine.samples.compare_images import compare_images
 from stitchpipe.engine.samples.image_comparison import ImageComparison
 from stitchpipe.engine.samples.kept_images import keep_gram, keep_pooled
+from stitchpipe.engine.samples.kept_null_sums import keep_null_sums
 from stitchpipe.rows import width_of
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def image_seconds(comparison: Comparison, scratch: Summaries) -> float:
         sizes = dict(zip(roots.tolist(), counts.tolist(), strict=True))
         trial = _Trial(comparison, view, indices, n, scratch)
         seconds += seconds_of_sizes(sizes, trial.seconds_a_pair, power=2)
+        seconds += len(np.unique(once)) * trial.seconds_a_layer()
     return seconds
 
 
@@ -66,10 +69,16 @@ class _Trial:
         few, more = (self._timed(p, permutations) for permutations in FEW)
         return few + (wanted - FEW[0]) * max(0.0, more - few) / (FEW[1] - FEW[0])
 
-    def _timed(self, p: int, permutations: int) -> float:
-        layers = tuple(
-            LayerShape(f"m{number // SIDE}", str(number), (f"{p}",), (p,), 2) for number in range(2 * SIDE)
-        )
+    def seconds_a_layer(self) -> float:
+        """Return what the sums of the closed-form nulls take, which are of n×n matrices whatever the width."""
+        work = self._work("once", 8, 1, 0)
+        begun = perf_counter()
+        keep_null_sums(work, 0, self.view)
+        return perf_counter() - begun
+
+    def _work(self, name: str, p: int, count: int, permutations: int) -> ImageComparison:
+        """Return a comparison of layers of width p, whose images are kept."""
+        layers = tuple(LayerShape(f"m{k // SIDE}", str(k), (f"{name}{p}",), (p,), 2) for k in range(count))
         split = SplitShape("", "", ((0, self.n),))
         indices = {self.view: self.indices}
         work = ImageComparison(
@@ -81,5 +90,11 @@ class _Trial:
         for number in range(len(layers)):
             rows = latent @ rng.standard_normal((32, p)) / 6 + 0.5 * rng.standard_normal((self.n, p))
             keep(work, number, rows)
+        return work
+
+    def _timed(self, p: int, permutations: int) -> float:
+        work = self._work("", p, 2 * SIDE, permutations)
+        for number in range(2 * SIDE):
+            keep_null_sums(work, number, self.view)
         sides = range(SIDE), range(SIDE, 2 * SIDE)
         return best_seconds(lambda: compare_images(work, self.view, *sides), most=0.2) / SIDE**2
