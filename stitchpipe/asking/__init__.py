@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stitchpipe.asking.stored_layers import representations
     from stitchpipe.asking.studied_run import evidence_of, studies, study
     from stitchpipe.asking.summaries_of_samples import class_means, projection
+    from stitchpipe.asking.whole_networks import model_scores
     from stitchpipe.asking.workspace import Workspace, open_workspace
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "layer_numbers",
     "layer_of",
     "matrix",
+    "model_scores",
     "nearest",
     "nearest_samples",
     "open_workspace",
@@ -76,6 +78,7 @@ _HOMES = {
     "labelled_matrix": ("Matrix",),
     "single_layers": ("layer_numbers",),
     "matrices": ("matrix",),
+    "whole_networks": ("model_scores",),
     "nearest_layers": ("nearest",),
     "networks": ("RunNetworks", "StitchedNetwork"),
     "numbers": ("Numbers",),

@@ -154,6 +154,12 @@ class Workspace:
         """Return a measure of all pairs of some layers as a labelled matrix; see `stitchpipe.asking.matrix`."""
         return asking.matrix(self.place, measure, source, target, view=view, column=column, **stitch)
 
+    def model_scores(
+        self, measure: str = "cka", layers: Ends = EVERYTHING, *, view: SampleView = "pooled"
+    ) -> pd.DataFrame:
+        """Return how well the layers of a network are found in each other one; see `stitchpipe.asking.model_scores`."""
+        return asking.model_scores(self.place, self.store, measure, layers, view=view)
+
     def significant(
         self,
         measure: str,
