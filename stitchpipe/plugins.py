@@ -11,15 +11,39 @@ group has to be. Nothing is imported before its name is asked for.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from stitchpipe.errors import ExplainedError, named_line, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+
+def entry_points_of(group: str) -> metadata.EntryPoints:
+    """Return the entry points of a group, of all packages that are installed now."""
+    return _installed(tuple((folder, _changed_ns(folder)) for folder in sys.path)).select(group=group)
+
+
+@lru_cache(maxsize=2)
+def _installed(_folders: tuple[tuple[str, int], ...]) -> metadata.EntryPoints:
+    """Return all entry points. To read them costs a file for each package, and a report asks for them a hundred times.
+
+    A package that comes or goes changes the folder that it lies in.
+    """
+    return metadata.entry_points()
+
+
+def _changed_ns(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 class PluginError(ExplainedError, ValueError):
@@ -100,7 +124,7 @@ class Plugins:
     def _by_name(self) -> dict[str, list[metadata.EntryPoint]]:
         """Return name → what is registered under it; the same object registered twice counts once."""
         by_value: dict[str, dict[str, metadata.EntryPoint]] = defaultdict(dict)
-        for point in metadata.entry_points(group=self.group):
+        for point in entry_points_of(self.group):
             by_value[point.name].setdefault(point.value, point)
         return {name: list(points.values()) for name, points in by_value.items()}
 

@@ -29,10 +29,12 @@ from typing import TYPE_CHECKING, Any
 from stitchpipe.errors import ExplainedError
 from stitchpipe.results import Catalogue
 from stitchpipe.run.layer_numbers import LayerNumbers
-from storage import CheckedFiles, CorruptError, NotFoundError, Store, open_place, open_store
+from storage import CheckedFiles, CorruptError, NotFoundError, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from storage import Store
 
 STORE, SUMMARIES = "store.zarr", "summaries"
 """Folders of a run that are not files of its own: they keep their own books."""
@@ -154,6 +156,8 @@ class RunPlace:
 
     def open_store(self) -> Store:
         """Open the run's store for reading; `storage.NotFoundError` where there is none."""
+        from storage import open_store  # noqa: PLC0415 - brings zarr, which questions about numbers never use
+
         return open_store(self.store_url)
 
     def declare(self, toml: str) -> None:

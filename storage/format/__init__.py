@@ -1,9 +1,13 @@
 """What the bytes of a store mean: keys, records, the values they hold, codecs, shards, and Zarr's metadata.
 
-This room alone imports zarr. Its functions take and give bytes and values; only records are read from a place.
+This room alone imports zarr. Its functions take and give bytes and values; only records are read from a place. What
+arrays and their codecs need is imported when it is first used: whoever asks for records, such as a query, does not
+wait for zarr.
 """
 
-from storage.format.codecs import CODECS, UndecodableError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from storage.format.digests import canonical, digest_of, digest_of_bytes, digest_of_ids, plain
 from storage.format.keys import (
     DUMP_RECORD,
@@ -50,25 +54,28 @@ from storage.format.schema import (
     ShardSeal,
     layer_set_name,
 )
-from storage.format.shard_bytes import (
-    ChunkTable,
-    chunk_digest,
-    digest_address,
-    read_index,
-    read_table,
-    shard_index,
-)
-from storage.format.zarr_arrays import (
-    ArrayLayout,
-    activations_metadata,
-    attributes_of,
-    commits_array,
-    decode_vector,
-    describe_array,
-    dimension_names,
-    encode_vector,
-    group_metadata,
-)
+
+if TYPE_CHECKING:
+    from storage.format.codecs import CODECS, UndecodableError
+    from storage.format.shard_bytes import (
+        ChunkTable,
+        chunk_digest,
+        digest_address,
+        read_index,
+        read_table,
+        shard_index,
+    )
+    from storage.format.zarr_arrays import (
+        ArrayLayout,
+        activations_metadata,
+        attributes_of,
+        commits_array,
+        decode_vector,
+        describe_array,
+        dimension_names,
+        encode_vector,
+        group_metadata,
+    )
 
 __all__ = [
     "CODECS",
@@ -131,3 +138,33 @@ __all__ = [
     "split_key",
     "split_record_key",
 ]
+
+_HOMES = {
+    "codecs": ("CODECS", "UndecodableError"),
+    "shard_bytes": (
+        "ChunkTable",
+        "chunk_digest",
+        "digest_address",
+        "read_index",
+        "read_table",
+        "shard_index",
+    ),
+    "zarr_arrays": (
+        "ArrayLayout",
+        "activations_metadata",
+        "attributes_of",
+        "commits_array",
+        "decode_vector",
+        "describe_array",
+        "dimension_names",
+        "encode_vector",
+        "group_metadata",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'storage.format' has no attribute {name!r}")
+    return getattr(import_module(f"storage.format.{_HOME_OF[name]}"), name)

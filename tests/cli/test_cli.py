@@ -167,6 +167,9 @@ def test_a_sweep_that_is_not_there_is_one_message(tmp_path):
 def test_help_and_commands_that_ask_import_nothing_heavy():
     heavy = ("torch", "dask", "prefect", "pydantic", "pandas", "scipy")
     assert modules_loaded_by("import stitchpipe.cli", *heavy) == []
+    # What a query needs beside the database: zarr, scipy and torch take longer than the answer.
+    asking = "import stitchpipe.run.place, stitchpipe.run.tables_beside, stitchpipe.results"
+    assert modules_loaded_by(asking, "torch", "dask", "zarr", "scipy", "pydantic") == []
 
 
 def test_ls_groups_by_model_with_bytes_and_totals(tiny):

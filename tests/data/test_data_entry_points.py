@@ -49,9 +49,8 @@ def installed(monkeypatch):
             monkeypatch.setitem(LOADED, name, function)
         monkeypatch.setattr(metadata.EntryPoint, "load", lambda self: LOADED[self.name])
         monkeypatch.setattr(
-            metadata,
-            "entry_points",
-            lambda *, group: points.values() if group == "stitchpipe.datasets" else [],
+            "stitchpipe.plugins.entry_points_of",
+            lambda group: points.values() if group == "stitchpipe.datasets" else [],
         )
 
     return register
@@ -186,5 +185,5 @@ def test_images_that_differ_or_are_not_finite_are_refused_when_asked_for(install
 
 def test_an_entry_point_that_cannot_be_imported(monkeypatch):
     point = metadata.EntryPoint("cells", "no_such_package:load", "stitchpipe.datasets")
-    monkeypatch.setattr(metadata, "entry_points", lambda *, group: [point])
+    monkeypatch.setattr("stitchpipe.plugins.entry_points_of", lambda _group: [point])
     refuse("entry point 'cells'.*ModuleNotFoundError", load_entry_point, "cells")

@@ -6,6 +6,8 @@ A comment of HTML before a block is read by nobody but these tests:
     Python that is run before the block.
 ``<!-- sweep``
     The sweep that the tables of a block belong to.
+``<!-- file NAME -->``
+    The block is the content of that file, which later commands name.
 ``<!-- pyproject -->``
     The block stands in the ``pyproject.toml`` of another package.
 
@@ -22,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _PART = re.compile(
-    r"<!-- *(?P<kind>setup|sweep|pyproject)\b(?P<hidden>.*?)-->|"
+    r"<!-- *(?P<kind>setup|sweep|file|pyproject)\b(?P<hidden>.*?)-->|"
     r"^```(?P<language>[a-z]+)(?P<remark>[^\n]*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )

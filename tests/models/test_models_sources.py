@@ -137,7 +137,7 @@ def installed(monkeypatch):
 
     monkeypatch.setattr(metadata.EntryPoint, "load", load)
     monkeypatch.setattr(
-        metadata, "entry_points", lambda *, group: points if group == "stitchpipe.models" else []
+        "stitchpipe.plugins.entry_points_of", lambda group: points if group == "stitchpipe.models" else []
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
-from scipy.special import stdtrit
 
 from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
 
@@ -120,6 +119,8 @@ def jackknife(
     # of the difference.
     squares = (moved + bias) ** 2 / (h - 1.0)
     error = np.sqrt(squares.sum(axis=0) / groups)
+    from scipy.special import stdtrit  # noqa: PLC0415 - a quarter of a second, which no query should cost
+
     half = float(stdtrit(groups - 1, 0.5 + 0.5 * level)) * error
     estimate = whole - bias
     centre = estimate if about == "population" else whole

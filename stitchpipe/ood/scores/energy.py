@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logsumexp
 
 from stitchpipe.measures import Measure, Number
 from stitchpipe.ood.errors import OodError
@@ -23,6 +22,8 @@ NO_LOGITS = Number.missing("not_applicable", "no logits were given")
 
 def energy(logits: npt.NDArray[np.floating]) -> Float64:
     """Return E = −log Σ_c exp(logit_c) of each row of ``[n, classes]``, in float64; O(n·classes)."""
+    from scipy.special import logsumexp  # noqa: PLC0415 - a quarter of a second, which no query should cost
+
     return np.asarray(-logsumexp(np.asarray(logits, dtype=np.float64), axis=1), dtype=np.float64)
 
 

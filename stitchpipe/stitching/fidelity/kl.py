@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import log_softmax
 
 from stitchpipe.measures import Measure, Number
 from stitchpipe.stitching.fidelity.answers import Answers, Fidelity
@@ -11,6 +10,8 @@ from stitchpipe.stitching.fidelity.answers import Answers, Fidelity
 
 def of(answers: Answers) -> Number:
     """Return KL(target's probabilities ‖ stitched ones), mean over images, in nats."""
+    from scipy.special import log_softmax  # noqa: PLC0415 - a quarter of a second, which no query should cost
+
     p, q = (log_softmax(logits.astype(np.float64), axis=1) for logits in (answers.native, answers.logits))
     return Number(max(0.0, float((np.exp(p) * (p - q)).sum(axis=1).mean())))  # rounding can fall below 0
 

@@ -7,6 +7,7 @@ import { announce, byId, h } from "./dom.js";
 import { buttons } from "./files.js";
 import { HeatMap, legend } from "./heatmap.js";
 import { nearest } from "./nearest.js";
+import { NearestTable } from "./nearest_table.js";
 import { fixed, NONE, count } from "./numbers.js";
 import { matrixCall, nearestCall, opened } from "./python.js";
 import { about, axis, hasPairs, measureOf } from "./store.js";
@@ -31,6 +32,10 @@ export class Atlas {
     this.main = new HeatMap(byId("map"), { label: "", onHover: (cell) => this.point(cell), onOpen: (r, c) => this.open(r, c) });
     this.second = new HeatMap(byId("map-second"), { label: "", onOpen: (r, c) => this.open(r, c) });
     this.third = new HeatMap(byId("map-third"), { label: "", onOpen: (r, c) => this.open(r, c) });
+    this.nearestTable = new NearestTable(byId("nearest"), {
+      onOpen: (r) => this.best[r].best && this.page.change({ cell: `${this.best[r].row.place}.${this.best[r].best.place}` }),
+      onPoint: (r) => this.main.point(r === null || !this.best[r].best ? null : [r, this.columns.indexOf(this.best[r].best)]),
+    });
     byId("files").replaceChildren(buttons({ name: () => this.fileName(), drawing: () => this.drawing(), rows: () => this.csv(), python: () => this.python() }));
   }
 
@@ -62,7 +67,8 @@ export class Atlas {
     rows = measuredAmong(rows, columns, has);
     columns = measuredAmong(columns, all, (column, row) => has(row, column));
     [this.rows, this.columns] = this.ordered(rows, columns);
-    this.best = nearest(this.measure, this.rows, this.columns);
+    this.numbers = new Map(shown.map((measure) => [measure, measure.value.among(this.rows, this.columns)]));
+    this.best = nearest(this.measure.sign, this.numbers.get(this.measure), this.rows, this.columns);
     if (!rows.length) return this.drawNothing();
     byId("nothing").hidden = true;
     byId("stage").hidden = false;
@@ -94,8 +100,7 @@ export class Atlas {
     let [low, high] = measure.range;
     if (this.page.state.span === "data") {
       [low, high] = [Infinity, -Infinity];
-      for (const row of this.rows) for (const column of this.columns) {
-        const number = measure.value.value(row.place, column.place);
+      for (const number of this.numbers.get(measure)) {
         if (number < low) low = number;
         if (number > high) high = number;
       }
@@ -122,13 +127,14 @@ export class Atlas {
     byId("map-title").textContent = this.beside ? measure.name : "";
     const total = this.rows.length * this.columns.length;
     let passing = 0;
-    if (faint) for (const row of this.rows) for (const column of this.columns) passing += measure.sign * measure.value.value(row.place, column.place) >= measure.sign * limit ? 1 : 0;
+    if (faint) for (const number of this.numbers.get(measure)) passing += measure.sign * number >= measure.sign * limit ? 1 : 0;
     byId("passing").textContent = faint ? `${count(passing)} of ${count(total)} pairs are at ${measure.similarity ? "least" : "most"} ${fixed(limit, 2)}` : "all pairs";
   }
 
   figure(measure, more) {
     const { rows, columns } = this;
     const { value } = measure;
+    const [numbers, n] = [this.numbers.get(measure), columns.length];
     // Clusters mix networks: there each layer has its full name, and no line parts networks.
     const named = (layers) => (this.page.state.order === "cluster" ? clustered(layers) : layers);
     return {
@@ -136,9 +142,9 @@ export class Atlas {
       columns: named(columns),
       sides: [`source: ${said(this.page.state.a)}`, `target: ${said(this.page.state.b)}`],
       scale: this.scale(measure),
-      value: (r, c) => value.value(rows[r].place, columns[c].place),
+      value: (r, c) => numbers[r * n + c],
       state: (r, c) => value.reason(rows[r].place, columns[c].place),
-      printed: (r, c) => fixed(value.value(rows[r].place, columns[c].place), Math.min(2, value.about.decimals)),
+      printed: (r, c) => fixed(numbers[r * n + c], Math.min(2, value.about.decimals)),
       told: (r, c) => this.told(measure, rows[r], columns[c]),
       ...more,
     };
@@ -183,7 +189,7 @@ export class Atlas {
 
   /** The second measure less the first: of numbers where both have one range, else of ranks among the pairs shown. */
   difference(one, two) {
-    const of = (measure) => this.rows.flatMap((row) => this.columns.map((column) => measure.sign * measure.value.value(row.place, column.place)));
+    const of = (measure) => Array.from(this.numbers.get(measure), (number) => measure.sign * number);
     const [x, y] = [of(one), of(two)];
     const isAlike = one.similarity && two.similarity && String(one.range) === String(two.range);
     const [from, to] = isAlike ? [x, y] : [ranks(x), ranks(y)];
@@ -219,7 +225,7 @@ export class Atlas {
       told: (r, c) => [`${span(this.rows[r])} → ${span(this.columns[c])}`, plane.text(at(this.rows[r]), at(this.columns[c])), `mean of ${side} × ${side} pairs`, hasPairs ? "Enter or a click opens the two networks" : null],
     });
     byId("legend").replaceChildren(...legend(this.main.shown.scale, [fixed(measure.similarity ? low : high, 2), fixed(measure.similarity ? high : low, 2)], "brighter is more similar"));
-    byId("nearest").replaceChildren(h("p", { class: "note" }, "Choose two networks to see the nearest layer of each."));
+    this.nearestTable.say("Choose two networks to see the nearest layer of each.");
   }
 
   open(r, c) {
@@ -236,40 +242,31 @@ export class Atlas {
   }
 
   point(cell) {
-    const before = byId("nearest").querySelector("tr.here");
-    if (before) before.classList.remove("here");
-    if (cell && this.lines && this.lines[cell[0]]) this.lines[cell[0]].classList.add("here");
+    this.nearestTable.mark(cell ? cell[0] : null);
   }
 
   /** The table: each layer, its nearest, and how sure that is. */
   table() {
     const { measure, best } = this;
+    const { a, b } = this.page.state;
     const has = { interval: measure.interval, effect: measure.effect, family: measure.pFamily, p: !measure.pFamily && measure.pValue };
-    const isZoo = this.page.state.b === "*";
     const name = (layer, isFull) => (layer ? (isFull ? layer.full : layer.layer) : NONE);
     const number = (plane, row, column) => (column ? plane.text(row.place, column.place) : NONE);
     const head = ["layer", "nearest", "value", has.interval && "95 % interval", has.effect && "effect size", has.family && "family p", has.p && "p", "runner-up", "its value"].filter(Boolean);
-    this.lines = best.slice(0, MOST_ROWS).map(({ row, best: first, second }, r) => {
-      const cells = [
-        h("th", { scope: "row" }, h("button", { type: "button", class: "link", onclick: () => first && this.page.change({ cell: `${row.place}.${first.place}` }) }, name(row, this.page.state.a === "*"))),
-        h("td", null, name(first, isZoo)),
-        h("td", { class: "num strong" }, number(measure.value, row, first)),
-        has.interval && h("td", { class: "num" }, number(measure.interval, row, first)),
-        has.effect && h("td", { class: "num" }, number(measure.effect, row, first)),
-        (has.family || has.p) && h("td", { class: "num" }, number(has.family || has.p, row, first)),
-        h("td", null, name(second, isZoo)),
-        h("td", { class: "num" }, number(measure.value, row, second)),
-      ].filter(Boolean);
-      const line = h("tr", null, cells);
-      line.addEventListener("pointerenter", () => first && this.main.point([r, this.columns.indexOf(first)]));
-      line.addEventListener("pointerleave", () => this.main.point(null));
-      return line;
-    });
-    const numeric = new Set(["value", "95 % interval", "effect size", "its value", "family p", "p"]);
-    const table = h("table", null, h("caption", { class: "hidden" }, `The nearest layer of ${said(this.page.state.b)} for each layer of ${said(this.page.state.a)}, by ${measure.name}`), h("thead", null, h("tr", null, head.map((word) => h("th", { scope: "col", class: numeric.has(word) ? "num" : null }, word)))), h("tbody", null, this.lines));
-    const more = best.length > MOST_ROWS ? h("p", { class: "note" }, `The first ${MOST_ROWS} of ${count(best.length)} layers; a search shows others, the CSV all.`) : null;
-    byId("nearest").replaceChildren(...[table, more].filter(Boolean));
-    byId("nearest-title").textContent = `Nearest in ${said(this.page.state.b)}`;
+    const texts = best.slice(0, MOST_ROWS).map(({ row, best: first, second }) => [
+      name(row, a === "*"),
+      name(first, b === "*"),
+      number(measure.value, row, first),
+      has.interval && number(measure.interval, row, first),
+      has.effect && number(measure.effect, row, first),
+      (has.family || has.p) && number(has.family || has.p, row, first),
+      name(second, b === "*"),
+      number(measure.value, row, second),
+    ].filter((text) => text !== false && text !== null));
+    const caption = `The nearest layer of ${said(b)} for each layer of ${said(a)}, by ${measure.name}`;
+    const note = best.length > MOST_ROWS ? `The first ${MOST_ROWS} of ${count(best.length)} layers; a search shows others, the CSV all.` : "";
+    this.nearestTable.show(head, texts, caption, note);
+    byId("nearest-title").textContent = `Nearest in ${said(b)}`;
   }
 
   fileName() {

@@ -1,9 +1,12 @@
 // From the bytes of a block to codes: the inverse of stitchpipe/report/planes.py.
 
-/** Inflate bytes. */
+/** Inflate bytes. They are written to the stream as they are: a blob of them would go through another process first. */
 export async function inflated(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const stream = new DecompressionStream("deflate-raw");
+  const writer = stream.writable.getWriter();
+  const written = writer.write(bytes).then(() => writer.close());
+  const [buffer] = await Promise.all([new Response(stream.readable).arrayBuffer(), written]);
+  return new Uint8Array(buffer);
 }
 
 /** Undo the differences, and where codes have two bytes the parting of low bytes from high ones. */

@@ -85,6 +85,14 @@ export class Plane {
     return code === this.codes.beyond ? this.beyond.get(i * this.size + j) : NaN;
   }
 
+  /** The numbers of some rows × columns, row by row: whoever looks at all of them several times looks at these. */
+  among(rows, columns) {
+    const among = new Float64Array(rows.length * columns.length);
+    let k = 0;
+    for (const { place: i } of rows) for (const { place: j } of columns) among[k++] = this.value(i, j);
+    return among;
+  }
+
   wasMeasured(i, j) {
     return this.code(i, j) !== this.codes.nothing;
   }

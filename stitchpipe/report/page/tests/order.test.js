@@ -42,11 +42,11 @@ test("distances of rows pass over what is missing", () => {
 });
 
 test("the nearest layer and its runner-up: not the layer itself, and of distances the smallest", () => {
-  const numbers = [[1, 0.2, 0.9], [0.2, 1, 0.5], [0.9, 0.5, NaN]];
+  const numbers = Float64Array.of(1, 0.2, 0.9, 0.2, 1, 0.5, 0.9, 0.5, NaN);
   const layers = [0, 1, 2].map((place) => ({ place }));
-  const of = (sign) => nearest({ sign, value: { value: (i, j) => numbers[i][j] } }, layers, layers).map(({ best, second }) => [best?.place, second?.place]);
+  const of = (sign) => nearest(sign, numbers, layers, layers).map(({ best, second }) => [best?.place, second?.place]);
   assert.deepEqual(of(1), [[2, 1], [2, 0], [0, 1]]);
   assert.deepEqual(of(-1), [[1, 2], [0, 2], [1, 0]]);
-  const none = nearest({ sign: 1, value: { value: () => NaN } }, layers, layers);
+  const none = nearest(1, new Float64Array(9).fill(NaN), layers, layers);
   assert.equal(none[0].best, null);
 });
