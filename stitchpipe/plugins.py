@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 def entry_points_of(group: str) -> metadata.EntryPoints:
     """Return the entry points of a group, of all packages that are installed now."""
-    return _installed(tuple((folder, _changed_ns(folder)) for folder in sys.path)).select(group=group)
+    return _installed(group, tuple((folder, _changed_ns(folder)) for folder in sys.path))
 
 
-@lru_cache(maxsize=2)
-def _installed(_folders: tuple[tuple[str, int], ...]) -> metadata.EntryPoints:
-    """Return all entry points. To read them costs a file for each package, and a report asks for them a hundred times.
+@lru_cache(maxsize=64)
+def _installed(group: str, _folders: tuple[tuple[str, int], ...]) -> metadata.EntryPoints:
+    """Return the entry points of a group. To read them opens a file for each package; a report asks a hundred times.
 
     A package that comes or goes changes the folder that it lies in.
     """
-    return metadata.entry_points()
+    return metadata.entry_points(group=group)
 
 
 def _changed_ns(folder: str) -> int:
