@@ -8,7 +8,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from stitchpipe.algebra.errors import UndefinedIndexError
 
@@ -40,6 +39,8 @@ def best_transport(gains: npt.NDArray[np.float64], *, index: str) -> float:
     """
     p, q = gains.shape
     if p == q:
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - a second, which no query should cost
+
         rows, columns = linear_sum_assignment(gains, maximize=True)
         return float(gains[rows, columns].mean())
     costs = np.ascontiguousarray(gains.max() - gains)

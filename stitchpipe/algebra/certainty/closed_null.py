@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammainc, gammaincc, ndtr
 
 from stitchpipe.algebra.certainty.shared_images import SUMS, third_moment
 from stitchpipe.algebra.errors import RowsError
@@ -218,6 +217,8 @@ class ClosedNull:
         layers vary in one direction, and normal where the skewness is 0. Of a p far below 1/n trust the order of
         magnitude, not the digits. Josse, Pagès and Husson 2008.
         """
+        from scipy.special import gammainc, gammaincc, ndtr  # noqa: PLC0415 - a quarter of a second, which no query should cost
+
         z, skewness = self.effect_size(value), self.skewness
         is_flat = np.abs(skewness) < _FLAT
         shape = 4.0 / np.where(is_flat, 1.0, skewness) ** 2
