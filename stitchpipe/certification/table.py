@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.certification.regimes import REGIMES
 from stitchpipe.certification.verdicts import COVERAGE, SIZE, Share, coverage_word, size_word
-from stitchpipe.registry import index_measure
+from stitchpipe.registry import index_measure, indices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from stitchpipe.certification.cells import Cell, Kind
     from stitchpipe.certification.certification import Block
@@ -43,6 +43,13 @@ def certification_page(blocks: Sequence[Block]) -> str:
     for n, width in sorted({(cell.n, cell.width) for cell in cells if cell.kind == "intervals"}):
         chosen = {cell: of for cell, of in cells.items() if _is(cell, "intervals", n, width)}
         parts += [f"**Intervals, {n} images, {width} features**", _intervals(chosen)]
+        pooled = {
+            block.cell: block.limits
+            for block in blocks
+            if block.cell in chosen and block.cell.view == "pooled"
+        }
+        title = f"**What the mean number / the mean of `corrected` is off by, pooled, {n} images, {width} features**"
+        parts += [title, _corrections({cell: chosen[cell] for cell in pooled}, pooled)]
     for layers in sorted({cell.layers for cell in cells if cell.kind == "nulls"}):
         chosen = {cell: of for cell, of in cells.items() if cell.kind == "nulls" and cell.layers == layers}
         some = next(iter(chosen))
@@ -96,39 +103,68 @@ def _legend() -> str:
 
 
 def _intervals(cells: Mapping[Cell, Mapping[str, Mapping[str, float]]]) -> str:
-    names = list(dict.fromkeys(name for of in cells.values() for name in of))
     about = {"population": "estimate", "sample": "value"}
 
     def line(name: str) -> list[str]:
         rule = index_measure(name).interval
         return [f"`{name}`", "" if rule is None else about[rule]]
 
-    return _table(["index", "about"], names, cells, line, lambda of: _cell(of, "held", coverage_word))
+    def told(cell: Cell, name: str) -> str:
+        return _cell(cells[cell].get(name, {}), "held", coverage_word)
+
+    return _table(["index", "about"], _names(cells), cells, line, told)
+
+
+def _corrections(
+    cells: Mapping[Cell, Mapping[str, Mapping[str, float]]], limits: Mapping[Cell, Mapping[str, Any]]
+) -> str:
+    """Return how far numbers are from what ever more images would tend to, with their bias and without it."""
+
+    def line(name: str) -> list[str]:
+        return [f"`{name}`"]
+
+    def told(cell: Cell, name: str) -> str:
+        counts, population = cells[cell].get(name, {}), limits[cell]["population"].get(name)
+        if not counts or population is None:
+            return "–"
+        off = (counts[what] / counts["repeats"] - population for what in ("value", "corrected"))
+        return " / ".join(f"{error:+.3f}" for error in off)
+
+    return _table(["index"], _names(cells), cells, line, told)
+
+
+def _names(cells: Mapping[Cell, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """Return the indices that occur, or indices with nulls, in the registry's order."""
+    order = list(indices()[0])
+    occurring = dict.fromkeys(name for of_cell in cells.values() for name in of_cell)
+    return sorted(occurring, key=lambda name: order.index(name.partition(" ")[0]))
 
 
 def _nulls(cells: Mapping[Cell, Mapping[str, Mapping[str, float]]]) -> str:
-    names = list(dict.fromkeys(name for of in cells.values() for name in of))
 
     def line(name: str) -> list[str]:
         index, _, null = name.rpartition(" ")
         return [f"`{index}`", NULLS[null]]
 
-    return _table(["index", "null"], names, cells, line, lambda of: _cell(of, "found", size_word))
+    def told(cell: Cell, name: str) -> str:
+        return _cell(cells[cell].get(name, {}), "found", size_word)
+
+    return _table(["index", "null"], _names(cells), cells, line, told)
 
 
 def _table(
     heads: list[str],
     names: Sequence[str],
-    cells: Mapping[Cell, Mapping[str, Mapping[str, float]]],
+    cells: Iterable[Cell],
     line: Callable[[str], list[str]],
-    told: Callable[[Mapping[str, float]], str],
+    told: Callable[[Cell, str], str],
 ) -> str:
     ordered = sorted(cells, key=lambda cell: (cell.view, list(REGIMES).index(cell.regime)))
     lines = [
         [*heads, *(f"{cell.view}, {cell.regime}" for cell in ordered)],
         [*("---" for _ in heads), *("---:" for _ in ordered)],
     ]
-    lines += [[*line(name), *(told(cells[cell].get(name, {})) for cell in ordered)] for name in names]
+    lines += [[*line(name), *(told(cell, name) for cell in ordered)] for name in names]
     return "\n".join(f"| {' | '.join(of_line)} |" for of_line in lines)
 
 

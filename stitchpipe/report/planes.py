@@ -37,6 +37,7 @@ _LARGEST_LIMIT: Final = 120
 _FEW: Final = 0.01
 """The share of numbers that may lie off the grid, so that a few far away do not coarsen all others."""
 _DIGITS: Final = 4
+_MOST_DECIMALS: Final = 300  # ten to the power of more is no float
 _EFFORT: Final = 6
 
 
@@ -109,7 +110,7 @@ def decimals_of(values: npt.NDArray[np.float64]) -> int:
     known = np.abs(values[np.isfinite(values)])
     largest = float(np.quantile(known, 1 - _FEW)) if len(known) else 0.0
     # Numbers up to 2 are shown as those up to 1: a similarity that rounding takes above 1 loses no digit by it.
-    return _DIGITS - ceil(log10(largest / 2)) if largest > 0 else _DIGITS
+    return min(_MOST_DECIMALS, _DIGITS - ceil(log10(largest / 2))) if largest > 0 else _DIGITS
 
 
 def embedded(data: bytes) -> str:
