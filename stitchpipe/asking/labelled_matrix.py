@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from stitchpipe.asking.pictures import heat_map, svg_of
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -37,13 +35,18 @@ class Matrix(xr.DataArray):
         """
         if self.ndim != 2:
             return xr.DataArray(self).plot(ax=ax, **colours)  # type: ignore[no-any-return]
+        # Matplotlib is a third of what a matrix takes to import, and most are read, not drawn.
+        from stitchpipe.asking.pictures import heat_map  # noqa: PLC0415
+
         return heat_map(self, ax, **colours)
 
     def to_svg(self) -> str:
         """Return the heat map as SVG, without a display."""
+        from stitchpipe.asking.pictures import svg_of  # noqa: PLC0415 - as above
+
         return svg_of(self)
 
     def _repr_html_(self) -> str:
         """Show the heat map above xarray's own table, in notebooks."""
         table = super()._repr_html_()
-        return f"{svg_of(self)}{table}" if self.ndim == 2 and self.size else table
+        return f"{self.to_svg()}{table}" if self.ndim == 2 and self.size else table

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stitchpipe.cli import zoo_tables
+from stitchpipe.cli.durations import duration_of
 from stitchpipe.config import declared_toml
 from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.sizes import size_of
@@ -117,8 +118,8 @@ def _network_rows(run: Run, ahead: Forecast, *, dumps: bool) -> list[tuple[str, 
     if not run.sweep.networks or len(run.sweep.networks) > FEW:
         return []
     took = network_seconds(run, ahead)
-    stitching = f"stitching about {took.stitch:.3g} s" if run.stitches else ""
-    dumping = f"dumping about {took.dump:.3g} s" if dumps else ""
+    stitching = f"stitching about {duration_of(took.stitch)}" if run.stitches else ""
+    dumping = f"dumping about {duration_of(took.dump)}" if dumps else ""
     told = ", ".join(filter(None, (dumping, stitching)))
     return [("networks", f"{told} on this machine when idle")] if told else []
 
@@ -178,7 +179,7 @@ def _engine_rows(run: Run, title: str, work: EngineWork, *, reads: bool) -> list
     declared, cost = run.sweep.run, work.cost
     pairs = f"{work.pairs} directed pairs, under {' and '.join(work.views)}"
     took = engine_seconds(run, work, reads=reads)
-    seconds = ("", f"about {took.total:.3g} s on this machine when idle: {_parts_of(took.parts)}")
+    seconds = ("", f"about {duration_of(took.total)} on this machine when idle: {_parts_of(took.parts)}")
     if not work.passes:
         return [(title, f"{pairs}, from the first images of each layer alone"), seconds]
     maps = f", {work.maps} maps of stitches among them" if work.maps else ""
@@ -196,4 +197,4 @@ def _engine_rows(run: Run, title: str, work: EngineWork, *, reads: bool) -> list
 
 
 def _parts_of(seconds: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {part:.2g} s" for name, part in seconds.items() if part >= 0.01)
+    return ", ".join(f"{name} {duration_of(part)}" for name, part in seconds.items() if part >= 0.01)

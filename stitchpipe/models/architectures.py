@@ -127,6 +127,8 @@ def takes_classes(architecture: str) -> bool:
         return hugging_face.takes_classes(name)
     if prefix == objects.PREFIX:
         return False
+    if architecture in OURS:
+        return True
     return architecture not in _registered() or entry_points.takes_classes(architecture)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torchvision
 
 from stitchpipe.models.errors import WeightsError
 
@@ -15,14 +16,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """Return the names of the architectures."""
-    return list(torchvision.models.list_models(module=torchvision.models))
+    models = _models()
+    return tuple(models.list_models(module=models))
+
+
+def _models() -> Any:
+    """Return torchvision's room of networks. It takes a second to import, with a compiler that nothing here uses."""
+    return import_module("torchvision").models
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:
     """Return an untrained network."""
-    network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    network: nn.Module = _models().get_model(name, weights=None, **options)
     return network
 
 
@@ -36,7 +44,7 @@ def published(name: str, options: Mapping[str, Any], weights: str | bool) -> nn.
     WeightsError
         There are none of that name.
     """
-    known = torchvision.models.get_model_weights(name)
+    known = _models().get_model_weights(name)
     wanted = "DEFAULT" if weights is True else str(weights)
     if wanted not in known.__members__:
         raise WeightsError(
@@ -49,5 +57,5 @@ def published(name: str, options: Mapping[str, Any], weights: str | bool) -> nn.
     torch.hub.load_state_dict_from_url(
         chosen.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
     )
-    network: nn.Module = torchvision.models.get_model(name, weights=chosen, progress=False, **options)
+    network: nn.Module = _models().get_model(name, weights=chosen, progress=False, **options)
     return network

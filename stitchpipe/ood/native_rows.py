@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from stitchpipe.measures import Number
+from stitchpipe.ood.errors import OodError
 from stitchpipe.ood.standardiser import Standardiser
 
 if TYPE_CHECKING:
@@ -68,11 +69,26 @@ class NativeRows:
 
 
 def auroc(native: Float64, foreign: Float64) -> float:
-    """Return the probability that a foreign row is farther than a native one, ties counted half."""
-    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - a second that listing measures should not cost
+    """Return the probability that a foreign row is farther than a native one, ties counted half.
 
-    truth = np.repeat([0, 1], [len(native), len(foreign)])
-    return float(roc_auc_score(truth, np.concatenate([native, foreign])))
+    The area under the curve of the receiver is the statistic of Mann and Whitney over the number of pairs (Hanley and
+    McNeil 1982): pairs in order are counted, which rounds once. O((n + m)·log n).
+
+    Raises
+    ------
+    OodError
+        A distance is not finite: it has no place among the others.
+    """
+    if not (np.isfinite(native).all() and np.isfinite(foreign).all()):
+        raise OodError(
+            where="distances of native and foreign rows",
+            expected="finite numbers",
+            found="others",
+            remedy="Look at the activations of the target: `stitchpipe verify RUN` names what is damaged.",
+        )
+    ordered = np.sort(native)
+    nearer, no_farther = (np.searchsorted(ordered, foreign, side) for side in ("left", "right"))
+    return float(int((nearer + no_farther).sum()) / (2 * len(native) * len(foreign)))
 
 
 def two_sided(native: Float64, foreign: Float64) -> Number:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
-from stitchpipe.ood import auroc, features_of
+from stitchpipe.ood import OodError, auroc, features_of
 from stitchpipe.ood.scores.mahalanobis import MahalanobisDistance
 from stitchpipe.ood.scores.nearest_neighbours import NeighbourDistance
 from stitchpipe.ood.scores.vim import ResidualNorm, principal_dimension
@@ -59,6 +59,9 @@ def test_auroc_is_the_share_of_pairs_in_order():
     pairs = [(f > n) + 0.5 * (f == n) for f in foreign for n in native]
     assert auroc(native, foreign) == pytest.approx(sum(pairs) / len(pairs), rel=1e-12)
     assert auroc(native, native) == 0.5
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(OodError, match="expected finite numbers"):
+            auroc(native, np.append(foreign, wrong))
 
 
 def test_standardised_training_features_have_mean_zero_and_deviation_one():

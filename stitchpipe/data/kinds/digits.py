@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation
 from stitchpipe.data.reading import EVERYTHING, Reading, Samples, demand_splits, split_of
@@ -44,6 +42,10 @@ def load_digits_splits(
     DataError
         One of the splits would have fewer images than there are classes; `mean` or `std` do not fit.
     """
+    # A second and a half of imports, which no sweep over other images should cost.
+    from sklearn.datasets import load_digits  # noqa: PLC0415
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+
     check_normalisation(reading.mean, reading.std, channels=1)
     bunch = load_digits()
     positions = np.arange(len(bunch.target))

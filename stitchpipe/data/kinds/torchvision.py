@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import torchvision
 from torch.utils.data import Dataset
 
 from stitchpipe.data.images import DataError, ImageSplit
@@ -96,7 +96,9 @@ def load_torchvision(
 
 
 def _class(dataset: str) -> Any:
-    module = torchvision.datasets
+    module = import_module(
+        "torchvision"
+    ).datasets  # its import takes a second, with a compiler that nothing here uses
     known = [
         name
         for name in module.__all__
