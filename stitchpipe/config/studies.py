@@ -52,18 +52,33 @@ class StitchingStudy(StudySection):
     seeds: tuple[Seed, ...] = Field(
         default=(0,), min_length=1, max_length=1000, description="One training for each."
     )
-    steps: Count = Field(default=300, description="Steps of the optimiser, the same for every training.")
     batch_size: Many = Field(default=256, description="Images in a step.")
     learning_rate: LearningRate = Field(default=1e-3, description="Of Adam.")
 
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """The numbers of steps that are trained for."""
+        return ()
 
-class SelfStudy(StitchingStudy):
+
+class OneBudgetStudy(StitchingStudy):
+    """A study whose trainings all take the same number of steps."""
+
+    steps: Count = Field(default=300, description="Steps of the optimiser, the same for every training.")
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """The number of steps that is trained for."""
+        return (self.steps,)
+
+
+class SelfStudy(OneBudgetStudy):
     """Whether any layer is more similar to a layer than the layer itself, by direct matching and by task loss."""
 
     name: Literal["self"] = Field(description="Whether a layer is the most similar one to itself.")
 
 
-class CorrespondenceStudy(ComparingStudy, StitchingStudy):
+class CorrespondenceStudy(ComparingStudy, OneBudgetStudy):
     """Whether the corresponding layer of another network is the best source, by indices and by stitches."""
 
     name: Literal["correspondence"] = Field(
@@ -71,19 +86,73 @@ class CorrespondenceStudy(ComparingStudy, StitchingStudy):
     )
 
 
-class DistanceStudy(ComparingStudy, StitchingStudy):
+class DistanceStudy(ComparingStudy, OneBudgetStudy):
     """Whether similarity falls with the number of layers between, early → late and late → early."""
 
     name: Literal["distance"] = Field(description="Whether similarity falls with the layers between.")
 
 
-class OodStudy(StitchingStudy):
+class OodStudy(OneBudgetStudy):
     """Whether stitched representations stay in the target's distribution, from the identity too."""
 
     name: Literal["ood"] = Field(description="Whether stitched representations stay in distribution.")
 
 
+class BudgetStudy(StitchingStudy):
+    """How accuracy and drift of task loss matching go with the steps of its training."""
+
+    name: Literal["budget"] = Field(description="How task loss matching goes with its budget.")
+    steps: tuple[Count, ...] = Field(
+        default=(30, 100, 300), min_length=2, description="Steps of the optimiser, a training for each."
+    )
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """The numbers of steps that are trained for."""
+        return tuple(dict.fromkeys(self.steps))
+
+
+class DmOrNotStudy(OneBudgetStudy):
+    """Direct matching beside trainings for the task, for features of the target, and from the least-squares map."""
+
+    name: Literal["dm-or-not"] = Field(description="Direct matching beside trainings at one budget.")
+
+
+class SamplesStudy(ComparingStudy):
+    """How every index goes with the number of images: asked of several runs, each with a limit of its own."""
+
+    name: Literal["samples"] = Field(description="How indices go with the number of images.")
+
+
+class ControlsStudy(ComparingStudy):
+    """What every index says where the answer is known: of random codes, permuted images, random weights."""
+
+    name: Literal["controls"] = Field(description="What indices say of controls.")
+
+
+class DataSetsStudy(ComparingStudy):
+    """Whether pairs of layers rank alike on two data sets or splits: asked of two runs."""
+
+    name: Literal["data-sets"] = Field(description="Whether pairs rank alike in two runs.")
+
+
+class WhichIndexStudy(ComparingStudy, OneBudgetStudy):
+    """Which index tells layers, and families of networks, apart, and agrees with what stitches do."""
+
+    name: Literal["which-index"] = Field(description="Which index tells best what is known.")
+
+
 StudyTable: TypeAlias = Annotated[
-    SelfStudy | CorrespondenceStudy | DistanceStudy | OodStudy, Field(discriminator="name")
+    SelfStudy
+    | CorrespondenceStudy
+    | DistanceStudy
+    | OodStudy
+    | BudgetStudy
+    | SamplesStudy
+    | DmOrNotStudy
+    | ControlsStudy
+    | DataSetsStudy
+    | WhichIndexStudy,
+    Field(discriminator="name"),
 ]
 """A study, by its name."""

@@ -27,6 +27,13 @@ _STITCHES: Final[dict[str, tuple[tuple[str, dict[str, Any]], ...]]] = {
         (WITHIN, {"method": "tlm"}),
         (SELF, {"method": "tlm", "init": ("identity",)}),
     ),
+    "budget": ((WITHIN, {"method": "dm"}), (WITHIN, {"method": "tlm"})),
+    "dm-or-not": (
+        (WITHIN, {"method": "dm"}),
+        (WITHIN, {"method": "tlm", "init": ("random", "dm")}),
+        (WITHIN, {"method": "tlm", "objectives": ("penultimate", "fula")}),
+    ),
+    "which-index": ((BETWEEN, {"method": "dm"}),),
 }
 """By study: which pairs are stitched, and how."""
 
@@ -55,7 +62,9 @@ def expanded_studies(
             if isinstance(model, NetworkModel)
             and any(fnmatch.fnmatchcase(model.name, glob) for glob in study.models)
         ]
-        tables = [_table(study, networks, pairs, how) for pairs, how in _STITCHES[study.name]]
+        tables = [
+            table for pairs, how in _STITCHES[study.name] for table in _tables(study, networks, pairs, how)
+        ]
         least = 2 if any(table.pairs == BETWEEN for table in tables) else 1
         if len(networks) < least:
             mistakes.append(_too_few(f"study[{number}].models", study, networks, least))
@@ -66,21 +75,24 @@ def expanded_studies(
 
 def merged(declared: Sequence[Compare], added: Sequence[Compare]) -> tuple[Compare, ...]:
     """Return tables of comparisons with one for each view, and each index in it once; what was declared comes first."""
-    views: dict[str, dict[str, None]] = {}
-    for table in (*declared, *added):
-        views.setdefault(table.view, {}).update(dict.fromkeys(table.indices))
-    return tuple(
-        Compare.model_validate({"view": view, "indices": tuple(names)}) for view, names in views.items()
-    )
+    views = {table.view: table for table in reversed(declared)}
+    for table in added:
+        known = views.get(table.view, table)
+        # What else a declared table says of its view stays.
+        names = tuple(dict.fromkeys((*known.indices, *table.indices)))
+        views[table.view] = Compare.model_validate({**known.model_dump(), "indices": names})
+    order = dict.fromkeys(table.view for table in (*declared, *added))
+    return tuple(views[view] for view in order)
 
 
-def _table(study: StitchingStudy, networks: Sequence[str], pairs: str, how: dict[str, Any]) -> Stitch:
+def _tables(study: StitchingStudy, networks: Sequence[str], pairs: str, how: dict[str, Any]) -> list[Stitch]:
+    """Return one kind of stitches: a table, or one for each number of steps."""
     ends = tuple(f"{_literal(model)}/{layer}" for model in networks for layer in study.layers)
     common: dict[str, Any] = {"sources": ends or ("*/*",), "targets": ends or ("*/*",), "pairs": pairs, **how}
     if how["method"] == "dm":
-        return DirectStitch.model_validate(common)
-    budget = {name: getattr(study, name) for name in ("seeds", "steps", "batch_size", "learning_rate")}
-    return TrainedStitch.model_validate({**budget, **common})
+        return [DirectStitch.model_validate(common)]
+    budget = {name: getattr(study, name) for name in ("seeds", "batch_size", "learning_rate")}
+    return [TrainedStitch.model_validate({**budget, **common, "steps": steps}) for steps in study.budgets]
 
 
 def _literal(model: str) -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stitchpipe.errors import nearest
+from stitchpipe.studies.budget import BUDGETS
+from stitchpipe.studies.control_pairs import CONTROLS
 from stitchpipe.studies.correspondence import CORRESPONDENCE
+from stitchpipe.studies.data_sets import DATA_SETS
 from stitchpipe.studies.distance import DISTANCE
 from stitchpipe.studies.distribution import OOD
 from stitchpipe.studies.finding import StudyError
+from stitchpipe.studies.objectives import DM_OR_NOT
 from stitchpipe.studies.own_layer import SELF
+from stitchpipe.studies.sample_sizes import SAMPLES
+from stitchpipe.studies.which_index import WHICH_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +24,9 @@ if TYPE_CHECKING:
     from stitchpipe.studies.finding import Finding
     from stitchpipe.studies.study import Answer, Study
 
-STUDIES: Final[dict[str, Study]] = {study.name: study for study in (SELF, CORRESPONDENCE, DISTANCE, OOD)}
+STUDIES: Final[dict[str, Study]] = {study.name: study for study in (
+    SELF, CORRESPONDENCE, DISTANCE, OOD, BUDGETS, DM_OR_NOT, SAMPLES, CONTROLS, DATA_SETS, WHICH_INDEX,
+)}  # fmt: skip
 """Every study by its name."""
 
 

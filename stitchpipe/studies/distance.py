@@ -186,6 +186,11 @@ def _effect(what: str, block: pd.DataFrame, column: str = RELATIVE) -> Effect:
     return jackknifed(what, ranked, ["far", "likeness"], spearman)
 
 
+def of_distance(what: str, block: pd.DataFrame) -> Effect:
+    """Return the rank correlation of the accuracy of stitches with the layers between."""
+    return _effect(what, _between(block))
+
+
 def _between(block: pd.DataFrame) -> pd.DataFrame:
     """Return stitches with how many layers their source is later than their target."""
     return block.assign(between=(block["source_depth"] - block["target_depth"]).astype(float))

@@ -184,6 +184,19 @@ def jackknifed_over(
     if not np.isfinite(left).all():
         return _without_limits(what, value, unit, count)
     error = sqrt((n_groups - 1) / n_groups * float(((left - left.mean()) ** 2).sum()))
+    if error == 0 and value in bounds:
+        # A statistic at its bound that no unit moves looks certain: as certain as that many units of a kind are.
+        span = bounds[1] - bounds[0]
+        low, high = (bounds[0] + span * limit for limit in wilson((value - bounds[0]) / span * count, count))
+        return Effect(
+            what=what,
+            value=value,
+            low=low,
+            high=high,
+            unit=unit,
+            units=count,
+            method="Wilson over units, at the bound",
+        )
     half = float(t.ppf((1 + LEVEL) / 2, n_groups - 1)) * error
     return Effect(
         what=what, value=value, low=max(value - half, bounds[0]), high=min(value + half, bounds[1]), unit=unit,

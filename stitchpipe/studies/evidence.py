@@ -67,11 +67,11 @@ class Evidence:
         kept = _without(self, controls)
         return replace(kept, facts=replace(self.facts, layer_order=order))
 
-    def of_claims(self) -> Evidence:
+    def of_claims(self, *, all_objectives: bool = False) -> Evidence:
         """Leave out what no claim of the literature speaks of, and say so.
 
         That is controls, networks with random weights on either side, stitches into networks whose own accuracy is at
-        chance, and trainings for other objectives than the task.
+        chance, and, unless `all_objectives` are asked for, trainings for other objectives than the task.
         """
         networks = self.of_networks()
         facts, said = networks.facts, list(self.left_out)
@@ -82,7 +82,7 @@ class Evidence:
             )
         kept = _without(networks, untrained)
         stitched = kept.stitched
-        if len(stitched):
+        if len(stitched) and not all_objectives:
             is_other = stitched["objective"].map(compares_representations) & (stitched["method"] == "tlm")
             stitched = stitched[~is_other.astype(bool)]
         at_chance = _at_chance(kept)

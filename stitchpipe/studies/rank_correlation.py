@@ -26,7 +26,7 @@ def spearman(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
     """
     if len(x) < LEAST_PAIRS:
         return nan
-    first, second = (_mean_ranks(values) for values in (x, y))
+    first, second = (mean_ranks(values) for values in (x, y))
     first, second = first - first.mean(), second - second.mean()
     scale = float(np.sqrt((first @ first) * (second @ second)))
     return float(first @ second) / scale if scale > 0 else nan
@@ -39,7 +39,8 @@ def kendall(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
     return float(kendalltau(x, y).statistic)
 
 
-def _mean_ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def mean_ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return ranks from 1, ties at their mean."""
     coded = values if values.dtype.kind in "iu" else codes(values)
     counts = np.bincount(coded)
     ranks: npt.NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[coded]

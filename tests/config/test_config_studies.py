@@ -48,6 +48,15 @@ def test_a_study_adds_to_what_is_declared_and_repeats_nothing():
     assert [stitch.pairs for stitch in plain.stitch] == ["within", "within"]
 
 
+def test_what_else_a_table_says_of_its_view_stays():
+    declared = (
+        '[[compare]]\nview = "pooled"\nindices = ["cka_rbf"]\nlayer_measures = ["participation_ratio"]\n'
+    )
+    (table,) = parsed(TWO + declared + STUDY.format("which-index")).compare
+    assert table.layer_measures == ("participation_ratio",)
+    assert table.indices[:2] == ("cka_rbf", "cka")
+
+
 def test_networks_and_layers_can_be_narrowed_and_controls_are_no_targets():
     control = '[[models]]\nname = "codes"\ncontrol = { kind = "random_codes" }\n'
     narrowed = STUDY.format("ood") + 'models = ["B"]\nlayers = "blocks:4"\nsteps = 7\n'

@@ -1,0 +1,134 @@
+"""Study **controls**: what every index says where the answer is known, beside what it says of real networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stitchpipe.studies.best_match import SIGNIFICANT
+from stitchpipe.studies.direct_standings import is_similarity, title_of
+from stitchpipe.studies.effect import Effect, jackknifed, share_of_cases
+from stitchpipe.studies.finding import Finding, fraction
+from stitchpipe.studies.rank_correlation import codes
+from stitchpipe.studies.separation import auc
+from stitchpipe.studies.stitches import by_models, comparable
+from stitchpipe.studies.study import Need, Study
+
+if TYPE_CHECKING:
+    from stitchpipe.studies.evidence import Evidence
+    from stitchpipe.studies.facts import Facts
+
+REAL = "two trained networks"
+RANDOM = "random weights"
+NOTHING = 0.5
+"""The area of what is not told apart."""
+LISTED = 6
+"""How many cases an answer lists."""
+
+
+def controls(evidence: Evidence) -> Finding | None:
+    """Answer whether every index tells controls from real pairs; None without both."""
+    kinds = pair_kinds(evidence.compared, evidence.facts)
+    rows = evidence.compared.assign(kind=kinds).dropna(subset=["kind", "value"])
+    table: list[dict[str, Any]] = []
+    effects: list[Effect] = []
+    for (index, view), block in rows.groupby(["index", "view"], sort=False, observed=True):
+        sign = 1.0 if is_similarity(str(index)) else -1.0
+        name = f"{title_of(str(index))} ({view})"
+        real = block[block["kind"] == REAL]
+        for kind, others in block[block["kind"] != REAL].groupby("kind", sort=True):
+            if real.empty:
+                continue
+            both = pd.concat([real, others])
+            both = both.assign(
+                likeness=codes(sign * both["value"].to_numpy(float)), real=(both["kind"] == REAL)
+            )
+            area = jackknifed(
+                f"area, {REAL} above {kind}, {name}", both, ["likeness", "real"], auc, bounds=(0.0, 1.0)
+            )
+            effects.append(area)
+            row: dict[str, Any] = {"index": name, "control": kind, "pairs": len(others)}
+            row |= {
+                "real, median": float(real["value"].median()),
+                "control, median": float(others["value"].median()),
+            }
+            row |= {"area": area.value, "low": area.low, "high": area.high}
+            alarms = _false_alarms(f"share with p < {SIGNIFICANT:g}, {kind}, {name}", others)
+            if alarms is not None:
+                effects.append(alarms)
+                row[f"p < {SIGNIFICANT:g}"] = alarms.value
+            table.append(row)
+    if not table:
+        return None
+    frame = pd.DataFrame(table)
+    blind = frame[~(frame["low"] > NOTHING)]
+    listed = blind.head(LISTED).to_dict("records")
+    said = "; ".join(f"{row['index']}, {row['control']} ({row['area']:.2f})" for row in listed)
+    more = f" and {len(blind) - LISTED} more" if len(blind) > LISTED else ""
+    return Finding(
+        name="controls",
+        question="Where the answer is known, does every index give it?",
+        answer=f"Real pairs stand above a control, the interval of the area above ½, in "
+        f"{fraction(len(frame) - len(blind), len(frame))} cases of an index and a control."
+        + (f" Not so: {said}{more}." if len(blind) else ""),
+        claim="",
+        outcome=None,
+        criterion="",
+        numbers={"cases": len(frame), "told apart": len(frame) - len(blind)},
+        table=frame,
+        detail=rows[["index", "view", *_ENDS, "kind", "value"]],
+        falsifier="For an index as a measure of representations: an area whose interval holds ½, so that codes of "
+        "classes, other images or random weights look as alike as two trained networks do; or more than one in "
+        "twenty permuted pairs significant.",
+        effects=tuple(effects),
+    )
+
+
+_ENDS = ("source_model", "source_layer", "target_model", "target_layer")
+
+
+def pair_kinds(compared: pd.DataFrame, facts: Facts) -> pd.Series:
+    """Return what each pair is: real (corresponding layers of two trained networks), of a control, or None."""
+    networks = set(facts.are("trained", "unknown"))
+    untrained = set(facts.are("untrained"))
+    kinds: pd.Series = pd.Series([None] * len(compared), compared.index, dtype=object)
+    same = compared["source_layer"].astype(str).to_numpy() == compared["target_layer"].astype(str).to_numpy()
+    corresponds = by_models(compared, lambda s, t: comparable(facts.layer_order, s, t)) & same
+    sources, targets = (compared[f"{side}_model"].astype(str) for side in ("source", "target"))
+    into_network = targets.isin(networks).to_numpy()
+    kinds[corresponds & sources.isin(networks).to_numpy() & into_network] = REAL
+    kinds[corresponds & sources.isin(untrained).to_numpy() & into_network] = RANDOM
+    for model, (kind, of) in facts.controls.items():
+        from_control = (sources == model).to_numpy() & into_network
+        # Permuted activations are held against the layer that they are of: alike in everything but the images.
+        asked = from_control & same & (targets == of).to_numpy() if of is not None else from_control
+        kinds[asked] = kind
+    return kinds
+
+
+def _false_alarms(what: str, pairs: pd.DataFrame) -> Effect | None:
+    """Return how many pairs of a control are significant; None where no p-values are known."""
+    if "p_value" not in pairs or not pairs["p_value"].notna().any():
+        return None
+    known = pairs.dropna(subset=["p_value"])
+    return share_of_cases(
+        what, known.assign(alarm=(known["p_value"] < SIGNIFICANT).astype(np.int64)), "alarm"
+    )
+
+
+CONTROLS = Study(
+    name="controls",
+    title="Controls",
+    question="What does each index say where the answer is known: random codes, permuted images, random weights?",
+    needs=(
+        Need(
+            "two trained networks with the same layers, beside a control or a network with random weights",
+            finding="controls",
+            toml='[[models]]\nname = "shuffled"\ncontrol = { kind = "permuted", of = "A" }    # of the sweep\n\n'
+            '[[models]]\nname = "codes"\ncontrol = { kind = "random_codes" }',
+        ),
+    ),
+    analysis=lambda evidence: [controls(evidence)],
+)

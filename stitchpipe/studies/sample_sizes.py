@@ -1,0 +1,110 @@
+"""Study **samples**: how every index goes with the number of images, beside its null where a run has one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from stitchpipe.studies.best_match import SIGNIFICANT
+from stitchpipe.studies.control_pairs import pair_kinds
+from stitchpipe.studies.direct_standings import title_of
+from stitchpipe.studies.effect import Effect, jackknifed, mean_of_units
+from stitchpipe.studies.finding import Finding
+from stitchpipe.studies.rank_correlation import codes, spearman
+from stitchpipe.studies.stitches import PAIR
+from stitchpipe.studies.study import Need, Study
+from stitchpipe.studies.two_runs import BY, images, numbers, shared
+
+if TYPE_CHECKING:
+    from stitchpipe.studies.evidence import Evidence
+
+PERMUTED = "permuted"
+
+
+def samples(evidence: Evidence) -> Finding | None:
+    """Answer what fewer images change; None without runs over the same pairs with several numbers of images."""
+    runs = {images(each): each for each in (evidence, *evidence.others)}
+    counts = sorted(count for count in runs if count > 0)
+    if len(counts) < 2:
+        return None
+    most = counts[-1]
+    full = _comparisons(runs[most])
+    table: list[dict[str, Any]] = []
+    effects: list[Effect] = []
+    cases = []
+    for count in counts[:-1]:
+        both = shared(_comparisons(runs[count]), full)
+        cases.append(both.assign(images=count))
+        for (by, view), block in both.groupby(BY, sort=False):
+            name = f"{by} ({view}), {count} images"
+            moved = block.assign(
+                bias=block["value"] - block["value there"],
+                x=codes(block["likeness"].to_numpy()),
+                y=codes(block["likeness there"].to_numpy()),
+            )
+            bias = mean_of_units(f"value less that of {most} images, mean, {name}", moved, "bias")
+            rho = jackknifed(f"Spearman ρ with {most} images, {name}", moved, ["x", "y"], spearman)
+            effects += [bias] if rho.value != rho.value else [bias, rho]
+            row: dict[str, Any] = {"index": f"{by} ({view})", "images": count, "pairs": len(block)}
+            row |= {
+                "mean": float(block["value"].mean()),
+                "bias": bias.value,
+                "low": bias.low,
+                "high": bias.high,
+            }
+            row |= {"Spearman ρ": rho.value, f"p < {SIGNIFICANT:g}": _significant(block)}
+            table.append(row | {"null, mean": _null(runs[count], str(by), str(view))})
+    if not table:
+        return None
+    frame = pd.DataFrame(table)
+    fewest = frame[frame["images"] == counts[0]]
+    largest = fewest.iloc[int(fewest["bias"].abs().to_numpy().argmax())]
+    return Finding(
+        name="images",
+        question="How does each index go with the number of images?",
+        answer=f"From {most} to {counts[0]} images the mean over pairs moves most by {largest['index']}: by "
+        f"{largest['bias']:+.3f}. The order of pairs keeps a rank correlation of at least "
+        f"{fewest['Spearman ρ'].min():.2f} with that of {most} images.".replace("-", "−"),
+        claim="",
+        outcome=None,
+        criterion="",
+        numbers={f"{row['index']}, {row['images']} images": row["bias"] for row in table},
+        table=frame,
+        detail=pd.concat(cases, ignore_index=True)[["images", *BY, *PAIR, "value", "value there"]],
+        falsifier="For an index that does not depend on the number of images: a bias whose interval does not hold 0.",
+        effects=tuple(effects),
+    )
+
+
+def _comparisons(evidence: Evidence) -> pd.DataFrame:
+    rows = numbers(evidence.of_networks())
+    return rows[rows["view"] != ""]
+
+
+def _significant(block: pd.DataFrame) -> float | None:
+    known = block["p_value"].dropna() if "p_value" in block else pd.Series(dtype=float)
+    return float((known < SIGNIFICANT).mean()) if len(known) else None
+
+
+def _null(evidence: Evidence, by: str, view: str) -> float | None:
+    """Return the mean of an index over layers with themselves permuted; None without such a control."""
+    rows = evidence.compared[(pair_kinds(evidence.compared, evidence.facts) == PERMUTED).to_numpy()]
+    kept = rows[(rows["index"].astype(str).map(title_of) == by) & (rows["view"].astype(str) == view)]
+    return float(kept["value"].mean()) if len(kept) else None
+
+
+SAMPLES = Study(
+    name="samples",
+    title="Numbers of images",
+    question="How does every index go with the number of images, and where does its null lie?",
+    needs=(
+        Need(
+            "runs over the same models with several numbers of images: `stitchpipe study samples RUN OTHER …`, of the "
+            "same sweep with another `limit` in [data]; one run has one number of images",
+            finding="images",
+            toml="[data]\nlimit = 200    # beside kind; in a copy of the sweep, with another --out",
+        ),
+    ),
+    analysis=lambda evidence: [samples(evidence)],
+)

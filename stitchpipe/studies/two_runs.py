@@ -1,0 +1,55 @@
+"""Pairs of layers that several runs have numbers of: what studies that hold runs against each other share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from stitchpipe.studies.direct_standings import is_similarity, title_of
+from stitchpipe.studies.making import makings
+from stitchpipe.studies.measures import RELATIVE
+from stitchpipe.studies.stitches import PAIR
+
+if TYPE_CHECKING:
+    from stitchpipe.studies.evidence import Evidence
+
+BY: Final = ["by", "view"]
+
+
+def numbers(evidence: Evidence) -> pd.DataFrame:
+    """Return every number of a pair, of indices and of stitches: ``by``, ``view``, the pair, ``value``, ``likeness``.
+
+    A layer with itself is left out: there every index has its best value.
+    """
+    compared = evidence.compared.dropna(subset=["value"])
+    signs = {name: 1.0 if is_similarity(str(name)) else -1.0 for name in compared["index"].unique()}
+    plain = compared.astype(dict.fromkeys(("index", "view", *PAIR), str))
+    rows = plain.assign(
+        by=plain["index"].map({str(name): title_of(str(name)) for name in signs}),
+        likeness=plain["value"] * plain["index"].map({str(name): sign for name, sign in signs.items()}),
+    )
+    stitched = evidence.stitched.dropna(subset=[RELATIVE])
+    made = stitched.assign(
+        by="stitches: " + makings(stitched), view="", value=stitched[RELATIVE], likeness=stitched[RELATIVE]
+    )
+    columns = [*BY, *PAIR, "value", "likeness"]
+    beside = [name for name in ("n_samples", "p_value") if name in rows]
+    both = pd.concat([rows[[*columns, *beside]], made[[*columns, "n_samples"]]], ignore_index=True)
+    is_itself = (both["source_model"] == both["target_model"]) & (
+        both["source_layer"] == both["target_layer"]
+    )
+    kept: pd.DataFrame = both[~is_itself]
+    return kept
+
+
+def shared(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Return the numbers that two runs have of the same pairs, those of the second as ``… there``."""
+    return first.merge(second, on=[*BY, *PAIR], suffixes=("", " there"))
+
+
+def images(evidence: Evidence) -> int:
+    """Return how many images the comparisons of a run are over; 0 where there are none."""
+    counts = evidence.compared["n_samples"] if "n_samples" in evidence.compared else np.zeros(0)
+    return int(counts.max()) if len(counts) else 0

@@ -1,0 +1,72 @@
+"""Study controls: an index that tells controls from networks, and one that does not."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from stitchpipe.studies.separation import auc, d_prime
+from tests import synthetic_results as synthetic
+from tests.studies.asked import found
+
+LAYERS = synthetic.LAYERS[:4]
+ORDER = {"A": LAYERS, "B": LAYERS, "raw": LAYERS, "shuffled": LAYERS, "codes": ("codes",)}
+FACTS = {
+    "kinds": {"A": "trained", "B": "trained", "raw": "untrained", "shuffled": "control", "codes": "control"},
+    "controls": {"shuffled": ("permuted", "A"), "codes": ("random codes", None)},
+}
+
+
+def results(values, p_value=0.5):
+    """Return an index over all pairs: its value by the model of the source."""
+    rows = []
+    for source, source_layers in ORDER.items():
+        for layer in source_layers:
+            for target in ("A", "B"):
+                for number, target_layer in enumerate(LAYERS):
+                    value = values.get(source, 0.9) + number / 1000
+                    rows.append(synthetic.record(
+                        "pooled", (source, layer, target, target_layer), index="cka", value=value, p_value=p_value,
+                        p=8, q=8))  # fmt: skip
+    return pd.DataFrame(rows, columns=synthetic.SCHEMA.names)
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    """Let the widths of made-up layers be known for the layer of codes."""
+    monkeypatch.setattr(
+        synthetic, "stage", lambda layer: int(layer[5]) - 1 if layer.startswith("layer") else 0
+    )
+
+
+def test_an_index_that_knows_controls_stands_above_them():
+    finding = found("controls", results({"raw": 0.4, "shuffled": 0.0, "codes": 0.1}), ORDER, **FACTS)[
+        "controls"
+    ]
+    assert finding.numbers == {"cases": 3, "told apart": 3}
+    table = finding.table.set_index("control")
+    assert table["area"].tolist() == [1.0, 1.0, 1.0]
+    assert table.loc["permuted", "pairs"] == 4  # each layer of A with itself, of other images
+    assert table.loc["random codes", "pairs"] == 8
+    assert table.loc["permuted", "p < 0.05"] == 0.0
+
+
+def test_the_claim_fails_for_an_index_that_takes_codes_for_networks():
+    values = {"raw": 0.4, "shuffled": 0.0, "codes": 0.95}
+    finding = found("controls", results(values, p_value=0.01), ORDER, **FACTS)["controls"]
+    assert finding.numbers["told apart"] == 2
+    assert "Not so: Linear CKA, debiased (pooled), random codes (0.00)." in finding.answer
+    assert finding.table.set_index("control").loc["permuted", "p < 0.05"] == 1.0
+
+
+def test_without_controls_nothing_is_said():
+    assert found("controls", synthetic.few_indices()) == {}
+
+
+def test_area_and_d_prime_are_the_textbooks():
+    values = pd.Series([3.0, 1.0, 2.0, 2.0, 5.0]).to_numpy()
+    first = pd.Series([True, False, True, False, True]).to_numpy()
+    # Of six pairs of one from each kind, five are in order and one is level.
+    assert auc(values, first) == pytest.approx(5.5 / 6)
+    spread = ((7 / 3 + 0.5) / 2) ** 0.5
+    assert d_prime(values, first) == pytest.approx((10 / 3 - 1.5) / spread)
