@@ -60,8 +60,8 @@ def dm_or_not(evidence: Evidence) -> Finding | None:
         claim=f"Direct matching orders layers as similarity should, task loss matching does not ({SOURCE}); matching "
         "of final features is held against it (CVPR 2026).",
         outcome=_outcome(order),
-        criterion="Direct matching has the most negative ρ, and the layer itself on top for the most targets: as "
-        "claimed if both, partly if one of them.",
+        criterion="The interval of direct matching's ρ lies below those of all others, and it has the layer itself on "
+        "top for the most targets: as claimed if both, partly if one of them.",
         numbers={f"ρ, {name}": falls.value for name, (falls, _) in order.items()},
         table=pd.DataFrame(table),
         detail=rows[[*PAIR, "making", RELATIVE, *named]].rename(columns=named),
@@ -121,10 +121,15 @@ def _outcome(order: dict[str, tuple[Effect, Effect | None]]) -> Outcome | None:
         return None
     tops = [each.value for _, each in others if each is not None]
     holds = [
-        all(falls.value < other.value for other, _ in others),
+        all(_is_below(falls, other) for other, _ in others),
         top is not None and bool(tops) and all(top.value >= value for value in tops),
     ]
     return "as claimed" if all(holds) else "partly" if any(holds) else "not as claimed"
+
+
+def _is_below(first: Effect, second: Effect) -> bool:
+    """Return whether the interval of one number lies below that of another."""
+    return first.high is not None and second.low is not None and first.high < second.low
 
 
 DM_OR_NOT = Study(

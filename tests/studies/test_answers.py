@@ -58,7 +58,7 @@ def test_findings_without_results_behind_them_are_left_out_and_the_need_is_told(
     assert all(answer.lacking for answer in nothing)
     compared = results[results["method"].isna()]
     assert set(by_name(synthetic.answered(compared, SMALL))) == {
-        "dm-own-layer", "dm-corresponding-layer", "indices", "best-source", "similarity-distance", "which-index",
+        "dm-own-layer", "dm-corresponding-layer", "indices", "best-source", "similarity-distance",
     }  # fmt: skip
     only_dm = results[results["method"] == "dm"]
     names = set(by_name(synthetic.answered(only_dm, SMALL)))
