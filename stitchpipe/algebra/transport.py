@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MOST_PIVOTS: Final = 10**8
-"""Of the network simplex: some hundred times what 2,048 × 2,048 features were seen to need."""
+"""Of the network simplex: over a thousand times what 2,047 × 2,048 features were seen to need."""
 _ARRAY_LIBRARIES: Final = {"torch": "PYTORCH", "jax": "JAX", "cupy": "CUPY", "tensorflow": "TENSORFLOW"}
 
 

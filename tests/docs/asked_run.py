@@ -37,6 +37,7 @@ seed = 1
 [[compare]]
 view = "pooled"
 indices = ["cka", "procrustes_angle", "dm_r2"]
+layer_measures = ["participation_ratio", "linear_probe"]
 [certainty]
 permutations = 99
 [[stitch]]

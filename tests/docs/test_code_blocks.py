@@ -18,6 +18,7 @@ from stitchpipe.models.entry_points import NETWORKS
 from stitchpipe.results import table_of_records
 from stitchpipe.run import RunPlace
 from stitchpipe.run.agenda import Agenda
+from stitchpipe.run.layer_numbers import COLUMNS
 from tests import synthetic_results
 from tests.cli.command import stitchpipe
 from tests.docs.asked_run import make_asked_run
@@ -54,6 +55,8 @@ def folder(tmp_path_factory):
     records = frame.where(frame.notna(), None).to_dict("records")
     place = RunPlace.at(run)
     place.results.write("made-up", table_of_records(records))
+    numbers = dict.fromkeys(COLUMNS, None) | {"status": "ok", "view": "pooled", "value": 2.0}
+    place.layer_numbers.add([{**numbers, "model": "A", "layer": "layer1.0", "measure": "two_nn", "key": "0"}])
     Agenda("quickstart", 0.0, {"dump": ("dump A test", "dump B test"), "report": ("report",)}).keep(
         place.files
     )
