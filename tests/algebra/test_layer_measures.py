@@ -19,7 +19,7 @@ from stitchpipe.algebra.layers.participation_ratio import participation_ratio
 from stitchpipe.algebra.layers.spectrum_exponent import spectrum_exponent
 from stitchpipe.algebra.layers.two_nn import two_nn
 from stitchpipe.measures import UnknownNameError
-from tests import oracles
+from tests import oracles, oracles_optimised
 from tests.algebra.cases import conditioned, orthogonal
 
 DOUBLE = 2.0**-52
@@ -155,7 +155,7 @@ def classes(n, noise, seed):
 @pytest.mark.parametrize("strength", [1.0, 0.01])
 def test_the_probe_tells_what_the_textbooks_minimum_tells(strength):
     train, test = classes(150, 0.8, 0), classes(200, 0.8, 1)
-    told = oracles.logistic_probe(train.rows, train.labels, test.rows, strength)
+    told = oracles_optimised.logistic_probe(train.rows, train.labels, test.rows, strength)
     accuracy, converged = linear_probe(train, test, strength=strength)
     assert converged
     # A class may change where two are told alike up to the fit's tolerance.

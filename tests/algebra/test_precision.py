@@ -73,7 +73,9 @@ def bound(name, condition):
 def test_the_extended_oracle_knows_all_indices_of_moments():
     known = truth(*rows(10.0, 0))
     aliases = {"rv", "nbs"}
-    assert set(known) | aliases == {
+    # A choice among plans is no smooth function of the rows; it is held against a linear programme elsewhere.
+    chosen = {"soft_matching"}
+    assert set(known) | aliases | chosen == {
         name for name, index in algebra.INDICES.items() if index.measure.computed_from == "moments"
     }
 

@@ -14,7 +14,7 @@ from stitchpipe.engine.single_layers import LayerTask, LayerWork, measure_layer
 from stitchpipe.rows import to_rows
 from stitchpipe.run import Run
 from stitchpipe.run.names import TEST, TRAIN, LayerName
-from tests import oracles
+from tests import oracles, oracles_optimised
 from tests.tiny_sweep import TINY
 
 POOLED = ("participation_ratio", "effective_rank", "spectrum_exponent", "two_nn", "linear_probe")
@@ -62,7 +62,7 @@ def test_numbers_are_those_of_the_stored_rows(measured):
     assert row["standard_error"] == pytest.approx(row["value"] / np.sqrt(len(rows)))
     assert (row["n_samples"], row["n_rows"], row["p"], row["depth"]) == (len(rows), len(rows), 6, 1)
     train, of_train = rows_of(measured, TRAIN)
-    told = oracles.logistic_probe(train, of_train, rows, 1.0)
+    told = oracles_optimised.logistic_probe(train, of_train, rows, 1.0)
     accuracy = value(measured, "linear_probe")["value"]
     assert accuracy == pytest.approx(np.mean(told == labels), abs=1.5 / len(rows))
     assert 0.2 < accuracy < 1.0
