@@ -93,7 +93,9 @@ def test_an_index_that_is_not_ours_sees_the_neurons_unless_it_is_indifferent_to_
     ours = algebra.index_named("cka_biased")
     added = {
         name: algebra.Index(
-            replace(ours.measure, name=name, null=None, source_invariances=frozenset(source)),
+            replace(
+                ours.measure, name=name, null=None, closed_null=False, source_invariances=frozenset(source)
+            ),
             of_moments=columns,
         )
         for name, source in {"any_columns": ours.measure.source_invariances, "these_columns": ()}.items()
