@@ -63,20 +63,28 @@ def controls(evidence: Evidence) -> Finding | None:
     if not table:
         return None
     frame = pd.DataFrame(table)
-    blind = frame[~(frame["low"] > NOTHING)]
-    listed = blind.head(LISTED).to_dict("records")
-    said = "; ".join(f"{row['index']}, {row['control']} ({row['area']:.2f})" for row in listed)
-    more = f" and {len(blind) - LISTED} more" if len(blind) > LISTED else ""
+    # A control whose pairs all lie in one unit has an area and no interval: it is told apart for all that is known.
+    unsure, judged = frame[frame["low"].isna()], frame[frame["low"].notna()]
+    blind = judged[judged["low"] <= NOTHING]
     return Finding(
         name="controls",
         question="Where the answer is known, does every index give it?",
         answer=f"Real pairs stand above a control, the interval of the area above ½, in "
-        f"{fraction(len(frame) - len(blind), len(frame))} cases of an index and a control."
-        + (f" Not so: {said}{more}." if len(blind) else ""),
+        f"{fraction(len(judged) - len(blind), len(judged))} cases of an index and a control."
+        + (f" Not so: {_listed(blind)}." if len(blind) else "")
+        + (
+            f" No interval, because the control's pairs lie in one unit: {_listed(unsure)}."
+            if len(unsure)
+            else ""
+        ),
         claim="",
         outcome=None,
         criterion="",
-        numbers={"cases": len(frame), "told apart": len(frame) - len(blind)},
+        numbers={
+            "cases": len(frame),
+            "without interval": len(unsure),
+            "told apart": len(judged) - len(blind),
+        },
         table=frame,
         detail=rows[["index", "view", *_ENDS, "kind", "value"]],
         falsifier="For an index as a measure of representations: an area whose interval holds ½, so that codes of "
@@ -84,6 +92,13 @@ def controls(evidence: Evidence) -> Finding | None:
         "twenty permuted pairs significant.",
         effects=tuple(effects),
     )
+
+
+def _listed(cases: pd.DataFrame) -> str:
+    """Return the first cases with their areas, and how many more there are."""
+    first = cases.head(LISTED).to_dict("records")
+    said = "; ".join(f"{row['index']}, {row['control']} ({row['area']:.2f})" for row in first)
+    return said + (f" and {len(cases) - LISTED} more" if len(cases) > LISTED else "")
 
 
 _ENDS = ("source_model", "source_layer", "target_model", "target_layer")

@@ -74,7 +74,9 @@ def wilson(holds: float, cases: int) -> tuple[float, float]:
     share = holds / cases
     middle = (share + z * z / (2 * cases)) / (1 + z * z / cases)
     half = z / (1 + z * z / cases) * sqrt(share * (1 - share) / cases + z * z / (4 * cases * cases))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # At either end the limit is exact, and not what rounding leaves of the difference.
+    low = 0.0 if holds == 0 else max(0.0, middle - half)
+    return low, 1.0 if holds == cases else min(1.0, middle + half)
 
 
 def unit_of(frame: pd.DataFrame) -> tuple[list[str], str]:

@@ -17,12 +17,12 @@ FACTS = {
 }
 
 
-def results(values, p_value=0.5):
+def results(values, p_value=0.5, order=ORDER, targets=("A", "B")):
     """Return an index over all pairs: its value by the model of the source."""
     rows = []
-    for source, source_layers in ORDER.items():
+    for source, source_layers in order.items():
         for layer in source_layers:
-            for target in ("A", "B"):
+            for target in targets:
                 for number, target_layer in enumerate(LAYERS):
                     value = values.get(source, 0.9) + number / 1000
                     rows.append(synthetic.record(
@@ -43,7 +43,7 @@ def test_an_index_that_knows_controls_stands_above_them():
     finding = found("controls", results({"raw": 0.4, "shuffled": 0.0, "codes": 0.1}), ORDER, **FACTS)[
         "controls"
     ]
-    assert finding.numbers == {"cases": 3, "told apart": 3}
+    assert finding.numbers == {"cases": 3, "without interval": 0, "told apart": 3}
     table = finding.table.set_index("control")
     assert table["area"].tolist() == [1.0, 1.0, 1.0]
     assert table.loc["permuted", "pairs"] == 4  # each layer of A with itself, of other images
@@ -57,6 +57,21 @@ def test_the_claim_fails_for_an_index_that_takes_codes_for_networks():
     assert finding.numbers["told apart"] == 2
     assert "Not so: Linear CKA, debiased (pooled), random codes (0.00)." in finding.answer
     assert finding.table.set_index("control").loc["permuted", "p < 0.05"] == 1.0
+
+
+def test_a_control_of_one_among_many_networks_has_no_interval_and_is_not_called_blind():
+    networks = tuple("ABCDEF")
+    order = {**dict.fromkeys(networks, LAYERS), "shuffled": LAYERS}
+    facts = {
+        "kinds": {**dict.fromkeys(networks, "trained"), "shuffled": "control"},
+        "controls": {"shuffled": ("permuted", "A")},
+    }
+    rows = results({"shuffled": 0.0}, order=order, targets=networks)
+    finding = found("controls", rows, order, **facts)["controls"]
+    assert finding.numbers == {"cases": 1, "without interval": 1, "told apart": 0}
+    assert "Not so" not in finding.answer
+    assert "No interval" in finding.answer
+    assert "permuted (1.00)" in finding.answer
 
 
 def test_without_controls_nothing_is_said():

@@ -16,6 +16,8 @@ from stitchpipe.studies.rank_correlation import codes, kendall, spearman
 def test_limits_of_a_share_are_wilsons(holds, cases):
     expected = stats.binomtest(holds, cases).proportion_ci(0.95, method="wilson")
     assert wilson(holds, cases) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert wilson(0, cases)[0] == 0.0
+    assert wilson(cases, cases)[1] == 1.0
 
 
 def test_limits_of_a_mean_are_students():
