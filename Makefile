@@ -16,7 +16,7 @@ quickstart: install ## run the main job on bundled data into $(OUT)
 	$(BIN)/stitchpipe quickstart --out $(OUT)
 
 test: install ## the tests, in PROCESSES processes: many tests wait for disks and servers
-	$(BIN)/python -m pytest -n $(PROCESSES)
+	$(BIN)/python -m pytest -n $(PROCESSES) --durations=20 --durations-min=5
 
 test-all: install ## all tests: fault campaigns, coverage of intervals, the scheduled deployment too (half an hour)
 	$(BIN)/python -m pytest -n $(PROCESSES) -m "not benchmark" --hypothesis-profile thorough

@@ -17,7 +17,8 @@ MOST_PARTS: Final = 64
 def in_order(costs: Mapping[Item, float], share: tuple[int, int]) -> list[Item]:
     """Return items in the order in which the worker with share ``(k, n)`` takes them.
 
-    Items are dealt to the shares from the costliest down, each to the share that has least so far. A worker takes its
+    Items are dealt to the shares from the costliest down, each to the share that has least so far; of several, to that
+    with the fewest items, so that items of no known cost are spread too. A worker takes its
     own from the costliest down, and those of others from the cheapest up: what these take last.
 
     >>> in_order({"a": 3, "b": 2, "c": 2, "d": 1}, (0, 2))
@@ -26,12 +27,12 @@ def in_order(costs: Mapping[Item, float], share: tuple[int, int]) -> list[Item]:
     ['b', 'c', 'd', 'a']
     """
     number, of = share
-    load = [(0.0, each) for each in range(of)]
+    load = [(0.0, 0, each) for each in range(of)]
     shares: list[list[Item]] = [[] for _ in range(of)]
     for item in sorted(costs, key=lambda item: -costs[item]):
-        lightest, each = heapq.heappop(load)
+        lightest, count, each = heapq.heappop(load)
         shares[each].append(item)
-        heapq.heappush(load, (lightest + costs[item], each))
+        heapq.heappush(load, (lightest + costs[item], count + 1, each))
     own = shares.pop(number)
     others = [item for of_another in shares for item in of_another]
     return own + sorted(others, key=lambda item: costs[item])

@@ -64,6 +64,15 @@ def await_report(heard, name, at_least=0):
         time.sleep(0.02)
 
 
+def await_words(heard, name):
+    """Return what was said of a unit, as soon as something was."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (said := [report[1] for report in list(heard) if len(report) == 2 and report[0] == name]):
+        assert time.monotonic() < deadline, f"nothing was said of {name}"
+        time.sleep(0.02)
+    return said
+
+
 def test_as_many_units_at_a_time_as_there_are_processes_and_no_more(quick, tmp_path):
     futures = [quick.submit(unit(name, tmp_path)) for name in "abcd"]
     records = [future.result(PATIENCE_S).record for future in futures]
@@ -178,7 +187,7 @@ def test_a_unit_that_another_works_on_is_waited_for_behind_the_others(quick, hea
         held = quick.submit(unit("a", tmp_path))
         assert ended(quick, unit("b", tmp_path)).state == "done"
         assert not held.done()
-        said = [line for name, line in (each for each in heard if len(each) == 2) if name == "train a"]
+        said = await_words(heard, "train a")
         assert said == [f"{claims.worker.host}, process {os.getpid()}, works on it"]
         (tmp_path / "train a").touch()
     assert held.result(PATIENCE_S).state == "kept"

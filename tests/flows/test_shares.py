@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows.shares import in_order, parts_of
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 240
 
 
+@example(costs={0: 0.0, 1: 0.0}, of=2)
 @given(costs=st.dictionaries(st.integers(0, 100), st.floats(0, 10), max_size=20), of=st.integers(1, 6))
 def test_every_worker_takes_everything_in_the_end_and_begins_with_its_own(costs, of):
     orders = [in_order(costs, (number, of)) for number in range(of)]
