@@ -37,7 +37,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!(stitchpipe|storage)\.).*"),
     (r"py:.*", r"(stitchpipe\.\w+|storage)\.\w+\..*"),
-    (r"py:.*", r"stitchpipe\.(config|stitching|ood|engine|data|models|graph|capture)\..*"),
+    (r"py:.*", r"stitchpipe\.(config|stitching|ood|engine|data|models|graph|capture|studies)\..*"),
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
