@@ -62,17 +62,16 @@ def traits_of(encoded: bytes) -> ImageTraits:
     try:
         with Image.open(io.BytesIO(encoded), formats=tuple(FORMATS)) as image:
             return ImageTraits(
-                is_turned=image.getexif().get(_ORIENTATION, 1) not in {0, 1},
-                is_transparent=has_transparency(image),
+                is_turned=_is_turned(image),
+                is_transparent=image.has_transparency_data,
                 is_animated=image.format != "TIFF" and getattr(image, "n_frames", 1) > 1,
             )
     except Exception:  # noqa: BLE001 - a damaged file makes its decoder raise anything
         return PLAIN
 
 
-def has_transparency(image: Image.Image) -> bool:
-    """Whether an opened image has an alpha channel, or a colour that stands for transparency."""
-    return image.has_transparency_data
+def _is_turned(image: Image.Image) -> bool:
+    return image.getexif().get(_ORIENTATION, 1) not in {0, 1}
 
 
 def as_seen(image: Image.Image) -> Image.Image:
@@ -80,8 +79,8 @@ def as_seen(image: Image.Image) -> Image.Image:
 
     An image without such traits is returned as it is. Of an animation it is the first frame.
     """
-    upright = ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) not in {0, 1} else image
-    if not has_transparency(upright):
+    upright = ImageOps.exif_transpose(image) if _is_turned(image) else image
+    if not upright.has_transparency_data:
         return upright
     ground = Image.new("RGBA", upright.size, "white")
     ground.alpha_composite(upright.convert("RGBA"))

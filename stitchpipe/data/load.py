@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from stitchpipe.config import ColouredData, ImageData, StoredData
@@ -55,15 +56,14 @@ def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> di
 
 
 def _with_copies_told(loaded: dict[str, ImageSplit]) -> dict[str, ImageSplit]:
-    """Return the splits; each says how many of its images another one has too, byte for byte."""
+    """Return the splits; each says how many of its images one before it has too, byte for byte."""
     told = dict(loaded)
-    for name, images in loaded.items():
-        for other in list(loaded)[: list(loaded).index(name)]:
-            shared = set(images.contents) & set(loaded[other].contents)
-            if shared:
-                count = sum(content in shared for content in images.contents)
-                remark = f"{count} of the same bytes as images of '{other}'"
-                told[name] = replace(told[name], remarks=(*told[name].remarks, remark))
+    for earlier, later in combinations(loaded, 2):
+        known = set(loaded[earlier].contents)
+        count = sum(content in known for content in loaded[later].contents)
+        if count:
+            remark = f"{count} of the same bytes as images of '{earlier}'"
+            told[later] = replace(told[later], remarks=(*told[later].remarks, remark))
     return told
 
 

@@ -5,6 +5,7 @@ from stitchpipe.models.errors import ArchitectureError, OtherWeightsError, Weigh
 from stitchpipe.models.objects import held as hold_module
 from stitchpipe.models.origins import checkpoint, declared_network, demand_checkpoint, told_origin
 from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
+from stitchpipe.models.training_state import KeptState
 from stitchpipe.models.weights import (
     checkpoint_is_there,
     demand_weights,
@@ -16,6 +17,7 @@ from stitchpipe.models.weights import (
 
 __all__ = [
     "ArchitectureError",
+    "KeptState",
     "OtherWeightsError",
     "TrainingError",
     "TrainingRecord",

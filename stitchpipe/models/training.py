@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's abbreviation
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import TrainingRecipe
     from stitchpipe.data.images import ImageSplit
+    from stitchpipe.models.training_state import KeptState
 
 MOMENTUM: Final = 0.9
 
@@ -51,16 +52,6 @@ class TrainingRecord:
     def final_loss(self) -> float:
         """Return the mean loss of the last epoch."""
         return self.curve[-1]["loss"]
-
-
-class KeptState(Protocol):
-    """Where the state of a training is kept while it lasts."""
-
-    def save(self, data: bytes) -> None:
-        """Keep a state, whole or not at all."""
-
-    def load(self) -> bytes | None:
-        """Return the newest state that is sound, or None."""
 
 
 def train_classifier(

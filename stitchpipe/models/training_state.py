@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from stitchpipe.safetensors_notes import notes_of
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _PROGRESS = "progress"
+
+
+class KeptState(Protocol):
+    """Where the bytes of a state are kept while a training lasts: on a disk or in a bucket, as the caller has it."""
+
+    def save(self, data: bytes) -> None:
+        """Keep a state, whole or not at all; those before it are given up."""
+
+    def load(self) -> bytes | None:
+        """Return the newest state that is sound, or None."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +60,7 @@ class Learner:
         """Take up a state that `pack` gave; return the epochs behind it, none where the bytes are no such state."""
         try:
             tensors = load(data)
-            length = int.from_bytes(data[:8], "little")
-            progress = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_PROGRESS])
+            progress = json.loads(notes_of(data)[_PROGRESS])
         except (SafetensorError, ValueError, KeyError):
             return []
         moments: dict[int, dict[str, Tensor]] = {}

@@ -11,6 +11,7 @@ from safetensors.numpy import load, save
 
 from stitchpipe.algebra.maps import AffineMap
 from stitchpipe.errors import ExplainedError, named_line
+from stitchpipe.safetensors_notes import notes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,9 +73,8 @@ def made_of(data: bytes, *, where: str) -> dict[str, Any]:
 
 
 def _notes(data: bytes) -> dict[str, Any]:
-    """Return the metadata of safetensors: a header of JSON behind its length in eight bytes."""
-    length = int.from_bytes(data[:8], "little")
-    return dict(json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_NOTES]))
+    """Return what else is known of a map; errors as `notes_of`."""
+    return dict(json.loads(notes_of(data)[_NOTES]))
 
 
 def _no_map(where: str, error: Exception) -> MapFileError:

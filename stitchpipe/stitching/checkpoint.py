@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from stitchpipe.safetensors_notes import notes_of
 from stitchpipe.stitching.batches import BatchPosition
 
 if TYPE_CHECKING:
@@ -16,15 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-
-class KeptState(Protocol):
-    """Where the bytes of a state are kept while a training lasts: on a disk or in a bucket, as the caller has it."""
-
-    def save(self, data: bytes) -> None:
-        """Keep a state, whole or not at all; those before it are given up."""
-
-    def load(self) -> bytes | None:
-        """Return the newest state that is sound, or None."""
+    from stitchpipe.models import KeptState
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,8 +51,7 @@ class Checkpoint:
         if data is None:
             return None
         try:
-            length = int.from_bytes(data[:8], "little")  # of the header, which is JSON
-            notes: Mapping[str, Any] = json.loads(data[8 : 8 + length])["__metadata__"]
+            notes = notes_of(data)
             return cls(
                 load(data),
                 tuple(json.loads(notes["losses"])),

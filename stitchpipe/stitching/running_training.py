@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from stitchpipe.models import KeptState
     from stitchpipe.stitching.budget import TrainingBudget
-    from stitchpipe.stitching.checkpoint import KeptState
     from stitchpipe.stitching.layer import StitchingLayer
     from stitchpipe.stitching.source_cache import Grids, SourceCache
     from stitchpipe.stitching.target import StitchingTarget

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stitchpipe.studies.best_match import SIGNIFICANT
-from stitchpipe.studies.direct_standings import is_similarity, title_of
+from stitchpipe.studies.direct_standings import sign_of, title_under
 from stitchpipe.studies.effect import Effect, jackknifed, share_of_cases
 from stitchpipe.studies.finding import Finding, fraction
 from stitchpipe.studies.rank_correlation import codes
@@ -35,31 +35,14 @@ def controls(evidence: Evidence) -> Finding | None:
     table: list[dict[str, Any]] = []
     effects: list[Effect] = []
     for (index, view), block in rows.groupby(["index", "view"], sort=False, observed=True):
-        sign = 1.0 if is_similarity(str(index)) else -1.0
-        name = f"{title_of(str(index))} ({view})"
-        real = block[block["kind"] == REAL]
-        for kind, others in block[block["kind"] != REAL].groupby("kind", sort=True):
-            if real.empty:
-                continue
-            both = pd.concat([real, others])
-            both = both.assign(
-                likeness=codes(sign * both["value"].to_numpy(float)), real=(both["kind"] == REAL)
-            )
-            area = jackknifed(
-                f"area, {REAL} above {kind}, {name}", both, ["likeness", "real"], auc, bounds=(0.0, 1.0)
-            )
-            effects.append(area)
-            row: dict[str, Any] = {"index": name, "control": kind, "pairs": len(others)}
-            row |= {
-                "real, median": float(real["value"].median()),
-                "control, median": float(others["value"].median()),
-            }
-            row |= {"area": area.value, "low": area.low, "high": area.high}
-            alarms = _false_alarms(f"share with p < {SIGNIFICANT:g}, {kind}, {name}", others)
-            if alarms is not None:
-                effects.append(alarms)
-                row[f"p < {SIGNIFICANT:g}"] = alarms.value
+        likened = block.assign(likeness=sign_of(str(index)) * block["value"], real=block["kind"] == REAL)
+        real = likened[likened["real"]]
+        if real.empty:
+            continue
+        for kind, others in likened[~likened["real"]].groupby("kind", sort=True):
+            row, of_pairs = _judged(title_under(str(index), str(view)), str(kind), real, others)
             table.append(row)
+            effects += of_pairs
     if not table:
         return None
     frame = pd.DataFrame(table)
@@ -92,6 +75,31 @@ def controls(evidence: Evidence) -> Finding | None:
         "twenty permuted pairs significant.",
         effects=tuple(effects),
     )
+
+
+def _judged(
+    name: str, kind: str, real: pd.DataFrame, others: pd.DataFrame
+) -> tuple[dict[str, Any], list[Effect]]:
+    """Return how real pairs and those of one control compare by an index: a row, and its effects."""
+    both = pd.concat([real, others])
+    both = both.assign(likeness=codes(both["likeness"].to_numpy(float)))
+    area = jackknifed(
+        f"area, {REAL} above {kind}, {name}", both, ["likeness", "real"], auc, bounds=(0.0, 1.0)
+    )
+    row: dict[str, Any] = {
+        "index": name,
+        "control": kind,
+        "pairs": len(others),
+        "real, median": float(real["value"].median()),
+        "control, median": float(others["value"].median()),
+        "area": area.value,
+        "low": area.low,
+        "high": area.high,
+    }
+    alarms = _false_alarms(f"share with p < {SIGNIFICANT:g}, {kind}, {name}", others)
+    if alarms is None:
+        return row, [area]
+    return row | {f"p < {SIGNIFICANT:g}": alarms.value}, [area, alarms]
 
 
 def _listed(cases: pd.DataFrame) -> str:

@@ -17,6 +17,7 @@ from stitchpipe.studies.direct_standings import (
     standings,
     table_of,
     title_of,
+    title_under,
 )
 from stitchpipe.studies.effect import mean_of_units, share_of_cases
 from stitchpipe.studies.equal_budget import violations
@@ -106,7 +107,7 @@ def indices(evidence: Evidence) -> Finding | None:
         claim="",
         outcome=None,
         criterion="",
-        numbers={f"{title_of(index)} ({view})": shares[index, view] for index, view in ranked},
+        numbers={title_under(index, view): shares[index, view] for index, view in ranked},
         table=_by_view(rows, ranked),
         detail=pd.concat(
             [rows[index, view].listed.assign(index=title_of(index), view=view) for index, view in ranked]
@@ -115,7 +116,7 @@ def indices(evidence: Evidence) -> Finding | None:
         "each of them.",
         effects=tuple(
             share_of_cases(
-                f"share of target layers within ±1 by {title_of(index)} ({view})",
+                f"share of target layers within ±1 by {title_under(index, view)}",
                 rows[index, view].cases.assign(near=rows[index, view].cases["layers away"] <= 1),
                 "near",
             )
@@ -193,7 +194,7 @@ def _by_view(rows: dict[By, Standing], ranked: list[By]) -> pd.DataFrame:
 
 
 def _listed(keys: list[By]) -> str:
-    shown = [f"{title_of(index)} ({view})" for index, view in keys[:3]]
+    shown = [title_under(index, view) for index, view in keys[:3]]
     return "; ".join(shown) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 

@@ -77,7 +77,17 @@ def is_similarity(index: str) -> bool:
     return measure is None or measure.larger_is_more_similar is not False
 
 
+def sign_of(index: str) -> float:
+    """Return what makes an index a likeness: 1 of a similarity, −1 of a distance."""
+    return 1.0 if is_similarity(index) else -1.0
+
+
 def title_of(index: str) -> str:
     """Return an index as on a figure."""
     measure = find_measure(index)
     return measure.title if measure else index
+
+
+def title_under(index: str, view: str) -> str:
+    """Return an index as on a figure, with the view that it was taken under."""
+    return f"{title_of(index)} ({view})"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stitchpipe.studies.direct_standings import is_similarity, title_of
+from stitchpipe.studies.direct_standings import sign_of, title_of
 from stitchpipe.studies.effect import Effect, jackknifed, mean_of_units, share_of_targets
 from stitchpipe.studies.equal_budget import STATED, beside, existence
 from stitchpipe.studies.finding import SOURCE, Finding, Outcome, fraction, signed
@@ -126,8 +126,8 @@ def similarity(evidence: Evidence) -> Finding | None:
         placed = _placed(block, evidence)
         if placed.empty:
             continue
-        name, sign = title_of(str(index)), 1.0 if is_similarity(str(index)) else -1.0
-        placed = placed.assign(likeness=sign * placed["value"])
+        name = title_of(str(index))
+        placed = placed.assign(likeness=sign_of(str(index)) * placed["value"])
         row: dict[str, object] = {"index": name, "view": str(view)}
         for which, part in _parts(placed).items():
             rho = _effect(f"Spearman ρ by {name} ({view}), {which}", part, "likeness")

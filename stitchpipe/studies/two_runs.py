@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from stitchpipe.studies.direct_standings import is_similarity, title_of
+from stitchpipe.studies.direct_standings import sign_of, title_of
 from stitchpipe.studies.making import makings
 from stitchpipe.studies.measures import RELATIVE
 from stitchpipe.studies.stitches import PAIR
@@ -24,11 +24,11 @@ def numbers(evidence: Evidence) -> pd.DataFrame:
     A layer with itself is left out: there every index has its best value.
     """
     compared = evidence.compared.dropna(subset=["value"])
-    signs = {name: 1.0 if is_similarity(str(name)) else -1.0 for name in compared["index"].unique()}
     plain = compared.astype(dict.fromkeys(("index", "view", *PAIR), str))
+    names = plain["index"].unique()
     rows = plain.assign(
-        by=plain["index"].map({str(name): title_of(str(name)) for name in signs}),
-        likeness=plain["value"] * plain["index"].map({str(name): sign for name, sign in signs.items()}),
+        by=plain["index"].map({name: title_of(name) for name in names}),
+        likeness=plain["value"] * plain["index"].map({name: sign_of(name) for name in names}),
     )
     stitched = evidence.stitched.dropna(subset=[RELATIVE])
     made = stitched.assign(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stitchpipe.studies.direct_standings import is_similarity, title_of
+from stitchpipe.studies.direct_standings import sign_of, title_under
 from stitchpipe.studies.effect import Effect, jackknifed, jackknifed_over
 from stitchpipe.studies.finding import Finding
 from stitchpipe.studies.measures import RELATIVE
@@ -32,9 +32,9 @@ def which_index(evidence: Evidence) -> Finding | None:
     primes: dict[str, float | None] = {}
     claims = evidence.of_claims()
     for (index, view), block in claims.compared.groupby(["index", "view"], sort=False, observed=True):
-        name, sign = f"{title_of(str(index))} ({view})", 1.0 if is_similarity(str(index)) else -1.0
+        name = title_under(str(index), str(view))
         known = block.dropna(subset=["value"])
-        known = known.assign(likeness=sign * known["value"])
+        known = known.assign(likeness=sign_of(str(index)) * known["value"])
         tested = {
             "specificity": _specificity(name, known, claims),
             "families": _families(name, known, claims),

@@ -17,6 +17,7 @@ from stitchpipe.ood.detector.network import RepresentationClassifier
 from stitchpipe.ood.detector.training import DetectorTraining
 from stitchpipe.ood.errors import DetectorFileError, OodError
 from stitchpipe.ood.scores.detector import detector_scores
+from stitchpipe.safetensors_notes import notes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,8 +86,7 @@ class EnergyDetector:
     def of_bytes(cls, data: bytes, *, where: str) -> EnergyDetector:
         """Return the detector in what `to_bytes` gave; `DetectorFileError` if it is none."""
         try:
-            length = int.from_bytes(data[:8], "little")  # of the header, which is JSON
-            notes = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][NOTES])
+            notes = json.loads(notes_of(data)[NOTES])
             tensors = load(data)
             native = tensors.pop("native").numpy()
             shape, grid = (tuple(notes[name]) for name in ("shape", "grid"))
