@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sweep=sweep,
         out=given.out if given.out is None or "://" in given.out else str(Path(given.out).resolve()),
         steps=tuple(given.steps.split(",")) if given.steps else None,
-        fault=Fault(given.kill, given.during, given.after) if given.kill else None,
+        faults=tuple(given.kill),
         gpu_workers=given.gpu_workers,
         dask_workers=given.dask_workers,
         timeout_s=given.timeout,
@@ -70,9 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sweep", default="quickstart", help="a sweep file, or the name of a shipped one")
     parser.add_argument("--out", help="the run's place; default: a bucket that ends with the check")
     parser.add_argument("--steps", help="comma-separated; default: all")
-    parser.add_argument("--kill", choices=VICTIMS, metavar="VICTIM", help="what is killed")
-    parser.add_argument("--during", choices=PHASES, default="compare", help="the phase it is killed in")
-    parser.add_argument("--after", type=float, default=1.0, metavar="SECONDS", help="from then to the kill")
+    parser.add_argument(
+        "--kill",
+        type=Fault.of,
+        nargs="+",
+        default=(),
+        metavar="VICTIM[/PHASE[/SECONDS]]",
+        help="what is killed, in the order of the phases, and how long after the phase was seen to have begun; "
+        f"phases: {', '.join(PHASES)} (default: compare/1)",
+    )
     parser.add_argument(
         "--reference", help="folder of an undisturbed run to compare with; made if it is not there"
     )
@@ -100,8 +106,8 @@ def _reference(sweep: str, folder: str) -> str:
 def _tell(report: LoopbackReport) -> None:
     _say(f"{report.name}: {' -> '.join(report.states)}, started {report.late_s:.1f} s from when it was due")
     _say(f"runs in the GPU pool: {', '.join(report.gpu_runs) or 'none'}")
-    if report.struck is not None:
-        _say(f"killed {report.struck}; {report.triggers} trigger(s) until it was complete")
+    if report.struck:
+        _say(f"killed {'; '.join(report.struck)}: {report.triggers} trigger(s) until it was complete")
         again = ", ".join(report.done_again) or "none"
         _say(f"of {report.done_before} units that were done before, done again: {again}")
     _say(

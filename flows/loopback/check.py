@@ -7,6 +7,7 @@ import secrets
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +44,11 @@ class LoopbackReport:
         Of the run that the scheduler created: its name, the states it went through, seconds from the time it was due
         to the time it started (not a number, if it never did).
     triggers
-        How many runs it took until one completed: 1, or 2 after a fault that ended the first.
+        How many runs it took until one completed: 1, and 1 more for each fault that ended one.
     gpu_runs
         Each run in the GPU pool with its final state: ``dump COMPLETED``.
     struck
-        What was killed, or None.
+        What was killed, in words, in this order.
     seconds
         From the time that the first run was due to the end of the last.
     place
@@ -55,7 +56,7 @@ class LoopbackReport:
     numbers, digest
         How many numbers there are, and the digest of all of them.
     done_before, done_again
-        How many units were done when the fault struck, and which of them were done again afterwards.
+        How many units were done when the last fault struck, and which were done again after a fault.
     parts
         What each part of the deployment took.
     """
@@ -65,7 +66,7 @@ class LoopbackReport:
     late_s: float
     triggers: int
     gpu_runs: tuple[str, ...]
-    struck: str | None
+    struck: tuple[str, ...]
     seconds: float
     place: str
     numbers: int
@@ -85,8 +86,8 @@ class LoopbackCheck:
         Parameters of the flow `flows.sweep.sweep`; `sweep` absolute, where it is a path.
     out
         The run's place: a folder or a URL; default: a bucket of the check's own.
-    fault
-        What is killed, and when.
+    faults
+        What is killed, and when: each after the one before it.
     gpu_workers, dask_workers
         How many there are of each.
     project
@@ -104,7 +105,7 @@ class LoopbackCheck:
     sweep: str
     out: str | None = None
     steps: tuple[str, ...] | None = None
-    fault: Fault | None = None
+    faults: tuple[Fault, ...] = ()
     gpu_workers: int = 2
     dask_workers: int = 2
     project: Path = _PROJECT
@@ -148,7 +149,7 @@ class LoopbackCheck:
         return report
 
     def _demand_possible(self, bucket: BucketServer) -> None:
-        if self.fault is not None and self.fault.victim == "s3" and not bucket.survives_kills:
+        if any(fault.victim == "s3" for fault in self.faults) and not bucket.survives_kills:
             raise ProcessError(
                 where="--kill s3",
                 expected="an S3 server that keeps what it was given",
@@ -173,9 +174,9 @@ class LoopbackCheck:
             deployment, was = make_due(client, parameters)
             self.say(f"its schedule {was} becomes every minute")
             start_workers(installation, gpu_workers=self.gpu_workers)
-            disturbance = Disturbance(self.fault, place, installation, client, self.say)
-            first, last = self._runs(installation, client, deployment, parameters, disturbance)
-            self._demand_completed(last, installation)
+            disturbance = Disturbance(self.faults, place, installation, client, self.say)
+            runs = self._runs(installation, client, deployment, parameters, disturbance)
+            first, last = runs[0], runs[-1]
             numbers, digest = digest_of(place)
             self._demand_results(place, numbers)
             due, began, ended = first.expected_start_time, first.start_time, last.end_time
@@ -183,14 +184,14 @@ class LoopbackCheck:
                 name=first.name,
                 states=tuple(str(state.name) for state in client.read_flow_run_states(first.id)),
                 late_s=(began - due).total_seconds() if due and began else float("nan"),
-                triggers=1 if first.id == last.id else 2,
+                triggers=len(runs),
                 gpu_runs=ended_in(client, GPU_POOL),
-                struck=disturbance.struck,
+                struck=tuple(strike.killed for strike in disturbance.strikes),
                 seconds=(ended - due).total_seconds() if due and ended else float("nan"),
                 place=place.url,
                 numbers=numbers,
                 digest=digest,
-                done_before=len(disturbance.done),
+                done_before=len(disturbance.strikes[-1].done) if disturbance.strikes else 0,
                 done_again=disturbance.done_again(),
                 parts=usage.parts(),
             )
@@ -202,8 +203,8 @@ class LoopbackCheck:
         deployment: UUID,
         parameters: Mapping[str, Any],
         disturbance: Disturbance,
-    ) -> tuple[FlowRun, FlowRun]:
-        """Return the run that the scheduler created, and the last one: the same, or one more after a fault."""
+    ) -> list[FlowRun]:
+        """Return the run that the scheduler created, and those that were triggered, each once it has ended."""
         joining: list[FlowRun] = []
 
         def trigger(why: str) -> FlowRun:
@@ -219,19 +220,19 @@ class LoopbackCheck:
                 disturbance.look(run.id)
 
         watch = Watch(installation, client, self.timeout_s, look, self.say, self.look_s)
-        first = watch.until_ended(lambda: first_scheduled(client, deployment))
+        runs = [watch.until_ended(lambda: first_scheduled(client, deployment))]
+        runs += [watch.until_ended(partial(client.read_flow_run, second.id)) for second in joining]
+        while disturbance.has_struck(runs[-1].id) and not _is_completed(runs[-1]):
+            more = trigger("one more trigger")
+            runs.append(watch.until_ended(partial(client.read_flow_run, more.id)))
         disturbance.demand_struck()
-        if joining:
-            second = watch.until_ended(lambda: client.read_flow_run(joining[0].id))
-            self._demand_completed(first, installation)
-            return first, second
-        if self.fault is None or (first.state is not None and first.state.is_completed()):
-            return first, first
-        more = trigger("one more trigger")
-        return first, watch.until_ended(lambda: client.read_flow_run(more.id))
+        for run in runs:
+            if not disturbance.has_struck(run.id):
+                self._demand_completed(run, installation)
+        return runs
 
     def _demand_completed(self, run: FlowRun, installation: PrefectInstallation) -> None:
-        if run.state is None or not run.state.is_completed():
+        if not _is_completed(run):
             raise ProcessError(
                 where=f"the run {run.name!r}",
                 expected="COMPLETED",
@@ -259,6 +260,10 @@ class LoopbackCheck:
                 found=f"{stray or 'no'} files of the run, and secrets in {leaked or 'none'}",
                 remedy="What writes there must write to the run's place, and without secrets.",
             )
+
+
+def _is_completed(run: FlowRun) -> bool:
+    return run.state is not None and run.state.is_completed()
 
 
 @contextmanager

