@@ -6,7 +6,6 @@ The networks may differ in depth: then no layer corresponds by name, and stages 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,16 +13,16 @@ import pandas as pd
 
 from stitchpipe.studies.effect import Effect, share_of_cases
 from stitchpipe.studies.rank_correlation import spearman
-from stitchpipe.studies.stitches import by_models, comparable, depths_of
+from stitchpipe.studies.ranking import Ranking
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from stitchpipe.studies.facts import Facts
+    from stitchpipe.studies.pairs import Pairs
 
 SIGNIFICANT: Final = 0.05
 NEAR, STAGE, EXACT = "within ±1", "same stage", "exact"
-TARGET: Final = ["source_model", "target_model", "target_layer"]
+RULES: Final = (EXACT, NEAR, STAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Matches:
     def row(self) -> dict[str, Any]:
         """Return the counts under a reader's names."""
         told: dict[str, Any] = {"targets": len(self.cases)}
-        for rule in (EXACT, NEAR, STAGE):
+        for rule in RULES:
             asked = self.asked(rule)
             if len(asked):
                 told |= {rule: float(asked[rule].mean()), f"{rule} by chance": self.by_chance(rule)}
@@ -78,90 +77,54 @@ class Matches:
         return float(np.mean(known)) if known else None
 
 
-def matches(values: pd.DataFrame, facts: Facts, *, larger: bool) -> Matches:
-    """Return the best sources of all target layers among each other network's layers.
+def matches(pairs: Pairs) -> Matches:
+    """Return the best sources of all target layers among each other model's layers.
 
     Parameters
     ----------
-    values
-        The pair, ``value``, and ``p_family`` where there is one. Missing values are left out; a target is asked about
-        where at least two layers of the source have a number.
-    larger
-        Whether more is more similar.
+    pairs
+        Those of different models that correspond by layers or by stages are looked at. A target is asked about where at
+        least two layers of the source have a number.
     """
-    rows = _asked(values.dropna(subset=["value"]), facts)
-    rows = rows[rows.groupby(TARGET, sort=False, observed=True)["value"].transform("size") > 1]
-    if rows.empty:
-        return Matches(pd.DataFrame(columns=[*_COLUMNS]))
-    rows = rows.assign(likeness=rows["value"] if larger else -rows["value"], **_truths(rows, facts))
-    by_target = rows.groupby(TARGET, sort=False, observed=True)
-    rows = rows.assign(
-        is_level=rows["likeness"] == by_target["likeness"].transform("max"),
-        **{f"{rule} by chance": by_target[rule].transform("mean") for rule in (EXACT, NEAR, STAGE)},
-    )
-    level = rows[rows["is_level"]]
-    tied = level.groupby(TARGET, sort=False, observed=True)["value"].transform("size") > 1
+    ranking = Ranking.of(pairs.at(pairs.across | pairs.staged))
+    axis, ranked = ranking.pairs.axis, ranking.pairs
+    off = np.abs(axis.relative[ranked.source] - axis.relative[ranked.target])
     # Of several at the top the nearest stands for them: a tie never counts against the corresponding layer.
-    level = (
-        level.assign(tied=tied)
-        .sort_values("off", kind="stable")
-        .drop_duplicates(TARGET)
-        .sort_index(kind="stable")
+    top = ranking.best(np.ones(len(ranked), np.bool_), off)
+    asked = np.flatnonzero(ranking.sizes > 1)
+    # Cases stand where their best source stood.
+    asked = asked[np.argsort(ranking.order[top.place[asked]])]
+    best = ranked.at(top.place[asked])
+    truths = _truths(ranked)
+    with np.errstate(invalid="ignore"):  # of a rule that cannot be asked there is no share
+        chance = {
+            rule: (ranking.count(truth == 1) / ranking.count(np.isfinite(truth)))[asked]
+            for rule, truth in truths.items()
+        }
+    p_family = np.full(len(best), np.nan) if best.p_family is None else best.p_family
+    return Matches(
+        pd.DataFrame(
+            {
+                "source_model": axis.models_of(best.source),
+                "target_model": axis.models_of(best.target),
+                "target_layer": axis.layers(best.target),
+                "best": axis.layers(best.source),
+                "tied": top.level[asked] > 1,
+                **{rule: truth[top.place[asked]] for rule, truth in truths.items()},
+                **{f"{rule} by chance": share for rule, share in chance.items()},
+                "p_family": p_family,
+                "source depth": axis.depth[best.source].astype(float),
+                "target depth": axis.depth[best.target].astype(float),
+            }
+        )
     )
-    named = level.rename(columns={"source_layer": "best"})
-    if "p_family" not in named:
-        named = named.assign(p_family=np.nan)
-    return Matches(named[[*_COLUMNS]].reset_index(drop=True))
 
 
-_COLUMNS: Final = (
-    *("source_model", "target_model", "target_layer", "best", "tied", EXACT, NEAR, STAGE),
-    *(f"{rule} by chance" for rule in (EXACT, NEAR, STAGE)),
-    *("p_family", "source depth", "target depth"),
-)
-
-
-def _asked(known: pd.DataFrame, facts: Facts) -> pd.DataFrame:
-    """Return the rows of pairs of different networks that correspond by layers or by stages."""
-    order = facts.layer_order
-    asked: pd.DataFrame = known[
-        by_models(known, lambda s, t: comparable(order, s, t) or facts.have_same_stages(s, t))
-    ]
-    return asked
-
-
-def _truths(rows: pd.DataFrame, facts: Facts) -> dict[str, npt.NDArray[np.float64]]:
-    """Return of each row what would hold if its source were the best: 1, 0, or NaN where it cannot be asked."""
-    order = facts.layer_order
-    source, target = (depths_of(rows, side, order) for side in ("source", "target"))
-    last = [
-        rows[f"{side}_model"]
-        .map({model: max(len(layers) - 1, 1) for model, layers in order.items()})
-        .to_numpy(float)
-        for side in ("source", "target")
-    ]
-    has_names = by_models(rows, partial(comparable, order))
-    at_home, there = (_stages(rows, side, facts) for side in ("target", "source"))
+def _truths(pairs: Pairs) -> dict[str, npt.NDArray[np.float64]]:
+    """Return of each pair what would hold if its source were the best: 1, 0, or NaN where it cannot be asked."""
+    stage = pairs.axis.stage
     return {
-        EXACT: np.where(has_names, source == target, np.nan),
-        NEAR: np.where(has_names, np.abs(source - target) <= 1, np.nan),
-        STAGE: np.where(np.isfinite(at_home - there), at_home == there, np.nan),
-        "source depth": source,
-        "target depth": target,
-        "off": np.abs(source / last[0] - target / last[1]),
+        EXACT: np.where(pairs.across, pairs.later_by == 0, np.nan),
+        NEAR: np.where(pairs.across, np.abs(pairs.later_by) <= 1, np.nan),
+        STAGE: np.where(pairs.staged, stage[pairs.source] == stage[pairs.target], np.nan),
     }
-
-
-def _stages(rows: pd.DataFrame, side: str, facts: Facts) -> npt.NDArray[np.float64]:
-    """Return the stage of one end of each row, NaN where the other end's model has not as many."""
-    depth = depths_of(rows, side, facts.layer_order).astype(int)
-    models = rows[f"{side}_model"].tolist()
-    counts = {model: max(stages) for model, stages in facts.stages.items()}
-    other = rows[f"{'target' if side == 'source' else 'source'}_model"].tolist()
-    return np.array(
-        [
-            facts.stages[model][at] if model in counts and counts[model] == counts.get(rival) else np.nan
-            for model, rival, at in zip(models, other, depth.tolist(), strict=True)
-        ],
-        np.float64,
-    )

@@ -1,12 +1,19 @@
-"""Which source is best for each target, and whether it is the layer itself or the corresponding one."""
+"""Whether the layer that ought to be the best source of a target is: the layer itself, or the corresponding one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pandas as pd
 
-from stitchpipe.studies.stitches import LayerOrder, depth_of
+from stitchpipe.studies.ranking import Ranking
+
+if TYPE_CHECKING:
+    from stitchpipe.studies.pairs import Pairs
+
+BEST, TIED, BEATEN = "best", "tied", "beaten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,54 +59,46 @@ class Standing:
         }
 
 
-def standing(values: pd.DataFrame, layer_order: LayerOrder, *, larger_is_better: bool) -> Standing:
-    """Return how the layer of the target's own name stands among a model's layers, per pair of models.
+def standing(pairs: Pairs) -> Standing:
+    """Return how the layer at the target's own place stands among a model's layers, per pair of models.
 
     Parameters
     ----------
-    values
-        ``source_model, source_layer, target_model, target_layer, value``; missing values are left out.
-    larger_is_better
-        False for distances and errors.
+    pairs
+        Of one model, or of models with the same layers.
     """
-    # With this sign, larger is better for distances too.
-    sign = 1.0 if larger_is_better else -1.0
-    # A pair without a number says nothing about its layer's standing.
-    known = values.dropna(subset=["value"])
-    columns = [
-        known[name].tolist() for name in ("source_model", "target_model", "target_layer", "source_layer")
-    ]
-    groups: dict[tuple[str, str, str], dict[str, float]] = {}
-    for *names, layer, value in zip(*columns, known["value"].tolist(), strict=True):
-        groups.setdefault((names[0], names[1], names[2]), {})[layer] = value
-    every = (_case(*names, group, layer_order, sign) for names, group in groups.items())
-    cases = [case for case in every if case is not None]
-    table = pd.DataFrame(cases, columns=[*_COLUMNS])
-    counts = {name: int((table["standing"] == name).sum()) for name in ("best", "tied", "beaten")}
-    near = int((table["layers away"] <= 1).sum())
-    excess = (sign * (table["its value"] - table["its own"])).clip(lower=0.0).max() if len(table) else 0.0
-    return Standing(len(table), counts["best"], counts["tied"], counts["beaten"], near, float(excess), table)
+    ranking = Ranking.of(pairs)
+    is_own = ranking.pairs.later_by == 0
+    n_own = ranking.count(is_own)
+    off = np.abs(ranking.pairs.later_by)
+    asked = (n_own > 0) & (ranking.sizes > n_own)
+    others, own = ranking.best(~is_own, off), ranking.best(is_own, off)
+    return _counted(ranking.pairs.at(own.place[asked]), ranking.pairs.at(others.place[asked]))
 
 
-def _case(
-    source: str, target: str, layer: str, values: dict[str, float], layer_order: LayerOrder, sign: float
-) -> dict[str, object] | None:
-    others = {name: value for name, value in values.items() if name != layer}
-    if layer not in values or not others:
-        return None
-    mine, rival = values[layer], sign * max(sign * value for value in others.values())
-    # Several layers may share the best value. The one nearest in depth stands for them.
-    level = [name for name, value in others.items() if value == rival]
-    here = depth_of(layer_order, target, layer)
-    nearest = min(level, key=lambda name: abs(depth_of(layer_order, source, name) - here))
-    verdict = "tied" if mine == rival else "best" if sign * mine > sign * rival else "beaten"
-    away = abs(depth_of(layer_order, source, nearest) - here) if verdict == "beaten" else 0
-    lead = sign * (mine - rival)
-    cells = (target, layer, f"{target}/{layer}", source, mine, nearest, rival, lead, verdict, away)
-    return dict(zip(_COLUMNS, cells, strict=True))
+def _counted(own: Pairs, other: Pairs) -> Standing:
+    """Return the standing of some layers beside the best others for the same targets."""
+    axis, ahead = own.axis, own.likeness - other.likeness
+    is_level, is_ahead = own.value == other.value, own.likeness > other.likeness
+    verdict = np.where(is_level, TIED, np.where(is_ahead, BEST, BEATEN))
+    away = np.where(verdict == BEATEN, np.abs(other.later_by), 0)
+    cells = (
+        *(axis.models_of(own.target), axis.layers(own.target), axis.paths(own.target)),
+        *(axis.models_of(own.source), own.value, axis.layers(other.source), other.value),
+        *(ahead, verdict, away),
+    )
+    counts = {name: int((verdict == name).sum()) for name in (BEST, TIED, BEATEN)}
+    excess = float(np.maximum(-ahead, 0.0).max(initial=0.0))
+    return Standing(
+        targets=len(own),
+        **counts,
+        near=int((away <= 1).sum()),
+        excess=excess,
+        cases=pd.DataFrame(dict(zip(_COLUMNS, cells, strict=True))),
+    )
 
 
-_COLUMNS = (
+_COLUMNS: Final = (
     *("target_model", "target_layer", "target", "source model", "its own", "best other source", "its value"),
     *("lead", "standing", "layers away"),
 )

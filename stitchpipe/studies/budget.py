@@ -110,5 +110,5 @@ BUDGETS = Study(
     title="Steps of training",
     question="How do accuracy, order and drift of task loss matching go with the steps of its training?",
     needs=(Need("the same pairs trained by task loss for several numbers of steps", finding="steps"),),
-    analysis=lambda evidence: [steps(evidence.of_claims())],
+    analysis=lambda evidence: [steps(evidence.claims)],
 )

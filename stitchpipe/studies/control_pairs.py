@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from stitchpipe.studies.best_match import SIGNIFICANT
-from stitchpipe.studies.direct_standings import sign_of, title_under
 from stitchpipe.studies.effect import Effect, jackknifed, share_of_cases
 from stitchpipe.studies.finding import Finding, fraction
+from stitchpipe.studies.indices import sign_of, title_under
+from stitchpipe.studies.pairs import Pairs
 from stitchpipe.studies.rank_correlation import codes
 from stitchpipe.studies.separation import auc
-from stitchpipe.studies.stitches import by_models, comparable
 from stitchpipe.studies.study import Need, Study
 
 if TYPE_CHECKING:
@@ -114,21 +114,25 @@ _ENDS = ("source_model", "source_layer", "target_model", "target_layer")
 
 def pair_kinds(compared: pd.DataFrame, facts: Facts) -> pd.Series:
     """Return what each pair is: real (corresponding layers of two trained networks), of a control, or None."""
-    networks = set(facts.are("trained", "unknown"))
-    untrained = set(facts.are("untrained"))
-    kinds: pd.Series = pd.Series([None] * len(compared), compared.index, dtype=object)
-    same = compared["source_layer"].astype(str).to_numpy() == compared["target_layer"].astype(str).to_numpy()
-    corresponds = by_models(compared, lambda s, t: comparable(facts.layer_order, s, t)) & same
-    sources, targets = (compared[f"{side}_model"].astype(str) for side in ("source", "target"))
-    into_network = targets.isin(networks).to_numpy()
-    kinds[corresponds & sources.isin(networks).to_numpy() & into_network] = REAL
-    kinds[corresponds & sources.isin(untrained).to_numpy() & into_network] = RANDOM
+    axis, none = facts.axis, np.zeros(len(compared))
+    pairs = Pairs(axis, axis.numbers(compared, "source"), axis.numbers(compared, "target"), none, larger=True)
+    source, target = pairs.source_model, pairs.target_model
+    kinds = np.full(len(compared), None, object)
+    number = {model: number for number, model in enumerate(axis.models)}
+    networks, untrained = (
+        [number[model] for model in facts.are(*kind)] for kind in (("trained", "unknown"), ("untrained",))
+    )
+    into_network = np.isin(target, networks)
+    names = axis.layers(pairs.source).codes, axis.layers(pairs.target).codes
+    same = names[0] == names[1]
+    corresponds = pairs.across & (pairs.later_by == 0) & into_network
+    kinds[corresponds & np.isin(source, networks)] = REAL
+    kinds[corresponds & np.isin(source, untrained)] = RANDOM
     for model, (kind, of) in facts.controls.items():
-        from_control = (sources == model).to_numpy() & into_network
+        asked = into_network & (source == number.get(model, -1))
         # Permuted activations are held against the layer that they are of: alike in everything but the images.
-        asked = from_control & same & (targets == of).to_numpy() if of is not None else from_control
-        kinds[asked] = kind
-    return kinds
+        kinds[asked if of is None else asked & same & (target == number.get(of, -1))] = kind
+    return pd.Series(kinds, compared.index, dtype=object)
 
 
 def _false_alarms(what: str, pairs: pd.DataFrame) -> Effect | None:

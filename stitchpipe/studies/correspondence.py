@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stitchpipe.studies.best_match import NEAR, STAGE, Matches, matches
-from stitchpipe.studies.direct_standings import (
-    By,
-    counterparts,
-    is_similarity,
-    listed_standings,
-    standing_among,
-    standings,
-    table_of,
-    title_of,
-    title_under,
-)
+from stitchpipe.studies.best_source import standing
+from stitchpipe.studies.direct_standings import listed_standings, standings, table_of
 from stitchpipe.studies.effect import mean_of_units, share_of_cases
 from stitchpipe.studies.equal_budget import violations
 from stitchpipe.studies.finding import SOURCE, Finding, fraction
+from stitchpipe.studies.indices import By, title_of, title_under
 from stitchpipe.studies.making import makings
-from stitchpipe.studies.measures import RELATIVE
+from stitchpipe.studies.pairs import of_stitches
 from stitchpipe.studies.stitches import by_models, comparable
 from stitchpipe.studies.study import Need, Study
 
@@ -49,7 +41,7 @@ def task_loss(evidence: Evidence) -> Finding | None:
 
 def direct(evidence: Evidence) -> Finding | None:
     """Answer whether the best source in another network is the corresponding layer; None without any."""
-    rows = standings(evidence, counterparts(evidence.facts.layer_order))
+    rows = standings(evidence, lambda pairs: pairs.across)
     if not rows:
         return None
     (label, _), first = next(iter(rows.items()))
@@ -79,14 +71,8 @@ def direct(evidence: Evidence) -> Finding | None:
 
 def indices(evidence: Evidence) -> Finding | None:
     """Answer which index finds the corresponding layer of another network; None without two such networks."""
-    layer_order = evidence.facts.layer_order
-    sources = counterparts(layer_order)
-    rows: dict[By, Standing] = {}
-    for (index, view), block in evidence.compared.groupby(["index", "view"], sort=False, observed=True):
-        name = str(index)
-        ranking = standing_among(block, layer_order, sources, larger=is_similarity(name))
-        if ranking.targets:
-            rows[name, str(view)] = ranking
+    every = {by: standing(pairs.at(pairs.across)) for by, pairs in evidence.pairs.items()}
+    rows = {by: ranking for by, ranking in every.items() if ranking.targets}
     if not rows:
         return None
     shares = {key: ranking.near / ranking.targets for key, ranking in rows.items()}
@@ -165,13 +151,10 @@ def best_sources(evidence: Evidence) -> Finding | None:
 
 def _rankings(evidence: Evidence) -> dict[By, Matches]:
     """Return the best sources by every index under its view, and by every kind of stitch that has several sources."""
-    found: dict[By, Matches] = {}
-    for (index, view), block in evidence.compared.groupby(["index", "view"], sort=False, observed=True):
-        name = str(index)
-        found[title_of(name), str(view)] = matches(block, evidence.facts, larger=is_similarity(name))
-    stitched = evidence.stitched.rename(columns={RELATIVE: "value"})
+    found = {(title_of(index), view): matches(pairs) for (index, view), pairs in evidence.pairs.items()}
+    stitched = evidence.stitched
     for making, block in stitched.groupby(makings(stitched), sort=False):
-        found[f"stitches: {making}", ""] = matches(block, evidence.facts, larger=True)
+        found[f"stitches: {making}", ""] = matches(of_stitches(block, evidence.facts.axis))
     return found
 
 
@@ -200,7 +183,7 @@ def _listed(keys: list[By]) -> str:
 
 def analysis(evidence: Evidence) -> list[Finding | None]:
     """Return all answers, of networks that learned something."""
-    claims = evidence.of_claims()
+    claims = evidence.claims
     return [task_loss(claims), direct(claims), indices(claims), best_sources(claims)]
 
 

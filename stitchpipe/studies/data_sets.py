@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def consistency(evidence: Evidence) -> list[Finding | None]:
     """Answer for every other run whether pairs rank alike there; nothing without other runs."""
-    return [_against(evidence.of_networks(), other.of_networks()) for other in evidence.others]
+    return [_against(evidence.networks, other.networks) for other in evidence.others]
 
 
 def _against(evidence: Evidence, other: Evidence) -> Finding | None:

@@ -1,4 +1,4 @@
-"""How the layer that ought to be best stands among all sources, by stitched accuracy and by indices."""
+"""How the layer that ought to be best stands among all sources, by direct matching and by its indices."""
 
 from __future__ import annotations
 
@@ -6,53 +6,35 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
-from stitchpipe.registry import find_measure
 from stitchpipe.studies.best_source import Standing, standing
 from stitchpipe.studies.finding import fraction
-from stitchpipe.studies.measures import RELATIVE
-from stitchpipe.studies.stitches import by_models, comparable
+from stitchpipe.studies.indices import By, title_of
+from stitchpipe.studies.pairs import Pairs, of_stitches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    import numpy.typing as npt
 
     from stitchpipe.studies.evidence import Evidence
-    from stitchpipe.studies.stitches import LayerOrder
 
-By: TypeAlias = tuple[str, str]
-"""What layers are ranked by, and under which view."""
-Sources: TypeAlias = "Mapping[str, set[str]]"
-"""For each target model, the models whose layers are ranked for it."""
+Asked: TypeAlias = "Callable[[Pairs], npt.NDArray[np.bool_]]"
+"""Which pairs are asked about."""
 
 ACCURACY: By = ("stitched accuracy", "")
 
 
-def counterparts(layer_order: LayerOrder) -> Sources:
-    """Return for each model the other models whose layers have the same names."""
-    return {
-        target: {source for source in layer_order if comparable(layer_order, source, target)}
-        for target in layer_order
-    }
-
-
-def standings(evidence: Evidence, sources: Sources) -> dict[By, Standing]:
+def standings(evidence: Evidence, asked: Asked) -> dict[By, Standing]:
     """Return the standing by stitched accuracy, then by the direct-matching indices of each view."""
-    layer_order, stitched = evidence.facts.layer_order, evidence.stitched
-    direct = stitched[stitched["method"] == "dm"].rename(columns={RELATIVE: "value"})
-    rows: dict[By, Standing] = {ACCURACY: standing_among(direct, layer_order, sources, larger=True)}
-    for (index, view), block in evidence.compared.groupby(["index", "view"], sort=False, observed=True):
-        if str(index).startswith("dm_"):
-            label = title_of(str(index)).removeprefix("Direct matching, ")
-            larger = is_similarity(str(index))
-            rows[label, str(view)] = standing_among(block, layer_order, sources, larger=larger)
+    stitched = evidence.stitched
+    direct = of_stitches(stitched[stitched["method"] == "dm"], evidence.facts.axis)
+    rows: dict[By, Standing] = {ACCURACY: standing(direct.at(asked(direct)))}
+    for (index, view), pairs in evidence.pairs.items():
+        if index.startswith("dm_"):
+            label = title_of(index).removeprefix("Direct matching, ")
+            rows[label, view] = standing(pairs.at(asked(pairs)))
     return {label: ranking for label, ranking in rows.items() if ranking.targets}
-
-
-def standing_among(
-    values: pd.DataFrame, layer_order: LayerOrder, sources: Sources, *, larger: bool
-) -> Standing:
-    """Return the standing over the pairs of models that are asked about."""
-    asked = values[by_models(values, lambda source, target: source in sources.get(target, ()))]
-    return standing(asked, layer_order, larger_is_better=larger)
 
 
 def listed_standings(rows: Mapping[By, Standing]) -> str:
@@ -69,25 +51,3 @@ def table_of(rows: Mapping[By, Standing]) -> pd.DataFrame:
     return pd.DataFrame(
         [{"by": label, "view": view, **ranking.row()} for (label, view), ranking in rows.items()]
     )
-
-
-def is_similarity(index: str) -> bool:
-    """Return whether more of an index is more similar; of one that nobody knows it is assumed."""
-    measure = find_measure(index)
-    return measure is None or measure.larger_is_more_similar is not False
-
-
-def sign_of(index: str) -> float:
-    """Return what makes an index a likeness: 1 of a similarity, −1 of a distance."""
-    return 1.0 if is_similarity(index) else -1.0
-
-
-def title_of(index: str) -> str:
-    """Return an index as on a figure."""
-    measure = find_measure(index)
-    return measure.title if measure else index
-
-
-def title_under(index: str, view: str) -> str:
-    """Return an index as on a figure, with the view that it was taken under."""
-    return f"{title_of(index)} ({view})"

@@ -5,19 +5,21 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from stitchpipe.studies.direct_standings import sign_of, title_of
-from stitchpipe.studies.effect import Effect, jackknifed, mean_of_units, share_of_targets
+from stitchpipe.studies.effect import Effect, jackknifed, jackknifed_over, mean_of_units, share_of_targets
 from stitchpipe.studies.equal_budget import STATED, beside, existence
 from stitchpipe.studies.finding import SOURCE, Finding, Outcome, fraction, signed
+from stitchpipe.studies.indices import title_of
 from stitchpipe.studies.measures import RELATIVE
 from stitchpipe.studies.rank_correlation import codes, spearman
-from stitchpipe.studies.stitches import PAIR, by_models, comparable, depths_of
+from stitchpipe.studies.stitches import PAIR
 from stitchpipe.studies.study import Need, Study
 
 if TYPE_CHECKING:
     from stitchpipe.studies.evidence import Evidence
+    from stitchpipe.studies.pairs import Pairs
 
 SHARED, TRAINED = "DM, the pairs that TLM was trained on", "TLM, the same pairs"
 EARLY_TO_LATE, LATE_TO_EARLY = "early → late", "late → early"
@@ -82,11 +84,11 @@ def depth(evidence: Evidence) -> Finding | None:
     blocks = {
         f"DM, {s} into {t}": block for (s, t), block in direct.groupby(["source_model", "target_model"])
     }
-    effects = {name: _effect(name, _between(block)) for name, block in blocks.items()}
+    effects = {name: of_distance(name, block) for name, block in blocks.items()}
     if not any(isfinite(effect.value) for effect in effects.values()):
         return None
     blocks |= {SHARED: shared, TRAINED: trained}
-    effects |= {name: _effect(name, _between(blocks[name])) for name in (SHARED, TRAINED)}
+    effects |= {name: of_distance(name, blocks[name]) for name in (SHARED, TRAINED)}
     effects = {name: effect for name, effect in effects.items() if isfinite(effect.value)}
     rhos = {name: effect.value for name, effect in effects.items()}
     said = "; ".join(f"{name} {signed(rho)}" for name, rho in rhos.items())
@@ -122,21 +124,18 @@ def depth(evidence: Evidence) -> Finding | None:
 def similarity(evidence: Evidence) -> Finding | None:
     """Answer whether every index falls with the layers between, in both directions; None without any."""
     rows, effects, cases = [], [], []
-    for (index, view), block in evidence.compared.groupby(["index", "view"], sort=False, observed=True):
-        placed = _placed(block, evidence)
-        if placed.empty:
-            continue
-        name = title_of(str(index))
-        placed = placed.assign(likeness=sign_of(str(index)) * placed["value"])
-        row: dict[str, object] = {"index": name, "view": str(view)}
+    for (index, view), pairs in evidence.pairs.items():
+        placed = pairs.at((pairs.within | pairs.across) & (pairs.source != pairs.target))
+        name = title_of(index)
+        row: dict[str, object] = {"index": name, "view": view}
         for which, part in _parts(placed).items():
-            rho = _effect(f"Spearman ρ by {name} ({view}), {which}", part, "likeness")
+            rho = _falling(f"Spearman ρ by {name} ({view}), {which}", part)
             if isfinite(rho.value):
                 effects.append(rho)
                 row |= {which: rho.value, f"{which}, low": rho.low, f"{which}, high": rho.high}
         if len(row) > 2:
             rows.append(row)
-            cases.append(_by_distance(placed).assign(index=name, view=str(view)))
+            cases.append(_by_distance(placed).assign(index=name, view=view))
     if not rows:
         return None
     signs = [float(effect.value) for effect in effects]
@@ -159,41 +158,28 @@ def similarity(evidence: Evidence) -> Finding | None:
     )
 
 
-def _placed(block: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
-    """Return the numbers of pairs whose layers have a distance, other than a layer with itself."""
-    order = evidence.facts.layer_order
-    known = block.dropna(subset=["value"])
-    known = known[by_models(known, lambda s, t: s == t or comparable(order, s, t))]
-    between = depths_of(known, "source", order) - depths_of(known, "target", order)
-    is_itself = (between == 0) & (known["source_model"].astype(str) == known["target_model"].astype(str))
-    placed: pd.DataFrame = known.assign(between=between)[~is_itself]
-    return placed
-
-
-def _parts(placed: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _parts(placed: Pairs) -> dict[str, Pairs]:
     """Return pairs by direction; a pair of layers at one depth of two networks belongs to both."""
     return {
-        EARLY_TO_LATE: placed[placed["between"] <= 0],
-        LATE_TO_EARLY: placed[placed["between"] >= 0],
+        EARLY_TO_LATE: placed.at(placed.later_by <= 0),
+        LATE_TO_EARLY: placed.at(placed.later_by >= 0),
     }
 
 
-def _effect(what: str, block: pd.DataFrame, column: str = RELATIVE) -> Effect:
-    """Return the rank correlation of the layers between with a column."""
-    ranked = block.assign(
-        far=codes(block["between"].abs().to_numpy()), likeness=codes(block[column].to_numpy(float))
-    )
-    return jackknifed(what, ranked, ["far", "likeness"], spearman)
+def _falling(what: str, pairs: Pairs) -> Effect:
+    """Return the rank correlation of likeness with the layers between."""
+    units, unit = pairs.units()
+    ranked = [np.abs(pairs.later_by), codes(pairs.likeness)]
+    return jackknifed_over(what, ranked, units, spearman, unit)
 
 
 def of_distance(what: str, block: pd.DataFrame) -> Effect:
     """Return the rank correlation of the accuracy of stitches with the layers between."""
-    return _effect(what, _between(block))
-
-
-def _between(block: pd.DataFrame) -> pd.DataFrame:
-    """Return stitches with how many layers their source is later than their target."""
-    return block.assign(between=(block["source_depth"] - block["target_depth"]).astype(float))
+    ranked = block.assign(
+        far=(block["source_depth"] - block["target_depth"]).abs(),
+        likeness=codes(block[RELATIVE].to_numpy(float)),
+    )
+    return jackknifed(what, ranked, ["far", "likeness"], spearman)
 
 
 def _flatter(direct: float | None, trained: float | None) -> Outcome | None:
@@ -212,15 +198,15 @@ def _distances(known: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def _by_distance(placed: pd.DataFrame) -> pd.DataFrame:
+def _by_distance(placed: Pairs) -> pd.DataFrame:
     """Return an index by the number of layers that the source is later, negative where it is earlier."""
-    rows = placed.rename(columns={"between": "source later by"})
+    rows = pd.DataFrame({"source later by": placed.later_by.astype(float), "value": placed.value})
     return rows.groupby("source later by")["value"].agg(["count", "mean", "min", "max"]).reset_index()
 
 
 def analysis(evidence: Evidence) -> list[Finding | None]:
     """Return all answers, of networks that learned something."""
-    claims = evidence.of_claims()
+    claims = evidence.claims
     return [late_to_early(claims), depth(claims), similarity(claims)]
 
 

@@ -130,7 +130,7 @@ def _by_kind(both: pd.DataFrame, named: dict[str, str]) -> pd.DataFrame:
 
 def analysis(evidence: Evidence) -> list[Finding | None]:
     """Return all answers, of networks that learned something."""
-    claims = evidence.of_claims()
+    claims = evidence.claims
     return [out_of_distribution(claims), drift(claims), detector(claims)]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from stitchpipe.studies.measures import ACCURACY, RELATIVE, compares_representations
+from stitchpipe.studies.pairs import Pairs, of_indices
 from stitchpipe.studies.stitches import PAIR, matrices, stitches
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stitchpipe.studies.facts import Facts
+    from stitchpipe.studies.indices import By
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,20 +63,35 @@ class Evidence:
             label=label,
         )
 
-    def of_networks(self) -> Evidence:
-        """Leave out controls, which are no networks: no claim speaks of them."""
+    @cached_property
+    def pairs(self) -> dict[By, Pairs]:
+        """The comparisons once more as arrays, by index and view."""
+        return of_indices(self.compared, self.facts.axis)
+
+    @cached_property
+    def networks(self) -> Evidence:
+        """The evidence without controls, which are no networks: no claim speaks of them."""
         controls = self.facts.are("control")
         order = {model: layers for model, layers in self.facts.layer_order.items() if model not in controls}
         kept = _without(self, controls)
         return replace(kept, facts=replace(self.facts, layer_order=order))
 
-    def of_claims(self, *, all_objectives: bool = False) -> Evidence:
-        """Leave out what no claim of the literature speaks of, and say so.
+    @cached_property
+    def claims(self) -> Evidence:
+        """The evidence without what no claim of the literature speaks of, and what that is.
 
         That is controls, networks with random weights on either side, stitches into networks whose own accuracy is at
-        chance, and, unless `all_objectives` are asked for, trainings for other objectives than the task.
+        chance, and trainings for other objectives than the task.
         """
-        networks = self.of_networks()
+        return self._of_claims(all_objectives=False)
+
+    @cached_property
+    def claims_of_all_objectives(self) -> Evidence:
+        """As `claims`, with trainings for whatever objective."""
+        return self._of_claims(all_objectives=True)
+
+    def _of_claims(self, *, all_objectives: bool) -> Evidence:
+        networks = self.networks
         facts, said = networks.facts, list(self.left_out)
         untrained = [model for model in facts.are("untrained") if _speaks_of(networks, model)]
         if untrained:
@@ -134,6 +152,8 @@ def _speaks_of(evidence: Evidence, model: str) -> bool:
 
 
 def _without(evidence: Evidence, models: Collection[str]) -> Evidence:
+    if not models:
+        return evidence
     compared, stitched = (
         frame[~(frame["source_model"].isin(models) | frame["target_model"].isin(models))]
         for frame in (evidence.compared, evidence.stitched)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from stitchpipe.studies.axis import Axis
 from stitchpipe.studies.effect import wilson
 from stitchpipe.studies.stitches import comparable
 
@@ -50,6 +52,11 @@ class Facts:
     stages: Mapping[str, Sequence[int]] = field(default_factory=dict)
     families: Mapping[str, str] = field(default_factory=dict)
     controls: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
+
+    @cached_property
+    def axis(self) -> Axis:
+        """The layers of all models, numbered."""
+        return Axis.of(self.layer_order, self.stages)
 
     def are(self, *kinds: Kind) -> list[str]:
         """Return the models of some kinds, in their order."""

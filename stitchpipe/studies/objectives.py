@@ -143,5 +143,5 @@ DM_OR_NOT = Study(
             finding="dm-or-not",
         ),
     ),
-    analysis=lambda evidence: [dm_or_not(evidence.of_claims(all_objectives=True))],
+    analysis=lambda evidence: [dm_or_not(evidence.claims_of_all_objectives)],
 )

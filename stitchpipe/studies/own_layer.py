@@ -31,7 +31,7 @@ def task_loss(evidence: Evidence) -> Finding | None:
 
 def direct(evidence: Evidence) -> Finding | None:
     """Answer whether a layer is its own best source under direct matching; None without such results."""
-    rows = standings(evidence, {model: {model} for model in evidence.facts.layer_order})
+    rows = standings(evidence, lambda pairs: pairs.within)
     if not rows:
         return None
     (label, _), first = next(iter(rows.items()))
@@ -65,7 +65,7 @@ def _within(evidence: Evidence) -> pd.DataFrame:
 
 def analysis(evidence: Evidence) -> list[Finding | None]:
     """Return both answers, of networks that learned something."""
-    claims = evidence.of_claims()
+    claims = evidence.claims
     return [task_loss(claims), direct(claims)]
 
 

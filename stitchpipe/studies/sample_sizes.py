@@ -8,9 +8,9 @@ import pandas as pd
 
 from stitchpipe.studies.best_match import SIGNIFICANT
 from stitchpipe.studies.control_pairs import pair_kinds
-from stitchpipe.studies.direct_standings import title_of
 from stitchpipe.studies.effect import Effect, jackknifed, mean_of_units
 from stitchpipe.studies.finding import Finding
+from stitchpipe.studies.indices import title_of
 from stitchpipe.studies.rank_correlation import codes, spearman
 from stitchpipe.studies.stitches import PAIR
 from stitchpipe.studies.study import Need, Study
@@ -78,7 +78,7 @@ def samples(evidence: Evidence) -> Finding | None:
 
 
 def _comparisons(evidence: Evidence) -> pd.DataFrame:
-    rows = numbers(evidence.of_networks())
+    rows = numbers(evidence.networks)
     return rows[rows["view"] != ""]
 
 

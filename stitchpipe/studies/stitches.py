@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -62,24 +62,40 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
     number = rows.groupby(STITCH, dropna=False, sort=False).ngroup()
     rows = rows.assign(stitch=number)
     _refuse_repeats(rows, ["stitch", "index"])
-    wide = rows.drop_duplicates("stitch").set_index("stitch")[[*STITCH, "final_loss", "n_samples", "key"]]
-    for measure in titles((*TITLES, *rows["index"].unique())):
-        numbers = rows[rows["index"] == measure].set_index("stitch")
-        status, reason = numbers["status"], numbers["reason"]
-        wide[measure] = numbers["value"].astype(float)
-        # A number may have a remark, and a missing one has its status and the reason for it.
-        wide[f"{measure}_note"] = reason.where(status == "ok", status + ": " + reason.fillna("")).astype(
-            object
-        )
-        for extra in BESIDE:
-            if numbers[extra].notna().any():
-                wide[f"{measure}_{extra}"] = numbers[extra].astype(float)
+    wide = rows.drop_duplicates("stitch")[[*STITCH, "final_loss", "n_samples", "key"]].reset_index(drop=True)
+    wide = pd.concat([wide, pd.DataFrame(_measured(rows, len(wide)), wide.index)], axis=1)
     wide["source_depth"] = _depths(wide, "source", layer_order)
     wide["target_depth"] = _depths(wide, "target", layer_order)
     wide["lateness"] = _relative(wide, "source", layer_order) - _relative(wide, "target", layer_order)
     columns = [wide[column].tolist() for column in (*PAIR, "lateness")]
     wide["kind"] = [_kind(layer_order, *row) for row in zip(*columns, strict=True)]
-    return wide.reset_index(drop=True)
+    return wide
+
+
+def _measured(rows: pd.DataFrame, n: int) -> dict[str, npt.NDArray[Any] | pd.Series]:
+    """Return a column of `n` stitches for every measure, for its remarks, and for what stands beside it."""
+    index, names = pd.factorize(rows["index"])
+    stitch, reason = rows["stitch"].to_numpy(), rows["reason"]
+    value, beside = rows["value"].to_numpy(float), {extra: rows[extra].to_numpy(float) for extra in BESIDE}
+    # A number may have a remark, and a missing one has its status and the reason for it.
+    is_ok = rows["status"] == "ok"
+    note = reason.where(is_ok, rows["status"] + ": " + reason.fillna("")).astype(object).to_numpy()
+    columns: dict[str, npt.NDArray[Any] | pd.Series] = {}
+    for measure in titles((*TITLES, *names)):
+        at = np.flatnonzero(names[index] == measure)
+        columns[measure] = _spread(value[at], stitch[at], n)
+        columns[f"{measure}_note"] = pd.Series(_spread(note[at], stitch[at], n), dtype=object)
+        for extra, numbers in beside.items():
+            if not np.isnan(numbers[at]).all():
+                columns[f"{measure}_{extra}"] = _spread(numbers[at], stitch[at], n)
+    return columns
+
+
+def _spread(values: npt.NDArray[Any], places: npt.NDArray[np.intp], n: int) -> npt.NDArray[Any]:
+    """Return values at their places among `n`, NaN elsewhere."""
+    spread = np.full(n, np.nan, values.dtype)
+    spread[places] = values
+    return spread
 
 
 def measures_of(stitched: pd.DataFrame) -> dict[str, str]:
@@ -115,15 +131,6 @@ def by_models(rows: pd.DataFrame, rule: Callable[[str, str], bool]) -> npt.NDArr
         source, target
     ]
     return holds
-
-
-def depths_of(rows: pd.DataFrame, side: str, layer_order: LayerOrder) -> npt.NDArray[np.float64]:
-    """Return the depth of one end of each row; raises as `depth_of`. Each layer is looked up once."""
-    ends = rows.groupby([f"{side}_model", f"{side}_layer"], sort=False, observed=True)
-    named = ends.head(1)
-    pairs = zip(named[f"{side}_model"].tolist(), named[f"{side}_layer"].tolist(), strict=True)
-    places = np.array([depth_of(layer_order, *pair) for pair in pairs], np.float64)
-    return places[ends.ngroup().to_numpy()] if len(rows) else np.zeros(0)
 
 
 def _refuse_repeats(rows: pd.DataFrame, key: list[str]) -> None:

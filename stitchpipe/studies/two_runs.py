@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from stitchpipe.studies.direct_standings import sign_of, title_of
+from stitchpipe.studies.indices import sign_of, title_of
 from stitchpipe.studies.making import makings
 from stitchpipe.studies.measures import RELATIVE
 from stitchpipe.studies.stitches import PAIR

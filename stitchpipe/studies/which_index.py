@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stitchpipe.studies.direct_standings import sign_of, title_under
-from stitchpipe.studies.effect import Effect, jackknifed, jackknifed_over
+from stitchpipe.studies.effect import Effect, jackknifed_over
 from stitchpipe.studies.finding import Finding
-from stitchpipe.studies.measures import RELATIVE
+from stitchpipe.studies.indices import title_under
+from stitchpipe.studies.pairs import Pairs, of_stitches
 from stitchpipe.studies.rank_correlation import codes, spearman
 from stitchpipe.studies.separation import auc, d_prime
-from stitchpipe.studies.stitches import PAIR, by_models, comparable
 from stitchpipe.studies.study import Need, Study
 
 if TYPE_CHECKING:
     from stitchpipe.studies.evidence import Evidence
+    from stitchpipe.studies.facts import Facts
 
 TESTS = ("specificity", "families", "behaviour")
 LACKING = (
@@ -30,15 +30,14 @@ def which_index(evidence: Evidence) -> Finding | None:
     """Answer which index does best where something is known; None without anything to test by."""
     rows: dict[str, dict[str, Effect]] = {}
     primes: dict[str, float | None] = {}
-    claims = evidence.of_claims()
-    for (index, view), block in claims.compared.groupby(["index", "view"], sort=False, observed=True):
-        name = title_under(str(index), str(view))
-        known = block.dropna(subset=["value"])
-        known = known.assign(likeness=sign_of(str(index)) * known["value"])
+    claims = evidence.claims
+    direct = _direct(claims)
+    for (index, view), pairs in claims.pairs.items():
+        name = title_under(index, view)
         tested = {
-            "specificity": _specificity(name, known, claims),
-            "families": _families(name, known, claims),
-            "behaviour": _behaviour(name, known, claims),
+            "specificity": _specificity(name, pairs, claims.facts),
+            "families": _families(name, pairs, claims.facts),
+            "behaviour": _behaviour(name, pairs, direct),
         }
         there = {
             test: effect
@@ -47,7 +46,7 @@ def which_index(evidence: Evidence) -> Finding | None:
         }
         if there:
             rows[name] = there
-            primes[name] = _prime(known, claims)
+            primes[name] = _prime(pairs)
     if not rows:
         return None
     frame = _ranked(rows, primes)
@@ -82,61 +81,68 @@ def which_index(evidence: Evidence) -> Finding | None:
     )
 
 
-def _specificity(name: str, known: pd.DataFrame, evidence: Evidence) -> Effect | None:
+def _specificity(name: str, pairs: Pairs, facts: Facts) -> Effect | None:
     """Return how often a layer is nearer to itself in another seed than other layers are (Ding 2021)."""
-    families = evidence.facts.families
-    order = evidence.facts.layer_order
-    seeds = known[
-        by_models(known, lambda s, t: comparable(order, s, t) and families.get(s, s) == families.get(t, t))
-    ]
-    if seeds.empty:
+    family = np.array([facts.families.get(model, model) for model in pairs.axis.models], object)
+    seeds = pairs.at(pairs.across & (family[pairs.source_model] == family[pairs.target_model]))
+    if not len(seeds):
         return None
-    same = seeds["source_layer"].astype(str) == seeds["target_layer"].astype(str)
-    coded = seeds.assign(same=same.to_numpy(), likeness=codes(seeds["likeness"].to_numpy()))
+    units, unit = seeds.units()
+    coded = [codes(seeds.likeness), seeds.later_by == 0]
     what = f"area, same layer of another seed above other layers, {name}"
-    return jackknifed(what, coded, ["likeness", "same"], auc, bounds=(0.0, 1.0))
+    return jackknifed_over(what, coded, units, auc, unit, (0.0, 1.0))
 
 
-def _prime(known: pd.DataFrame, evidence: Evidence) -> float | None:
+def _prime(pairs: Pairs) -> float | None:
     """Return d′ of the same layers of two networks against other layers."""
-    order = evidence.facts.layer_order
-    across = known[by_models(known, lambda s, t: comparable(order, s, t))]
-    same = (across["source_layer"].astype(str) == across["target_layer"].astype(str)).to_numpy()
-    return d_prime(across["likeness"].to_numpy(float), same)
+    across = pairs.at(pairs.across)
+    return d_prime(across.likeness, across.later_by == 0)
 
 
-def _families(name: str, known: pd.DataFrame, evidence: Evidence) -> Effect | None:
+def _families(name: str, pairs: Pairs, facts: Facts) -> Effect | None:
     """Return how often two networks of one family are more alike than two of different ones; None without both."""
-    families = evidence.facts.families
-    across = known[by_models(known, lambda s, t: s != t and s in families and t in families)]
-    if across.empty:
+    axis, families = pairs.axis, facts.families
+    is_known = np.array([model in families for model in axis.models], np.bool_)
+    known = pairs.at(~pairs.within & is_known[pairs.source_model] & is_known[pairs.target_model])
+    if not len(known):
         return None
-    keys = ["source_model", "target_model", "source_layer"]
-    best = across.groupby(keys, observed=True)["likeness"].max().reset_index()
-    networks = best.groupby(keys[:2], observed=True)["likeness"].mean().reset_index()
-    one = by_models(networks, lambda s, t: families[s] == families[t])
+    frame = pd.DataFrame(
+        {
+            "source": known.source_model,
+            "target": known.target_model,
+            "layer": known.source,
+            "likeness": known.likeness,
+        }
+    )
+    best = frame.groupby(["source", "target", "layer"])["likeness"].max().reset_index()
+    networks = best.groupby(["source", "target"])["likeness"].mean().reset_index()
+    family = np.array([families.get(model, "") for model in axis.models], object)
+    one = (family[networks["source"]] == family[networks["target"]]).astype(np.bool_)
     if one.all() or not one.any():
         return None
-    units = networks.groupby("target_model", sort=False, observed=True).ngroup().to_numpy()
+    units = pd.factorize(networks["target"])[0]
     what = f"area, networks of one family above others, {name}"
     return jackknifed_over(
         what, [codes(networks["likeness"].to_numpy()), one], units, auc, "target networks", (0.0, 1.0)
     )
 
 
-def _behaviour(name: str, known: pd.DataFrame, evidence: Evidence) -> Effect | None:
-    """Return the rank correlation with the accuracy of direct matching over pairs of different layers."""
+def _direct(evidence: Evidence) -> Pairs:
+    """Return the accuracy of direct matching, of pairs of different layers."""
     stitched = evidence.stitched
-    direct = stitched[(stitched["method"] == "dm") & stitched[RELATIVE].notna()][[*PAIR, RELATIVE]]
-    both = known.astype(dict.fromkeys(PAIR, str)).merge(direct.astype(dict.fromkeys(PAIR, str)), on=PAIR)
-    is_itself = (both["source_model"] == both["target_model"]) & (
-        both["source_layer"] == both["target_layer"]
-    )
-    both = both[~is_itself]
+    direct = of_stitches(stitched[stitched["method"] == "dm"], evidence.facts.axis)
+    return direct.at(direct.source != direct.target)
+
+
+def _behaviour(name: str, pairs: Pairs, direct: Pairs) -> Effect | None:
+    """Return the rank correlation with the accuracy of direct matching over pairs of different layers."""
+    place = pd.Index(direct.ends).get_indexer(pd.Index(pairs.ends))
+    both, accuracy = pairs.at(place >= 0), direct.value[place[place >= 0]]
     if len(both) < 3:
         return None
-    coded = both.assign(x=codes(both["likeness"].to_numpy()), y=codes(both[RELATIVE].to_numpy(float)))
-    return jackknifed(f"Spearman ρ with stitched accuracy, {name}", coded, ["x", "y"], spearman)
+    units, unit = both.units()
+    coded = [codes(both.likeness), codes(accuracy)]
+    return jackknifed_over(f"Spearman ρ with stitched accuracy, {name}", coded, units, spearman, unit)
 
 
 def _ranked(rows: dict[str, dict[str, Effect]], primes: dict[str, float | None]) -> pd.DataFrame:
