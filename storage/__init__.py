@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from storage.checked_files import CheckedFile, CheckedFiles, FileGarbage, FileRepair
+    from storage.checked_files import CheckedFile, CheckedFiles, FileGarbage, FileRepair, Inventory
     from storage.errors import (
         AmbiguousError,
         ArrayNotFoundError,
@@ -55,7 +55,14 @@ if TYPE_CHECKING:
     from storage.reading import Representation, RowGroupReader, check_pairing, shuffled_batches
     from storage.splits import Split
     from storage.store import Store
-    from storage.summaries import WORK, Summaries, Summary
+    from storage.summaries import (
+        WORK,
+        Summaries,
+        Summary,
+        damaged_summaries,
+        leftover_summaries,
+        take_out_damaged,
+    )
     from storage.writing import Dump, absmax, checked_rows, same_but_for_rounding
 
 __all__ = [
@@ -80,6 +87,7 @@ __all__ = [
     "FileRepair",
     "FormatError",
     "Garbage",
+    "Inventory",
     "LayerSpec",
     "LayoutError",
     "NonFiniteError",
@@ -110,9 +118,11 @@ __all__ = [
     "check_pairing",
     "checked_rows",
     "chunk_rows",
+    "damaged_summaries",
     "decode_name",
     "digest_of",
     "encode_name",
+    "leftover_summaries",
     "open_place",
     "open_store",
     "open_summaries",
@@ -123,6 +133,7 @@ __all__ = [
     "rows_of_shard",
     "same_but_for_rounding",
     "shuffled_batches",
+    "take_out_damaged",
 ]
 
 _HOMES = {
@@ -147,6 +158,7 @@ _HOMES = {
     "FileRepair": "storage.checked_files",
     "FormatError": "storage.errors",
     "Garbage": "storage.maintenance",
+    "Inventory": "storage.checked_files",
     "LayerSpec": "storage.format",
     "LayoutError": "storage.errors",
     "NonFiniteError": "storage.errors",
@@ -190,6 +202,9 @@ _HOMES = {
     "rows_of_shard": "storage.format",
     "same_but_for_rounding": "storage.writing",
     "shuffled_batches": "storage.reading",
+    "damaged_summaries": "storage.summaries",
+    "leftover_summaries": "storage.summaries",
+    "take_out_damaged": "storage.summaries",
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from storage.commits import (
+    all_manifests,
     demand_same_specs,
     dump_keys,
     find_manifest,
@@ -25,7 +27,7 @@ from storage.format import (
     settle_record,
     split_record_key,
 )
-from storage.maintenance import evict, evicted, find_garbage, repair, verify, verify_summaries
+from storage.maintenance import evict, evicted, find_garbage, repair, strangers_in, verify, verify_summaries
 from storage.place import LEASE_S
 from storage.reading import Representation
 from storage.splits import SPLIT, add_split, completed_split, load_split, planned_split
@@ -246,6 +248,14 @@ class Store:
         }
         return sorted(sealed)
 
+    def ever_sealed(self) -> dict[tuple[str, str], set[str]]:
+        """Return the layers that manifests sealed, evicted ones too, by model and fingerprint."""
+        layers = defaultdict[tuple[str, str], set[str]](set)
+        for key in dump_keys(self._place):
+            for manifest in all_manifests(self._place, key):
+                layers[manifest.model, manifest.fingerprint].update(manifest.layers)
+        return dict(layers)
+
     def representation(self, address: Address, *, fingerprint: str | None = None) -> Representation:
         """Open a sealed representation; reads manifests, no activations.
 
@@ -286,12 +296,15 @@ class Store:
         """Return everything that is not as it was committed; reads all, or what is asked for.
 
         `sample` is the share of the inner chunks, and of the arrays of summaries, that are read; see
-        `storage.maintenance.verification.verify`. Summaries are checked where no data set, split or model is asked for.
+        `storage.maintenance.verification.verify`. Summaries, and names that
+        no store has, are looked at where no data set, split or model is asked for.
         """
         chosen = {"dataset": dataset, "split": split, "model": model}
         problems = list(verify(self._place, **chosen, sample=sample, rng=rng, on_shard=on_shard))
         if not any(chosen.values()):
             problems += verify_summaries(self._place, sample=sample, rng=rng, on_summary=on_summary)
+            told = {problem.file for problem in problems}
+            problems += [problem for problem in strangers_in(self._place) if problem.file not in told]
         return problems
 
     def repair(

@@ -37,6 +37,10 @@ def verify(
     if not verdict.problems:
         what = "sound" if maintenance.share_of(sample) == 1 else f"sound in a sample of {sample}"
         say(f"{what}: {verdict.representations} representations, {read}")
+        if not verdict.misses_nothing:
+            say(
+                "No inventory was taken yet: what somebody removed is not missed before a report was written."
+            )
         return
     say(tables.problems(verdict.problems, f"{len(verdict.problems)} problems ({read} looked at)"))
     sys.exit(DAMAGED)

@@ -14,7 +14,7 @@ from stitchpipe.sizes import size_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stitchpipe.steps.maintenance import Leftovers
+    from stitchpipe.steps.maintenance_outcomes import Leftovers
     from storage import Entry, FileGarbage, Garbage, Problem, Redo
 
 
@@ -48,7 +48,8 @@ def garbage(leftovers: Leftovers) -> Table:
     view = Table(title="Garbage", title_justify="left")
     for name in ("where", "what", "files", "size", "last modified"):
         view.add_column(name, overflow="fold", justify="right" if name in ("files", "size") else "left")
-    rows = [*_store_rows(leftovers.store), *_file_rows(leftovers.files)]
+    beside = ("summaries", "summaries of unfinished work", leftovers.summaries)
+    rows = [*_store_rows(leftovers.store), *_file_rows(leftovers.files), beside]
     for where, what, entries in rows:
         if entries:
             newest = minute_of(max(entry.modified_s for entry in entries))

@@ -6,6 +6,7 @@ from stitchpipe.results.compaction import Compacted
 from stitchpipe.results.held import Held, Keys, keys_of, numbers_of, texts_of
 from stitchpipe.results.maps import MapFileError, MapToKeep, made_of, map_bytes, map_of
 from stitchpipe.results.part_files import CatalogueError
+from stitchpipe.results.parts import leftover_names
 from stitchpipe.results.query import QueryError
 from stitchpipe.results.reading import COMPARED, frame_of
 from stitchpipe.results.result import MAKING, Making, Result, Side, Subject
@@ -37,6 +38,7 @@ __all__ = [
     "described_tables",
     "frame_of",
     "keys_of",
+    "leftover_names",
     "made_of",
     "map_bytes",
     "map_of",

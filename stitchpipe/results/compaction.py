@@ -29,7 +29,7 @@ from stitchpipe.results.part_files import (
 )
 from stitchpipe.results.parts import COMPACTED, RECORD, Compaction, Parts
 from stitchpipe.results.sorting import GROUP, Buckets, settled
-from storage import CheckedFile
+from storage import CheckedFile, Inventory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,7 +110,7 @@ def compact(files: CheckedFiles, parts: Parts, merged: Sequence[CheckedFile]) ->
         _remove(files, made)
         return None
     # From here on the numbers are in the new files alone, for whoever looks.
-    _remove(files, merged)
+    _remove(files, merged, made)
     return Compacted(len(merged), len(made), rows_before, rows)
 
 
@@ -121,18 +121,24 @@ def _next(before: Mapping[str, Any] | None, seen: Compaction, after: Compaction)
     return after.to_record()
 
 
-def _remove(files: CheckedFiles, parts: Sequence[CheckedFile]) -> None:
+def _remove(files: CheckedFiles, parts: Sequence[CheckedFile], made: Sequence[CheckedFile] = ()) -> None:
+    """Remove parts; `made` are the files that hold their numbers now."""
     for part in parts:
         files.remove(part.name)
+    if parts:
+        Inventory(files.place).exchange([part.name for part in parts], [part.name for part in made])
 
 
 def tidy(files: CheckedFiles, parts: Parts, now_s: float) -> None:
     """Remove what killed compactions left: superseded parts, and files that no record names and nobody works on."""
     ages = {entry.key: now_s - entry.modified_s for entry in files.place.files("results")}
-    for part in parts.leftovers:
-        is_abandoned = ages.get(part.key, 0.0) > ABANDONED_S
-        if part.name in parts.compaction.superseded or (part.name.startswith(COMPACTED) and is_abandoned):
-            files.remove(part.name)
+    abandoned = [
+        part
+        for part in parts.leftovers
+        if part.name in parts.compaction.superseded
+        or (part.name.startswith(COMPACTED) and ages.get(part.key, 0.0) > ABANDONED_S)
+    ]
+    _remove(files, abandoned)
 
 
 def _rows(

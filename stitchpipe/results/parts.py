@@ -59,6 +59,14 @@ class Compaction:
         }
 
 
+def leftover_names(files: CheckedFiles) -> set[str]:
+    """Return the names of result files that are nobody's: superseded ones, gone or not, and what was cut short left."""
+    parts = Parts.of(files)
+    return {*parts.compaction.superseded, *(part.name for part in parts.leftovers)} - {
+        part.name for part in parts.all
+    }
+
+
 @dataclass(frozen=True)
 class Parts:
     """The files that make up the results at some moment.

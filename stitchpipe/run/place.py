@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from stitchpipe.errors import ExplainedError
 from stitchpipe.results import Catalogue
 from stitchpipe.run.layer_numbers import LayerNumbers
-from storage import CheckedFiles, CorruptError, NotFoundError, open_place
+from storage import CheckedFiles, CorruptError, NotFoundError, Summaries, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,6 +88,11 @@ class RunPlace:
     def files(self) -> CheckedFiles:
         """Every file of the run beside its store."""
         return CheckedFiles(open_place(self.url), others=(STORE, SUMMARIES))
+
+    @cached_property
+    def summaries(self) -> Summaries:
+        """Summaries beside a store that cannot be written, read alone; most runs have none."""
+        return Summaries(open_place(f"{self.url}/{SUMMARIES}"), mode="r")
 
     @cached_property
     def results(self) -> Catalogue:

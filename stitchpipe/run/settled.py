@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RECORD: Final = "settled"
 _PASSING: Final = (
     "commits/records/claims/",
+    "commits/records/inventory/",
     "commits/records/units/",
     "commits/records/settled/",
     "commits/records/times/",

@@ -14,89 +14,25 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from stitchpipe.asking import WorkspaceError
 from stitchpipe.errors import nearest
+from stitchpipe.run.inventory import gone, inventory_of, unsealed
 from stitchpipe.run.place import RunPlace, named_store
-from storage import FileRepair, Repair, Store, StoreError, open_place
+from stitchpipe.steps.maintenance_outcomes import Leftovers, Mended, Verdict
+from storage import (
+    Store,
+    StoreError,
+    damaged_summaries,
+    leftover_summaries,
+    open_place,
+    take_out_damaged,
+)
 
 if TYPE_CHECKING:
-    from storage import CheckedFiles, FileGarbage, Garbage, Problem, Redo, SealedLayer
+    from storage import CheckedFiles, SealedLayer
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with (name, done, total)."""
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a check found; `shards`, `summaries`, `files` and `n_bytes` are what it went through."""
-
-    problems: tuple[Problem, ...]
-    representations: int
-    shards: int
-    summaries: int
-    files: int
-    n_bytes: int
-
-
-@dataclass(frozen=True)
-class Mended:
-    """What a repair did: to the store, where there is one, and to the files beside it, where a run is there."""
-
-    store: Repair | None
-    files: FileRepair | None
-
-    @property
-    def redo(self) -> tuple[Redo, ...]:
-        """Layers that must be dumped again."""
-        return () if self.store is None else tuple(self.store.redo)
-
-    @property
-    def problems(self) -> list[Problem]:
-        """Everything that was wrong."""
-        return [problem for part in self._parts for problem in part.problems]
-
-    @property
-    def left(self) -> list[Problem]:
-        """What only people can decide."""
-        return [problem for part in self._parts for problem in part.left]
-
-    @property
-    def n_quarantined(self) -> int:
-        """How many files were taken out."""
-        return sum(len(part.quarantined) for part in self._parts)
-
-    @property
-    def n_restored(self) -> int:
-        """How many files were made again."""
-        return sum(len(part.restored) for part in self._parts)
-
-    @property
-    def summaries(self) -> list[str]:
-        """Keys of damaged summaries that were removed."""
-        return [] if self.store is None else list(self.store.summaries)
-
-    @property
-    def _parts(self) -> list[Repair | FileRepair]:
-        return [part for part in (self.store, self.files) if part is not None]
-
-
-@dataclass(frozen=True)
-class Leftovers:
-    """What can be removed: of the store, and of the files beside it."""
-
-    store: Garbage | None
-    files: FileGarbage | None
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all but the quarantine."""
-        return sum(part.n_bytes for part in (self.store, self.files) if part is not None)
-
-    def remove(self, *, quarantined: bool) -> int:
-        """Remove it; return the bytes that were removed."""
-        return sum(
-            part.remove(quarantined=quarantined) for part in (self.store, self.files) if part is not None
-        )
 
 
 @dataclass(frozen=True)
@@ -169,12 +105,22 @@ def verify(place: str, *, model: str | None, sample: str, progress: Progress) ->
     total = sum(layer.n_bytes for layer in sealed if model in (None, layer.address.model))
     count = _Count("verify", total + (0 if model else _summary_bytes(store)), progress)
     problems = store.verify(model=model, sample=share, on_shard=count.shard, on_summary=count.summary)
+    has_inventory = True
     # Files of the run belong to no single model, so a check of one model leaves them out.
     if kept.files is not None and model is None:
-        problems = [*problems, *kept.files.verify(on_file=count.file)]
+        run = RunPlace.at(place)
+        problems = [*problems, *kept.files.verify(on_file=count.file), *gone(run), *unsealed(run, store)]
+        problems += damaged_summaries(run.summaries, count.summary)
+        has_inventory = inventory_of(run).is_taken
     count.finish()
     return Verdict(
-        tuple(problems), len(count.labels), count.shards, count.summaries, count.files, count.n_bytes
+        tuple(problems),
+        len(count.labels),
+        count.shards,
+        count.summaries,
+        count.files,
+        count.n_bytes,
+        misses_nothing=has_inventory,
     )
 
 
@@ -185,6 +131,13 @@ def repair(place: str, *, progress: Progress) -> Mended:
     total = sum(layer.n_bytes for layer in _sealed(store)) + _summary_bytes(store)
     count = _Count("check", total, progress)
     of_files = None if kept.files is None else kept.files.repair(on_file=count.file)
+    if of_files is not None:
+        run = RunPlace.at(place)
+        of_files.problems += gone(run)
+        inventory_of(run).settle()
+        problems, taken_out = take_out_damaged(run.summaries)
+        of_files.problems += problems
+        of_files.quarantined += taken_out
     of_store = store.repair(on_shard=count.shard, on_summary=count.summary)
     count.finish()
     return Mended(of_store, of_files)
@@ -194,7 +147,12 @@ def garbage(place: str, *, older_than: str) -> Leftovers:
     """Return what can be removed; see `storage.Store.gc` and `storage.CheckedFiles.gc`."""
     kept, age_s = Kept(place), seconds_of(older_than)
     of_files = None if kept.files is None else kept.files.gc(older_than_s=age_s)
-    return Leftovers(kept.store(mode="a").gc(older_than_s=age_s), of_files)
+    beside = (
+        () if kept.files is None else leftover_summaries(RunPlace.at(place).summaries, older_than_s=age_s)
+    )
+    return Leftovers(
+        kept.store(mode="a").gc(older_than_s=age_s), of_files, beside, RunPlace.at(place).summaries
+    )
 
 
 def share_of(text: str) -> float:

@@ -16,6 +16,7 @@ from stitchpipe.report import COLUMNS, Gathering, Told, rendered
 from stitchpipe.results import keys_of
 from stitchpipe.run.declared import permuted_model
 from stitchpipe.run.inputs import versions
+from stitchpipe.run.inventory import take_inventory
 from stitchpipe.run.keys import digest_of
 from stitchpipe.run.ledger import Ledger
 from stitchpipe.run.names import TEST, LayerName
@@ -50,7 +51,8 @@ _NEEDED: Final = "left out, because of what failed before"
 def report(run: Run) -> dict[str, Any]:
     """Publish ``report/index.html``, its figures and ``report/findings.json``; return the findings' record.
 
-    Of a part of a sweep they lie below ``report/parts``, so that the page of the whole stays.
+    Of a part of a sweep they lie below ``report/parts``, so that the page of the whole stays. Behind them the inventory
+    of the run is taken, by which `stitchpipe verify` misses what is removed later.
 
     Only results that this sweep stands for are shown: those of other weights or settings may lie in the same place. A
     page whose results, layers, provenance and failures are those of now stays as it is; no number is read for it.
@@ -74,6 +76,7 @@ def report(run: Run) -> dict[str, Any]:
     part = run.sweep.name if run.sweep.part_of else None
     shown = run.place.findings(part)
     if shown is not None and shown.get("inputs") == inputs and run.place.has_page(part):
+        take_inventory(run.place)
         return shown
     wanted = _wanted(run, {name: ends[name] for name in names})
     order, facts = _order(run), facts_of(run)
@@ -107,6 +110,7 @@ def report(run: Run) -> dict[str, Any]:
     )
     record = {"inputs": inputs, **_record(run, told, rows, missing)}
     run.place.publish_report(rendered(told), record, part)
+    take_inventory(run.place)
     return record
 
 

@@ -2,7 +2,8 @@
 
 from storage.checked_files.files import CheckedFiles
 from storage.checked_files.garbage import FileGarbage
+from storage.checked_files.inventory import Inventory
 from storage.checked_files.kept import CheckedFile
 from storage.checked_files.repair import FileRepair
 
-__all__ = ["CheckedFile", "CheckedFiles", "FileGarbage", "FileRepair"]
+__all__ = ["CheckedFile", "CheckedFiles", "FileGarbage", "FileRepair", "Inventory"]

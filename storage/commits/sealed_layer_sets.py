@@ -210,6 +210,11 @@ def _some_of(names: list[str]) -> str:
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
+def forget_manifests() -> None:
+    """Let manifests be read anew."""
+    _read_version.cache_clear()
+
+
 @lru_cache(maxsize=512)
 def _read_version(place: Place, dump: str, name: str, key: str, version: tuple[int | str, ...]) -> Manifest:
     """Read one version of a manifest; the version is only the cache's key."""

@@ -24,6 +24,7 @@ from storage.format.keys import (
 from storage.format.records import (
     content_of,
     create_record,
+    forget_records,
     read_cached,
     read_record,
     record_bytes,
@@ -117,6 +118,7 @@ __all__ = [
     "dump_key",
     "dump_record_key",
     "encode_vector",
+    "forget_records",
     "group_metadata",
     "layer_set_key",
     "layer_set_name",

@@ -99,6 +99,11 @@ def _read_version(place: Place, key: str, kind: str, version: tuple[int | str, .
     return read_record(place, key, kind=kind)
 
 
+def forget_records() -> None:
+    """Let records be read anew."""
+    _read_version.cache_clear()
+
+
 def record_bytes(kind: str, content: Mapping[str, Any]) -> bytes:
     """Return a record's bytes: one JSON document, one spelling for one content, the digest in front of it."""
     body = canonical(content)

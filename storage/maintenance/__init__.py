@@ -3,6 +3,7 @@
 from storage.maintenance.eviction import Evicted, EvictedLayer, Filters, evict, evicted
 from storage.maintenance.garbage import Garbage, find_garbage
 from storage.maintenance.repairing import Redo, Repair, repair
+from storage.maintenance.strangers import strangers_in
 from storage.maintenance.verification import verify, verify_summaries
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "evicted",
     "find_garbage",
     "repair",
+    "strangers_in",
     "verify",
     "verify_summaries",
 ]

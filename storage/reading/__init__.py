@@ -2,7 +2,7 @@
 
 from storage.reading.pairing import check_pairing
 from storage.reading.representation import Representation
-from storage.reading.shard import ShardReader
+from storage.reading.shard import ShardReader, forget_shards
 from storage.reading.shuffling import RowGroupReader, shuffled_batches
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     "RowGroupReader",
     "ShardReader",
     "check_pairing",
+    "forget_shards",
     "shuffled_batches",
 ]

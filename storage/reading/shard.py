@@ -205,6 +205,12 @@ def _shard_record(place: Place, marker: str, layer: str, digest: str) -> ShardRe
     return ShardRecord.from_json(record)
 
 
+def forget_shards() -> None:
+    """Let the records of shards be read anew."""
+    RECENT_MARKERS.cache_clear()
+    _shard_record.cache_clear()
+
+
 def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return ascending ranges with neighbours joined."""
     spans: list[tuple[int, int]] = []

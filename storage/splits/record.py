@@ -93,6 +93,11 @@ def _load_version(place: Place, key: str, version: tuple[int | str, ...]) -> Spl
     return split_of(read_record(place, key, kind=SPLIT))
 
 
+def forget_splits() -> None:
+    """Let the records of splits be read anew."""
+    _load_version.cache_clear()
+
+
 def split_of(content: Mapping[str, Any]) -> Split:
     """Return the split a record describes; its arrays are read-only."""
     ids = tuple(content["sample_ids"])

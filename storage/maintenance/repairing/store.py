@@ -17,6 +17,7 @@ from storage.maintenance.repairing.unsealed_layer_sets import (
     unsealed_layer_sets,
     unsealed_layers,
 )
+from storage.maintenance.strangers import strangers_in
 from storage.place import QUARANTINE
 from storage.problems import Problem, problem_of
 
@@ -114,6 +115,8 @@ def repair(
             if split is not None:
                 redo += _repair_dump(mending, dump, split, on_shard)
     removed = repair_summaries(mending, on_summary)
+    told = {problem.file for problem in mending.left}
+    mending.left += [problem for problem in strangers_in(place) if problem.file not in told]
     return Repair(
         tuple(mending.problems),
         tuple(mending.quarantined),

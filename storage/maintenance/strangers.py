@@ -1,0 +1,52 @@
+"""Files in a store that no writer of stores makes: told by their names alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from storage.errors import CorruptError
+from storage.place import COMMITS, PARTIAL, QUARANTINE
+from storage.problems import Problem, problem_of
+from storage.summaries import SUMMARIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from storage.place import Entry, Place
+
+_VECTOR: Final = r"(?:zarr\.json|c(?:/\d+)*)"
+_OF_LAYERS: Final = rf"zarr\.json|activations/(?:zarr\.json|c[./0-9]*)|(?:sample_id|label|sealed)/{_VECTOR}"
+_RECORDS_OF_DUMPS: Final = (
+    r"zarr\.json|c|dump\.json|retired-\d+\.json|[0-9a-f]+/(?:row-group-\d+|manifest)\.json"
+)
+_OURS: Final = re.compile(
+    rf"zarr\.json|{COMMITS}/(?:zarr\.json|c|store\.json)|{SUMMARIES}/[^/]+/[^/]+|(?:{PARTIAL}|{QUARANTINE})/.+"
+    r"|[^/]+/zarr\.json|[^/]+/[^/]+/zarr\.json"
+    rf"|[^/]+/[^/]+/{COMMITS}/(?:zarr\.json|c|split\.json)"
+    rf"|[^/]+/[^/]+/(?:sample_id|label|original_index|row_group)/{_VECTOR}"
+    rf"|[^/]+/[^/]+/[^/]+~[^/]+/(?:zarr\.json|{COMMITS}/(?:{_RECORDS_OF_DUMPS})|[^/]+/(?:{_OF_LAYERS}))"
+)
+
+
+def strangers_in(place: Place) -> Iterator[Problem]:
+    """Yield the files that are nobody's, but for hidden ones of other programs. One listing of the store."""
+    for entry in place.entries():
+        is_hidden = any(segment.startswith(".") for segment in entry.key.split("/"))
+        if not is_hidden and not _OURS.fullmatch(entry.key):
+            yield _stranger(place, entry)
+
+
+def _stranger(place: Place, entry: Entry) -> Problem:
+    try:
+        file = place.path(entry.key)
+    except CorruptError as error:  # a symbolic link
+        return problem_of(error, label="store")
+    return Problem(
+        representation="store",
+        row_group=None,
+        file=file,
+        expected="a file that a store has",
+        found=f"{entry.n_bytes} bytes that nothing here vouches for",
+        remedy="Move it elsewhere if it is yours, or remove it.",
+    )
