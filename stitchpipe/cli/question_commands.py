@@ -112,6 +112,7 @@ def query(
     from stitchpipe.run.tables_beside import tables_beside
 
     run = RunPlace.at(place)
+    run.demand_begun()
     if sql is None:
         from stitchpipe.results import described_tables
 

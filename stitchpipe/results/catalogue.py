@@ -216,12 +216,12 @@ class Catalogue:
         keys
             Which single parts make up the table; default: all results.
         beside
-            Other tables that the statement may name.
+            Other tables that the statement may name. With them the results may be absent: they have no rows then.
 
         Raises
         ------
         QueryError
-            It is not one such statement, it is wrong, or there are no results yet.
+            It is not one such statement, it is wrong, or there are neither results nor other tables.
         CatalogueError, storage.CorruptError
             A part is missing, of another version, or damaged.
         KeyboardInterrupt
@@ -287,7 +287,8 @@ class Catalogue:
         beside: Sequence[TableBeside] = (),
     ) -> pa.Table:
         chosen = parts.all if keys is None else self._chosen(parts, keys)
-        if keys is None and not chosen:
+        # Where a run has other tables, a question may be about these: no results are no rows.
+        if keys is None and not chosen and not beside:
             raise QueryError(
                 where=self.files.place.path(FOLDER.rstrip("/")),
                 expected="results (*.parquet)",

@@ -123,6 +123,18 @@ class RunPlace:
                 remedy="Choose another --out folder. Its store can be used again: [store] url in the sweep's file.",
             )
 
+    def demand_begun(self) -> None:
+        """Refuse a place where no run ever began; raises `PlaceError`."""
+        if self.files.are_there or self.has_store:
+            return
+        is_there = not self.is_folder or Path(self.url).is_dir()
+        raise PlaceError(
+            where=self.url,
+            expected="the folder or URL of a run",
+            found="nothing of one" if is_there else "no such folder",
+            remedy="Give the --out folder of a run, or make one with `stitchpipe quickstart`.",
+        )
+
     @property
     def store_url(self) -> str:
         """Path or URL of the activation store: in the run's place, unless the run recorded another."""

@@ -24,7 +24,7 @@ from storage.checked_files.sound import demand_sound
 from storage.checked_files.versions import Version, Versions, read_version, versions_of
 from storage.checked_files.walk import entries, walk
 from storage.errors import LayoutError, NotFoundError
-from storage.place import LEASE_S
+from storage.place import COMMITS, LEASE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -144,6 +144,11 @@ class CheckedFiles:
         Reads the file in pieces of 16 MiB. What a disk alters later under the same time of change is not noticed.
         """
         demand_sound(self.place, file)
+
+    @property
+    def are_there(self) -> bool:
+        """Whether anything was ever committed here: a file, a record, a published folder. One listing."""
+        return bool(self.place.directories(COMMITS))
 
     def listing(self, folder: str = "") -> list[CheckedFile]:
         """Return the files whose names lie in a folder, at any depth, sorted by name.

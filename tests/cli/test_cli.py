@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import stitchpipe as sp
 from stitchpipe.asking import WorkspaceError
 from stitchpipe.cli.documents import document
 from stitchpipe.config import parse
+from stitchpipe.results import SCHEMA
 from tests.cli.command import complaint, in_a_process, modules_loaded_by, refused, stitchpipe
 from tests.tiny_sweep import TINY
 
@@ -208,6 +210,27 @@ def test_a_question_may_name_the_tables_beside_the_results(tiny):
         f"\n{table},," in told for table in ("stitches", "layers", "representations", "models", "runs")
     )
     assert "representations" in refused("query", tiny.root, "SELECT nothing FROM models")
+
+
+def test_a_run_without_results_answers_from_the_tables_that_it_has(tiny, tmp_path):
+    run = tiny.copy(tmp_path / "run")
+    for results in ("results", "commits/files/results"):
+        shutil.rmtree(Path(run.place.url) / results)
+
+    def answer(sql):
+        return json.loads(stitchpipe("query", run.place.url, sql, "--format", "json").stdout)
+
+    assert answer("SELECT count(*) AS n FROM models") == [{"n": 2}]
+    assert answer("SELECT count(*) AS n FROM results JOIN stitches USING (source_model)") == [{"n": 0}]
+    columns = [row["column_name"] for row in answer("DESCRIBE results")]
+    assert columns == list(SCHEMA.names)
+    assert "results" in refused("nearest", run.place.url, "A/layer1.0")
+
+
+def test_a_place_without_a_run_answers_nothing(tmp_path):
+    sql = "SELECT count(*) FROM models"
+    assert "nothing of one" in refused("query", tmp_path, sql)
+    assert "no such folder" in refused("query", tmp_path / "absent", sql)
 
 
 def test_the_queries_of_the_help_are_answered(tiny):
