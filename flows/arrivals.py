@@ -64,7 +64,7 @@ class Watched:
         return {
             entry.key: [entry.n_bytes, entry.modified_s]
             for entry in open_place(self.url).entries()
-            if entry.key.endswith(ENDINGS)
+            if entry.key.lower().endswith(ENDINGS)
         }
 
     def known(self) -> Seen | None:

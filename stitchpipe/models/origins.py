@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.config import ObjectModel, PretrainedModel, TrainedModel, UntrainedModel, WeightsModel
 from stitchpipe.models.architectures import build, published, takes_classes
+from stitchpipe.models.checkpoint_files import checkpoint_is_there, shards_of
 from stitchpipe.models.errors import WeightsError
-from stitchpipe.models.weights import checkpoint_is_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,13 +53,22 @@ def demand_checkpoint(declared: NetworkModel) -> None:
         There is no such file or object.
     """
     place = checkpoint(declared)
-    if place is not None and not checkpoint_is_there(place):
-        raise WeightsError(
-            where=f"model '{declared.name}'",
-            expected=f"the checkpoint {place}",
-            found="no such file",
-            remedy="Correct `weights`; relative paths start at the sweep file.",
-        )
+    if place is None:
+        return
+    if not checkpoint_is_there(place):
+        raise _absent(declared, place, "Correct `weights`; relative paths start at the sweep file.")
+    for shard in shards_of(place):
+        if not checkpoint_is_there(shard):
+            raise _absent(declared, shard, f"Put it beside {place}, which names it.")
+
+
+def _absent(declared: NetworkModel, place: Path | str, remedy: str) -> WeightsError:
+    return WeightsError(
+        where=f"model '{declared.name}'",
+        expected=f"the checkpoint {place}",
+        found="no such file",
+        remedy=remedy,
+    )
 
 
 def told_origin(declared: NetworkModel) -> str:

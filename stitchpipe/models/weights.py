@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from stitchpipe.errors import named_line
+from stitchpipe.models.checkpoint_files import read_checkpoint
 from stitchpipe.models.errors import OtherWeightsError, WeightsError
-from storage import NotFoundError, open_place
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WRAPPERS = (
     "state_dict", "model_state_dict", "model", "net", "network", "weights", "params",
@@ -31,7 +31,8 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", 
 def load_weights(network: nn.Module, path: Path | str, *, expected: str | None = None) -> None:
     """Load a checkpoint into `network`, all of it or nothing; from a file, or from a URL of an object in a bucket.
 
-    Takes safetensors, or a torch file read with ``weights_only=True``: code in a pickle is never run. A nested
+    Takes safetensors, the index of sharded ones, or a torch file read with ``weights_only=True``: code in a pickle is
+    never run (`stitchpipe.models.checkpoint_files`). A nested
     ``state_dict`` is found, the weights themselves before running averages of them (``ema``). Prefixes that stand
     before all keys are undone as far as the network's own keys do not have them: those of data-parallel training and
     compilation (``module.``, ``_orig_mod.``) and of training frameworks (``model.``, ``backbone.``, …). Counters of
@@ -47,7 +48,8 @@ def load_weights(network: nn.Module, path: Path | str, *, expected: str | None =
     ------
     WeightsError
         The file is missing, unreadable or unsafe, or keys or shapes differ from the network's: all are counted,
-        the first are named.
+        the first are named. Or tensors hold what the network's cannot: complex numbers, whole numbers that are no
+        floats of theirs, numbers beyond their range, no values at all.
     OtherWeightsError
         The digest is not the expected one.
 
@@ -55,16 +57,7 @@ def load_weights(network: nn.Module, path: Path | str, *, expected: str | None =
     -----
     Holding weights against a digest takes a copy of the own ones, and SHA-256 over all (about a second for 1 GB).
     """
-    loaded = _fetched(path) if isinstance(path, str) else _read(path, path.suffix)
-    _fill(network, loaded, where=str(path), expected=expected)
-
-
-def checkpoint_is_there(path: Path | str) -> bool:
-    """Whether there is a file, or an object in a bucket: one request. Errors as `storage.Place.size`."""
-    if not isinstance(path, str):
-        return path.is_file()
-    folder, _, name = path.rpartition("/")
-    return open_place(folder).size(name) is not None
+    _fill(network, read_checkpoint(path), where=str(path), expected=expected)
 
 
 def load_weights_bytes(network: nn.Module, data: bytes, *, where: str) -> None:
@@ -109,6 +102,7 @@ def _fill(network: nn.Module, loaded: Any, *, where: str, expected: str | None =
             found="; ".join(parts),
             remedy="Declare the architecture and options that the checkpoint was made with.",
         )
+    state = {key: _cast(tensor, own[key], key, where) for key, tensor in state.items()}
     # The digest can only be taken of the network itself, after loading. What it held before is put back
     # where it is not the expected one.
     before = None if expected is None else {key: tensor.clone() for key, tensor in own.items()}
@@ -120,6 +114,45 @@ def _fill(network: nn.Module, loaded: Any, *, where: str, expected: str | None =
         except OtherWeightsError:
             network.load_state_dict(before)
             raise
+
+
+def _cast(tensor: Tensor, own: Tensor, key: str, where: str) -> Tensor:
+    """Return a tensor in the format of the network's own, if that changes no number but by rounding of floats."""
+    tensor = tensor.detach()
+    if tensor.is_meta:
+        raise _unfit(
+            where, key, "no values: it is on the device 'meta'", "Save the network once it has weights."
+        )
+    if tensor.is_quantized:
+        raise _unfit(
+            where, key, f"quantised values ({tensor.dtype})", "Save the network before it is quantised."
+        )
+    values = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    if values.dtype == own.dtype or own.is_meta:
+        return values
+    cast = values.to(own.dtype) if own.is_complex() or not values.is_complex() else None
+    if cast is None:
+        raise _unfit(where, key, "complex numbers", "Save the numbers that the network computes with.")
+    if values.is_floating_point() and own.is_floating_point():
+        fits = bool((cast.isfinite() == values.isfinite()).all())
+    else:  # from or to whole numbers: exactly or not at all
+        fits = torch.equal(cast.to(values.dtype), values) and torch.equal(
+            cast.to(torch.float64), values.to(torch.float64)
+        )
+    if not fits:
+        raise _unfit(
+            where, key, f"{values.dtype} that {own.dtype} cannot hold", "Save the network's own tensors."
+        )
+    return cast
+
+
+def _unfit(where: str, key: str, found: str, remedy: str) -> WeightsError:
+    return WeightsError(
+        where=f"{where}, tensor '{key}'",
+        expected="numbers of the network's own kind",
+        found=found,
+        remedy=remedy,
+    )
 
 
 def demand_weights(network: nn.Module, expected: str, where: str) -> None:
@@ -161,53 +194,6 @@ def weights_digest(network: nn.Module) -> str:
         digest.update(f"{key}\0{values.dtype}\0{tuple(values.shape)}\0".encode())
         digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _fetched(url: str) -> Any:
-    """Return what an object of a bucket holds; all its bytes pass through memory."""
-    folder, _, name = url.rpartition("/")
-    try:
-        data = open_place(folder).read(name)
-    except NotFoundError as error:
-        raise WeightsError(
-            where=url,
-            expected="a checkpoint (safetensors, or a torch file of tensors)",
-            found="no such object",
-            remedy="Correct the URL, or put the checkpoint there.",
-        ) from error
-    return _read(data, Path(name).suffix, where=url)
-
-
-def _read(source: Path | bytes, suffix: str, *, where: str = "") -> Any:
-    try:
-        if suffix == ".safetensors":
-            return load_file(source) if isinstance(source, Path) else load(source)
-        if suffix != ".pt2":
-            file = source if isinstance(source, Path) else io.BytesIO(source)
-            return torch.load(file, map_location="cpu", weights_only=True)
-        found, remedy = "a compiled program", "Save the state_dict of the network as safetensors."
-    except FileNotFoundError:
-        found, remedy = "no such file", "Correct the path; relative ones start at the sweep file."
-    except pickle.UnpicklingError as error:
-        found, remedy = _refused(str(error))
-    except Exception as error:  # noqa: BLE001 - a damaged file makes its parser raise anything
-        found, remedy = named_line(error), "Is the file complete?"
-    raise WeightsError(
-        where=where or str(source),
-        expected="a checkpoint (safetensors, or a torch file of tensors)",
-        found=found,
-        remedy=remedy,
-    )
-
-
-def _refused(reason: str) -> tuple[str, str]:
-    """Return what was found and what to do about a pickle that torch would not read."""
-    if "Unsupported" in reason:
-        return (
-            "a pickle that holds more than tensors",
-            "Such a file can run code, so it is refused: save its state_dict as safetensors where you trust it.",
-        )
-    return "a file that is no checkpoint, or a damaged one", "Is the file complete?"
 
 
 def _unwrapped(loaded: Any) -> dict[str, Tensor]:

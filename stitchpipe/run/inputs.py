@@ -24,7 +24,8 @@ from stitchpipe.config import (
     TorchvisionData,
     WeightsModel,
 )
-from storage import digest_of, open_place
+from stitchpipe.models import WeightsError, shards_of
+from storage import StoreError, digest_of, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,10 +67,12 @@ def model_stamp(declared: Model | NetworkModel) -> Stamp | None:
     if prefix == "hf":
         paths += _hugging_face(name)
     if isinstance(declared, WeightsModel):
-        if isinstance(declared.weights, str):
-            fetched.append(_object(declared.weights))
-        else:
-            paths.append(declared.weights)
+        try:
+            files = [declared.weights, *shards_of(declared.weights)]
+        except (WeightsError, OSError, StoreError):
+            return None  # whoever loads it says what is wrong
+        fetched += [_object(file) for file in files if isinstance(file, str)]
+        paths += [file for file in files if isinstance(file, Path)]
     if isinstance(declared, PretrainedModel) and isinstance(declared.pretrained, str):
         paths += _hugging_face(declared.pretrained)
     return digest_of([versions(), _files(paths), *fetched])

@@ -197,7 +197,7 @@ def _nothing(glob: str, root: str, there: Sequence[str], *, folders: bool) -> No
 
 
 def _described(location: str) -> tuple[str, dict[str, Any]] | None:
-    if not location.endswith(".safetensors"):
+    if not location.lower().endswith(".safetensors"):
         return None
     folder, _, name = location.rpartition("/")
     place = open_place(folder)
