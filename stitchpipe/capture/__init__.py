@@ -1,7 +1,7 @@
 """From images to stored activations: one forward pass for all layers."""
 
 from stitchpipe.capture.activations import activations_of, device_of, paired_activations
-from stitchpipe.capture.batch_images import images_of
+from stitchpipe.capture.batch_images import batches_of, images_of
 from stitchpipe.capture.blocks import Block, planned_block_bytes, stored_blocks
 from stitchpipe.capture.determinism import CaptureError
 from stitchpipe.capture.dump import DumpRecord, dump
@@ -20,6 +20,7 @@ __all__ = [
     "Settings",
     "StoredView",
     "activations_of",
+    "batches_of",
     "device_of",
     "dump",
     "identity",

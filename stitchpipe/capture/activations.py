@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from stitchpipe.capture.batch_images import images_of
+from stitchpipe.capture.batch_images import batches_of, demand_alike, images_of
 from stitchpipe.capture.determinism import CaptureError, check_deterministic
 from stitchpipe.capture.precision import precision
 from stitchpipe.graph import LOGITS, extractor, in_eval_mode
@@ -70,8 +70,11 @@ def paired_activations(
             name: extractor(network, [layer for layer in layers[name] if layer != LOGITS])
             for name, network in networks.items()
         }
-        for n_batches, batch in enumerate(loader, start=1):
+        first = None
+        for n_batches, batch in enumerate(batches_of(loader), start=1):
             images = images_of(batch)
+            first = images if first is None else first
+            demand_alike(images, first, n_batches)
             for name, run in runs.items():
                 on_device = images.to(device_of(networks[name]))
                 # One batch is enough to see dropout or another source of chance; it is asked before

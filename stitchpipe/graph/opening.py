@@ -23,13 +23,26 @@ TOLERANCE = 1e-4
 
 
 def opened(network: nn.Module | Opened) -> Opened:
-    """Return a network through its graph, or by hooks where torch.fx cannot trace it; itself where it is opened."""
+    """Return a network through its graph, or by hooks where torch.fx cannot trace it; itself where it is opened.
+
+    Of one that `torch.compile` made the network inside is taken: its layers have the names that people know.
+    """
     if not isinstance(network, nn.Module):
         return network
+    network = uncompiled(network)
     try:
         return TracedNetwork(network)
     except TraceError as error:
         return HookedNetwork(network, f"torch.fx cannot trace it: {error.found}")
+
+
+def uncompiled(network: nn.Module) -> nn.Module:
+    """Return the network that `torch.compile` was given, or the network itself where it was given to nobody."""
+    inside = getattr(network, "_orig_mod", None)
+    is_compiled = isinstance(inside, nn.Module) and [name for name, _ in network.named_children()] == [
+        "_orig_mod"
+    ]
+    return inside if is_compiled and isinstance(inside, nn.Module) else network
 
 
 def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
@@ -45,6 +58,7 @@ def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
     try:
         own = network.network(images)
     except Exception as error:
+        _demand_one_precision(network.network, images)
         raise TraceError(
             where=type(network.network).__name__,
             expected=f"a network that takes images of shape {tuple(images.shape[1:])}",
@@ -75,6 +89,21 @@ def observed(network: Opened, images: Tensor) -> tuple[Opened, Seen]:
     seen = network.observe(images)
     seen.has_logits = gives_logits(network.network, own)
     return network, seen
+
+
+def _demand_one_precision(network: nn.Module, images: Tensor) -> None:
+    """Refuse images of another number format than that of a network's weights: their size is not to blame."""
+    formats = {weight.dtype for weight in network.parameters() if weight.is_floating_point()}
+    if formats and images.dtype not in formats:
+        own = ", ".join(sorted(map(str, formats)))
+        raise TraceError(
+            where=type(network).__name__,
+            expected=f"a network and images of one number format, such as {images.dtype}"
+            if images.is_floating_point()
+            else "images of floating-point numbers, as the network's weights",
+            found=f"weights of {own} and images of {images.dtype}",
+            remedy="Convert the network with .float(), and images with .float() too (scaled from 0 to 1, say).",
+        )
 
 
 def _agree(traced: object, own: object) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 import pandas as pd
 
 from stitchpipe.algebra import RowsError
-from stitchpipe.capture import device_of, images_of, paired_activations
+from stitchpipe.capture import batches_of, device_of, images_of, paired_activations
 from stitchpipe.config import layer_word
 from stitchpipe.graph import LOGITS, LayerError, select
 from stitchpipe.graph import layers as layers_of
@@ -147,7 +147,7 @@ def _selected(known: Sequence[LayerInfo], asked: Sequence[str], network: str) ->
 
 def _first_image(batches: Batches, where: str) -> tuple[Tensor, Batches]:
     """Return one image as a batch, and all batches, the first of them included."""
-    iterator = iter(batches)
+    iterator = batches_of(batches)
     first = next(iterator, None)
     if first is None:
         raise RowsError(

@@ -42,6 +42,7 @@ def held(network: nn.Module) -> str:
     -----
     Memory: a copy of the module, until the process ends. Equal modules are kept once.
     """
+    network = getattr(network, "_orig_mod", network)  # what `torch.compile` made has no source of its own
     name = f"{type(network).__name__}@{digest_of(network)[:DIGITS]}"
     if name not in _HELD:
         _HELD[name] = _copied(network, name)
