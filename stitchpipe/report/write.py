@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from stitchpipe.report import planes
+from stitchpipe.report.depth import along_depth
 from stitchpipe.report.figures import as_png, figures
 from stitchpipe.report.glossary import glossary
 from stitchpipe.report.payload import EMBEDDED_BYTES, embedded, payload
@@ -62,6 +63,8 @@ class Told:
         Accuracy of answering the commonest class whatever the image; None without labels.
     curves
         Losses of trainings, by the key of their stitch.
+    layers
+        Numbers that layers have by themselves: rows of the table ``layers`` of a run.
     """
 
     title: str
@@ -74,6 +77,7 @@ class Told:
     missing: Sequence[str] = ()
     chance: float | None = None
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    layers: Sequence[Mapping[str, Any]] = ()
 
 
 def rendered(told: Told, *, limit_bytes: int = EMBEDDED_BYTES) -> dict[str, bytes]:
@@ -130,7 +134,8 @@ def _page(told: Told, values: Payload) -> str:
         lstrip_blocks=True,
     )
     script, style = _built("page.js"), _built("page.css")
-    about = {**values.about, "title": told.title, "chance": told.chance, "codes": _codes()}
+    charts = along_depth(told.layers, told.layer_order)
+    about = {**values.about, "title": told.title, "chance": told.chance, "codes": _codes(), "layers": charts}
     return environment.get_template("page.html").render(
         title=told.title,
         policy=_policy(script, style),
@@ -144,6 +149,7 @@ def _page(told: Told, values: Payload) -> str:
         facts=_facts(told),
         told=told,
         has_stitches=len(told.stitched) > 0,
+        has_layers=len(charts) > 0,
         has_models=len({layer.model for layer in told.compared.axis}) > 2,
         failed=table_of(pd.DataFrame(list(told.failed))) if told.failed else None,
         provenance=sections(told.provenance),
@@ -170,7 +176,8 @@ def _explained(told: Told) -> list[str]:
         if told.stitched[[name, f"{name}_note"]].notna().any(axis=None)
     ]
     objectives = told.stitched["objective"].dropna().unique().tolist()
-    return [*(matrix.index for matrix in told.compared.matrices), *measures, *objectives]
+    of_layers = dict.fromkeys(row["measure"] for row in told.layers)
+    return [*(matrix.index for matrix in told.compared.matrices), *measures, *of_layers, *objectives]
 
 
 def _facts(told: Told) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from stitchpipe.studies.stitches import LayerOrder
 
 
-REPORT_VERSION: Final = 3
+REPORT_VERSION: Final = 4
 """Raised when the same results would be shown in another way."""
 _NEEDED: Final = "left out, because of what failed before"
 
@@ -71,8 +71,8 @@ def report(run: Run) -> dict[str, Any]:
     """
     names = run.layers.names()
     ends = run.activations.ends({*names, *ends_of(run.stitches)})
-    provenance, failed = _provenance(run), _failed(run)
-    inputs = _inputs(run, ends, provenance, failed)
+    provenance, failed, layers = _provenance(run), _failed(run), _layers(run, ends)
+    inputs = _inputs(run, ends, provenance, failed, layers)
     part = run.sweep.name if run.sweep.part_of else None
     shown = run.place.findings(part)
     if shown is not None and shown.get("inputs") == inputs and run.place.has_page(part):
@@ -107,6 +107,7 @@ def report(run: Run) -> dict[str, Any]:
         missing=[f"{count:,} {what}" for what, count in missing.items() if count],
         chance=facts.chance,
         curves=_curves(run, stitches),
+        layers=layers,
     )
     record = {"inputs": inputs, **_record(run, told, rows, missing)}
     run.place.publish_report(rendered(told), record, part)
@@ -154,7 +155,25 @@ def _curves(run: Run, stitches: Sequence[str]) -> dict[str, list[float]]:
     return {names[file.name]: json.loads(files.read(file))["losses"] for file in there}
 
 
-def _inputs(run: Run, ends: Ends, provenance: Mapping[str, Any], failed: Sequence[Mapping[str, str]]) -> str:
+def _layers(run: Run, ends: Ends) -> list[dict[str, Any]]:
+    """Return the numbers of single layers that the sweep asks for, of what its models hold now."""
+    asked = {(table.view, measure) for table in run.sweep.compare for measure in table.layer_measures}
+    now = {(name.model, name.layer): end.test.fingerprint for name, end in ends.items()}
+    return [
+        row
+        for row in run.place.layer_numbers.rows()
+        if (row["view"], row["measure"]) in asked
+        and now.get((row["model"], row["layer"])) == row["fingerprint"]
+    ]
+
+
+def _inputs(
+    run: Run,
+    ends: Ends,
+    provenance: Mapping[str, Any],
+    failed: Sequence[Mapping[str, str]],
+    numbers_of_layers: Sequence[Mapping[str, Any]],
+) -> str:
     """Return a digest of everything that the page follows from; of the results, of the files that hold them."""
     layers = [
         (str(name), end.side.digests, end.train.sample_digest, end.test.sample_digest, end.test.fingerprint)
@@ -162,7 +181,8 @@ def _inputs(run: Run, ends: Ends, provenance: Mapping[str, Any], failed: Sequenc
     ]
     sweep = run.sweep.model_dump(mode="json")
     return digest_of(
-        REPORT_VERSION, versions(), sweep, sorted(layers), provenance, failed, run.results.contents()
+        *(REPORT_VERSION, versions(), sweep, sorted(layers), provenance, failed, run.results.contents()),
+        [(row["key"], row["measure"]) for row in numbers_of_layers],
     )
 
 

@@ -36,6 +36,22 @@ def results():
     return frame
 
 
+def numbers_of_layers(layers):
+    """Return a measure with a standard error and one without, of which one layer has no number."""
+    rows = []
+    for model in MODELS:
+        for depth, layer in enumerate(layers):
+            of = {"model": model, "layer": layer, "view": "pooled", "status": "ok", "reason": None}
+            probe = 0.5 + depth / 10 + MODELS.index(model) / 50
+            ratio = None if (model, depth) == ("C", 2) else 12.5 * (1 + depth)
+            why = {} if ratio is not None else {"status": "constant", "reason": "no feature varies"}
+            rows.append({**of, "measure": "linear_probe", "value": probe, "standard_error": 0.02})
+            rows.append(
+                {**of, "measure": "participation_ratio", "value": ratio, "standard_error": None, **why}
+            )
+    return rows
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory, results):
     """Write the pages of these tests, each alone in its folder, by name."""
@@ -54,6 +70,7 @@ def pages(tmp_path_factory, results):
             failed=[{"unit": "train X", "why": "no such file"}],
             chance=0.1,
             curves={},
+            layers=numbers_of_layers(layers),
         )
         path = folder / name / "report" / "index.html"
         path.parent.mkdir(parents=True)
@@ -200,6 +217,63 @@ def test_the_keyboard_reaches_everything(opened, pages, results):
     with opened.drawing():
         page.keyboard.press("Escape")
     assert page.locator("#pair").is_hidden()
+
+
+def test_the_scatter_is_walked_point_by_point(opened, pages, results):
+    page = opened.at(pages["plain"], "#over=ood_mahalanobis")
+    page.wait_for_function("() => document.body.dataset.settled > 0")
+    scatter = page.locator("#scatter svg")
+    scatter.focus()
+    page.keyboard.press("ArrowDown")
+    made = results[results["method"].notna()]
+    accuracy = sorted(made.loc[made["index"] == "stitch_relative_accuracy", "value"])
+    seen = []
+    for _ in accuracy:
+        seen.append(opened.said("#scatter .tip"))
+        assert page.locator("#live").inner_text().startswith(seen[-1].split(" DM")[0].split(" TLM")[0])
+        page.keyboard.press("ArrowRight")
+    told = [float(text.split("relative accuracy ")[1].split()[0]) for text in seen]
+    assert told == pytest.approx(accuracy, abs=0.51e-3)
+    assert page.locator("#scatter .cross circle").get_attribute("visibility") == "visible"
+    assert scatter.evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
+    page.keyboard.press("Home")
+    first = opened.said("#scatter .tip b")
+    assert seen[0].startswith(first)
+    with opened.drawing():
+        page.keyboard.press("Enter")
+    assert opened.said("#pair h3") == first
+
+
+def test_numbers_of_layers_lie_along_the_depth(opened, pages, tmp_path):
+    page = opened.at(pages["plain"])
+    page.wait_for_function("() => document.body.dataset.settled > 0")
+    captions = page.locator("#depth figcaption").all_inner_texts()
+    assert captions == ["Linear probe, accuracy, C = 1 · pooled", "Participation ratio · pooled"]
+    assert page.locator("#depth-key").inner_text().split() == list(MODELS)
+    chart = page.locator("#depth figure").nth(0)
+    chart.locator("svg").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowUp")
+    assert chart.locator(".tip b").inner_text() == "C/layer3.2"
+    assert chart.locator(".tip span").all_inner_texts() == [
+        "Linear probe, accuracy, C = 1 0.84",
+        "standard error 0.02",
+    ]
+    curve = page.locator("#depth figure").nth(1).locator(".curve.network-2")
+    assert curve.get_attribute("d").count("M") == 2  # a gap where a layer has no number
+    assert "1 layer has no number, the first is C/layer2.1: no feature varies" in opened.said("#depth")
+    with page.expect_download() as download:
+        page.locator("#depth-files").get_by_role("button", name="CSV").click()
+    download.value.save_as(tmp_path / "layers.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "layers.csv").read_text("utf-8"))))
+    assert len(rows) == 2 * len(MODELS) * len(LAYERS)
+    assert [row["value"] for row in rows if row["measure"] == "participation_ratio"][-2:] == ["", "50"]
+    with page.expect_download() as download:
+        page.locator("#depth-files").get_by_role("button", name="PNG").click()
+    download.value.save_as(tmp_path / "layers.png")
+    with Image.open(tmp_path / "layers.png") as image:
+        assert image.width > 1200
+        assert len(image.convert("RGB").getcolors(maxcolors=10**6)) > 20
 
 
 def test_a_pair_shows_all_its_measures_and_stitches(opened, pages, results):

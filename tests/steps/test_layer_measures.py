@@ -15,6 +15,7 @@ from stitchpipe.rows import to_rows
 from stitchpipe.run import Run
 from stitchpipe.run.names import TEST, TRAIN, LayerName
 from tests import oracles, oracles_optimised
+from tests.report.read_page import Page
 from tests.tiny_sweep import TINY
 
 POOLED = ("participation_ratio", "effective_rank", "spectrum_exponent", "two_nn", "linear_probe")
@@ -183,3 +184,17 @@ def test_a_probe_of_images_without_labels_is_refused_before_any_work(tmp_path):
     run = Run.open(parse(text, where="tiny.toml", folder=tmp_path), tmp_path / "run")
     with pytest.raises(DataError, match="linear_probe"):
         run.data.demand_labels()
+
+
+def test_the_page_has_the_numbers_that_the_sweep_asks_for_and_no_others(measured):
+    sweep = asking_for(measured.sweep, {"pooled": ("participation_ratio", "spectrum_exponent")})
+    run = Run.open(sweep, measured.place.url)
+    steps.report(run)
+    ratio, exponent = Page(run.place.files.read_published("report", "index.html").decode()).about["layers"]
+    assert (ratio["measure"], ratio["view"]) == ("participation_ratio", "pooled")
+    assert [line["model"] for line in ratio["lines"]] == ["A", "org/B"]
+    line = ratio["lines"][1]
+    assert (line["layers"], line["depths"]) == (["layer1.0", "layer2.0", "layer3.0"], [0, 0.5, 1])
+    assert line["values"][1] == pytest.approx(value(measured, "participation_ratio")["value"], rel=1e-6)
+    assert exponent["lines"][0]["values"] == [None] * 3
+    assert exponent["reason"].startswith("expected at least 20 directions")

@@ -1,7 +1,7 @@
 // Scatter plots, curves and dot plots as SVG; scales and ticks by d3-scale.
 
 import { scaleLinear, scaleLog } from "d3-scale";
-import { h, s } from "./dom.js";
+import { announce, h, s } from "./dom.js";
 import { short } from "./numbers.js";
 
 const EDGE = { left: 56, right: 14, top: 12, bottom: 44 };
@@ -66,12 +66,11 @@ export function scatter(host, points, { words, label, height = 340, log = false,
     if (at < x.domain()[0] || at > x.domain()[1]) continue;
     svg.append(s("line", { class: "rule", x1: x(at), x2: x(at), y1: EDGE.top, y2: height - EDGE.bottom }), s("text", { class: "ruled", "font-size": 11, ...beside(x(at), width), y: EDGE.top + 10 }, text));
   }
-  const near = nearestShown(svg, points.map((point) => [x(point.x), y(point.y)]), points, onOpen);
   points.forEach((point) => {
     svg.append(s("path", { class: `point ${point.kind}`, d: mark(point.shape, x(point.x), y(point.y), point.name ? 5 : 4) }));
     if (point.name) svg.append(s("text", { class: "named", "font-size": 11, x: x(point.x) + 8, y: y(point.y), "dominant-baseline": "central" }, point.name));
   });
-  host.replaceChildren(svg, near);
+  host.replaceChildren(svg, explored(svg, points.map((point) => [x(point.x), y(point.y)]), points, onOpen));
   return { svg, width, height };
 }
 
@@ -85,10 +84,39 @@ function alike(x, y, xs, ys) {
   return [scaleLinear(about(x, xs[1] - xs[0]), xs), scaleLinear(about(y, ys[0] - ys[1]), ys)];
 }
 
-/** Show what the point nearest to the pointer is, and open it at a click. */
-function nearestShown(svg, places, points, onOpen) {
+const STEPS = { ArrowRight: ["x", 1], ArrowLeft: ["x", -1], ArrowUp: ["y", 1], ArrowDown: ["y", -1], Home: ["x", -Infinity], End: ["x", Infinity] };
+
+/**
+ * Say what single points are: the one nearest to the pointer, or with the keyboard the next one in a direction; a click
+ * or Enter opens it.
+ * @param {[number, number][]} places of the points, in pixels
+ * @param {{told: string[]}[]} points
+ */
+function explored(svg, places, points, onOpen) {
   const tip = h("div", { class: "tip", hidden: true });
+  const ring = s("circle", { r: 8, visibility: "hidden" });
+  svg.append(s("g", { class: "cross" }, ring));
+  svg.classList.add("explored");
+  const about = { tabindex: "0", role: "application", "aria-roledescription": "chart", "aria-keyshortcuts": `ArrowLeft ArrowRight ArrowUp ArrowDown Home End${onOpen ? " Enter" : ""} Escape` };
+  for (const [name, value] of Object.entries(about)) svg.setAttribute(name, value);
+  // Points at one place follow each other, so that each of them is reached.
+  const sorted = (main, other) => points.map((_, k) => k).sort((j, k) => main(j) - main(k) || other(j) - other(k) || j - k);
+  const [across, up] = [(k) => places[k][0], (k) => -places[k][1]];
+  const orders = { x: sorted(across, up), y: sorted(up, across) };
   let shown = -1;
+  const show = (k) => {
+    if (k === shown) return;
+    shown = k;
+    tip.hidden = k < 0;
+    ring.setAttribute("visibility", k < 0 ? "hidden" : "visible");
+    if (k < 0) return;
+    const [x, y] = places[k];
+    ring.setAttribute("cx", x);
+    ring.setAttribute("cy", y);
+    tip.replaceChildren(...points[k].told.map((line, n) => h(n ? "span" : "b", null, line)));
+    const left = x + 14 + tip.offsetWidth > svg.clientWidth ? x - tip.offsetWidth - 14 : x + 14;
+    tip.style.transform = `translate(${Math.round(Math.max(0, left))}px, ${Math.round(Math.max(0, y - tip.offsetHeight / 2))}px)`;
+  };
   const at = (event) => {
     const box = svg.getBoundingClientRect();
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
@@ -99,36 +127,45 @@ function nearestShown(svg, places, points, onOpen) {
     });
     return best;
   };
-  svg.addEventListener("pointermove", (event) => {
-    const k = at(event);
-    if (k === shown) return;
-    shown = k;
-    tip.hidden = k < 0;
-    if (k < 0) return;
-    tip.replaceChildren(...points[k].told.map((line, n) => h(n ? "span" : "b", null, line)));
-    const [x, y] = places[k];
-    const left = x + 14 + tip.offsetWidth > svg.clientWidth ? x - tip.offsetWidth - 14 : x + 14;
-    tip.style.transform = `translate(${Math.round(Math.max(0, left))}px, ${Math.round(Math.max(0, y - tip.offsetHeight / 2))}px)`;
-  });
-  svg.addEventListener("pointerleave", () => {
-    [shown, tip.hidden] = [-1, true];
-  });
+  svg.addEventListener("pointermove", (event) => show(at(event)));
+  svg.addEventListener("pointerleave", () => show(-1));
+  svg.addEventListener("blur", () => show(-1));
   if (onOpen) svg.addEventListener("click", (event) => at(event) >= 0 && onOpen(points[at(event)]));
+  svg.addEventListener("keydown", (event) => {
+    if (STEPS[event.key] && points.length) {
+      const [side, step] = STEPS[event.key];
+      const order = orders[side];
+      const place = Math.max(0, Math.min(order.length - 1, order.indexOf(shown) + step));
+      show(shown < 0 && Math.abs(step) === 1 ? orders.x[0] : order[place]);
+      announce(points[shown].told.join(". "));
+    } else if (event.key === "Enter" && onOpen && shown >= 0) onOpen(points[shown]);
+    else if (event.key === "Escape") show(-1);
+    else return;
+    event.preventDefault();
+  });
   return tip;
 }
 
-/** Curves over steps: [{name, points: [[x, y]], kind}]. */
-export function curves(host, lines, { words, label, height = 180 }) {
+/**
+ * Curves: [{name, points: [[x, y, half an interval]], kind, told}]; a point whose y is null is a gap. Where lines say of
+ * each point what it is, `told(k)`, single points are drawn and can be asked about.
+ */
+export function curves(host, lines, { words, label, height = 180, within = { x: [0, 0], y: [0, 0] } }) {
   const { svg, width } = canvas(host, height, label);
-  const all = lines.flatMap((line) => line.points);
-  const x = fitting(all.map((point) => point[0]), [EDGE.left, width - EDGE.right], { within: [0, 0] });
-  const y = fitting(all.map((point) => point[1]), [height - EDGE.bottom, EDGE.top], { within: [0, 0] });
+  const known = lines.flatMap((line) => line.points.flatMap((point, k) => (point[1] === null ? [] : [{ line, k, point, told: line.told?.(k) }])));
+  const limits = known.flatMap(({ point: [, value, half = 0] }) => [value - half, value + half]);
+  const x = fitting(known.map(({ point }) => point[0]), [EDGE.left, width - EDGE.right], { within: within.x });
+  const y = fitting(limits, [height - EDGE.bottom, EDGE.top], { within: within.y });
   axes(svg, x, y, width, height, words);
   for (const line of lines) {
-    const path = line.points.map(([a, b], k) => `${k ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
-    svg.append(s("path", { class: `curve ${line.kind}`, d: path }, s("title", null, line.name)));
+    const drawn = line.points.map(([a, b], k) => (b === null ? "" : `${k && line.points[k - 1][1] !== null ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`));
+    const spread = line.points.map(([a, b, half]) => (b === null || !half ? "" : `M${x(a).toFixed(1)} ${y(b - half).toFixed(1)}V${y(b + half).toFixed(1)}`));
+    svg.append(s("path", { class: `spread ${line.kind}`, d: spread.join("") }), s("path", { class: `curve ${line.kind}`, d: drawn.join("") }, s("title", null, line.name)));
   }
-  host.replaceChildren(svg);
+  const asked = known.filter(({ told }) => told);
+  const places = asked.map(({ point }) => [x(point[0]), y(point[1])]);
+  asked.forEach(({ line }, k) => svg.append(s("path", { class: `stop ${line.kind}`, d: mark(line.shape, ...places[k], 2.6) })));
+  host.replaceChildren(svg, ...(asked.length ? [explored(svg, places, asked)] : []));
   return { svg, width, height };
 }
 

@@ -13,6 +13,7 @@ const SHOWN = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", 
 
 /** A drawing that looks alone as it does on the page: the styles that it has here are written into it. */
 function alone(drawing, original) {
+  drawing.querySelectorAll(".cross").forEach((each) => each.remove()); // where somebody points is no part of it
   const [copies, originals] = [drawing, original].map((root) => [...root.querySelectorAll("text, path, rect, line, circle")].filter((each) => !each.closest(".cross")));
   copies.forEach((copy, k) => {
     const look = getComputedStyle(originals[k]);

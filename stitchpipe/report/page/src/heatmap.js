@@ -264,7 +264,6 @@ export class HeatMap {
   /** The whole map as one SVG, its cells as an image in it. */
   standalone() {
     const copy = this.svg.cloneNode(true);
-    copy.querySelectorAll(".cross").forEach((each) => each.remove());
     const big = document.createElement("canvas");
     // Viewers smooth small images: each cell gets several pixels.
     const times = Math.max(1, Math.min(16, Math.ceil(this.wide)));

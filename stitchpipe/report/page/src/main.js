@@ -1,6 +1,7 @@
 // The page: its state, its controls, and what is drawn of them.
 
 import { Atlas } from "./atlas.js";
+import { Depth, hasDepth } from "./depth.js";
 import { announce, byId, h } from "./dom.js";
 import { Overview } from "./overview.js";
 import { drawPair } from "./pair.js";
@@ -63,6 +64,7 @@ async function draw(before) {
     later(() => {
       if (parts.overview && differs(before, ["measure", "a", "b"])) parts.overview.draw();
       if (parts.stitching && !before) parts.stitching.draw();
+      if (parts.depth && differs(before, ["a", "b"])) parts.depth.draw();
     });
     document.body.dataset.drawn = String(Number(document.body.dataset.drawn || 0) + 1);
   } catch (error) {
@@ -126,6 +128,7 @@ function start() {
     if (byId("overview")) parts.overview = new Overview(page);
   }
   if (hasStitches && byId("stitching")) parts.stitching = new Stitching(page);
+  if (hasDepth && byId("depth")) parts.depth = new Depth(page);
   window.addEventListener("popstate", () => {
     page.state = sound(parsed(location.hash));
     draw(null);

@@ -18,6 +18,9 @@ export function matrixCall(measure, a, b) {
   return `run.matrix(${quoted(measure.index)}${models}, view=${quoted(measure.view)})`;
 }
 
+/** The numbers of single layers. */
+export const layersCall = () => "run.layer_numbers()";
+
 /** The layers most similar to one, which stands in a row of the map: it is the source. */
 export function nearestCall(measure, layer, among) {
   const where = among === "*" ? "" : ` among=${quoted(`${literally(among)}/*`)},`;
