@@ -22,7 +22,10 @@ def class_numbers(values: Any, count: int, where: str) -> npt.NDArray[np.int64] 
     if given.shape != (count,):
         raise _misfit(count, where, f"shape {given.shape}")
     if given.dtype.kind not in "iu":
-        raise _misfit(count, where, f"values of type {given.dtype}")
+        large = given.dtype.kind == "O" and all(isinstance(value, int) for value in given.tolist())
+        raise _misfit(count, where, "numbers beyond 64 bits" if large else f"values of type {given.dtype}")
+    if given.dtype.kind == "u" and count > 0 and given.max() > np.iinfo(np.int64).max:
+        raise _misfit(count, where, f"{given.max()}, which is beyond 64 bits with a sign")
     labels = given.astype(np.int64)
     negative = labels < 0
     if count > 0 and negative.all():

@@ -155,6 +155,8 @@ def check_samples(
         found = "none"
     elif len(set(sample_ids)) != len(sample_ids):
         found = f"'{_repeated(sample_ids)}' more than once"
+    elif (unspeakable := next((each for each in sample_ids if not is_text(each)), None)) is not None:
+        found = f"the id {unspeakable!r}, which is no valid text (a name in another encoding than UTF-8)"
     elif labels is not None and labels.shape != (len(sample_ids),):
         found = f"labels of shape {labels.shape} beside {len(sample_ids)} ids"
     elif labels is not None and class_names and int(labels.max()) >= len(class_names):
@@ -166,6 +168,11 @@ def check_samples(
             found=found,
             remedy="Correct the data set.",
         )
+
+
+def is_text(text: str) -> bool:
+    """Return whether a name can be written down as UTF-8: names of files on the disk may be any bytes."""
+    return text.isascii() or text.encode(errors="replace").decode() == text
 
 
 def demand_splits(known: Iterable[str], wanted: Sequence[str], where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zipfile
 from typing import IO, TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from stitchpipe.data.numpy_files import demand_size, header_of, sound_members
 from stitchpipe.errors import first_line
 from stitchpipe.ingest.columns import Column, Contents
 from stitchpipe.ingest.errors import IngestError
@@ -31,6 +33,10 @@ _SAFETENSORS = {
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 """What stands before a member of a zip file; its last two fields are the lengths of name and extra."""
 
+_OF_DAMAGED = (
+    OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, SafetensorError,
+)  # fmt: skip
+"""What the parsers of files raise that are damaged or of another kind."""
 SUFFIXES = (".npy", ".npz", ".safetensors", ".parquet")
 
 
@@ -63,14 +69,24 @@ def read_file(path: Path, choice: Choice, spool: Spool) -> Contents:
         raise _unreadable(path, "no such file") from None
     except IngestError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        NotImplementedError,
+        RuntimeError,
+        KeyError,
+        EOFError,
+        zipfile.BadZipFile,
+        SafetensorError,
+    ) as error:
         raise _unreadable(path, first_line(error)) from None
 
 
 def _npy(path: Path, choice: Choice, spool: Spool) -> Contents:
     del spool
     with path.open("rb") as file:
-        rows = _mapped(file, *_header(file), start=file.tell(), size=path.stat().st_size)
+        rows = _mapped(file, *header_of(file), start=file.tell(), size=path.stat().st_size)
     return _contents(path, choice, iter([(path.stem, rows, False)]))
 
 
@@ -83,12 +99,11 @@ def _members(
     path: Path, archive: zipfile.ZipFile, choice: Choice, spool: Spool
 ) -> Iterator[tuple[str, npt.NDArray[Any], bool]]:
     """Yield the arrays of an ``.npz``: stored ones mapped in place, compressed ones unpacked into the spool."""
-    for info in archive.infolist():
-        name = info.filename.removesuffix(".npy")
+    for name, info in sound_members(archive).items():
         if not choice.takes(name) and name not in choice.vectors:
             continue
         with archive.open(info) as member:
-            shape, fortran, dtype = _header(member)
+            shape, fortran, dtype = header_of(member)
             start = member.tell()
             if info.compress_type != zipfile.ZIP_STORED:
                 unpacked = spool.copy(f"{path}/{name}", member)
@@ -134,16 +149,6 @@ def _contents(path: Path, choice: Choice, arrays: Iterator[tuple[str, npt.NDArra
     return Contents(str(path), columns, vectors)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, whether the order is Fortran's, and dtype of an array in NumPy's format; reads up to its data."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
-    if dtype.hasobject:
-        raise ValueError("Python objects, which could run code when they are read")
-    return shape, fortran, dtype
-
-
 def _mapped(
     file: IO[bytes],
     shape: tuple[int, ...],
@@ -154,9 +159,8 @@ def _mapped(
     size: int,
 ) -> npt.NDArray[Any]:
     """Return an array that lies in a file from `start` on; `size` is where what holds it ends."""
-    n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if start + n_bytes > size:
-        raise ValueError(f"{size - start} of {n_bytes} bytes of an array of shape {shape}")
+    demand_size(shape, dtype, size - start)
+    n_bytes = math.prod(shape) * dtype.itemsize
     if (
         n_bytes == 0 or not shape
     ):  # neither can be mapped, and neither is a layer: only the shape is of interest

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from stitchpipe.data.reading import is_text
 from stitchpipe.ingest.errors import IngestError
 
 if TYPE_CHECKING:
@@ -151,11 +152,18 @@ def _labels(
         return None, ()
     _demand_count(values, n_rows, "labels", where)
     numbers = np.asarray(values)
-    if numbers.dtype.kind in "iu":
-        return numbers.astype(np.int64), ()
     texts = [_text(value, where) for value in values]
-    if all(text.lstrip("-").isdecimal() for text in texts):
-        return np.array([int(text) for text in texts], dtype=np.int64), ()
+    if numbers.dtype.kind in "iu" or all(text.lstrip("-").isdecimal() for text in texts):
+        whole = [int(text) for text in texts]
+        beyond = next((number for number in whole if abs(number) >= 1 << 63), None)
+        if beyond is not None:
+            raise IngestError(
+                where=where,
+                expected="labels of 64 bits with a sign",
+                found=str(beyond),
+                remedy="Number the classes from 0, or give their names.",
+            )
+        return np.array(whole, dtype=np.int64), ()
     names = sorted(set(texts))
     code = {name: number for number, name in enumerate(names)}
     return np.array([code[text] for text in texts], dtype=np.int64), tuple(names)
@@ -198,7 +206,14 @@ def _one_per_row(vector: npt.NDArray[Any], name: str, where: str) -> Sequence[An
 
 def _text(value: object, where: str) -> str:
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, str) and not is_text(value):
+        raise IngestError(
+            where=where,
+            expected="ids and labels that can be written as UTF-8",
+            found=repr(value),
+            remedy="Write them as text.",
+        )
     if isinstance(value, str) or (isinstance(value, int | np.integer) and not isinstance(value, bool)):
         return str(value)
     raise IngestError(

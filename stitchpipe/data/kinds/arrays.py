@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from stitchpipe.data.class_numbers import class_numbers
 from stitchpipe.data.images import DataError, ImageSplit
+from stitchpipe.data.numpy_files import UnsoundError, demand_whole_npy, demand_whole_npz
 from stitchpipe.data.parquet import parquet_samples
 from stitchpipe.data.pixels import check_number_format
 from stitchpipe.data.reading import (
@@ -234,18 +236,28 @@ def _check_label_file(path: Path, labels: Path | None) -> None:
 
 def _member(path: Path, loaded: Any, member: str) -> Any:
     try:
-        return loaded[member]
+        array = loaded[member]
     except Exception as error:  # noqa: BLE001 - a damaged file makes its parser raise anything
         raise _damaged(path, error) from None
+    if not isinstance(array, np.ndarray):
+        raise _unreadable(path, f"'{member}', which is no array", "Save it with np.savez.")
+    return array
 
 
 def _read(path: Path, mmap_mode: Literal["r"] | None = None) -> Any:
     try:
+        # np.load takes what a file declares at its word: memory is asked for before the data are read.
+        demand_whole = demand_whole_npz if zipfile.is_zipfile(path) else demand_whole_npy
+        demand_whole(path)
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except FileNotFoundError:
         raise _unreadable(
             path, "no such file", "Correct the path; relative ones start at the sweep file."
         ) from None
+    except IsADirectoryError:
+        raise _unreadable(path, "a folder", "Give a file of arrays.") from None
+    except UnsoundError as error:
+        raise _unreadable(path, error.found, error.remedy) from None
     except Exception as error:  # noqa: BLE001 - a damaged file makes its parser raise anything
         raise _damaged(path, error) from None
 
