@@ -9,6 +9,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from stitchpipe.errors import named_line
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -69,7 +71,10 @@ def header_of(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
+    try:
+        shape, fortran, dtype = read(file)
+    except Exception as error:  # noqa: BLE001 - NumPy hands what stands there to Python's parsers, which raise anything
+        raise ValueError(f"a header that is none ({named_line(error)})") from None
     if dtype.hasobject:
         raise ValueError("Python objects, which could run code when they are read")
     if any(length < 0 for length in shape):
