@@ -1,5 +1,6 @@
 """The page people look at: one self-contained HTML file, and a few figures as images."""
 
+from stitchpipe.report.examples import Examples
 from stitchpipe.report.matrices import COLUMNS, Comparison, Gathering, comparison
 from stitchpipe.report.write import PAGE, SERVED_NAME, Told, page_files, rendered, served
 
@@ -8,6 +9,7 @@ __all__ = [
     "PAGE",
     "SERVED_NAME",
     "Comparison",
+    "Examples",
     "Gathering",
     "Told",
     "comparison",

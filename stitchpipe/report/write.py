@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from stitchpipe.report import planes
 from stitchpipe.report.depth import along_depth
+from stitchpipe.report.examples import shown_examples
 from stitchpipe.report.figures import as_png, figures
 from stitchpipe.report.glossary import glossary
 from stitchpipe.report.payload import EMBEDDED_BYTES, embedded, payload
@@ -25,6 +26,7 @@ from stitchpipe.studies.stitches import STITCH, LayerOrder, measures_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stitchpipe.report.examples import Examples
     from stitchpipe.report.matrices import Comparison
     from stitchpipe.report.payload import Payload
     from stitchpipe.studies import Answer
@@ -65,6 +67,8 @@ class Told:
         Losses of trainings, by the key of their stitch.
     layers
         Numbers that layers have by themselves: rows of the table ``layers`` of a run.
+    examples
+        A few images, and which of them layers have near each other; None where they are not at hand.
     """
 
     title: str
@@ -78,6 +82,7 @@ class Told:
     chance: float | None = None
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     layers: Sequence[Mapping[str, Any]] = ()
+    examples: Examples | None = None
 
 
 def rendered(told: Told, *, limit_bytes: int = EMBEDDED_BYTES) -> dict[str, bytes]:
@@ -135,7 +140,8 @@ def _page(told: Told, values: Payload) -> str:
     )
     script, style = _built("page.js"), _built("page.css")
     charts = along_depth(told.layers, told.layer_order)
-    about = {**values.about, "title": told.title, "chance": told.chance, "codes": _codes(), "layers": charts}
+    shown = {"layers": charts, "examples": shown_examples(told.examples, told.compared.axis)}
+    about = {**values.about, **shown, "title": told.title, "chance": told.chance, "codes": _codes()}
     return environment.get_template("page.html").render(
         title=told.title,
         policy=_policy(script, style),

@@ -24,6 +24,7 @@ from stitchpipe.run.place import curve_name, model_record
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
 from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
+from stitchpipe.steps.examples import examples
 from stitchpipe.steps.highlights import highlights
 from stitchpipe.studies import Evidence, answers, findings
 from stitchpipe.studies import stitches as stitched_side_by_side
@@ -108,6 +109,7 @@ def report(run: Run) -> dict[str, Any]:
         chance=facts.chance,
         curves=_curves(run, stitches),
         layers=layers,
+        examples=examples(run, ends),
     )
     record = {"inputs": inputs, **_record(run, told, rows, missing)}
     run.place.publish_report(rendered(told), record, part)

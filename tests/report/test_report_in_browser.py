@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stitchpipe.report import Told, comparison, page_files
+from stitchpipe.report import Examples, Told, comparison, page_files
 from stitchpipe.studies import stitches
 from tests import synthetic_results as synthetic
 from tests.report.browser import Opened
@@ -52,6 +52,18 @@ def numbers_of_layers(layers):
     return rows
 
 
+def examples(layers):
+    """Return ten grey pictures; the layers of A agree with each other on what is near, those of B on something else."""
+    pictures = []
+    for grey in range(10):
+        data = io.BytesIO()
+        Image.new("L", (8, 8), 25 * grey).save(data, "PNG")
+        pictures.append(data.getvalue())
+    near = {"A": [[3, 4], [5, 6]], "B": [[4, 7], [8, 9]]}
+    nearest = {(model, layer): places for model, places in near.items() for layer in layers}
+    return Examples(pictures=pictures, names=[f"digit, {k}" for k in range(10)], asked=2, nearest=nearest)
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory, results):
     """Write the pages of these tests, each alone in its folder, by name."""
@@ -71,6 +83,7 @@ def pages(tmp_path_factory, results):
             chance=0.1,
             curves={},
             layers=numbers_of_layers(layers),
+            examples=examples(layers) if name == "plain" else None,
         )
         path = folder / name / "report" / "index.html"
         path.parent.mkdir(parents=True)
@@ -284,14 +297,35 @@ def test_a_pair_shows_all_its_measures_and_stitches(opened, pages, results):
         page.locator("#map .map").focus()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("Enter")
-    # Two tables: measures, stitches.
-    measures, made = page.locator("#pair table").all()
+    # Three tables: measures, stitches, examples.
+    measures, made, _ = page.locator("#pair table").all()
     compared = results[results["method"].isna()].drop_duplicates(["index", "view"])
     assert measures.locator("tbody tr:not(.group)").count() == len(compared)
     assert made.locator("tbody tr").count() >= 2
     text = opened.said("#pair")
     assert "chance 10.0 %" in text
     assert "its own 98.0 %" in text
+
+
+def test_a_pair_shows_images_and_those_nearest_to_them(opened, pages):
+    page = opened.at(pages["plain"], "#a=A&b=B&cell=0.4")
+    page.wait_for_selector("#pair .examples")
+    lines = [
+        [
+            image.get_attribute("alt") + ("!" if image.get_attribute("class") == "both" else "")
+            for image in line.locator("img").all()
+        ]
+        for line in page.locator("#pair .examples tbody tr").all()
+    ]
+    assert lines == [
+        ["digit, 0", "digit, 3", "digit, 4!", "digit, 4!", "digit, 7"],
+        ["digit, 1", "digit, 5", "digit, 6", "digit, 8", "digit, 9"],
+    ]
+    assert all(page.locator("#pair .examples img").evaluate_all("all => all.map((one) => one.naturalWidth)"))
+    assert "among 10 test images, whose pictures take 1 kB of this page" in opened.said("#pair")
+    with opened.drawing():
+        page.evaluate("location.hash = '#a=A&b=C&cell=0.8'")
+    assert page.locator("#pair .examples").count() == 0  # the layers of C have none
 
 
 def test_searches_clusters_thresholds_and_differences(opened, pages, results):

@@ -24,7 +24,7 @@ export async function drawPair(page) {
   const close = h("button", { type: "button", class: "quiet close", onclick: () => page.change({ cell: "" }) }, "Close");
   const back = h("button", { type: "button", class: "quiet", onclick: () => page.change({ a: column.model, b: row.model, cell: `${column.place}.${row.place}` }) }, "The other way round");
   const title = h("h3", { tabindex: "-1", id: "pair-title" }, h("span", null, row.full), h("i", { "aria-label": "to" }, " → "), h("span", null, column.full));
-  panel.replaceChildren(title, h("div", { class: "files" }, close, back), facts(row, column), numbers(page, row, column), ...stitched(row, column));
+  panel.replaceChildren(title, h("div", { class: "files" }, close, back), facts(row, column), numbers(page, row, column), ...stitched(row, column), ...examples(row, column));
   panel.hidden = false;
   drawCurves(panel, row, column);
   if (page.opened !== cell) title.focus({ preventScroll: window.innerWidth > 900 });
@@ -100,6 +100,21 @@ function bar(record) {
       ticks.map(([value, word]) => s("path", { class: "tick", d: `M${x(value)} 1v18` }, s("title", null, `${word} ${share(value)}`)))),
     h("span", { class: "num strong" }, share(accuracy)),
     h("span", { class: "note" }, ticks.map(([value, word]) => `${word} ${share(value)}`).join(", ")));
+}
+
+/** Images, and those nearest to them by either layer, where the page has any. */
+function examples(row, column) {
+  const shown = about.examples;
+  const [first, second] = [row, column].map((layer) => shown?.nearest[layer.place]);
+  if (!first || !second) return [];
+  const picture = (k, kind) => h("img", { src: `data:image/png;base64,${shown.pictures[k]}`, alt: shown.names[k], title: shown.names[k], class: kind });
+  const line = (asked) => h("tr", null, h("th", { scope: "row" }, picture(asked, "asked")), [[first, second], [second, first]].map(([own, other]) => h("td", null, own[asked].map((k) => picture(k, other[asked].includes(k) ? "both" : null)))));
+  const lines = Array.from({ length: shown.asked }, (_, k) => line(k));
+  return [
+    h("h4", null, "Images, and those nearest to them"),
+    h("p", { class: "note" }, `By the cosine of pooled activations among ${shown.among} test images, whose pictures take ${Math.ceil(shown.bytes / 1000)} kB of this page. A frame marks those that both layers choose.`),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Images, and those nearest to them" }, h("table", { class: "examples" }, h("caption", { class: "hidden" }, `Images, and those nearest to them by ${row.full} and by ${column.full}`), h("thead", null, h("tr", null, h("th", { scope: "col" }, "image"), [row, column].map((layer) => h("th", { scope: "col" }, layer.full)))), h("tbody", null, lines))),
+  ];
 }
 
 function drawCurves(panel, row, column) {
