@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Section
-from stitchpipe.config.values import Amount, Seed, Size
+from stitchpipe.config.values import LARGEST_SAMPLE, Amount, Seed, Size
 
 
 class RandomCodes(Section):
@@ -17,6 +19,18 @@ class RandomCodes(Section):
     shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=3)] = Field(
         default=(64, 8, 8), description="Shape of a sample: (C, H, W), (T, D) or (D,)."
     )
+
+    @field_validator("shape")
+    @classmethod
+    def _fits_into_memory(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if prod(shape) > LARGEST_SAMPLE:
+            raise RefusalError(
+                expected=f"a shape of at most {LARGEST_SAMPLE:,} numbers",
+                found=f"{prod(shape):,}",
+                remedy="Take fewer channels or positions.",
+            )
+        return shape
+
     noise: Amount = Field(default=1.0, description="Standard deviation of the noise; that of the codes is 1.")
     seed: Seed = Field(default=0, description="Of codes and noise.")
 

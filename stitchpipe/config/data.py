@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from stitchpipe.config.paths import located
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Beside, Section
-from stitchpipe.config.values import Count, Flag, Options, Seed, Size
+from stitchpipe.config.values import Count, Flag, Options, Seed, Side
 
 Float: TypeAlias = Annotated[float, Field(strict=True)]
 SplitName: TypeAlias = Literal["train", "test"]
@@ -46,7 +46,7 @@ class ImageData(NamedData):
     limit: Count | None = Field(
         default=None, description="At most this many images of each split, spread over the classes."
     )
-    size: Size | None = Field(default=None, description="Resize to size × size pixels.")
+    size: Side | None = Field(default=None, description="Resize to size × size pixels.")
     mean: tuple[Float, ...] | None = Field(
         default=None, description="Subtracted from each channel after scaling to [0, 1]."
     )

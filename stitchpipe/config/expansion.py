@@ -26,6 +26,8 @@ USUAL_LAYERS: Final = ("blocks:10",)
 """Of members where neither the rule nor [dump] says which: names differ from family to family."""
 
 
+MOST_MODELS: Final = 10_000
+"""By one rule: what a page, a matrix and a person can still take in is far less."""
 Network: TypeAlias = WeightsModel | PretrainedModel | TrainedModel | UntrainedModel
 """What a rule can name."""
 _ANY: Final = ("pretrained", "untrained", "train")
@@ -90,6 +92,13 @@ def expanded_rule(rule: ZooRule, folder: Path, *, usual_layers: Sequence[str] | 
                 continue
             for model in _weighted(rule, member, glob, layers):
                 models.setdefault(model.name, model)
+            if len(models) > MOST_MODELS:
+                raise MemberError(
+                    where=f"'{glob}'",
+                    expected=f"at most {MOST_MODELS:,} models by one rule",
+                    found="more",
+                    remedy="Take fewer seeds, or a narrower glob.",
+                )
     _demand_exclusions(rule, left_out, models)
     return list(models.values())
 

@@ -20,8 +20,8 @@ from stitchpipe.config.values import (
     Flag,
     LearningRate,
     Many,
+    NetworkOptions,
     On,
-    Options,
     Pixels,
     Seed,
     Share,
@@ -72,7 +72,7 @@ class NetworkModel(NamedModel):
         description="cifar_resnet; a torchvision classification network such as resnet18; timm/NAME; hf/TYPE, "
         "hf/FOLDER or hf/ORGANISATION/NAME; or an entry point of the group stitchpipe.models.",
     )
-    options: Options = Field(default_factory=dict, description="Arguments of the architecture.")
+    options: NetworkOptions = Field(default_factory=dict, description="Arguments of the architecture.")
     rule: str | None = Field(
         default=None,
         description="The rule of `zoo` that named the model, as `stitchpipe` writes it: what fails in it ends nothing "

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from stitchpipe.config.layer_words import LayerChoice
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Beside, Section
-from stitchpipe.config.values import Count, Flag, Many, Seed
+from stitchpipe.config.values import Count, Flag, Many, Pixels, Seed
 
 
 class Augment(Section):
@@ -18,9 +18,7 @@ class Augment(Section):
     passes: Annotated[int, Field(strict=True, ge=1, le=1000)] = Field(
         examples=[5], description="How many augmented splits; each is stored beside the plain one."
     )
-    crop: Annotated[int, Field(strict=True, ge=0, le=2**14)] = Field(
-        default=4, description="Shift by up to so many pixels, black moving in."
-    )
+    crop: Pixels = Field(default=4, description="Shift by up to so many pixels, black moving in.")
     flip: Flag = Field(default=True, description="Mirror half of the images.")
     seed: Seed = Field(
         default=0, description="Of the shifts and flips, with the number of the augmented split."
@@ -87,7 +85,7 @@ class Store(Section):
         default=True,
         description="Hold every chunk that is read against its digest; it is recorded where that is not done.",
     )
-    budget_gib: Annotated[float, Field(strict=True, gt=0)] | None = Field(
+    budget_gib: Annotated[float, Field(strict=True, gt=0, le=2.0**40)] | None = Field(
         default=None, description="Refuse a dump that could take more than this, before compression."
     )
 

@@ -24,9 +24,15 @@ Many: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=2**20)]
 """Of KiB, MiB, or the images of a batch."""
 Epochs: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=10**5)]
 Size: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=2**14)]
-"""Of an image along one side, or of one axis of an array."""
+"""Of one axis of an array."""
+Side: TypeAlias = Annotated[int, Field(strict=True, ge=1, le=2**12)]
+"""Of an image along one side: 200 MB of float32 in three colours."""
 Pixels: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=2**10)]
 """By which an image is moved."""
+LARGEST_SAMPLE: Final = 2**24
+"""How many numbers one sample may have: 64 MiB of float32."""
+LARGEST_OPTION: Final = 2**20
+"""Of whole numbers among a network's options, but for seeds: layers, channels, classes."""
 LARGEST_FLOAT: Final = 1e37
 """Within float32, in which networks compute."""
 LearningRate: TypeAlias = Annotated[float, Field(strict=True, gt=0, le=LARGEST_FLOAT)]
@@ -58,8 +64,35 @@ def _written_as_they_are(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _within_reason(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a network if no number in them is one that only a slip of the keyboard writes.
+
+    Raises
+    ------
+    RefusalError
+        A whole number is beyond `LARGEST_OPTION`, of a seed beyond 32 bits.
+    """
+    found: list[tuple[str, Any]] = list(options.items())
+    while found:
+        key, value = found.pop()
+        if isinstance(value, dict):
+            found += [(f"{key}.{inner}", item) for inner, item in value.items()]
+        elif isinstance(value, list):
+            found += [(key, item) for item in value]
+        largest = 2**32 if "seed" in key else LARGEST_OPTION
+        if isinstance(value, int) and abs(value) > largest:
+            raise RefusalError(
+                expected=f"whole numbers of at most {largest:,}",
+                found=f"{key} = {str(value)[:24]}",
+                remedy="Correct it.",
+            )
+    return options
+
+
 Options: TypeAlias = Annotated[dict[str, Any], AfterValidator(_written_as_they_are)]
 """Arguments that are handed on to a library."""
+NetworkOptions: TypeAlias = Annotated[Options, AfterValidator(_within_reason)]
+"""Arguments of an architecture."""
 
 
 def _folder_name(name: str) -> str:

@@ -10,7 +10,7 @@ from stitchpipe.config.layer_words import LayerChoice
 from stitchpipe.config.models import TrainingRecipe
 from stitchpipe.config.refusal import RefusalError
 from stitchpipe.config.section import Section
-from stitchpipe.config.values import On, Options, Seed, Size
+from stitchpipe.config.values import NetworkOptions, On, Seed, Side
 
 ABOUT_MEMBERS = (
     "Globs: torchvision:resnet*, timm:vit_tiny*, hf:TYPE* or hf:folder/* (folders with a config.json), installed:*, or "
@@ -51,8 +51,8 @@ class ZooRule(Section):
         description="Of checkpoints; {NAME} stands for what stands at {NAME} in the glob. Default: {architecture}, or "
         "what the header of a safetensors file says under `architecture` (and `options`, as JSON).",
     )
-    options: Options = Field(default_factory=dict, description="Arguments of the architectures.")
-    size: Size | None = Field(
+    options: NetworkOptions = Field(default_factory=dict, description="Arguments of the architectures.")
+    size: Side | None = Field(
         default=None,
         description="Build for images of size × size those architectures that are built for one size.",
     )

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 AFFINE: Final = "affine"
 """The family of direct matching proper."""
+MOST_STITCHES: Final = 1_000_000
+"""In a table: each is made, planned and trained one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ def _of_table(
     layers = _Layers(table, sweep.left_out)
     sources = layers.matching(declared.sources, f"{where}.sources")
     targets = layers.matching(declared.targets, f"{where}.targets")
+    _demand_count(declared, sources, targets, where)
     pairs = [(s, t) for t in targets for s in sources if _paired(declared, s, t)]
     if not pairs and not layers.is_narrowed(declared):
         raise ConfigError(
@@ -193,6 +196,23 @@ def _of_table(
     if unfit and not planned:
         raise next(iter(unfit.values()))
     return planned, {pair: error.expected for pair, error in unfit.items()}
+
+
+def _demand_count(
+    declared: Stitch, sources: Sequence[LayerName], targets: Sequence[LayerName], where: str
+) -> None:
+    """Refuse more stitches than anybody could train, before any of them is made."""
+    ways = 0 if not sources or not targets else len(_expanded(declared, sources[0], targets[0]))
+    if ways * len(sources) * len(targets) <= MOST_STITCHES:
+        return
+    count = ways * sum(_paired(declared, source, target) for target in targets for source in sources)
+    if count > MOST_STITCHES:
+        raise ConfigError(
+            where=where,
+            expected=f"at most {MOST_STITCHES:,} stitches in a table",
+            found=f"{count:,}: {len(sources):,} sources, {len(targets):,} targets, {ways:,} ways of each",
+            remedy="Narrow the globs, or take fewer seeds, objectives or initial maps.",
+        )
 
 
 def training_splits(data: RunData, planned: PlannedStitch) -> tuple[str, ...]:
