@@ -36,7 +36,7 @@ def main() -> NoReturn:
     # Idle threads sleep instead of spinning: on cores shared with others that made training six times faster.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        app(error_formatter=_misuse)
     except UnitsFailedError as error:
         _complain(str(error), UNITS_FAILED)
     except ExplainedError as error:
@@ -61,6 +61,15 @@ def say(*what: Any) -> None:
         SafeConsole().print(
             shown, crop=False
         )  # tables fit the terminal; a declaration must not lose its ends
+
+
+def _misuse(error: Exception) -> Any:
+    """Return what is said of arguments that are no command's: a line, in which nothing commands the terminal."""
+    from rich.text import Text
+
+    from stitchpipe.cli.console import visible
+
+    return Text(f"stitchpipe: {visible(str(error))}")
 
 
 def _complain(message: str, code: int) -> NoReturn:

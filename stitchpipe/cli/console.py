@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     from rich.console import ConsoleOptions, RenderableType
 
-# C0 but tab and newline, DEL, C1, and what reverses the direction of text, which can show one name as another.
-_UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 but tab and newline, DEL, C1, what reverses the direction of text, which can show one name as another, other ends
+# of lines, and halves of characters, which stand for bytes of names that are no UTF-8 and cannot be written.
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def visible(text: str) -> str:

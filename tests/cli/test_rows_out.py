@@ -14,10 +14,12 @@ from stitchpipe.cli.console import SafeConsole, visible
 from stitchpipe.cli.files_out import OutputError
 from stitchpipe.cli.rows_out import RowsOut, encoded
 from stitchpipe.cli.wide_tables import MOST_ROWS, fitted
+from tests.cli.command import stitchpipe
 
 ROWS = pd.DataFrame(
     {"index": ["cka", "cca"], "view": ["pooled"] * 2, "value": [0.5, None], "reason": [None, None]}
 )
+ODD_NAMES = ("layer\x1b]0;owned\x07", "bytes\udcff\udc80", "line\u2028end", "\ufeffmark", "\x9b31m")
 HOSTILE = "layer\x1b]0;owned\x07\x1b[2J\u202egnp"
 
 
@@ -99,3 +101,15 @@ def test_nothing_that_a_name_contains_commands_the_terminal():
     assert "\u202e" not in text
     assert "\\x1b]0;owned" in text
     assert visible("a\x1bb\n\tc") == "a\\x1bb\n\tc"
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("command", ["verify {}", "status {}", "plan {}", "layers {}", "{}", "verify x --{}"])
+def test_no_refusal_commands_the_terminal_or_stumbles_over_a_name(name, command, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    done = stitchpipe(*command.format(name).split(" "))
+    said = done.stdout + done.stderr
+    assert done.returncode == 2
+    assert "Traceback" not in said
+    assert visible(said) == said
+    said.encode()  # what reaches the terminal is UTF-8
