@@ -84,6 +84,7 @@ class Store:
         *,
         labels: npt.ArrayLike | None = None,
         class_names: Sequence[str] = (),
+        groups: Sequence[str] | None = None,
         row_groups: int = 20,
         seed: int = 0,
         align_rows: int = 1,
@@ -102,6 +103,9 @@ class Store:
             Class number of each sample, or None.
         class_names
             Name of each class.
+        groups
+            What each sample belongs to, such as its subject, scene or source image; None where each is on its own.
+            Samples of one group are stored side by side, and no null or interval takes them apart.
         row_groups, seed, align_rows, max_rows
             How it is cut: see `storage.plan_split`.
         provenance
@@ -110,9 +114,9 @@ class Store:
         Raises
         ------
         ConflictError
-            Other samples, labels or row groups are stored under this name.
+            Other samples, labels, groups or row groups are stored under this name.
         SampleIdError
-            Ids are missing or repeated, or labels do not match them.
+            Ids are missing or repeated, or labels or groups do not match them.
         ReadOnlyError
             The store was opened for reading.
         """
@@ -124,6 +128,7 @@ class Store:
             sample_ids,
             labels=labels,
             class_names=class_names,
+            groups=groups,
             plan=plan,
             provenance={"plan": plan, **(provenance or {})},
         )

@@ -37,6 +37,7 @@ from storage.format.row_groups import (
     plan_split,
     row_group_bounds,
     rows_of_shard,
+    runs_of,
 )
 from storage.format.schema import (
     FORMAT,
@@ -134,6 +135,7 @@ __all__ = [
     "record_bytes",
     "row_group_bounds",
     "rows_of_shard",
+    "runs_of",
     "settle_record",
     "shard_index",
     "shard_key",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,16 +31,19 @@ SHARD_BYTES = 1 << 26
 class RowGroups:
     """The order in which samples are stored and where row groups begin and end.
 
-    `order[i]` is the position in the data set of stored row i; `bounds` are ``(start, stop)`` of stored rows.
+    `order[i]` is the position in the data set of stored row i; `bounds` are ``(start, stop)`` of stored rows. So are
+    `group_bounds`, of the groups that samples belong to; None where none were declared.
     """
 
     order: npt.NDArray[np.int64]
     bounds: tuple[tuple[int, int], ...]
+    group_bounds: tuple[tuple[int, int], ...] | None = None
 
 
 def plan_split(
     sample_ids: Sequence[str],
     *,
+    groups: Sequence[str] | None = None,
     row_groups: int = 20,
     seed: int = 0,
     align_rows: int = 1,
@@ -47,13 +51,17 @@ def plan_split(
 ) -> RowGroups:
     """Cut a split into exchangeable row groups.
 
-    Samples are stored in the order of a seeded SHA-256 of their id: groups are random subsets even where the
-    data set is sorted by class, and the set of samples in a group does not depend on the order of the input.
+    Samples are stored in the order of a seeded SHA-256 of their id: row groups are random subsets even where the
+    data set is sorted by class, and the set of samples in one does not depend on the order of the input. Samples of
+    one group lie in one run, and the runs are in the order of the same hash of the group's id: groups that are named
+    as their only samples change nothing. Row groups are of equal size all the same, so that a group may lie in two.
 
     Parameters
     ----------
     sample_ids
         Unique, non-empty text.
+    groups
+        What each sample belongs to, such as its subject, scene or source image; None where samples are on their own.
     row_groups
         How many groups to aim at; rounding rows up to `align_rows` can leave fewer.
     seed
@@ -71,7 +79,7 @@ def plan_split(
     Raises
     ------
     SampleIdError
-        No ids, repeated ids, or an id that is not text.
+        No ids, repeated ids, or an id that is not text; not one group for each sample.
     LayoutError
         `row_groups`, `align_rows` or `max_rows` below 1.
 
@@ -84,11 +92,33 @@ def plan_split(
     for name, value in counts.items():
         if value is not None and value < 1:
             raise LayoutError(where=name, expected="at least 1", found=str(value), remedy="Raise it.")
-    prefix = f"{seed}\0".encode()
-    keys = [hashlib.sha256(prefix + sample.encode()).digest() for sample in sample_ids]
-    order = np.array(sorted(range(len(keys)), key=lambda i: (keys[i], sample_ids[i])), dtype=np.int64)
+    keys = _hashed(sample_ids, seed)
+    if groups is not None:
+        check_groups(groups, len(keys))
+        keys = [(*of_group, *of_sample) for of_group, of_sample in zip(_hashed(groups, seed), keys, strict=True)]
+    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
     rows = rows_per_group(len(keys), row_groups=row_groups, align_rows=align_rows, max_rows=max_rows)
-    return RowGroups(order=order, bounds=row_group_bounds(len(keys), rows))
+    return RowGroups(
+        order=order,
+        bounds=row_group_bounds(len(keys), rows),
+        group_bounds=None if groups is None else runs_of([groups[i] for i in order]),
+    )
+
+
+def runs_of(groups: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Return ``(start, stop)`` of each run of equal ids."""
+    bounds, start = [], 0
+    for _, run in groupby(groups):
+        stop = start + sum(1 for _ in run)
+        bounds.append((start, stop))
+        start = stop
+    return tuple(bounds)
+
+
+def _hashed(ids: Sequence[str], seed: int) -> list[tuple[bytes | str, ...]]:
+    """Return what ids are ordered by: their seeded hash, then they themselves."""
+    prefix = f"{seed}\0".encode()
+    return [(hashlib.sha256(prefix + name.encode()).digest(), name) for name in ids]
 
 
 def rows_per_group(
@@ -163,6 +193,22 @@ def _check_ids(sample_ids: Sequence[str]) -> None:
                 where=f"sample id {position}", expected="ids that differ", found=repr(sample), remedy=remedy
             )
         seen.add(sample)
+
+
+def check_groups(groups: Sequence[str], n_samples: int) -> None:
+    """Refuse groups that are not one non-empty text for each sample."""
+    unfit = next(
+        (at for at, name in enumerate(groups) if not isinstance(name, str) or not name or not _is_utf8(name)),
+        None,
+    )
+    if len(groups) == n_samples and unfit is None:
+        return
+    raise SampleIdError(
+        where="groups",
+        expected=f"one non-empty text for each of the {n_samples} samples",
+        found=f"{len(groups)} groups" if unfit is None else f"{groups[unfit]!r} for sample {unfit}",
+        remedy="Name the group of every sample; one that is on its own is a group by itself.",
+    )
 
 
 def _is_utf8(text: str) -> bool:

@@ -24,7 +24,7 @@ _OURS: Final = re.compile(
     rf"zarr\.json|{COMMITS}/(?:zarr\.json|c|store\.json)|{SUMMARIES}/[^/]+/[^/]+|(?:{PARTIAL}|{QUARANTINE})/.+"
     r"|[^/]+/zarr\.json|[^/]+/[^/]+/zarr\.json"
     rf"|[^/]+/[^/]+/{COMMITS}/(?:zarr\.json|c|split\.json)"
-    rf"|[^/]+/[^/]+/(?:sample_id|label|original_index|row_group)/{_VECTOR}"
+    rf"|[^/]+/[^/]+/(?:sample_id|label|original_index|row_group|group)/{_VECTOR}"
     rf"|[^/]+/[^/]+/[^/]+~[^/]+/(?:zarr\.json|{COMMITS}/(?:{_RECORDS_OF_DUMPS})|[^/]+/(?:{_OF_LAYERS}))"
 )
 

@@ -126,6 +126,16 @@ class Representation:
             )
         return split
 
+    @property
+    def group_bounds(self) -> tuple[tuple[int, int], ...] | None:
+        """``(start, stop)`` of each group's rows; None where none were declared."""
+        return self.split.group_bounds
+
+    @property
+    def group_digest(self) -> str | None:
+        """SHA-256 of the groups in storage order; None where none were declared."""
+        return self.split.group_digest
+
     def read(self, row_group: int) -> npt.NDArray[Any]:
         """Return one row group ``(rows, …)`` in the storage dtype.
 
@@ -143,7 +153,9 @@ class Representation:
         start, stop = self._bounds(row_group)
         return self._block(self._shard(row_group), 0, stop - start)
 
-    def blocks(self, row_group: int, samples: int) -> Iterator[npt.NDArray[Any]]:
+    def blocks(
+        self, row_group: int, samples: int, *, rows: tuple[int, int] | None = None
+    ) -> Iterator[npt.NDArray[Any]]:
         """Yield one row group as blocks of consecutive samples ``(rows, …)``, in order, in the storage dtype.
 
         Parameters
@@ -152,12 +164,14 @@ class Representation:
             Its number.
         samples
             How many samples a block should have. It has that many rounded down to a multiple of `chunk_rows`, but at
-            least `chunk_rows`; the last block has what is left.
+            least `chunk_rows`; the last block has what is left, and so has the first where `rows` begin inside a chunk.
+        rows
+            Only these stored rows of it, ``(start, stop)``; default: all.
 
         Raises
         ------
         LayoutError
-            There is no such row group, or `samples` is below 1.
+            There is no such row group, it does not hold these rows, or `samples` is below 1.
         CorruptError
             When a block is reached: the shard is missing, cut, changed or another one.
 
@@ -175,13 +189,24 @@ class Representation:
                 found=str(samples),
                 remedy="Raise it.",
             )
+        first, last = (start, stop) if rows is None else rows
+        if not start <= first <= last <= stop:
+            raise LayoutError(
+                where=f"blocks of {self.address}",
+                expected=f"rows from {start} to {stop}, those of row group {row_group}",
+                found=f"{first} to {last}",
+                remedy="Take them from row_groups.",
+            )
         size = max(samples // self.chunk_rows, 1) * self.chunk_rows
-        return self._blocks(self._shard(row_group), stop - start, size)
+        return self._blocks(self._shard(row_group), (first - start, last - start), size)
 
-    def _blocks(self, shard: ShardReader, n_rows: int, size: int) -> Iterator[npt.NDArray[Any]]:
-        """Yield the blocks of a shard of `n_rows` samples, `size` of them each."""
-        for first in range(0, n_rows, size):
-            yield self._block(shard, first, min(first + size, n_rows))
+    def _blocks(
+        self, shard: ShardReader, rows: tuple[int, int], size: int
+    ) -> Iterator[npt.NDArray[Any]]:
+        """Yield some samples of a shard in blocks of `size`, counted from the beginning of the first one's chunk."""
+        start, stop = rows
+        for first in range(start - start % self.chunk_rows, stop, size):
+            yield self._block(shard, max(first, start), min(first + size, stop))
 
     def _block(self, shard: ShardReader, start: int, stop: int) -> npt.NDArray[Any]:
         """Return consecutive samples of a shard."""

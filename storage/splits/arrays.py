@@ -1,4 +1,4 @@
-"""The arrays beside a split's record: ``sample_id``, ``label``, ``original_index``, ``row_group``.
+"""The arrays beside a split's record: ``sample_id``, ``label``, ``original_index``, ``row_group``, ``group``.
 
 They repeat the record for readers of plain Zarr and can always be made again from it.
 """
@@ -44,14 +44,17 @@ def arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
         "split": split.name,
         "sample_digest": split.sample_digest,
         "class_names": list(split.class_names),
+        **({} if split.groups is None else {"group_digest": split.group_digest}),
     }
-    group = np.repeat(np.arange(len(split.row_groups)), [stop - start for start, stop in split.row_groups])
+    row_group = np.repeat(np.arange(len(split.row_groups)), [stop - start for start, stop in split.row_groups])
     made: dict[str, Mapping[str, bytes]] = {
         **sample_coordinates(split),
         "original_index": encode_vector(split.original_index, {}),
-        "row_group": encode_vector(group.astype(np.int64), {}),
+        "row_group": encode_vector(row_group.astype(np.int64), {}),
         COMMITS: commits_array(),
     }
+    if split.groups is not None:
+        made["group"] = encode_vector(np.array(split.groups, dtype=object), {})
     beside = {
         f"{key}/{array}/{name}": data for array, content in made.items() for name, data in content.items()
     }

@@ -40,7 +40,7 @@ def add_split(place: Place, split: Split) -> Split:
     Raises
     ------
     ConflictError
-        A split of this name holds other samples, labels or row groups.
+        A split of this name holds other samples, labels, groups or row groups.
     """
     beside = arrays_beside(place, split)
     content = {**_content(split), "files": [asdict(FileRecord.of(key, data)) for key, data in beside.items()]}
@@ -111,11 +111,12 @@ def split_of(content: Mapping[str, Any]) -> Split:
         row_groups=row_group_bounds(len(ids), content["rows_per_group"]),
         sample_digest=digest_of_ids(ids),
         provenance=content["provenance"],
+        groups=tuple(content["groups"]) if "groups" in content else None,
     )
 
 
 def _content(split: Split) -> dict[str, Any]:
-    """Return a split as plain JSON."""
+    """Return a split as plain JSON; of groups only where some were declared."""
     start, stop = split.row_groups[0]
     return {
         "dataset": split.dataset,
@@ -126,17 +127,19 @@ def _content(split: Split) -> dict[str, Any]:
         "original_index": split.original_index.tolist(),
         "rows_per_group": stop - start,
         "provenance": dict(split.provenance),
+        **({} if split.groups is None else {"groups": list(split.groups)}),
     }
 
 
 def _demand_same(stored: Mapping[str, Any], wanted: Mapping[str, Any], *, where: str) -> None:
     """Refuse a split that differs from the stored one in anything but its provenance."""
     free = ("provenance", "files")
-    differing = [key for key in wanted if key not in free and stored[key] != wanted[key]]
+    known = dict.fromkeys((*wanted, *stored))
+    differing = [key for key in known if key not in free and stored.get(key) != wanted.get(key)]
     if differing:
         raise ConflictError(
             where=where,
-            expected="the samples, labels and row groups that are stored under this name",
+            expected="the samples, labels, groups and row groups that are stored under this name",
             found=f"others: they differ in {', '.join(differing)}",
             remedy="Add them under another split name, or use another store.",
         )

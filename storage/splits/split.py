@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.errors import SampleIdError
-from storage.format import digest_of_ids, plain, plan_split
+from storage.format import digest_of_ids, plain, plan_split, runs_of
 from storage.splits.selection import mask_of_labels, positions_of_samples
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Split:
         SHA-256 of the ids in storage order: what pairing is checked by.
     provenance
         Where the samples came from.
+    groups
+        What each stored row belongs to, such as a subject or a source image; the rows of a group lie side by side.
+        None where none were declared, and each sample is on its own.
     """
 
     dataset: str
@@ -50,6 +53,17 @@ class Split:
     row_groups: tuple[tuple[int, int], ...]
     sample_digest: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    groups: tuple[str, ...] | None = None
+
+    @cached_property
+    def group_bounds(self) -> tuple[tuple[int, int], ...] | None:
+        """``(start, stop)`` of each group's stored rows; None where none were declared."""
+        return None if self.groups is None else runs_of(self.groups)
+
+    @cached_property
+    def group_digest(self) -> str | None:
+        """SHA-256 of the groups in storage order; None where none were declared."""
+        return None if self.groups is None else digest_of_ids(self.groups)
 
     @property
     def n_samples(self) -> int:
@@ -102,6 +116,7 @@ def planned_split(
     *,
     labels: npt.ArrayLike | None,
     class_names: Sequence[str],
+    groups: Sequence[str] | None,
     plan: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> Split:
@@ -110,20 +125,21 @@ def planned_split(
     Raises
     ------
     SampleIdError
-        Ids are missing or repeated, or there is not one whole-numbered label per sample.
+        Ids are missing or repeated, or there is not one whole-numbered label, or group, per sample.
     """
-    groups = plan_split(sample_ids, **plan)
-    ordered = tuple(sample_ids[i] for i in groups.order)
+    cut = plan_split(sample_ids, groups=groups, **plan)
+    ordered = tuple(sample_ids[i] for i in cut.order)
     return Split(
         dataset=dataset,
         name=name,
         sample_ids=ordered,
-        labels=None if labels is None else _labels(labels, len(ordered))[groups.order],
+        labels=None if labels is None else _labels(labels, len(ordered))[cut.order],
         class_names=tuple(str(c) for c in class_names),
-        original_index=groups.order,
-        row_groups=groups.bounds,
+        original_index=cut.order,
+        row_groups=cut.bounds,
         sample_digest=digest_of_ids(ordered),
         provenance=plain(dict(provenance), where=f"provenance of {dataset}/{name}"),
+        groups=None if groups is None else tuple(groups[i] for i in cut.order),
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from storage.place import Place
 
 _REMEDY = (
-    "Restore this file from a copy, or add the same split again: its samples, labels, row groups and seed."
+    "Restore this file from a copy, or add the same split again: its samples, labels, groups, row groups and seed."
 )
 
 
@@ -134,8 +134,12 @@ def _from_arrays(place: Place, key: str, sealed: Manifest | None) -> Split | Non
     n = len(named)
     if digest != about.get("sample_digest") or sorted(order.tolist()) != list(range(n)):
         return None
-    labels = _vector(place, f"{key}/label")
-    if labels is None and _exists(place, f"{key}/label"):
+    labels, of_samples = _vector(place, f"{key}/label"), _vector(place, f"{key}/group")
+    for name, vector in (("label", labels), ("group", of_samples)):
+        if vector is None and _exists(place, f"{key}/{name}"):
+            return None
+    named_groups = None if of_samples is None else tuple(map(str, of_samples.tolist()))
+    if about.get("group_digest") != (None if named_groups is None else digest_of_ids(named_groups)):
         return None
     return Split(
         dataset=about["dataset"],
@@ -147,6 +151,7 @@ def _from_arrays(place: Place, key: str, sealed: Manifest | None) -> Split | Non
         row_groups=row_group_bounds(n, int((groups == groups[0]).sum())),
         sample_digest=digest,
         provenance={"rebuilt": "from the arrays beside the record, by a repair"},
+        groups=named_groups,
     )
 
 
