@@ -128,8 +128,7 @@ class Store:
             sample_ids,
             labels=labels,
             class_names=class_names,
-            groups=groups,
-            plan=plan,
+            plan={**plan, "groups": groups},
             provenance={"plan": plan, **(provenance or {})},
         )
         return add_split(self._place, planned)

@@ -44,7 +44,13 @@ class Block:
     values: Values
 
 
-def stored_blocks(captures: Mapping[str, NetworkCapture], row_group: int, *, samples: int) -> Iterator[Block]:
+def stored_blocks(
+    captures: Mapping[str, NetworkCapture],
+    row_group: int,
+    *,
+    samples: int,
+    rows: tuple[int, int] | None = None,
+) -> Iterator[Block]:
     """Run networks over the images of a row group; yield what their dumps would store, `samples` at a time.
 
     The values are those that a dump of each network would write: of the same batches, in the same precision, cast to
@@ -55,7 +61,10 @@ def stored_blocks(captures: Mapping[str, NetworkCapture], row_group: int, *, sam
     captures
         By model; over one split, with one batch size and storage type.
     samples
-        Of a block; the last of a row group may be smaller.
+        Of a block; the last may be smaller.
+    rows
+        Only these stored rows of it, ``(start, stop)``; default: all. The batches are the same, so that those at
+        either end are run once more where other rows of theirs are asked for.
 
     Raises
     ------
@@ -66,8 +75,9 @@ def stored_blocks(captures: Mapping[str, NetworkCapture], row_group: int, *, sam
     -----
     Memory: `planned_block_bytes`.
     """
-    start = next(iter(captures.values())).split.row_groups[row_group][0]
-    for values in _cut(_batches(captures, row_group), samples):
+    bounds = next(iter(captures.values())).split.row_groups[row_group]
+    start, stop = rows or bounds
+    for values in _cut(_batches(captures, row_group, (start, stop)), samples):
         size = _size(values)
         yield Block(start, size, values)
         start += size
@@ -82,13 +92,15 @@ def planned_block_bytes(shapes: Sequence[tuple[int, ...]], settings: Settings, *
     return (2 * settings.batch_size + 2 * samples) * FLOAT32_BYTES * sum(map(prod, shapes))
 
 
-def _batches(captures: Mapping[str, NetworkCapture], row_group: int) -> Iterator[Values]:
-    """Yield the layers of all networks, batch by batch of a row group."""
+def _batches(
+    captures: Mapping[str, NetworkCapture], row_group: int, rows: tuple[int, int]
+) -> Iterator[Values]:
+    """Yield some rows of the layers of all networks, batch by batch of a row group."""
     first = next(iter(captures.values()))
-    split = first.split
-    start = split.row_groups[row_group][0]
-    for images in first.image_batches(row_group):
-        ids = split.sample_ids[start : start + len(images)]
+    bounds = first.batch_bounds(row_group, rows)
+    for (start, stop), images in zip(bounds, first.image_batches(row_group, rows), strict=True):
+        ids = first.split.sample_ids[start:stop]
+        wanted = slice(max(0, rows[0] - start), rows[1] - start)
         # All networks see these images before the next batch is loaded, so that each image is decoded once.
         by_layer: dict[Name, npt.NDArray[Any]] = {}
         for model, capture in captures.items():
@@ -103,8 +115,7 @@ def _batches(captures: Mapping[str, NetworkCapture], row_group: int) -> Iterator
                     row_group=row_group,
                     sample_ids=ids,
                 )
-        yield by_layer
-        start += len(images)
+        yield {name: values[wanted] for name, values in by_layer.items()}
 
 
 def _checked(

@@ -104,16 +104,24 @@ class NetworkCapture:
         for images in self.image_batches(row_group):
             yield self.values(images)
 
-    def image_batches(self, row_group: int) -> Iterator[Tensor]:
-        """Yield the images of a row group on the device, in as few batches as can be, of equal sizes.
+    def batch_bounds(self, row_group: int, rows: tuple[int, int] | None = None) -> list[tuple[int, int]]:
+        """Return ``(start, stop)`` of the batches of a row group, as few as can be and of equal sizes.
 
-        A remainder of a few images would cost as much as a batch.
+        A remainder of a few images would cost as much as a batch. With `rows` only the batches that hold one of these
+        stored rows: which images are in a batch does not depend on it.
         """
-        positions = self.split.original_index[slice(*self.split.row_groups[row_group])]
+        start, stop = self.split.row_groups[row_group]
+        first, last = rows or (start, stop)
         # The number of batches is rounded up, and the images are then spread evenly over them.
-        n_batches = -(-len(positions) // self.settings.batch_size)
-        for batch in np.array_split(positions, n_batches):
-            yield self.images.batch(batch.tolist()).to(self.device)
+        n_batches = -(-(stop - start) // self.settings.batch_size)
+        batches = np.array_split(np.arange(start, stop), n_batches)
+        bounds = [(int(batch[0]), int(batch[-1]) + 1) for batch in batches]
+        return [(start, stop) for start, stop in bounds if start < last and stop > first]
+
+    def image_batches(self, row_group: int, rows: tuple[int, int] | None = None) -> Iterator[Tensor]:
+        """Yield the images of the batches of a row group, see `batch_bounds`, on the device."""
+        for start, stop in self.batch_bounds(row_group, rows):
+            yield self.images.batch(self.split.original_index[start:stop].tolist()).to(self.device)
 
     def values(self, images: Tensor) -> Mapping[str, Tensor]:
         """Return what is stored of a batch of images, in the storage type.

@@ -52,6 +52,15 @@ class ImageData(NamedData):
     )
     std: tuple[Float, ...] | None = Field(default=None, description="Each channel is divided by it.")
     seed: Seed = Field(default=0, description="Of the choice under `limit`.")
+    groups: Path | None = Field(
+        default=None,
+        description="CSV file of columns `sample,group`: which images belong together, such as those of one subject.",
+    )
+
+    def starting_at(self, folder: Path) -> Self:
+        """Return the data with the path of `groups` resolved."""
+        groups = None if self.groups is None else located(self.groups, folder)
+        return self.model_copy(update={"groups": groups})
 
 
 class DigitsData(ImageData):
@@ -74,7 +83,7 @@ class FolderData(ImageData):
 
     def starting_at(self, folder: Path) -> Self:
         """Return the data with `root` resolved."""
-        return self.model_copy(update={"root": located(self.root, folder)})
+        return super().starting_at(folder).model_copy(update={"root": located(self.root, folder)})
 
 
 class ColouredData(ImageData):
@@ -115,7 +124,8 @@ class TorchvisionData(LibraryData):
 
     def starting_at(self, folder: Path) -> Self:
         """Return the data with `root` resolved."""
-        return self.model_copy(update={"root": None if self.root is None else located(self.root, folder)})
+        root = None if self.root is None else located(self.root, folder)
+        return super().starting_at(folder).model_copy(update={"root": root})
 
 
 class ArraysData(ColouredData):
@@ -168,7 +178,8 @@ class ArraysData(ColouredData):
         """Return the data with the paths of all files resolved."""
         located_files = {split: located(path, folder) for split, path in self.files.items()}
         located_labels = {split: located(path, folder) for split, path in self.label_files.items()}
-        return self.model_copy(update={"files": located_files, "label_files": located_labels})
+        files = {"files": located_files, "label_files": located_labels}
+        return super().starting_at(folder).model_copy(update=files)
 
 
 class EntryPointData(LibraryData):
@@ -196,7 +207,7 @@ class FlatFolderData(ImageData):
 
     def starting_at(self, folder: Path) -> Self:
         """Return the data with `root` resolved."""
-        return self.model_copy(update={"root": located(self.root, folder)})
+        return super().starting_at(folder).model_copy(update={"root": located(self.root, folder)})
 
 
 class ObjectData(NamedData):

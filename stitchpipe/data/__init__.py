@@ -1,6 +1,7 @@
 """Data sets by name: images with ids, labels where there are any, and a digest of what they are."""
 
 from stitchpipe.data.augmentation import augmented_split, augmented_split_name, parse_split_name
+from stitchpipe.data.groups import sizes_told
 from stitchpipe.data.images import DataError, ImageSplit
 from stitchpipe.data.kinds.arrays import load_arrays
 from stitchpipe.data.kinds.digits import load_digits_splits
@@ -23,4 +24,5 @@ __all__ = [
     "load_splits",
     "load_torchvision",
     "parse_split_name",
+    "sizes_told",
 ]

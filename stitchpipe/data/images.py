@@ -44,6 +44,8 @@ class ImageSplit:
         A digest of each image's unprocessed bytes, by which copies are known; empty where they were not looked at.
     remarks
         How many images were changed, are copies, or were left out, in words.
+    groups
+        What each image belongs to, such as a subject or a source image; None where each is on its own.
     """
 
     dataset: str
@@ -56,6 +58,7 @@ class ImageSplit:
     preprocessing: Mapping[str, Any]
     contents: tuple[bytes, ...] = field(default=(), repr=False)
     remarks: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -84,16 +87,20 @@ class ImageSplit:
 
 
 def digest_of(
-    sample_ids: Sequence[str], labels: npt.NDArray[np.int64] | None, pixels: Iterable[bytes]
+    sample_ids: Sequence[str],
+    labels: npt.NDArray[np.int64] | None,
+    pixels: Iterable[bytes],
+    groups: Sequence[str] | None = None,
 ) -> str:
     """Return SHA-256, in hex, over ids, labels and the images' bytes in order, each behind its length.
 
-    One image's bytes are held at a time. No labels count as labels of no bytes.
+    One image's bytes are held at a time. No labels count as labels of no bytes; groups count where there are some.
     """
     digest = hashlib.sha256()
     parts = (sample_id.encode() for sample_id in sample_ids)
     numbers = b"" if labels is None else np.ascontiguousarray(labels, dtype="<i8").tobytes()
-    for part in chain(parts, [numbers], pixels):
+    of_groups = (group.encode() for group in groups or ())
+    for part in chain(parts, [numbers], pixels, of_groups):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from stitchpipe.config import ColouredData, ImageData, StoredData
+from stitchpipe.data.groups import demand_known, read_groups
 from stitchpipe.data.images import DataError, ImageSplit
 from stitchpipe.data.reading import EVERYTHING, Reading
 
@@ -30,7 +31,8 @@ def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> di
     Raises
     ------
     DataError
-        Data are missing or not as declared, a split is not among them, or splits have other classes or channels.
+        Data are missing or not as declared, a split is not among them, splits have other classes or channels, or
+        groups are not one for each image.
 
     Notes
     -----
@@ -43,7 +45,13 @@ def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> di
             found="kind 'store', which has none",
             remedy="Name the images: another kind of data.",
         )
-    loaded = loader_of(declared.kind)(declared, splits, _reading(declared))
+    reading = _reading(declared)
+    loaded = loader_of(declared.kind)(declared, splits, reading)
+    if isinstance(declared, ImageData) and declared.groups is not None and reading.groups is not None:
+        is_all = reading.limit is None and len(splits) > 1
+        if is_all:  # else there may be others
+            ids = (sample for images in loaded.values() for sample in images.sample_ids)
+            demand_known(reading.groups, ids, declared.groups)
     class_names = {split: images.class_names for split, images in loaded.items() if images.class_names}
     if len(set(class_names.values())) > 1:
         raise DataError(
@@ -52,7 +60,18 @@ def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> di
             found="; ".join(f"{split}: {len(names)} classes" for split, names in class_names.items()),
             remedy="Give the splits the same names of classes in the same order.",
         )
-    return _with_copies_told(loaded)
+    return _with_groups_told(_with_copies_told(loaded))
+
+
+def _with_groups_told(loaded: dict[str, ImageSplit]) -> dict[str, ImageSplit]:
+    """Return the splits; each says how many of its groups have images in one before it too."""
+    told = dict(loaded)
+    for earlier, later in combinations(loaded, 2):
+        count = len(set(loaded[earlier].groups or ()) & set(loaded[later].groups or ()))
+        if count:
+            remark = f"{count} of its groups have images in '{earlier}' too"
+            told[later] = replace(told[later], remarks=(*told[later].remarks, remark))
+    return told
 
 
 def _with_copies_told(loaded: dict[str, ImageSplit]) -> dict[str, ImageSplit]:
@@ -77,4 +96,7 @@ def _reading(declared: Data) -> Reading:
     if not isinstance(declared, ImageData):
         return EVERYTHING
     channels = declared.channels if isinstance(declared, ColouredData) else None
-    return Reading(declared.limit, declared.seed, declared.size, declared.mean, declared.std, channels)
+    groups = None if declared.groups is None else read_groups(declared.groups)
+    return Reading(
+        declared.limit, declared.seed, declared.size, declared.mean, declared.std, channels, groups
+    )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from stitchpipe.data.groups import groups_of, whole_groups
 from stitchpipe.data.image_traits import Tally
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation, digest_of, normalised
 from stitchpipe.data.pixels import SCALES, Pixels, resized, scaled, with_channels
@@ -47,6 +48,9 @@ class Reading:
         Resize to `size` × `size` pixels (bilinear, antialiased). Without it all images must be of one size.
     mean, std
         One value, or one per channel, after scaling to [0, 1].
+    groups
+        By sample, what an image belongs to: under `limit` whole groups are read, whatever their classes. None where
+        each is on its own.
     channels
         1 or 3: make all images grey or RGB. Without it all images must have the channels of the first.
     """
@@ -57,6 +61,7 @@ class Reading:
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
     channels: int | None = None
+    groups: Mapping[str, str] | None = None
 
     def record(self, scale: str, **more: Any) -> dict[str, Any]:
         """Return what is done to the pixels, as recorded with every activation."""
@@ -106,13 +111,14 @@ def split_of(
     where = f"data set '{dataset}', split '{name}'"
     check_samples(samples.sample_ids, samples.labels, samples.class_names, where)
     # The choice is made before any image is read, so that a limited split costs no more than its images.
-    positions = chosen(samples.labels, len(samples.sample_ids), limit=reading.limit, seed=reading.seed)
+    positions = _chosen(samples, reading, where)
     ids = tuple(samples.sample_ids[position] for position in positions)
     labels = None if samples.labels is None else samples.labels[positions]
     # The digest is over unprocessed bytes; what is done to pixels is on record beside it.
     tally = Tally(is_encoded=samples.is_encoded)
     raw = (samples.source.raw(int(position)) for position in positions)
-    digest = digest_of(ids, labels, tally.watch(raw))
+    groups = None if reading.groups is None else groups_of(ids, reading.groups, where)
+    digest = digest_of(ids, labels, tally.watch(raw), groups)
     return ImageSplit(
         dataset,
         name,
@@ -124,7 +130,16 @@ def split_of(
         preprocessing={**record, **tally.record()},
         contents=tuple(tally.contents),
         remarks=(*samples.left_out, *tally.remarks()),
+        groups=groups,
     )
+
+
+def _chosen(samples: Samples, reading: Reading, where: str) -> npt.NDArray[np.int64]:
+    """Return the positions that are read: of images on their own as `chosen` says, else those of whole groups."""
+    if reading.groups is None or reading.limit is None:
+        return chosen(samples.labels, len(samples.sample_ids), limit=reading.limit, seed=reading.seed)
+    groups = groups_of(samples.sample_ids, reading.groups, where)
+    return whole_groups(groups, limit=reading.limit, seed=reading.seed)
 
 
 def split_as_found(samples: Samples, *, dataset: str, name: str, reading: Reading, **more: Any) -> ImageSplit:

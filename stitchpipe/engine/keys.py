@@ -90,7 +90,8 @@ def _layer(layer: LayerShape) -> Sequence[Any]:
 
 
 def _split(split: SplitShape) -> Sequence[Any]:
-    return split.dataset, split.name, split.row_groups
+    groups = () if split.groups is None else (split.groups,)
+    return split.dataset, split.name, split.row_groups, *groups
 
 
 def _tile(tile: Tile) -> Sequence[Any]:

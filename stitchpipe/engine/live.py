@@ -55,10 +55,12 @@ class LiveBlock(Protocol):
 
 
 class BlocksOf(Protocol):
-    """Runs the networks over the images of a row group, and yields what they give in blocks of so many samples."""
+    """Runs the networks over some images of a row group, and yields what they give in blocks of so many samples."""
 
-    def __call__(self, row_group: int, *, samples: int) -> Iterator[LiveBlock]:
-        """Yield the blocks in order."""
+    def __call__(
+        self, row_group: int, *, samples: int, rows: tuple[int, int] | None = None
+    ) -> Iterator[LiveBlock]:
+        """Yield the blocks in order; `rows` are stored rows of the row group, default all."""
 
 
 class LiveLeaves:
@@ -125,7 +127,7 @@ class LiveImages:
     @cached_property
     def _parts(self) -> Mapping[int, str]:
         """Return the keys of the pooled images of those leaves that hold some of the first images."""
-        starts = [self._comparison.split.row_groups[row_groups[0]][0] for row_groups in self._leaves]
+        starts = [self._comparison.split.pieces[leaf[0]].start for leaf in self._leaves]
         return {
             leaf: self._comparison.work_key("pooled", "images", leaf)
             for leaf, start in enumerate(starts)
@@ -139,19 +141,19 @@ class LiveImages:
         """Yield the blocks of a leaf as they come; keep what they give when the last one was taken."""
         comparison, total = self._comparison, None
         images: list[list[Float64]] = [[] for _ in self.layers]
-        of_row_group: list[list[Float64]] = [[] for _ in self.layers]
-        start_of = {stop: start for start, stop in comparison.split.row_groups}
+        of_piece: list[list[Float64]] = [[] for _ in self.layers]
+        start_of = {stop: start for _, start, stop in comparison.split.pieces}
         for block in blocks:
-            for layer, parts in enumerate(of_row_group):
+            for layer, parts in enumerate(of_piece):
                 parts.append(to_rows(block.values[_name(comparison.layers[layer])], "pooled"))
             yield block
             stop = block.start + block.size
-            if stop in start_of:  # the block is the last of its row group: batches never reach beyond one
-                rows, start = [np.concatenate(parts) for parts in of_row_group], start_of[stop]
+            if stop in start_of:  # the block is the last of its piece: batches never reach beyond one
+                rows, start = [np.concatenate(parts) for parts in of_piece], start_of[stop]
                 total = merged_batches(total, _batches_of(rows, start, stop) if self._minibatches else None)
                 for parts, whole in zip(images, rows, strict=True):
                     parts.append(whole[: max(0, comparison.n_images - start)])
-                of_row_group = [[] for _ in self.layers]
+                of_piece = [[] for _ in self.layers]
         if self._lacks_images(leaf):
             arrays = {f"rows{layer}": np.concatenate(parts) for layer, parts in enumerate(images)}
             comparison.summaries.write(WORK, self._parts[leaf], arrays, {}, durable=False)
@@ -196,12 +198,13 @@ class LiveSplit:
         return {_name(self.layers[layer]) for former in self._formers for layer in former.layers}
 
     def form(self, leaf: int, blocks_of: BlocksOf) -> None:
-        """Run the networks over the row groups of a leaf, and keep what is missing of it."""
+        """Run the networks over the pieces of a leaf, and keep what is missing of it."""
         samples = BLOCK_SAMPLES if self.leaves is None else self.leaves.samples
+        pieces = [self.split.pieces[place] for place in self.split.leaves()[leaf]]
         blocks: Iterator[LiveBlock] = (
             block
-            for row_group in self.split.leaves()[leaf]
-            for block in blocks_of(row_group, samples=samples)
+            for piece in pieces
+            for block in blocks_of(piece.row_group, samples=samples, rows=(piece.start, piece.stop))
         )
         if self.images is not None and self.images.missing(leaf):
             blocks = self.images.watched(leaf, blocks)
@@ -212,7 +215,7 @@ class LiveSplit:
 
 
 def _batches_of(rows: Sequence[Float64], start: int, stop: int) -> MinibatchHSIC | None:
-    """Return the sums over the batches of a row group, from its pooled rows by layer."""
+    """Return the sums over the batches of a piece, from its pooled rows by layer."""
     total: MinibatchHSIC | None = None
     with numpy_backend.one_thread():
         for first, last in batch_bounds(start, stop):

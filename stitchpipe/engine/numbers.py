@@ -149,6 +149,16 @@ class PairNumbers:
                 n_rows=int(self.n_rows[at]),
             )
 
+    def remarked(self, remarks: Mapping[str, str]) -> PairNumbers:
+        """Return the numbers with a remark, by index, beside those that are there and have none."""
+        notes, note = list(self.notes), self.note.copy()
+        for code, name in enumerate(self.names):
+            if name in remarks and DEFINED in self.notes:
+                here = (self.index == code) & (self.note == self.notes.index(DEFINED))
+                note[here] = len(notes)
+                notes.append((OK, remarks[name]))
+        return self.with_columns(notes=tuple(notes), note=note)
+
     def back(self) -> PairNumbers:
         """Return the numbers of symmetric indices in the other direction, which a layer with itself has not."""
         pairs = self.pairs

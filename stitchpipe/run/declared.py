@@ -63,11 +63,12 @@ def augment_fields(augment: Augment) -> dict[str, Any]:
 
 
 def data_fields(data: Data) -> dict[str, Any]:
-    """Return what the table [data] is in keys: all keys of its kind."""
+    """Return what the table [data] is in keys: all keys of its kind, but groups only where there are some."""
     written = data.model_dump(mode="json")
-    return {
+    fields = {
         key: written[key] if key in written else _plain(getattr(data, key)) for key in type(data).model_fields
     }
+    return {key: value for key, value in fields.items() if key != "groups" or value is not None}
 
 
 def _filled(absent: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

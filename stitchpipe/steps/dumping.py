@@ -176,6 +176,7 @@ def add_split(run: Run, store: Store, images: ImageSplit) -> Split:
         images.sample_ids,
         labels=images.labels,
         class_names=images.class_names,
+        groups=images.groups,
         provenance={"data_digest": images.digest, "preprocessing": images.preprocessing},
         **plan,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.capture import planned_block_bytes
 from stitchpipe.config import StoredData
+from stitchpipe.data import sizes_told
 from stitchpipe.engine import Comparison, LayerShape, Pairs, SplitShape, beside_worker_bytes, fits
 from stitchpipe.run.extent import ITEM_BYTES, KIB
 from stitchpipe.run.names import SPLITS, LayerName
@@ -17,6 +18,7 @@ from storage import chunk_rows, plan_split
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stitchpipe.data import ImageSplit
     from stitchpipe.engine import Cost, Plan
     from stitchpipe.graph import LayerInfo
     from stitchpipe.rows import View
@@ -76,7 +78,7 @@ class Forecast:
     Attributes
     ----------
     image_remarks
-        What was changed, left out or found twice among a split's images.
+        Which groups a split's images are of, and what was changed, left out or found twice among them.
     activation_bytes
         Before compression, all splits and models, logits too; what is spared where they are not kept.
     dump_peak_bytes
@@ -127,7 +129,7 @@ def forecast(run: Run) -> Forecast:
     trained = [planned.budget for planned in run.stitches if planned.budget is not None]
     return Forecast(
         images={split.name: split.n_samples for split in splits},
-        image_remarks={} if stored else {name: run.data.splits[name].remarks for name in SPLITS},
+        image_remarks={} if stored else {name: _remarks(run.data.splits[name]) for name in SPLITS},
         layers={model: len(infos) for model, infos in table.items()},
         activation_bytes=sum(run.extent.activation_bytes.values()),
         dump_peak_bytes=_live_peak(run, compared) if is_live and compared else run.extent.peak_bytes,
@@ -140,6 +142,11 @@ def forecast(run: Run) -> Forecast:
         detectors=len({planned.target for planned in run.stitches}) if run.sweep.ood.detector else 0,
         by_hooks={model: infos[0].by_hooks for model, infos in table.items() if infos and infos[0].by_hooks},
     )
+
+
+def _remarks(images: ImageSplit) -> tuple[str, ...]:
+    """Return what is to be said of a split, and of which groups its images are."""
+    return (*sizes_told(images.groups), *images.remarks)
 
 
 class _Planner:
@@ -217,12 +224,15 @@ def _splits(run: Run) -> list[SplitShape]:
     if isinstance(data, StoredData):
         store = run.store
         stored = {name: store.split(label, name) for name in run.ingested.splits(store)}
-        return [SplitShape(label, name, split.row_groups) for name, split in stored.items()]
+        return [
+            SplitShape(label, name, split.row_groups, split.group_bounds) for name, split in stored.items()
+        ]
     plan = {"row_groups": run.sweep.dump.row_groups, "max_rows": run.extent.max_rows}
-    return [
-        SplitShape(label, name, plan_split(run.data.splits[name].sample_ids, **plan).bounds)
-        for name in SPLITS
-    ]
+    cut = {
+        name: plan_split(images.sample_ids, groups=images.groups, **plan)
+        for name, images in run.data.splits.items()
+    }
+    return [SplitShape(label, name, cut[name].bounds, cut[name].group_bounds) for name in SPLITS]
 
 
 def _live_peak(run: Run, plan: Plan) -> int:

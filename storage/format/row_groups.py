@@ -95,7 +95,9 @@ def plan_split(
     keys = _hashed(sample_ids, seed)
     if groups is not None:
         check_groups(groups, len(keys))
-        keys = [(*of_group, *of_sample) for of_group, of_sample in zip(_hashed(groups, seed), keys, strict=True)]
+        keys = [
+            (*of_group, *of_sample) for of_group, of_sample in zip(_hashed(groups, seed), keys, strict=True)
+        ]
     order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
     rows = rows_per_group(len(keys), row_groups=row_groups, align_rows=align_rows, max_rows=max_rows)
     return RowGroups(

@@ -200,9 +200,7 @@ class Representation:
         size = max(samples // self.chunk_rows, 1) * self.chunk_rows
         return self._blocks(self._shard(row_group), (first - start, last - start), size)
 
-    def _blocks(
-        self, shard: ShardReader, rows: tuple[int, int], size: int
-    ) -> Iterator[npt.NDArray[Any]]:
+    def _blocks(self, shard: ShardReader, rows: tuple[int, int], size: int) -> Iterator[npt.NDArray[Any]]:
         """Yield some samples of a shard in blocks of `size`, counted from the beginning of the first one's chunk."""
         start, stop = rows
         for first in range(start - start % self.chunk_rows, stop, size):

@@ -46,7 +46,9 @@ def arrays_beside(place: Place, split: Split) -> dict[str, bytes]:
         "class_names": list(split.class_names),
         **({} if split.groups is None else {"group_digest": split.group_digest}),
     }
-    row_group = np.repeat(np.arange(len(split.row_groups)), [stop - start for start, stop in split.row_groups])
+    row_group = np.repeat(
+        np.arange(len(split.row_groups)), [stop - start for start, stop in split.row_groups]
+    )
     made: dict[str, Mapping[str, bytes]] = {
         **sample_coordinates(split),
         "original_index": encode_vector(split.original_index, {}),

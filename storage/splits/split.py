@@ -116,7 +116,6 @@ def planned_split(
     *,
     labels: npt.ArrayLike | None,
     class_names: Sequence[str],
-    groups: Sequence[str] | None,
     plan: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> Split:
@@ -127,7 +126,8 @@ def planned_split(
     SampleIdError
         Ids are missing or repeated, or there is not one whole-numbered label, or group, per sample.
     """
-    cut = plan_split(sample_ids, groups=groups, **plan)
+    cut = plan_split(sample_ids, **plan)
+    groups = plan.get("groups")
     ordered = tuple(sample_ids[i] for i in cut.order)
     return Split(
         dataset=dataset,

@@ -28,9 +28,9 @@ def reads(monkeypatch):
     seen = []
     original = Representation.blocks
 
-    def noted(self, *arguments):
+    def noted(self, *arguments, **options):
         seen.append(self.address.layer)
-        return original(self, *arguments)
+        return original(self, *arguments, **options)
 
     monkeypatch.setattr(Representation, "blocks", noted)
     return seen

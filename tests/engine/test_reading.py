@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from stitchpipe.engine.moments.reading import ahead, blocks_of
+from stitchpipe.engine.planning.shapes import Piece
 
 BOUNDS = ((0, 7), (7, 12), (12, 19))
+
+
+def pieces(*row_groups):
+    return [Piece(number, *BOUNDS[number]) for number in row_groups]
 
 
 class Stored:
@@ -19,8 +24,9 @@ class Stored:
         self.chunk, self.begun = chunk, []
         self.values = 100 * layer + np.arange(BOUNDS[-1][1], dtype=np.float32)
 
-    def blocks(self, row_group, samples):
-        start, stop = BOUNDS[row_group]
+    def blocks(self, row_group, samples, *, rows):
+        start, stop = rows
+        assert rows == BOUNDS[row_group]
         size = max(samples // self.chunk, 1) * self.chunk
         for at in range(start, stop, size):
             self.begun.append(row_group)
@@ -32,7 +38,7 @@ def test_every_layer_comes_in_the_same_blocks_whatever_its_chunks_are(samples):
     readers = {layer: Stored(layer, chunk) for layer, chunk in ((3, 1), (0, 2), (7, 5))}
     found = [
         (size, [(layer, values.tolist()) for layer, values in block])
-        for size, block in blocks_of(readers, (0, 2), BOUNDS, samples)
+        for size, block in blocks_of(readers, pieces(0, 2), samples)
     ]
     expected = []
     for start, stop in (BOUNDS[0], BOUNDS[2]):
@@ -79,7 +85,7 @@ def test_a_reader_that_is_left_early_leaves_no_thread():
     before = threading.active_count()
     readers = {0: Stored(0, 2)}
     for _ in range(3):
-        blocks = blocks_of(readers, (0, 1, 2), BOUNDS, 2)
+        blocks = blocks_of(readers, pieces(0, 1, 2), 2)
         _, block = next(blocks)
         next(iter(block))
         blocks.close()

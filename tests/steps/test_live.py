@@ -55,8 +55,8 @@ def batches(monkeypatch):
     ran = []
     image_batches = NetworkCapture.image_batches
 
-    def noted(self, row_group):
-        for images in image_batches(self, row_group):
+    def noted(self, row_group, rows=None):
+        for images in image_batches(self, row_group, rows):
             ran.append((self.split.name, row_group, len(images)))
             yield images
 

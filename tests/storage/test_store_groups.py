@@ -19,7 +19,9 @@ def added(path, *, groups=GROUPS, ids=IDS, row_groups=4):
 
 
 @given(
-    named=st.lists(st.tuples(st.text("abcdef", min_size=1, max_size=4), st.sampled_from("xyz")), min_size=1, unique=True),
+    named=st.lists(
+        st.tuples(st.text("abcdef", min_size=1, max_size=4), st.sampled_from("xyz")), min_size=1, unique=True
+    ),
     data=st.data(),
 )
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,7 @@
 
 from stitchpipe.algebra.certainty.calibration import Calibration, calibrate
 from stitchpipe.algebra.certainty.closed_null import FAR, ClosedNull, GramSums, NullSums, closed_null
+from stitchpipe.algebra.certainty.exchange import PERMUTATIONS, draw_permutations, lone_sizes
 from stitchpipe.algebra.certainty.family import (
     NO_FAMILY,
     FamilyCalibration,
@@ -11,7 +12,7 @@ from stitchpipe.algebra.certainty.family import (
     family_maxima,
     holm,
 )
-from stitchpipe.algebra.certainty.jackknife import Interval, jackknife, leave_one_out
+from stitchpipe.algebra.certainty.jackknife import FEWEST_GROUPS, Interval, jackknife, leave_one_out
 from stitchpipe.algebra.certainty.linear_null import (
     LINEAR_INDICES,
     LinearIndex,
@@ -20,15 +21,14 @@ from stitchpipe.algebra.certainty.linear_null import (
     linear_nulls,
 )
 from stitchpipe.algebra.certainty.permutation_null import (
-    PERMUTATIONS,
     PermutationNull,
-    draw_permutations,
     neighbour_null,
     permutation_null,
 )
 
 __all__ = [
     "FAR",
+    "FEWEST_GROUPS",
     "LINEAR_INDICES",
     "NO_FAMILY",
     "PERMUTATIONS",
@@ -53,6 +53,7 @@ __all__ = [
     "leave_one_out",
     "linear_null_cost",
     "linear_nulls",
+    "lone_sizes",
     "neighbour_null",
     "permutation_null",
 ]

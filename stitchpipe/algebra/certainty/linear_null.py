@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from stitchpipe.algebra.certainty.exchange import PERMUTATIONS
 from stitchpipe.algebra.certainty.permutation_null import (
-    PERMUTATIONS,
     PermutationNull,
     checked_orders,
     permuted_products,

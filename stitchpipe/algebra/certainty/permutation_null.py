@@ -2,13 +2,14 @@
 
 Exact: each permuted value is what the index would give on shuffled rows, from summaries that are worked once.
 All pairs of layers share their permutations. The image is the unit: summaries must hold one row per image,
-because shuffling rows that belong together tests a hypothesis that nobody holds and rejects it.
+because shuffling rows that belong together tests a hypothesis that nobody holds and rejects it. Images that belong
+together are shuffled together: `stitchpipe.algebra.certainty.exchange`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,9 +35,6 @@ from stitchpipe.algebra.samples.sample_matrix import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-PERMUTATIONS = 200
-"""How many, unless another number is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,19 +67,6 @@ class PermutationNull:
         if (x, y) in self.undefined:
             raise self.undefined[x, y]
         return float(self.observed[x, y]), self.null[:, x, y]
-
-
-def draw_permutations(n: int, count: int = PERMUTATIONS, *, seed: int = 0) -> np.ndarray[Any, Any]:
-    """Return `count` uniform permutations of n samples, ``[count, n]``, the same for the same seed."""
-    if count < 1:
-        raise RowsError(
-            where="permutation null",
-            expected="at least 1 permutation",
-            found=f"{count}",
-            remedy=f"{PERMUTATIONS} resolve p-values down to {1 / (PERMUTATIONS + 1):.3f}.",
-        )
-    generator = np.random.default_rng(seed)
-    return generator.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
 
 
 def permutation_null(

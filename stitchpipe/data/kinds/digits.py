@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from stitchpipe.data.groups import groups_of
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation
 from stitchpipe.data.reading import EVERYTHING, Reading, Samples, demand_splits, split_of
 
@@ -35,6 +36,8 @@ def load_digits_splits(
 ) -> dict[str, ImageSplit]:
     """Return the splits ``train`` and ``test``, stratified by class; the choice depends on `seed` alone.
 
+    Where images have groups the choice is among whole groups, whatever their classes.
+
     Pixels are scaled to [0, 1]; ids are positions in scikit-learn's order.
 
     Raises
@@ -44,16 +47,21 @@ def load_digits_splits(
     """
     # A second and a half of imports, which no sweep over other images should cost.
     from sklearn.datasets import load_digits  # noqa: PLC0415
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+    from sklearn.model_selection import GroupShuffleSplit, train_test_split  # noqa: PLC0415
 
     check_normalisation(reading.mean, reading.std, channels=1)
     bunch = load_digits()
     positions = np.arange(len(bunch.target))
     rows_of = {}
     try:
-        rows_of["train"], rows_of["test"] = train_test_split(
-            positions, test_size=test_fraction, stratify=bunch.target, random_state=seed
-        )
+        if reading.groups is None:
+            rows_of["train"], rows_of["test"] = train_test_split(
+                positions, test_size=test_fraction, stratify=bunch.target, random_state=seed
+            )
+        else:
+            groups = groups_of([_name(row) for row in positions.tolist()], reading.groups, name)
+            by_group = GroupShuffleSplit(1, test_size=test_fraction, random_state=seed)
+            rows_of["train"], rows_of["test"] = next(by_group.split(positions, groups=groups))
     except ValueError as error:
         raise DataError(
             where="data.test_fraction",
@@ -87,10 +95,14 @@ class _Digits:
         return f"digit {position}"
 
 
+def _name(row: int) -> str:
+    return f"digits-{row:04d}"
+
+
 def _samples(bunch: Any, rows: npt.NDArray[np.int64]) -> Samples:
     return Samples(
         _Digits(bunch.images[rows]),
-        tuple(f"digits-{row:04d}" for row in rows),
+        tuple(map(_name, rows.tolist())),
         bunch.target[rows].astype(np.int64),
         tuple(str(digit) for digit in range(10)),
     )

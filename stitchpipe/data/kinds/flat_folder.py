@@ -11,7 +11,7 @@ from stitchpipe.data.kinds.image_folder import FolderSource, passed_over
 from stitchpipe.data.reading import Reading, Samples, chosen, split_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from stitchpipe.config import FlatFolderData
@@ -21,7 +21,8 @@ def load(declared: FlatFolderData, splits: Sequence[str], reading: Reading) -> d
     """Return the declared splits; ids are paths relative to the folder.
 
     Where the folder holds ``train`` and ``test`` these are the splits. Otherwise a hash of each image's path says which
-    split it is in, so that it stays there whatever is added to the folder; of few images the shares are rough.
+    split it is in, so that it stays there whatever is added to the folder; of few images the shares are rough. Where
+    images have groups, it is a hash of the group's name.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def load(declared: FlatFolderData, splits: Sequence[str], reading: Reading) -> d
     Reads every chosen file once for the digest; decodes none, but looks at the head of the first.
     """
     check_normalisation(reading.mean, reading.std, channels=3)
-    paths = _by_split(declared)
+    paths = _by_split(declared, reading.groups)
     root = declared.root
     if all((root / split).is_dir() for split in paths):
         left_out = {split: passed_over(root / split, of_split) for split, of_split in paths.items()}
@@ -65,8 +66,8 @@ def _split(
     return split_of(samples, dataset=declared.label, name=split, reading=reading, record=record)
 
 
-def _by_split(declared: FlatFolderData) -> dict[str, list[Path]]:
-    """Return the images of either split, sorted by path."""
+def _by_split(declared: FlatFolderData, groups: Mapping[str, str] | None) -> dict[str, list[Path]]:
+    """Return the images of either split, sorted by path; those of a group are in one."""
     root = declared.root
     if not root.is_dir():
         raise DataError(
@@ -79,7 +80,9 @@ def _by_split(declared: FlatFolderData) -> dict[str, list[Path]]:
         return {split: _images(root / split) for split in ("train", "test")}
     by_split: dict[str, list[Path]] = {"train": [], "test": []}
     for path in _images(root):
-        by_split["test" if _share(path, declared) < declared.test_fraction else "train"].append(path)
+        name = path.relative_to(root).as_posix()
+        name = name if groups is None else groups.get(name, name)
+        by_split["test" if _share(name, declared.seed) < declared.test_fraction else "train"].append(path)
     return by_split
 
 
@@ -94,7 +97,7 @@ def _images(folder: Path) -> list[Path]:
     )
 
 
-def _share(path: Path, declared: FlatFolderData) -> float:
-    """Return a number from 0 to 1 that follows from an image's path and the seed."""
-    text = f"{declared.seed}\0{path.relative_to(declared.root).as_posix()}"
+def _share(name: str, seed: int) -> float:
+    """Return a number from 0 to 1 that follows from an image's path, or its group, and the seed."""
+    text = f"{seed}\0{name}"
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -64,7 +64,8 @@ def finalise(
         for group, batch in zip(cut.groups, batches, strict=True):
             _keep_maps(group, batch, view, comparison.maps)
         evaluated = [_Evaluated.of(*both, indices) for both in zip(cut.groups, batches, strict=True)]
-        for each, batch in zip(evaluated, batches, strict=True):
+        # The closed form takes every image for exchangeable.
+        for each, batch in zip(evaluated, batches, strict=True) if plan.splits[-1].groups is None else ():
             each.add_effect_sizes(batch, indices)
         if comparison.intervals and indices and len(scored_on.samples) > 1:
             without: list[list[Sequence[Float64]]] = [[] for _ in batches]
@@ -173,8 +174,8 @@ class _Evaluated:
     ) -> None:
         """Add intervals by leaving out one leaf at a time: a delete-a-group jackknife whose groups are the leaves.
 
-        Images are dealt to row groups by a hash, so that leaves are exchangeable. A number has no interval where it has
-        none by its measure, or no value without one of the leaves.
+        Images, or whole groups of them, are dealt to leaves by a hash, so that these are exchangeable. A number has no
+        interval where it has none by its measure, or no value without one of the leaves.
 
         Parameters
         ----------

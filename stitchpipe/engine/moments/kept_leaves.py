@@ -118,7 +118,7 @@ class KeptLeaves:
         Parameters
         ----------
         blocks
-            Of all samples of the leaf's row groups in order, each cut into blocks of ``plan.blocks.samples`` from its
+            Of all samples of the leaf's pieces in order, each cut into blocks of ``plan.blocks.samples`` from its
             start: size, and ``(size, *shape)`` by layer of the pass. The cut decides over the last bits of the sums.
 
         Raises
@@ -161,7 +161,7 @@ class KeptLeaves:
 
     @property
     def _samples(self) -> list[int]:
-        return [self.split.samples_of(groups) for groups in self.split.leaves()]
+        return [self.split.samples_of(leaf) for leaf in self.split.leaves()]
 
     def _shifts_of(self, chunk_number: int) -> dict[int, npt.NDArray[np.float64]]:
         """Return what the layers of a chunk are about."""

@@ -36,7 +36,7 @@ def read_shifts(leaves: KeptLeaves) -> None:
 def read_leaf(leaves: KeptLeaves, leaf: int) -> None:
     """Keep the state of one leaf; one that is there already is not formed again.
 
-    The row groups of the leaf are read in order, of one layer at a time a block, the next one in a thread.
+    The pieces of the leaf are read in order, of one layer at a time a block, the next one in a thread.
 
     Raises
     ------
@@ -50,7 +50,8 @@ def read_leaf(leaves: KeptLeaves, leaf: int) -> None:
     if not leaves.has(leaf):
         readers = {layer: _reader(leaves, layer) for layer in leaves.formed.layers}
         split, samples = leaves.split, leaves.plan.blocks.samples
-        leaves.form(leaf, blocks_of(readers, split.leaves()[leaf], split.row_groups, samples))
+        pieces = [split.pieces[place] for place in split.leaves()[leaf]]
+        leaves.form(leaf, blocks_of(readers, pieces, samples))
 
 
 def finish(comparison: MomentComparison, pass_number: int, chunk_number: int, key: str) -> PairNumbers:

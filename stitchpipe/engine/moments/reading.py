@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from stitchpipe.engine.moments.shift import Stored
+    from stitchpipe.engine.planning.shapes import Piece
     from storage import Representation
 
 Item = TypeVar("Item")
@@ -24,33 +25,26 @@ Item = TypeVar("Item")
 
 def blocks_of(
     readers: Mapping[int, Representation],
-    leaf: Sequence[int],
-    bounds: Sequence[tuple[int, int]],
+    leaf: Sequence[Piece],
     samples: int,
 ) -> Iterator[tuple[int, Iterator[tuple[int, Stored]]]]:
-    """Yield the row groups of a leaf block by block: a block's size, and each layer's values one after the other.
+    """Yield the pieces of a leaf block by block: a block's size, and each layer's values one after the other.
 
     Parameters
     ----------
     readers
         By layer, in the order in which they are read.
     leaf
-        Numbers of row groups.
-    bounds
-        ``(start, stop)`` of every row group.
+        Its row groups, or parts of them.
     samples
-        Of a block; the last of a row group may have fewer.
+        Of a block; the last of a piece may have fewer.
 
     Notes
     -----
     A block's layers must all be taken before the next block is asked for. Memory: the values that were handed out,
     those that are read meanwhile with their compressed bytes, and what stored chunks leave over for the next block.
     """
-    sizes = [
-        min(samples, stop - at)
-        for start, stop in (bounds[row_group] for row_group in leaf)
-        for at in range(start, stop, samples)
-    ]
+    sizes = [min(samples, stop - at) for _, start, stop in leaf for at in range(start, stop, samples)]
     with closing(ahead(_pieces(readers, leaf, samples))) as pieces:
         for size in sizes:
             yield size, islice(pieces, len(readers))
@@ -74,12 +68,14 @@ def _next(items: Iterator[Item]) -> list[Item]:
 
 
 def _pieces(
-    readers: Mapping[int, Representation], leaf: Sequence[int], samples: int
+    readers: Mapping[int, Representation], leaf: Sequence[Piece], samples: int
 ) -> Iterator[tuple[int, Stored]]:
     """Yield layers and their values in the order of blocks, and of layers within a block."""
-    for row_group in leaf:
+    for piece in leaf:
+        rows = piece.start, piece.stop
         blocks = {
-            layer: _exact(reader.blocks(row_group, samples), samples) for layer, reader in readers.items()
+            layer: _exact(reader.blocks(piece.row_group, samples, rows=rows), samples)
+            for layer, reader in readers.items()
         }
         while blocks:
             for layer, of_layer in list(blocks.items()):

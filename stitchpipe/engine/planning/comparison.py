@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from stitchpipe.algebra.certainty import FEWEST_GROUPS, lone_sizes
 from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.planning.bounds import least_bytes_read
 from stitchpipe.engine.planning.chunk_memory import Evaluation
@@ -86,6 +87,46 @@ class Comparison:
         }
 
     @cached_property
+    def lone_sizes(self) -> tuple[int, ...]:
+        """Return the sizes of which there is one group of images alone: with any, nothing is permuted."""
+        return lone_sizes(self.splits[-1].image_groups or ())
+
+    @property
+    def drawn(self) -> int:
+        """Return how many permutations are drawn: those that are wanted, where images can be exchanged."""
+        return 0 if self.lone_sizes else self.permutations
+
+    @cached_property
+    def remarks(self) -> Mapping[View, Mapping[str, str]]:
+        """Return what is missing beside the numbers of indices because images come in groups, and why, by view."""
+        if self.splits[-1].groups is None:
+            return {}
+        return {
+            view: {name: said for name in names if (said := "; ".join(self._lacks(view, name)))}
+            for view, names in self.indices.items()
+        }
+
+    def _lacks(self, view: View, name: str) -> list[str]:
+        """Return what an index has where every image is on its own, and has not here."""
+        measure, said = index_measure(name), []
+        if measure.closed_null and view != "positions":
+            said.append(
+                "no null in closed form: it takes each image for exchangeable, and these come in groups"
+            )
+        if self.permutations and self.lone_sizes and measure.null and view != "positions":
+            sizes = ", ".join(map(str, self.lone_sizes))
+            said.append(
+                f"no permutation null: a group is only exchanged with another of its size, and those of {sizes} images "
+                "have none"
+            )
+        leaves = len(self.splits[-1].leaves())
+        if self.intervals and measure.interval and name in self.of_moments[view] and leaves < FEWEST_GROUPS:
+            said.append(
+                f"no interval: it leaves out whole groups, {FEWEST_GROUPS} parts at least, and they make {leaves}"
+            )
+        return said
+
+    @cached_property
     def over_images(self) -> Mapping[View, tuple[str, ...]]:
         """Return the indices for which images are compared, by view: those of images, and the null of others.
 
@@ -96,7 +137,7 @@ class Comparison:
                 name
                 for name in names
                 if name in self.of_images[view]
-                or (self.permutations and index_measure(name).null and view != "positions")
+                or (self.drawn and index_measure(name).null and view != "positions")
             )
             for view, names in self.indices.items()
         }

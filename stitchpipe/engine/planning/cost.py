@@ -62,7 +62,12 @@ def cost_of(
     left = [leaf_bytes(layers, formed, splits, precision) for formed in passes]
     return Cost(
         pairs=sum(formed.n_pairs for formed in passes),
-        bytes_read=samples * sum(layers[index].sample_bytes for formed in passes for index in formed.layers),
+        bytes_read=sum(
+            layers[index].sample_bytes
+            * sum(split.samples_read(layers[index].chunk_samples) for split in splits)
+            for formed in passes
+            for index in formed.layers
+        ),
         flops=samples * sum(flops_of_view(layers, passes, view) for view in VIEWS),
         finalisation_flops=sum(_finalisation_flops(layers, formed, cutting) for formed in passes),
         peak_bytes=peak_bytes,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.planning.pairs import Pairs
 from stitchpipe.engine.planning.rates import best_seconds
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
@@ -38,7 +37,7 @@ def image_seconds(comparison: Comparison, scratch: Summaries) -> float:
         indices = tuple(name for name in names if name != "cka_minibatch")
         if not indices or not comparison.pairs.get(view):
             continue
-        n = min(MOST_IMAGES, comparison.splits[-1].n_samples)
+        n = comparison.splits[-1].n_images
         # What is kept of flattened layers are Grams of the images, whatever the width.
         widths = np.array([min(n, width_of(layer.shape, view)) for layer in comparison.layers])
         wanted = comparison.pairs[view].among(len(widths))
@@ -63,7 +62,7 @@ class _Trial:
     scratch: Summaries
 
     def seconds_a_pair(self, p: int) -> float:
-        wanted = self.comparison.permutations
+        wanted = self.comparison.drawn
         if wanted <= FEW[1]:
             return self._timed(p, wanted)
         few, more = (self._timed(p, permutations) for permutations in FEW)

@@ -50,7 +50,7 @@ def reading_seconds(plan: Plan, rate: float, folder: Path) -> float:
         layers = formed.layers
         bytes_of_sample = sum(plan.layers[layer].sample_bytes for layer in layers)
         for split in plan.splits:
-            blocks = sum(-(-(stop - start) // samples) for start, stop in split.row_groups)
+            blocks = sum(-(-(stop - start) // samples) for _, start, stop in split.pieces)
             seconds += len(layers) * (len(split.leaves()) * rates.layer + blocks * rates.block)
             seconds += split.n_samples * bytes_of_sample * rates.byte
     return seconds

@@ -64,11 +64,8 @@ def compare_images(
     alone = [index for index in indices if index.of_gram is not None and index not in together]
     groups = [together, *([index] for index in alone)]
     with threadpool_limits(limits=1):
-        parts = list(
-            comparison.families.parts(
-                (sources, targets), comparison.n_images, max(1, comparison.permutations)
-            )
-        )
+        drawn = comparison.n_images, max(1, comparison.permutations), comparison.exchanged
+        parts = list(comparison.families.parts((sources, targets), *drawn))
         return ComparedPairs.joined(
             [
                 pairs
@@ -119,8 +116,8 @@ def _nulls(
 def _closed_null(
     comparison: ImageComparison, view: View, index: Index, sides: tuple[list[int], list[int]]
 ) -> ClosedNull | None:
-    """Return the null of all pairs of a block in closed form; None where the index has none."""
-    if not index.measure.closed_null:
+    """Return the null of all pairs of a block in closed form; None where the index has none, or images have groups."""
+    if not index.measure.closed_null or comparison.split.groups is not None:
         return None
     x, y = (kept_null_sums(comparison, layers, view, index) for layers in sides)
     return closed_null(*x.across(y))

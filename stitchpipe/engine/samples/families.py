@@ -7,7 +7,7 @@ exchangeable are the images of a whole model against those of another.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from itertools import groupby, product
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -101,7 +101,11 @@ class Families:
         return [run for run in runs if run]
 
     def parts(
-        self, sides: tuple[Sequence[int], Sequence[int]], n: int, permutations: int
+        self,
+        sides: tuple[Sequence[int], Sequence[int]],
+        n: int,
+        permutations: int,
+        groups: Sequence[tuple[int, int]] | None = None,
     ) -> Iterator[tuple[list[int], list[int], Orders]]:
         """Yield the parts of a block of layers that are compared under one set of orders, with these, ``[K, n]``.
 
@@ -109,9 +113,11 @@ class Families:
         pairs; of these each family sees only two models, one of which stays. Over a run each model has orders π of its
         own, named after it, and a pair of models is compared under their quotient, so that all pairs are of one
         relabelling. Pairs that are compared in another block the other way round are left out.
+        Of images that come in groups (`draw_permutations`) whole groups are relabelled, by quotients too.
         """
+        draw = partial(draw_permutations, n, permutations, groups=groups)
         if self.kind != "run":
-            yield list(sides[0]), list(sides[1]), draw_permutations(n, permutations)
+            yield list(sides[0]), list(sides[1]), draw()
             return
         by_model = [
             [(model, list(layers)) for model, layers in groupby(side, self.models.__getitem__)]
@@ -121,9 +127,9 @@ class Families:
             if sources[0] > targets[-1]:
                 continue
             if x == y:
-                yield sources, targets, draw_permutations(n, permutations)
+                yield sources, targets, draw()
                 continue
-            of_x, of_y = (draw_permutations(n, permutations, seed=_seed(model)) for model in (x, y))
+            of_x, of_y = (draw(seed=_seed(model)) for model in (x, y))
             # ⟨π_x A, π_y B⟩ = ⟨A, π_y π_x⁻¹ B⟩: entry i is the target's sample beside the source's sample i.
             yield sources, targets, np.take_along_axis(of_y, np.argsort(of_x, axis=1), axis=1)
 

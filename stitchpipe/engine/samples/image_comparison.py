@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.keys import images_key, images_work_key
 from stitchpipe.engine.numbers import PairNumber, PairNumbers
 from stitchpipe.engine.samples.families import Families
@@ -63,7 +62,7 @@ class ImageComparison:
             comparison.layers,
             comparison.splits[-1],
             comparison.over_images,
-            comparison.permutations,
+            comparison.drawn,
             comparison.family,
         )
 
@@ -81,7 +80,12 @@ class ImageComparison:
     @property
     def n_images(self) -> int:
         """Return how many images the indices over samples rest on."""
-        return min(MOST_IMAGES, self.split.n_samples)
+        return self.split.n_images
+
+    @property
+    def exchanged(self) -> tuple[tuple[int, int], ...] | None:
+        """Return ``(start, stop)`` of the groups that nulls exchange; None where they exchange images, or nothing."""
+        return self.split.image_groups if self.permutations else None
 
     def reader(self, index: int) -> Representation:
         """Open a layer on the scored split."""

@@ -36,8 +36,9 @@ def minibatches(comparison: ImageComparison, view: View, leaf: int) -> Minibatch
     total: MinibatchHSIC | None = None
     readers = [comparison.reader(index) for index in range(len(comparison.layers))]
     with threadpool_limits(limits=1):
-        for row_group in comparison.split.leaves()[leaf]:
-            for first, last in batch_bounds(*comparison.split.row_groups[row_group]):
+        for place in comparison.split.leaves()[leaf]:
+            _, start, stop = comparison.split.pieces[place]
+            for first, last in batch_bounds(start, stop):
                 batch = MinibatchHSIC.from_batch(_Batch(readers, np.arange(first, last), view))
                 total = merged_batches(total, batch)
     return total
@@ -49,7 +50,7 @@ def merged_batches(total: MinibatchHSIC | None, more: MinibatchHSIC | None) -> M
 
 
 def batch_bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Yield the batches of a row group: `BATCH_ROWS` adjacent images, and what is left of it where it is 4 or more."""
+    """Yield the batches of a piece: `BATCH_ROWS` adjacent images, and what is left of it where it is 4 or more."""
     for first in range(start, stop, BATCH_ROWS):
         last = min(stop, first + BATCH_ROWS)
         if last - first >= 4:

@@ -54,6 +54,14 @@ class Contents(Protocol):
         """``(start, stop)`` of each."""
 
     @property
+    def group_bounds(self) -> tuple[tuple[int, int], ...] | None:
+        """``(start, stop)`` of what samples belong to; None where each is on its own."""
+
+    @property
+    def group_digest(self) -> str | None:
+        """Digest of the groups in stored order; None where there are none."""
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """``(n_samples, …)``."""
 

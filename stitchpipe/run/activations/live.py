@@ -48,6 +48,8 @@ class LiveLayer:
     provenance: Mapping[str, Any]
     sample_digest: str
     row_groups: tuple[tuple[int, int], ...]
+    group_bounds: tuple[tuple[int, int], ...] | None
+    group_digest: str | None
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
@@ -155,6 +157,8 @@ class LiveActivations:
             provenance=record["provenance"],
             sample_digest=samples.sample_digest,
             row_groups=samples.row_groups,
+            group_bounds=samples.group_bounds,
+            group_digest=samples.group_digest,
             shape=(samples.n_samples, *self._extent.stored_shapes[name.model][name.layer]),
             dtype=np.dtype(run.sweep.dump.dtype),
         )

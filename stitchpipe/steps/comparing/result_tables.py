@@ -43,7 +43,8 @@ class ResultTables:
         self._digests = _Texts([end.test.digest for end in ends.values()])
 
     def of(self, numbers: PairNumbers) -> pa.Table:
-        """Return numbers as a table: with names, depths, digests and keys."""
+        """Return numbers as a table: with names, depths, digests, keys, and what is missing beside them."""
+        numbers = numbers.remarked(self._comparison.remarks.get(numbers.view, {}))
         view, splits = numbers.view, self._comparison.splits
         source, target = numbers.pairs.T
         layers = self._comparison.layers

@@ -71,7 +71,12 @@ class Wanted:
                 for end, side in zip(ends.values(), sides, strict=True)
             ),
             splits=tuple(
-                SplitShape(of_split.address.dataset, of_split.address.split, of_split.row_groups)
+                SplitShape(
+                    of_split.address.dataset,
+                    of_split.address.split,
+                    of_split.row_groups,
+                    of_split.group_bounds,
+                )
                 for of_split in sides[0]
             ),
             pairs={view: Pairs(of_view) for view, of_view in self.pairs.items()},

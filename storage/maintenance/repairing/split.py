@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from storage.maintenance.repairing.mending import Mending
     from storage.place import Place
 
-_REMEDY = (
-    "Restore this file from a copy, or add the same split again: its samples, labels, groups, row groups and seed."
-)
+_REMEDY = "Restore this file from a copy, or add the same split again: its samples, labels, groups, row groups, seed."
 
 
 def repair_split(mending: Mending, key: str) -> Split | None:
