@@ -107,7 +107,11 @@ def sizes_told(groups: Sequence[str] | None) -> tuple[str, ...]:
     if len(sizes) > MOST_SIZES:
         count = sum(count for _, count in sizes)
         return (f"{count} groups of {sizes[0][0]} to {sizes[-1][0]} images",)
-    return tuple(f"{count} groups of {size} images" for size, count in sizes)
+    return tuple(f"{_counted(count, 'group')} of {_counted(size, 'image')}" for size, count in sizes)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _unfit(path: Path, found: str) -> DataError:

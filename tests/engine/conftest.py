@@ -79,14 +79,20 @@ class Synthetic:
 
 
 def written(
-    root: Path, splits: dict[str, dict[str, np.ndarray]], *, row_groups: int, chunk=None
+    root: Path, splits: dict[str, dict[str, np.ndarray]], *, row_groups: int, chunk=None, groups=None
 ) -> Synthetic:
-    """Write the layers of some splits, as they are in order of the samples; `chunk` in bytes."""
+    """Write the layers of some splits, as they are in order of the samples; `chunk` in bytes, `groups` by split."""
     store = open_store(root, mode="a")
     blocks, shapes, layers = {}, [], {}
     for split, of_split in splits.items():
         n = len(next(iter(of_split.values())))
-        held = store.add_split("data", split, [f"{split}-{k}" for k in range(n)], row_groups=row_groups)
+        held = store.add_split(
+            "data",
+            split,
+            [f"{split}-{k}" for k in range(n)],
+            groups=(groups or {}).get(split),
+            row_groups=row_groups,
+        )
         dump = store.begin_dump(
             dataset="data",
             split=split,
@@ -102,7 +108,7 @@ def written(
             at = held.original_index[start:stop]
             dump.write(row_group, {name: block[at] for name, block in of_split.items()})
         dump.seal()
-        shapes.append(SplitShape("data", split, held.row_groups))
+        shapes.append(SplitShape("data", split, held.row_groups, held.group_bounds))
         for name, block in of_split.items():
             blocks[split, name] = block[held.original_index]
             layers.setdefault(name, []).append(dump.fingerprint)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stitchpipe.algebra.certainty import draw_permutations, jackknife, lone_sizes
+from stitchpipe.algebra.certainty import draw_permutations, lone_sizes
 from stitchpipe.algebra.errors import RowsError
 from stitchpipe.engine import Comparison, SplitShape
 from stitchpipe.engine.planning.shapes import LEAVES
@@ -115,9 +115,7 @@ def test_chunks_at_a_cut_are_read_twice_and_the_plan_says_so():
 
 
 def compared(split, **options):
-    return Comparison(
-        (), (split,), {}, {"pooled": ("cka", "cca", "dm_r2"), "positions": ("cka",)}, **options
-    )
+    return Comparison((), (split,), {}, {"pooled": ("cka", "cca", "dm_r2"), "positions": ("cka",)}, **options)
 
 
 def test_what_groups_forbid_is_said_beside_the_numbers():

@@ -61,6 +61,7 @@ SPLIT_CHANGES = [
     {"dataset": "other"},
     {"name": "other"},
     {"row_groups": ((0, 30), (30, 61))},
+    {"groups": ((0, 30), (30, 61))},
 ]
 
 
