@@ -52,6 +52,7 @@ VALUES = {
     "objectives": '["fula"]', "augmented": "false", "autocast": '"none"', "compiled": "true", "seeds": "[1]",
     "steps": "5000", "batch_size": "3", "learning_rate": "0.1", "weight_decay": "0.1", "architecture": '"x"',
     "fingerprints": '["ab"]', "rule": '"r"', "digests": '{ test = "ab" }',
+    "groups": '"g.csv"',
 }  # fmt: skip
 TOLD_BY = {"kind", "method", "weights", "pretrained", "train", "untrained", "object", "ingested", "control"}
 

@@ -59,6 +59,7 @@ def stand_in(name: LayerName, info) -> End:
             digest=f"sha256:{name.model}:{name.layer}:{split}",
             fingerprint=f"fingerprint:{name.model}:{split}",
             sample_digest=f"samples:{split}",
+            group_digest=None,
             shape=(100, *info.shape),
             identity={},
         )
