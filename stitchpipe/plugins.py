@@ -11,18 +11,24 @@ group has to be. Nothing is imported before its name is asked for.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from stitchpipe.errors import ExplainedError, named_line, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+
+MOST_SOURCE_BYTES: Final = 20 << 20
+"""Of a package whose sources are digested; those that people write by themselves have far less."""
 
 
 def entry_points_of(group: str) -> metadata.EntryPoints:
@@ -37,6 +43,35 @@ def _installed(group: str, _folders: tuple[tuple[str, int], ...]) -> metadata.En
     A package that comes or goes changes the folder that it lies in.
     """
     return metadata.entry_points(group=group)
+
+
+def digest_of_sources(package: str) -> str:
+    """Return a digest of all Python files of an importable package or module, which is not imported for it.
+
+    Empty where there are none to be found, or so many that only a library has them: there its version must do.
+    """
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError, AttributeError):
+        return ""
+    if spec is None:
+        return ""
+    folders = list(spec.submodule_search_locations or ())
+    found = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+    found += [Path(spec.origin)] if not folders and spec.origin and Path(spec.origin).is_file() else []
+    state = [(path, path.stat()) for path in found]
+    if sum(status.st_size for _, status in state) > MOST_SOURCE_BYTES:
+        return ""
+    return _digest_of_files(tuple((str(path), status.st_size, status.st_mtime_ns) for path, status in state))
+
+
+@lru_cache(maxsize=256)
+def _digest_of_files(files: tuple[tuple[str, int, int], ...]) -> str:
+    """Return a digest of the bytes of files; their sizes and times are part of the cache's key alone."""
+    digest = sha256()
+    for path, _, _ in files:
+        digest.update(Path(path).name.encode() + b"\0" + sha256(Path(path).read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def _changed_ns(folder: str) -> int:
@@ -83,6 +118,18 @@ class Plugins:
             for point in points
         ]
         return ", ".join(sorted(made_by)) or None
+
+    def code(self, name: str) -> str | None:
+        """Return the package that registers a name with a digest of its sources; None where none does.
+
+        What a number or a network depends on: people work on packages of their own under one version for weeks.
+        Nothing is imported for it.
+        """
+        provider = self.provider(name)
+        if provider is None:
+            return None
+        tops = sorted({point.module.partition(".")[0] for point in self._by_name()[name]})
+        return f"{provider}, sources {'.'.join(map(digest_of_sources, tops))}"
 
     def load(self, name: str) -> Any:
         """Import what is registered under a name and return it.
@@ -198,6 +245,10 @@ class Registry(Generic[Entry]):
     def provider(self, name: str) -> str | None:
         """Return the package that adds an entry, and its version; None for one of our own. Nothing is imported."""
         return None if name in self.own else self.plugins.provider(name)
+
+    def code(self, name: str) -> str | None:
+        """Return the package that adds an entry, with a digest of its sources; None for one of our own."""
+        return None if name in self.own else self.plugins.code(name)
 
     def _load(self, name: str) -> Entry:
         if name not in self.plugins.names():

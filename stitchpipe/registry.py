@@ -201,6 +201,11 @@ def provider(name: str) -> str | None:
     return _added().get(name.partition("(")[0])
 
 
+def code_of(name: str) -> str | None:
+    """Return the package that adds an index with a digest of its sources; None for an index of ours."""
+    return None if provider(name) is None else _INSTALLED.code(name.partition("(")[0])
+
+
 def map_family(name: str) -> str:
     """Return the one spelling of a family of least-squares maps: ``ridge(0.10)`` is ``ridge(0.1)``.
 

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from stitchpipe.config import UntrainedModel
 from stitchpipe.errors import ExplainedError
-from stitchpipe.plugins import PluginError, Plugins
+from stitchpipe.plugins import PluginError, Plugins, digest_of_sources
+from stitchpipe.run.declared import architecture_of, network_fields
 
 
 class ShapeError(ExplainedError):
@@ -97,3 +99,33 @@ def test_a_package_that_cannot_be_imported_is_one_line_with_its_name(install, so
     assert "entry point 'square' (bad_shapes:square of package bad_shapes)" in message
     assert reason in message
     assert "\n" not in message
+
+
+def test_sources_of_a_package_tell_its_code_apart_under_one_version(install, tmp_path):
+    install("own_shapes", "square = 1", square="square")
+    before = SHAPES.code("square")
+    assert before.startswith("own_shapes 1.0, sources ")
+    assert SHAPES.code("square") == before
+    (tmp_path / "own_shapes.py").write_text("square = 2")
+    assert SHAPES.code("square") != before
+    (tmp_path / "own_shapes.py").write_text("square = 1")
+    assert SHAPES.code("square") == before
+    assert SHAPES.code("torus") is None
+    assert "own_shapes" not in sys.modules
+    assert digest_of_sources("no_such_package_at_all") == ""
+    assert len(digest_of_sources("stitchpipe")) == 12
+
+
+def test_a_network_of_a_package_is_another_one_with_other_sources(install, tmp_path, monkeypatch):
+    install("own_networks", "make = dict", my_network="make")
+    about = tmp_path / "own_networks-1.0.dist-info" / "entry_points.txt"
+    about.write_text(about.read_text().replace("stitchpipe.shapes", "stitchpipe.models"))
+    declared = UntrainedModel(name="A", architecture="my_network", untrained=True)
+    before = network_fields(declared), architecture_of(declared)
+    assert "sources" in before[0]
+    (tmp_path / "own_networks.py").write_text("make = list")
+    after = network_fields(declared), architecture_of(declared)
+    assert (before[0] != after[0], before[1] != after[1]) == (True, True)
+    ours = UntrainedModel(name="A", architecture="cifar_resnet", untrained=True)
+    assert "sources" not in network_fields(ours)
+    assert architecture_of(ours) == "cifar_resnet()"

@@ -16,6 +16,7 @@ from stitchpipe.data.groups import groups_of, whole_groups
 from stitchpipe.data.image_traits import Tally
 from stitchpipe.data.images import DataError, ImageSplit, check_normalisation, digest_of, normalised
 from stitchpipe.data.pixels import SCALES, Pixels, resized, scaled, with_channels
+from stitchpipe.utf8 import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -183,11 +184,6 @@ def check_samples(
             found=found,
             remedy="Correct the data set.",
         )
-
-
-def is_text(text: str) -> bool:
-    """Return whether a name can be written down as UTF-8: names of files on the disk may be any bytes."""
-    return text.isascii() or text.encode(errors="replace").decode() == text
 
 
 def demand_splits(known: Iterable[str], wanted: Sequence[str], where: str) -> None:

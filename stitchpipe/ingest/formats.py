@@ -11,11 +11,11 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from stitchpipe.data.numpy_files import demand_size, header_of, sound_members
 from stitchpipe.errors import first_line
 from stitchpipe.ingest.columns import Column, Contents
 from stitchpipe.ingest.errors import IngestError
 from stitchpipe.ingest.parquet import read_parquet
+from stitchpipe.numpy_files import demand_size, header_of, sound_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from stitchpipe.data.reading import is_text
 from stitchpipe.ingest.errors import IngestError
+from stitchpipe.utf8 import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.config import ControlModel, Permuted, TrainedModel
+from stitchpipe.plugins import Plugins
 from stitchpipe.run.layer_words import keyed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stitchpipe.config import Augment, Control, Data, Dump, Model, NetworkModel
+
+_NETWORKS: Final = Plugins("stitchpipe.models", "architecture")
+"""The networks of packages, of which no more is asked here than their sources."""
 
 MODEL: Final[Mapping[str, Any]] = {
     "architecture": "", "options": {}, "weights": None, "pretrained": False, "train": None, "untrained": False,
@@ -80,8 +84,13 @@ def _plain(value: Any) -> Any:
 
 
 def network_fields(declared: NetworkModel) -> dict[str, Any]:
-    """Return what decides over a network and its weights: which of its layers are dumped does not."""
-    return {key: value for key, value in model_fields(declared).items() if key != "layers"}
+    """Return what decides over a network and its weights: which of its layers are dumped does not.
+
+    Of a network that a package adds, that package's sources do.
+    """
+    fields = {key: value for key, value in model_fields(declared).items() if key != "layers"}
+    sources = _NETWORKS.code(declared.architecture)
+    return fields if sources is None else {**fields, "sources": sources}
 
 
 def permuted_model(declared: Model | NetworkModel) -> str | None:
@@ -93,4 +102,5 @@ def permuted_model(declared: Model | NetworkModel) -> str | None:
 def architecture_of(declared: NetworkModel) -> str:
     """Return a network's architecture with its options, as it stands in identities."""
     options = ", ".join(f"{key}={value}" for key, value in sorted(declared.options.items()))
-    return f"{declared.architecture}({options})"
+    sources = _NETWORKS.code(declared.architecture)
+    return f"{declared.architecture}({options})" + ("" if sources is None else f" of {sources}")

@@ -25,6 +25,7 @@ from stitchpipe.config import (
     WeightsModel,
 )
 from stitchpipe.models import WeightsError, shards_of
+from stitchpipe.plugins import digest_of_sources
 from storage import StoreError, digest_of, open_place
 
 if TYPE_CHECKING:
@@ -161,6 +162,12 @@ def _plugins() -> list[list[str]]:
         for point in known.select(group=group)
     ]
     return sorted(
-        [point.group, point.name, point.value, "" if point.dist is None else point.dist.version]
+        [
+            point.group,
+            point.name,
+            point.value,
+            "" if point.dist is None else point.dist.version,
+            digest_of_sources(point.module.partition(".")[0]),
+        ]
         for point in points
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from stitchpipe.ood import SCORES
-from stitchpipe.registry import provider
+from stitchpipe.registry import code_of
 from stitchpipe.run import keys
 from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.stitching import OBJECTIVES
@@ -78,11 +78,11 @@ def _family_digests(kind: str | None, ends: Ends) -> dict[tuple[str, str], str]:
 def index_keys(pairs: keys.PairKeys, indices: Iterable[str]) -> dict[str, npt.NDArray[np.uint64]]:
     """Return the keys of some indices of all pairs, ``[layers, layers]`` each.
 
-    They are the pairs' own, but where a package adds an index, that package counts: a new version of it computes its
-    own index again and nothing else.
+    They are the pairs' own, but where a package adds an index, that package counts, its version and its sources: a
+    change of it computes its own index again and nothing else.
     """
-    by_package = {package: pairs.added_by(package).matrix for package in {provider(name) for name in indices}}
-    return {name: by_package[provider(name)] for name in indices}
+    by_package = {package: pairs.added_by(package).matrix for package in {code_of(name) for name in indices}}
+    return {name: by_package[code_of(name)] for name in indices}
 
 
 def prediction_keys(logits: Mapping[str, Contents], *, view: str, index: str) -> dict[tuple[str, str], str]:
@@ -116,7 +116,7 @@ def stitch_key(run: OpenedSweep, planned: PlannedStitch, ends: Ends) -> str:
         ends[planned.target].side,
         judged_by=judged_by(run),
         products=None if planned.map is None else run.products,
-        objective_of=None if budget is None else OBJECTIVES.provider(budget.objective),
+        objective_of=None if budget is None else OBJECTIVES.code(budget.objective),
     )
 
 
@@ -128,7 +128,7 @@ def detector_key(run: OpenedSweep, target: End[Contents]) -> str:
 def judged_by(run: OpenedSweep) -> dict[str, Any]:
     """Return what the table [ood] stands for: data sets by their content, not by their place."""
     declared, detector = run.sweep.ood.model_dump(mode="json"), run.sweep.ood.detector
-    added = {name: SCORES.provider(name) for name in declared.pop("scores")}
+    added = {name: SCORES.code(name) for name in declared.pop("scores")}
     if added:
         declared["scores"] = added
     if detector is not None:

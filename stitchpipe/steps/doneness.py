@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.capture import CAPTURE_VERSION, provenance
 from stitchpipe.capture.precision import precision
-from stitchpipe.config import ConfigError, ControlModel, TrainedModel
+from stitchpipe.config import ConfigError, ControlModel, NetworkModel, TrainedModel
 from stitchpipe.errors import ExplainedError
 from stitchpipe.graph import LOGITS
 from stitchpipe.run.activations import dump_declaration
+from stitchpipe.run.declared import architecture_of
 from stitchpipe.run.inputs import model_stamp
 from stitchpipe.run.place import dump_record, model_record, weights_name
 from stitchpipe.run.run_keys import stitch_key
@@ -73,6 +74,8 @@ def dumped(run: Run, model: str, split: str) -> dict[str, Any] | None:
         "preprocessing": dict(images.preprocessing),
         "capture_version": CAPTURE_VERSION,
     }
+    if isinstance(declared, NetworkModel):
+        wanted["architecture"] = architecture_of(declared)
     is_same = all(logits.identity.get(name) == value for name, value in wanted.items())
     # A dump that was made under other versions is compared before it is taken over, which its step does.
     with precision(settings.precision, run.device):

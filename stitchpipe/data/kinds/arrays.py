@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from stitchpipe.data.class_numbers import class_numbers
 from stitchpipe.data.images import DataError, ImageSplit
-from stitchpipe.data.numpy_files import UnsoundError, demand_whole_npy, demand_whole_npz
 from stitchpipe.data.parquet import parquet_samples
 from stitchpipe.data.pixels import check_number_format
 from stitchpipe.data.reading import (
@@ -24,6 +23,7 @@ from stitchpipe.data.reading import (
     split_as_found,
 )
 from stitchpipe.errors import named_line
+from stitchpipe.numpy_files import UnsoundError, demand_whole_npy, demand_whole_npz
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
