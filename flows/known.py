@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Known(Protocol):
-    """Such as `flows.work`, which also performs the units (`flows.claimed.Work`)."""
+    """Such as `flows.work`, which also performs the units (`stitchpipe.steps.claimed.Work`)."""
 
     def done(self, units: Sequence[Unit]) -> dict[Unit, Record]:
         """Return the records of those units that are known to be done already."""

@@ -59,7 +59,7 @@ class WorkerPool:
     progress
         Hears how far units are, from several threads; `done` is `total` once, when the unit has its record.
     work
-        The module that performs units; see `flows.claimed.Work`.
+        The module that performs units; see `stitchpipe.steps.claimed.Work`.
     timeout_s
         How long a unit may take.
 

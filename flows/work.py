@@ -1,13 +1,13 @@
 """How units of work are planned and carried out: the one place of the flows that calls the steps of the pipeline.
 
-Functions of names, so that worker processes and tests can have another module in its place: see `flows.claimed.Work`
-and `flows.known.Known`.
+Functions of names, so that worker processes and tests can have another module in its place: see
+`stitchpipe.steps.claimed.Work` and `flows.known.Known`.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dask.system import CPU_COUNT
 from distributed.system import MEMORY_LIMIT
@@ -16,17 +16,15 @@ from flows.pool import WorkerPool
 from stitchpipe import steps
 from stitchpipe.run import Run, RunPlace
 from stitchpipe.run.declarations import opened_sweep
+from stitchpipe.steps.work_units import of_the_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flows.claimed import Report
     from flows.progress import Progress
     from flows.unit import Ended, Record, Unit
     from stitchpipe.steps import Units
-
-_OF_THE_SWEEP: Final = {"ArchitectureError", "LayerError", "ConfigError", "DataError"}
-"""What an inspection fails with where a name does not exist or the sweep contradicts itself."""
+    from stitchpipe.steps.claimed import Report
 
 
 def perform(unit: Unit, report: Report) -> Record:  # noqa: PLR0911  (one for each step)
@@ -122,13 +120,9 @@ def check(sweep: str, out: str, without: tuple[str, ...], wanted: Sequence[str])
 
 
 def is_mistake(ended: Ended) -> bool:
-    """Return whether an inspection failed because the sweep file is wrong.
-
-    A member of a zoo that does not work is one of many that were not named one by one, and is no mistake.
-    """
+    """Return whether an inspection failed because the sweep file is wrong, see `of_the_sweep`."""
     unit, reason = ended.unit, ended.reason
-    declared = opened(unit.sweep, unit.out).sweep.network(unit.subject[0])
-    return reason is not None and reason.kind in _OF_THE_SWEEP and declared.rule is None
+    return reason is not None and of_the_sweep(opened(unit.sweep, unit.out).sweep, unit.subject[0], reason)
 
 
 def processes_of(run: Run) -> int:

@@ -1,7 +1,7 @@
 """What runs in a worker process: units of work come in over a connection, reports and ends go out.
 
 Started by `flows.worker_process` as ``python -m flows.worker FD WORK``: the number of the file descriptor that is its
-end of the connection, and the module that performs units (`flows.claimed.Work`).
+end of the connection, and the module that performs units (`stitchpipe.steps.claimed.Work`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from flows.claimed import Claimant
+from stitchpipe.steps.claimed import Claimant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
-    from flows.claimed import Work
+    from stitchpipe.steps.claimed import Work
 
 #: Reports that follow each other faster than this are left out, but for the last one.
 _REPORT_EVERY_S = 0.05
@@ -35,7 +35,7 @@ class Outbox:
     """The worker's end of the connection: what goes to the parent, from any thread.
 
     Messages are pairs: ``("progress", (done, total))``, ``("log", record)``, ``("begun", key)``, and at the end of a
-    unit what `flows.claimed.Claimant.carry_out` answers.
+    unit what `stitchpipe.steps.claimed.Claimant.carry_out` answers.
     """
 
     def __init__(self, connection: Connection) -> None:

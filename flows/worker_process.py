@@ -33,7 +33,7 @@ class Answered:
     Attributes
     ----------
     kind, content
-        As `flows.claimed.Answer` has them.
+        As `stitchpipe.steps.claimed.Answer` has them.
     key
         Digest of what the unit was asked to do; empty where it had not begun.
     is_noted
@@ -52,7 +52,7 @@ class WorkerProcess:
     Parameters
     ----------
     work
-        The module that performs units; see `flows.claimed.Work`.
+        The module that performs units; see `stitchpipe.steps.claimed.Work`.
     timeout_s
         How long a unit may take before the process is ended; None: as long as it wants.
     """

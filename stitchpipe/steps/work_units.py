@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import Sweep
     from stitchpipe.run import Run
+    from stitchpipe.run.ledger import Reason
 
 STEPS: Final = ("inspect", "train", "dump", "compare", "stitch", "report")
 """Every step, in order; each is a function of a run and a unit."""
+_OF_THE_SWEEP: Final = {"ArchitectureError", "LayerError", "ConfigError", "DataError"}
+"""What an inspection fails with where a name does not exist or the sweep contradicts itself."""
 MOST_LISTED: Final = 20
 """Mistakes that one message shows."""
 
@@ -90,6 +93,14 @@ def check(run: Run, steps: Sequence[str]) -> None:
     if "dump" in steps:
         demands.append(run.activations.demand_room)
     refuse(f"sweep '{run.sweep.name}'", _mistakes(demands))
+
+
+def of_the_sweep(sweep: Sweep, model: str, reason: Reason) -> bool:
+    """Return whether an inspection failed because the sweep is wrong, and is to be refused.
+
+    A member of a zoo that does not work is one of many that were not named one by one, and is no mistake.
+    """
+    return reason.kind in _OF_THE_SWEEP and sweep.network(model).rule is None
 
 
 def refuse(where: str, mistakes: Iterable[ExplainedError]) -> None:

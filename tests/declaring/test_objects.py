@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,6 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import stitchpipe as sp
-from stitchpipe.capture import CaptureError
 from stitchpipe.config import ConfigError
 from stitchpipe.data import DataError, load_splits
 from stitchpipe.data.kinds import object as held_images
@@ -22,7 +22,9 @@ from stitchpipe.graph import LayerError
 from stitchpipe.models import ArchitectureError, build, hold_module, objects
 from stitchpipe.run import RunPlace
 from stitchpipe.run.agenda import Agenda
+from stitchpipe.run.claims import Claims
 from stitchpipe.run.ledger import Ledger
+from stitchpipe.steps import UnitsFailedError
 
 N = 40
 
@@ -133,12 +135,67 @@ def test_what_was_done_and_what_failed_is_on_record(run, folder):
     assert {outcome.state for outcome in outcomes.values()} == {"done"}
     with pytest.raises(LayerError, match="layr"):
         sp.run(models={"m": small(0)}, data=Pairs(), out=folder / "wrong", layers=["layr?"], progress=False)
-    with pytest.raises(CaptureError, match="same image"):
+    with pytest.raises(UnitsFailedError, match="same image"):
         sp.run(models={"m": Chance()}, data=Pairs(), out=folder / "chance", layers=["layer?"], progress=False)
     states = {
         name: end.state for name, end in Ledger(RunPlace.at(folder / "chance").files).outcomes().items()
     }
     assert states == {"inspect m": "done", "train m": "done", "dump m train": "failed"}
+
+
+def test_what_fails_ends_nothing_else_and_is_tried_again_alone(folder):
+    def call():
+        torch.manual_seed(1)
+        with pytest.warns(UserWarning, match="1 of 14 units of work failed: dump random train"):
+            return sp.run(
+                models={"random": Chance(), "one": small(2), "two": small(3)},
+                data=Pairs(),
+                out=folder / "partly",
+                layers=["layer?"],
+                compare={"pooled": ["cka"]},
+                certainty={"permutations": 0, "intervals": False},
+                dump={"row_groups": 4},
+                progress=False,
+            )
+
+    first = call()
+    assert first.failed.keys() == {"dump random train"}
+    assert "same image" in first.failed["dump random train"]
+    assert "1 unit of work failed; the same call tries them again:\n- dump random train: " in repr(first)
+    assert "dump random train" in first._repr_html_()
+    assert first.matrix("cka", "one", "two").shape == (2, 2)
+    assert first.models() == ["one", "two"]
+    page = first.place.files.read_published("report", "index.html").decode()
+    assert "1 failed or left out" in page
+    ledger = Ledger(first.place.files)
+    before = ledger.outcomes()
+    assert call().failed.keys() == first.failed.keys()
+    changed = {name for name, outcome in ledger.outcomes().items() if outcome != before[name]}
+    assert changed == {"dump random train"}
+
+
+def test_a_unit_that_another_process_works_on_is_waited_for(folder, monkeypatch):
+    monkeypatch.setattr("stitchpipe.declaring.in_this_process.WAIT_S", 0.02)
+    files = RunPlace.at(folder / "shared").files
+    with Claims(files) as others:
+        others.take("dump one test")
+        freed = threading.Timer(0.5, lambda: others.give_back("dump one test"))
+        freed.start()
+        run = sp.run(
+            models={"one": small(2)},
+            data=Pairs(),
+            out=folder / "shared",
+            layers=["layer?"],
+            compare={"pooled": ["cka"]},
+            certainty={"permutations": 0, "intervals": False},
+            dump={"row_groups": 4},
+            progress=False,
+        )
+        freed.join()
+    assert run.failed == {}
+    ended = Ledger(files).outcomes()
+    first, second = (ended[f"dump one {split}"] for split in ("train", "test"))
+    assert second.begun_s - (first.begun_s + first.seconds) > 0.05
 
 
 def test_the_same_objects_find_their_run_again(run, folder, monkeypatch):

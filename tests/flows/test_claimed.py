@@ -3,10 +3,10 @@
 import time
 from types import SimpleNamespace
 
-from flows.claimed import Claimant
 from flows.unit import Unit
 from stitchpipe.run import RunPlace
 from stitchpipe.run.ledger import Ledger
+from stitchpipe.steps.claimed import Claimant
 
 
 def test_the_time_of_the_work_stays_on_record_when_there_is_nothing_left_to_do(tmp_path):

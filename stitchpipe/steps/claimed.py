@@ -1,6 +1,6 @@
-"""A unit of work under a claim: taken, found done or carried out, put on record, given back. In a worker process.
+"""A unit of work under a claim: taken, found done or carried out, put on record, given back. In whatever process works.
 
-The claim is the worker process's own, and so it falls to others when that process dies.
+The claim is the process's own, and so it falls to others when that process dies.
 """
 
 from __future__ import annotations
@@ -8,40 +8,67 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-from flows.passing import may_pass
 from stitchpipe.errors import ExplainedError
 from stitchpipe.run.claims import Claims
 from stitchpipe.run.ledger import Ledger, Outcome, Reason
 from stitchpipe.run.place import RunPlace
-from storage import StoreError
+from storage import StoreError, UnreachableError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from flows.unit import Record, Unit
     from stitchpipe.run.claims import Holder
 
 logger = logging.getLogger(__name__)
 
+Record: TypeAlias = dict[str, Any]
+"""What a unit of work returns: a small JSON object."""
 Report: TypeAlias = "Callable[[int, int], None]"
 Answer: TypeAlias = tuple[Literal["done", "kept", "held", "failed"], Any]
 """What became of a unit: its record, its record, who works on it, or the reason."""
 
 
-class Work(Protocol):
-    """What performs units; a module, such as `flows.work`."""
+class Unit(Protocol):
+    """A unit of work by name."""
 
-    def perform(self, unit: Unit, report: Report) -> Record:
+    @property
+    def name(self) -> str:
+        """What people and records call it: ``dump A test``."""
+
+    @property
+    def out(self) -> str:
+        """The run's folder or URL."""
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """What it is done to: names of a model, a split, a layer."""
+
+
+class Work(Protocol):
+    """What performs units of its own kind; an object or a module, such as `flows.work`."""
+
+    def perform(self, unit: Any, report: Report) -> Record:
         """Do a unit."""
 
-    def kept(self, unit: Unit) -> Record | None:
+    def kept(self, unit: Any) -> Record | None:
         """Return a small record of a unit that is done already, or None; cheap."""
 
-    def key(self, unit: Unit) -> str:
+    def key(self, unit: Any) -> str:
         """Return a digest of what a unit is asked to do."""
+
+
+_PASSING = (UnreachableError, WriteError, ConnectionError, TimeoutError, MemoryError)
+_BY_NAME: Final = {
+    "OutOfMemoryError",
+    "ExecutionError",
+    "SchedulerError",
+    "WorkerLostError",
+    "LostSchedulerError",
+}
+"""Classes of torch and of the engine, which are heavy to import for a question like this."""
 
 
 class Claimant:
@@ -122,6 +149,11 @@ class Claimant:
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether the same work may succeed when it is tried again."""
+    return isinstance(error, _PASSING) or any(kind.__name__ in _BY_NAME for kind in type(error).__mro__)
 
 
 def told(holder: Holder) -> dict[str, Any]:
