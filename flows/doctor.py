@@ -27,8 +27,8 @@ ANSWER_S: Final = 5.0
 """How long one request may take."""
 STARTING: Final = timedelta(minutes=2)
 """How long a flow run may take from a worker's hands to its start (docker/automations.yaml says so too)."""
-SILENT: Final = timedelta(seconds=90)
-"""After how long without a heartbeat a run is lost; they come every 30 s (prefect.yaml)."""
+SILENT: Final = timedelta(seconds=150)
+"""After how long without a heartbeat a run is lost; they come every 30 s (prefect.yaml, docker/automations.yaml)."""
 ENTRY: Final = "flows.sweep."
 """What the entry points of this project's deployments begin with."""
 DEPLOYED: Final = ("sweep/nightly", "dump/gpu", "stitch/gpu")

@@ -7,6 +7,7 @@ import pytest
 from prefect.client.schemas.objects import StateType
 
 from flows.automations import declared
+from flows.doctor import SILENT, STARTING
 from flows.installation import PrefectInstallation, processes_with, worker_name
 from tests.flows.receiver import Receiver
 
@@ -30,6 +31,12 @@ def test_an_automation_without_anybody_to_tell_still_acts_or_is_left_out():
     assert set(telling) - set(silent) == {"tell-of-runs-that-end-badly", "tell-of-late-runs"}
     assert all(actions for actions in silent.values())
     assert all(str(actions[-1].block_document_id) == block for actions in telling.values())
+
+
+def test_the_doctor_calls_a_run_lost_when_the_automations_do():
+    within = {automation.name: automation.trigger.within for automation in declared(AUTOMATIONS, block_id=None)}
+    assert within["crash-runs-without-heartbeat"] == SILENT
+    assert within["crash-runs-that-never-start"] == STARTING
 
 
 @pytest.fixture(scope="module")
