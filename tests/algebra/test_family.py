@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
@@ -139,7 +139,6 @@ def test_exact_over_the_whole_group():
         assert np.mean(np.array(smallest) <= level) >= level - 0.04
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     p_values=st.lists(st.integers(1, 200).map(lambda k: k / 200), min_size=1, max_size=30),
     split=st.integers(0, 29),

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.algebra.errors import MomentsError, RowsError, UndefinedIndexError
@@ -14,7 +14,6 @@ from tests import oracles, oracles_samples
 from tests.algebra.cases import EPS, conditioned
 
 FIELDS = ("products", "sums", "projections", "mean", "scatter", "largest_mean")
-FEW = settings(max_examples=30, deadline=None)
 
 
 def assert_same(one, other, size):
@@ -36,7 +35,6 @@ def squared_size(X):
     return float((X**2).sum(axis=1).max()) * X.shape[1]
 
 
-@FEW
 @given(cuts=st.sets(st.integers(1, 10)), order=st.randoms(use_true_random=False), seed=st.integers(0, 999))
 def test_the_blocks_of_features_and_their_order_do_not_matter(cuts, order, seed):
     X = rows_of(seed=seed)
@@ -49,7 +47,6 @@ def test_the_blocks_of_features_and_their_order_do_not_matter(cuts, order, seed)
     assert_same(merged, SampleGram.from_block(X), squared_size(X))
 
 
-@FEW
 @given(kept=st.lists(st.integers(0, 29), min_size=2, unique=True), seed=st.integers(0, 999))
 def test_selecting_samples_is_summarising_their_rows(kept, seed):
     X = rows_of(seed=seed)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.algebra import Moments
@@ -27,7 +27,6 @@ def mean_without(samples, edges):
     )
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     value=st.floats(-2, 2),
     moves=st.lists(st.floats(-0.1, 0.1), min_size=5, max_size=12),
@@ -109,7 +108,6 @@ def test_a_statistic_that_no_group_moves_has_no_width():
     assert float(found.low) == float(found.high) == 1.0
 
 
-@settings(max_examples=30, deadline=None)
 @given(count=st.integers(2, 9), seed=st.integers(0, 999))
 def test_leaving_out_is_merging_the_others(count, seed):
     generator = np.random.default_rng(seed)

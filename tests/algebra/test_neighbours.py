@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
@@ -50,7 +50,6 @@ def test_independent_layers_share_what_chance_gives():
     assert np.mean(values) == pytest.approx(10 / 59, abs=4 * np.std(values) / np.sqrt(40))
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     n=st.integers(5, 14),
     p=st.integers(1, 3),

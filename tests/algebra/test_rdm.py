@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 from scipy.stats import rankdata, spearmanr
@@ -38,7 +38,6 @@ def test_a_common_offset_of_all_features_costs_no_ranks():
     assert rsa(X + 1e5, Y) == pytest.approx(rsa(X, Y), abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
 @given(n=st.integers(3, 9), levels=st.integers(2, 3), seed=st.integers(0, 10_000))
 def test_ties_share_the_mean_of_their_ranks(n, levels, seed):
     rng = np.random.default_rng(seed)
@@ -50,7 +49,6 @@ def test_ties_share_the_mean_of_their_ranks(n, levels, seed):
     assert found == pytest.approx(oracles_samples.rsa(A, B), abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
 @given(values=st.lists(st.integers(-3, 3), min_size=1, max_size=30))
 def test_mid_ranks_against_scipy(values):
     array = np.array(values, dtype=float)

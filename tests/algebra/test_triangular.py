@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe import algebra
@@ -20,7 +20,6 @@ def blocks(X, Y, cuts):
     return [(X[a:b], Y[a:b]) for a, b in pairwise([0, *cuts, len(X)])]
 
 
-@settings(max_examples=25, deadline=None)
 @given(cuts=CUTS, seed=st.integers(0, 1000), mean=st.sampled_from([0.0, 3.0, 1e4]))
 def test_chunking_and_merge_order_do_not_matter(cuts, seed, mean):
     rng = np.random.default_rng(seed)

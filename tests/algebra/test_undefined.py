@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe import algebra
@@ -120,7 +120,6 @@ def test_wide_rows_of_low_rank_have_canonical_correlations():
         assert getattr(algebra, name)(X, Y) == pytest.approx(getattr(oracles, name)(X, Y), rel=1e-9)
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     n=st.integers(1, 12),
     p=st.integers(1, 6),

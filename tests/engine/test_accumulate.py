@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.algebra import evaluate
@@ -83,7 +83,6 @@ layers = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
 @given(shapes=layers, views=st.sets(st.sampled_from(VIEWS), min_size=1), data=st.data())
 def test_all_views_are_formed_from_one_reading(shapes, views, data):
     blocks = noise(data.draw(st.integers(4, 40)), *shapes, mean=data.draw(st.floats(-3, 3)))

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.engine import Pairs
@@ -57,7 +57,6 @@ shapes = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
 @given(data=st.data(), room=st.integers(12, 20))
 def test_no_plan_reads_less(data, room):
     layers = layers_of(data.draw(st.lists(shapes, min_size=1, max_size=14)))

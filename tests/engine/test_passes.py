@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.engine import Pairs, PlanError, SplitShape
@@ -136,7 +136,6 @@ def test_blocks_are_of_about_equal_weight(weights, count):
     assert load.max() - load.min() <= max(weights)
 
 
-@settings(deadline=None, max_examples=50)
 @given(wish=wishes())
 def test_every_dealing_holds_every_pair_once_and_says_what_it_reads(wish):
     layers, wanted = wish
@@ -158,7 +157,6 @@ def test_every_dealing_holds_every_pair_once_and_says_what_it_reads(wish):
     assert costs == sorted(costs)
 
 
-@settings(deadline=None, max_examples=60)
 @given(wish=wishes(), room=st.integers(12, 22))
 def test_of_the_dealings_that_fit_the_one_that_reads_least_is_taken(wish, room):
     layers, wanted = wish

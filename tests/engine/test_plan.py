@@ -8,7 +8,7 @@ from collections import Counter
 from math import prod
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.engine import Pairs, PlanError, SplitShape
@@ -26,7 +26,6 @@ def planned(layers, wanted, limit=2**31, **options):
     return make_plan(layers, wanted, splits=[SPLIT], memory_limit_bytes=limit, **options)
 
 
-@settings(deadline=None)
 @given(wish=wishes(), room=st.integers(12, 24))
 def test_every_pair_is_in_one_chunk_within_memory(wish, room):
     layers, wanted = wish
@@ -54,7 +53,6 @@ def test_every_pair_is_in_one_chunk_within_memory(wish, room):
     assert plan.cost.peak_bytes <= limit
 
 
-@settings(deadline=None)
 @given(wish=wishes(), room=st.integers(14, 24))
 def test_a_chunks_layers_lie_side_by_side_in_its_tile(wish, room):
     layers, wanted = wish
@@ -70,7 +68,6 @@ def test_a_chunks_layers_lie_side_by_side_in_its_tile(wish, room):
                 assert members[start : start + len(run)] == run
 
 
-@settings(deadline=None)
 @given(wish=wishes(), room=st.integers(14, 24))
 def test_what_one_product_takes_lies_side_by_side_in_a_panel(wish, room):
     """Otherwise the rows of a product would have to be copied together for every block."""
@@ -91,7 +88,6 @@ def test_with_memory_every_layer_is_read_once():
     assert plan.cost.bytes_read == SPLIT.n_samples * sum(one.sample_bytes for one in layers)
 
 
-@settings(deadline=None)
 @given(wish=wishes(), room=st.integers(12, 24))
 def test_the_bytes_are_those_of_the_layers_of_each_pass(wish, room):
     layers, wanted = wish
@@ -125,7 +121,6 @@ def test_the_flops_are_those_of_the_distinct_products():
 
 
 @given(wish=wishes())
-@settings(deadline=None)
 def test_no_more_is_formed_than_by_pair(wish):
     """Products of a pair alone, at the target's grid, both own moments: what a comparison pair by pair would do."""
     layers, wanted = wish
@@ -154,7 +149,6 @@ def test_finalisation_counts_once_more_for_each_group_left_out():
     assert again == once * (1 + len(SPLIT.leaves()))
 
 
-@settings(deadline=None, max_examples=60)
 @given(wish=wishes(), room=st.integers(10, 22), precision=st.sampled_from(["float64", "float32"]))
 def test_what_cannot_fit_is_refused_with_the_memory_that_makes_it_fit(wish, room, precision):
     layers, wanted = wish

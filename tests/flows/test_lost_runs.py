@@ -34,7 +34,9 @@ def test_an_automation_without_anybody_to_tell_still_acts_or_is_left_out():
 
 
 def test_the_doctor_calls_a_run_lost_when_the_automations_do():
-    within = {automation.name: automation.trigger.within for automation in declared(AUTOMATIONS, block_id=None)}
+    within = {
+        automation.name: automation.trigger.within for automation in declared(AUTOMATIONS, block_id=None)
+    }
     assert within["crash-runs-without-heartbeat"] == SILENT
     assert within["crash-runs-that-never-start"] == STARTING
 

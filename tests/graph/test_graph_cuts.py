@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 import torch.fx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.graph import PENULTIMATE, LayerError, extractor, layers, tail
@@ -161,7 +161,6 @@ def test_the_order_of_modules_in_the_class_does_not_matter():
     assert layers(shuffled, images(12)) == layers(network, images(12))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_crossing_values_are_those_made_before_and_used_behind(data):
     graph = torch.fx.Graph()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.ood import Features, OodError, features_of
@@ -33,7 +33,6 @@ def test_tokens_are_pooled_and_vectors_taken_as_they_are():
     assert np.array_equal(vectors.moments, VALUES[:, :, 0, 0])
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(1, 22)))
 def test_blocks_do_not_matter(cuts):
     whole, parts = features_of([VALUES]), features_of(np.split(VALUES, sorted(cuts)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.ood import OodError, PositionSampling, observe
@@ -24,7 +24,6 @@ def decoded(rows):
     return image[:, 0, 0], position[:, :, 0]
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.sets(st.integers(1, 99)), st.integers(1, 25), st.integers(1, 300))
 def test_blocks_do_not_matter_and_the_limit_holds(cuts, per_image, limit):
     sampling = PositionSampling(per_image=per_image, rows=limit)

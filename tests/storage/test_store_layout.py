@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import LayerSpec, LayoutError, SampleIdError, plan_split
@@ -22,7 +22,6 @@ ids = st.lists(
 
 
 @given(ids=ids, row_groups=st.integers(1, 70), seed=st.integers(0, 9), align=st.integers(1, 9))
-@settings(max_examples=80, deadline=None)
 def test_a_plan_stores_every_sample_once_in_groups_of_one_size(ids, row_groups, seed, align):
     plan = plan_split(ids, row_groups=row_groups, seed=seed, align_rows=align)
     assert sorted(plan.order) == list(range(len(ids)))
@@ -39,7 +38,6 @@ def test_a_plan_stores_every_sample_once_in_groups_of_one_size(ids, row_groups, 
 
 
 @given(ids=ids, seed=st.integers(0, 99), data=st.data())
-@settings(max_examples=60, deadline=None)
 def test_which_sample_falls_into_which_group_does_not_depend_on_the_input_order(ids, seed, data):
     shuffled = data.draw(st.permutations(ids))
     plan, other = (plan_split(order, row_groups=5, seed=seed) for order in (ids, shuffled))

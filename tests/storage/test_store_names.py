@@ -1,7 +1,7 @@
 from pathlib import PurePosixPath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import Address, LayerSpec, LayoutError
@@ -21,7 +21,6 @@ names = (
 
 
 @given(name=names)
-@settings(max_examples=100)
 def test_a_segment_is_one_portable_path_component(name):
     segment = encode_name(name)
     assert PurePosixPath("root", segment).parts == ("root", segment)
@@ -36,13 +35,11 @@ def test_a_segment_is_one_portable_path_component(name):
 
 
 @given(name=names)
-@settings(max_examples=100)
 def test_segments_decode_to_their_name(name):
     assert decode_name(encode_name(name)) in (name, None if len(encode_name(name)) == MAX_SEGMENT else name)
 
 
 @given(left=names, right=names)
-@settings(max_examples=100)
 def test_different_names_never_share_a_segment(left, right):
     assert (encode_name(left) == encode_name(right)) == (left == right)
 

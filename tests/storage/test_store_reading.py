@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import storage
@@ -40,7 +40,6 @@ def store(tmp_path_factory):
 
 
 @given(chosen=st.lists(st.integers(0, N_SAMPLES - 1), max_size=40))
-@settings(max_examples=40, deadline=None)
 def test_samples_are_read_in_the_order_asked_for(store, chosen):
     found = store.representation(address("logits"))
     ids = [IDS[i] for i in chosen]
