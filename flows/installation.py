@@ -42,7 +42,7 @@ class PrefectInstallation:
     Attributes
     ----------
     survivors
-        Processes that outlived the block and had to be killed (Linux only).
+        Processes that outlived the block and had to be killed, with their command lines (Linux only).
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PrefectInstallation:
         self._services: dict[str, _Service] = {}
         self._port, self._auth = free_port(), auth
         self.api_url = f"http://127.0.0.1:{self._port}/api"
-        self.survivors: tuple[int, ...] = ()
+        self.survivors: tuple[str, ...] = ()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         self.environment = {
             **inherited,
@@ -153,8 +153,9 @@ class PrefectInstallation:
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._processes):  # workers before the server they talk to
             process.stop()
-        self.survivors = processes_with(f"PREFECT_HOME={self.home}")
-        kill_all(self.survivors)
+        left = processes_with(f"PREFECT_HOME={self.home}")
+        self.survivors = tuple(f"{pid}: {_command_of(pid)}" for pid in left)
+        kill_all(left)
 
     def _start(self, name: str, command: Sequence[str], *, cwd: Path | None = None) -> OwnedProcess:
         log = self._directory / "logs" / f"{len(self._processes)}.log"
@@ -185,6 +186,12 @@ def processes_with(variable: str) -> tuple[int, ...]:
             if variable.encode() in environ.read_bytes().split(b"\0"):
                 processes.append(int(environ.parent.name))
     return tuple(sorted(processes))
+
+
+def _command_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    return ""
 
 
 def descendants(pid: int) -> tuple[int, ...]:

@@ -143,7 +143,7 @@ class LoopbackCheck:
                 raise ProcessError(
                     where="the end of the check",
                     expected="that every process has ended",
-                    found=f"{len(installation.survivors)} that had to be killed: {installation.survivors}",
+                    found=f"{len(installation.survivors)} that had to be killed: {'; '.join(installation.survivors)}",
                     remedy="A worker does not pass its SIGTERM on; look for flow runs that ignore it.",
                 )
         return report
