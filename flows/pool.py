@@ -165,6 +165,14 @@ class WorkerPool:
             worker.stop()
 
     def _carry_out(self, worker: WorkerProcess, order: Order) -> None:
+        """Have a unit carried out; whatever happens, whoever waits for it hears of it."""
+        try:
+            self._try(worker, order)
+        except BaseException as error:  # noqa: BLE001 - a stop, and what log handlers of others raise: even SystemExit
+            if not order.future.done():
+                order.future.set_exception(error)
+
+    def _try(self, worker: WorkerProcess, order: Order) -> None:
         unit, total = order.unit, 1
 
         def report(done: int, of: int) -> None:
@@ -174,14 +182,10 @@ class WorkerPool:
                 self.progress(unit.name, done, of)
 
         begun_s = time.time()
-        try:
-            if not order.visits:
-                report(0, total)
-                logger.info("begin %s", unit.name)
-            answer = worker.perform(unit, report, lambda: self.failure)
-        except Exception as error:  # noqa: BLE001 - only a stop comes here
-            order.future.set_exception(error)
-            return
+        if not order.visits:
+            report(0, total)
+            logger.info("begin %s", unit.name)
+        answer = worker.perform(unit, report, lambda: self.failure)
         if answer.kind == "held":
             self._look_again(order, answer)
         elif answer.kind == "failed":

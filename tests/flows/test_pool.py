@@ -1,5 +1,6 @@
 """Worker processes: what they are handed, what comes back, and how they end."""
 
+import logging
 import os
 import signal
 import time
@@ -216,3 +217,25 @@ def test_a_worker_that_is_killed_from_outside_gives_its_unit_to_another(heard, t
         (holder,) = Claims(RunPlace.at(tmp_path).files).held().values()
         os.kill(holder.worker.pid, signal.SIGKILL)
         assert future.result(PATIENCE_S).state == "done"
+
+
+class Gone(logging.Handler):
+    """A handler of somebody else's, whose console ends the program when its reader has gone away."""
+
+    def emit(self, record):
+        raise SystemExit(1)
+
+
+@pytest.mark.parametrize("message", ["begin train A", "train A: done"])
+def test_whatever_a_log_handler_raises_whoever_waits_for_the_unit_hears_of_it(quick, tmp_path, message):
+    gone = Gone()
+    gone.addFilter(lambda record: record.getMessage().startswith(message))
+    pools.logger.addHandler(gone)
+    pools.logger.setLevel(logging.INFO)
+    try:
+        with pytest.raises(SystemExit):
+            ended(quick, unit("A", tmp_path))
+    finally:
+        pools.logger.removeHandler(gone)
+        pools.logger.setLevel(logging.NOTSET)
+    assert ended(quick, unit("B", tmp_path)).state == "done"
