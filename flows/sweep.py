@@ -18,7 +18,6 @@ from flows.fan_out import share_out
 from flows.run_logs import logs_of_this_run
 from flows.settling import is_everything_there
 from flows.tasks import TASKS
-from flows.work import pool_of
 from stitchpipe.config import Sweep  # noqa: TC001  (Prefect makes a form of it)
 from stitchpipe.run import RunPlace
 from stitchpipe.run.declarations import opened_sweep
@@ -149,5 +148,8 @@ def _course(asked: Asked) -> Iterator[Course]:
     if course is not None:
         yield course
     else:
+        # This imports torch, which takes seconds: a trigger that finds everything there does without.
+        from flows.work import pool_of  # noqa: PLC0415
+
         with pool_of(asked.sweep, asked.out) as pool:
             yield Course(asked, pool)

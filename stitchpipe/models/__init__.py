@@ -1,19 +1,27 @@
-"""Networks by name: architectures, weights, training on the spot."""
+"""Networks by name: architectures, weights, training on the spot.
 
-from stitchpipe.models.architectures import architectures, build, demand_known, published, takes_classes
-from stitchpipe.models.checkpoint_files import checkpoint_is_there, shards_of
+Importing this room is cheap: what needs torch is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from stitchpipe.models.errors import ArchitectureError, OtherWeightsError, WeightsError
-from stitchpipe.models.objects import held as hold_module
-from stitchpipe.models.origins import checkpoint, declared_network, demand_checkpoint, told_origin
-from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
-from stitchpipe.models.training_state import KeptState
-from stitchpipe.models.weights import (
-    demand_weights,
-    load_weights,
-    load_weights_bytes,
-    weights_bytes,
-    weights_digest,
-)
+from stitchpipe.models.sharded_files import checkpoint_is_there, shards_of
+
+if TYPE_CHECKING:
+    from stitchpipe.models.architectures import architectures, build, demand_known, published, takes_classes
+    from stitchpipe.models.objects import hold_module
+    from stitchpipe.models.origins import checkpoint, declared_network, demand_checkpoint, told_origin
+    from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
+    from stitchpipe.models.training_state import KeptState
+    from stitchpipe.models.weights import (
+        demand_weights,
+        load_weights,
+        load_weights_bytes,
+        weights_bytes,
+        weights_digest,
+    )
 
 __all__ = [
     "ArchitectureError",
@@ -42,3 +50,19 @@ __all__ = [
     "weights_bytes",
     "weights_digest",
 ]
+
+_HOMES = {
+    "architectures": ("architectures", "build", "demand_known", "published", "takes_classes"),
+    "objects": ("hold_module",),
+    "origins": ("checkpoint", "declared_network", "demand_checkpoint", "told_origin"),
+    "training": ("TrainingError", "TrainingRecord", "accuracy", "train_classifier"),
+    "training_state": ("KeptState",),
+    "weights": ("demand_weights", "load_weights", "load_weights_bytes", "weights_bytes", "weights_digest"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'stitchpipe.models' has no attribute {name!r}")
+    return getattr(import_module(f"stitchpipe.models.{_HOME_OF[name]}"), name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import pickletools
 import re
@@ -21,14 +20,12 @@ from safetensors.torch import load, load_file
 
 from stitchpipe.errors import named_line
 from stitchpipe.models.errors import WeightsError
+from stitchpipe.models.sharded_files import COMPLETE, bytes_of, index_of, shard_beside, unreadable
 from storage import NotFoundError, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXPECTED: Final = "a checkpoint (safetensors, or a torch file of tensors)"
-COMPLETE: Final = "Is the file complete?"
-_LARGEST_INDEX: Final = 64 << 20
 _LOOKED_THROUGH: Final = 16 << 20
 """How many bytes of a pickle are looked through for what it would have called."""
 _PICKLES: Final = 5
@@ -51,14 +48,6 @@ _OTHERS: Final = (
 """How files begin that are often taken for checkpoints, what they are, and what to do."""
 
 
-def checkpoint_is_there(path: Path | str) -> bool:
-    """Whether there is a file, or an object in a bucket: one request. Errors as `storage.Place.size`."""
-    if not isinstance(path, str):
-        return path.is_file()
-    folder, _, name = path.rpartition("/")
-    return open_place(folder).size(name) is not None
-
-
 def read_checkpoint(path: Path | str) -> Any:
     """Return what a checkpoint holds: a file, or an object in a bucket, whose bytes all pass through memory.
 
@@ -71,7 +60,7 @@ def read_checkpoint(path: Path | str) -> Any:
         It is missing, damaged, of another kind, or holds more than tensors: then what it would call is named.
     """
     if str(path).lower().endswith(".pt2"):
-        raise _unreadable(path, "a compiled program", _SAVE_AGAIN)
+        raise unreadable(path, "a compiled program", _SAVE_AGAIN)
     try:
         begin = _beginning(path)
         if begin.lstrip()[:1] == b"{":
@@ -93,61 +82,36 @@ def read_checkpoint(path: Path | str) -> Any:
         found, remedy = _refused(path, str(error))
     except Exception as error:  # noqa: BLE001 - a damaged file makes its parser raise anything
         found, remedy = _named(path, error)
-    raise _unreadable(path, found, remedy)
+    raise unreadable(path, found, remedy)
 
 
 def _read(path: Path | str, begin: bytes) -> Any:
     """Return what one file holds that is no index."""
     if begin[8:9] == b"{":  # behind the length of a header: safetensors, whatever the file is called
-        return load_file(path) if isinstance(path, Path) else load(_bytes(path))
+        return load_file(path) if isinstance(path, Path) else load(bytes_of(path))
     if str(path).lower().endswith(".safetensors"):
-        raise _unreadable(path, "bytes that are no safetensors", COMPLETE)
+        raise unreadable(path, "bytes that are no safetensors", COMPLETE)
     for magic, what, remedy in _OTHERS:
         if begin.startswith(magic):
-            raise _unreadable(path, what, remedy)
-    file = path if isinstance(path, Path) else io.BytesIO(_bytes(path))
+            raise unreadable(path, what, remedy)
+    file = path if isinstance(path, Path) else io.BytesIO(bytes_of(path))
     with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
         warnings.simplefilter("ignore")
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def shards_of(path: Path | str) -> list[Path | str]:
-    """Return the files that the index of a sharded checkpoint names, none of any other file. Errors as `_sharded`."""
-    if not str(path).lower().endswith(".index.json"):
-        return []
-    return [_beside(path, name) for name in sorted(set(_index(path).values()))]
-
-
-def _index(path: Path | str) -> dict[str, str]:
-    """Return which file holds which tensor, as an index says."""
-    try:
-        written = _bytes(path)
-        files: Any = json.loads(written)["weight_map"] if len(written) <= _LARGEST_INDEX else None
-        return {str(key): str(name) for key, name in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _unreadable(
-            path, "JSON that is no index of sharded safetensors", "Give the index, or a single file."
-        ) from None
-
-
-def _beside(path: Path | str, name: str) -> Path | str:
-    if not re.fullmatch(r"[^/\\\0]+", name) or name in (".", "..") or name == Path(str(path)).name:
-        raise _unreadable(path, f"the shard {name!r}, which is no name of a file beside it", COMPLETE)
-    return f"{path.rpartition('/')[0]}/{name}" if isinstance(path, str) else path.parent / name
-
-
 def _sharded(path: Path | str) -> dict[str, Any]:
     """Return the tensors that an index of sharded files names, each from the file that it names for it."""
-    files, tensors = _index(path), dict[str, Any]()
+    files, tensors = index_of(path), dict[str, Any]()
     for name in sorted(set(files.values())):
-        shard = _beside(path, name)
+        shard = shard_beside(path, name)
         if _beginning(shard).lstrip()[:1] == b"{":
-            raise _unreadable(shard, "an index in the place of a shard", COMPLETE)
+            raise unreadable(shard, "an index in the place of a shard", COMPLETE)
         held = read_checkpoint(shard)
         wanted = [key for key, file in files.items() if file == name]
         lost = [key for key in wanted if not isinstance(held, dict) or key not in held]
         if lost:
-            raise _unreadable(
+            raise unreadable(
                 shard, f"no tensor {lost[0]}, which {Path(str(path)).name} says it has", COMPLETE
             )
         tensors |= {key: held[key] for key in wanted}
@@ -170,13 +134,6 @@ def _beginning(path: Path | str) -> bytes:
             return file.read(64)
     folder, _, name = path.rpartition("/")
     return open_place(folder).read_ranges(name, [(0, 64)])[0]
-
-
-def _bytes(path: Path | str) -> bytes:
-    if isinstance(path, Path):
-        return path.read_bytes()
-    folder, _, name = path.rpartition("/")
-    return open_place(folder).read(name)
 
 
 def _refused(path: Path | str, reason: str) -> tuple[str, str]:
@@ -203,7 +160,7 @@ def _named(path: Path | str, error: Exception) -> tuple[str, str]:
 
 
 def _opened(path: Path | str) -> Any:
-    return path if isinstance(path, Path) else io.BytesIO(_bytes(path))
+    return path if isinstance(path, Path) else io.BytesIO(bytes_of(path))
 
 
 def _globals_of(path: Path | str) -> Iterator[str]:
@@ -227,10 +184,6 @@ def _pickled(path: Path | str) -> bytes:
         with archive.open(name) as member:
             return member.read(_LOOKED_THROUGH)
     if isinstance(path, str):
-        return _bytes(path)[:_LOOKED_THROUGH]
+        return bytes_of(path)[:_LOOKED_THROUGH]
     with path.open("rb") as file:
         return file.read(_LOOKED_THROUGH)
-
-
-def _unreadable(path: Path | str, found: str, remedy: str) -> WeightsError:
-    return WeightsError(where=str(path), expected=EXPECTED, found=found, remedy=remedy)

@@ -30,7 +30,7 @@ _HELD: dict[str, nn.Module] = {}
 """By name: copies, which nobody else has."""
 
 
-def held(network: nn.Module) -> str:
+def hold_module(network: nn.Module) -> str:
     """Keep a copy of a module for this process, and return the name of its architecture.
 
     Raises

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.config import ObjectModel, PretrainedModel, TrainedModel, UntrainedModel, WeightsModel
 from stitchpipe.models.architectures import build, published, takes_classes
-from stitchpipe.models.checkpoint_files import checkpoint_is_there, shards_of
 from stitchpipe.models.errors import WeightsError
+from stitchpipe.models.sharded_files import checkpoint_is_there, shards_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

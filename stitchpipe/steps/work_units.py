@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from stitchpipe import models
 from stitchpipe.config import ConfigError, IngestedModel, StoredData
 from stitchpipe.errors import ExplainedError
-from stitchpipe.models import demand_checkpoint, demand_known
 from stitchpipe.run.declared import permuted_model
 from storage import StoreError
 
@@ -79,8 +79,8 @@ def _of_names(sweep: Sweep) -> list[Callable[[], object]]:
         demand
         for declared in literal
         for demand in (
-            partial(demand_known, declared.architecture),
-            partial(demand_checkpoint, declared),
+            partial(models.demand_known, declared.architecture),
+            partial(models.demand_checkpoint, declared),
         )
     ]
 

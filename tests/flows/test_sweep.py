@@ -11,6 +11,7 @@ from stitchpipe.config import ConfigError, load
 from stitchpipe.run import RunPlace
 from stitchpipe.run.declarations import opened_sweep
 from stitchpipe.steps import STEPS, UnitsFailedError
+from tests.cli.command import modules_loaded_by
 from tests.flows.pretend import TARGETS
 
 INSPECTIONS = ["inspect a", "inspect b"]
@@ -125,3 +126,7 @@ def test_a_flow_run_shows_its_units_findings_page_and_progress(server, pretend, 
     assert found["progress-my-run"]["data"] == 100.0
     assert "train b" in found["units-my-run"]["data"]
     assert "left out" in found["units-my-run"]["data"]
+
+
+def test_a_trigger_imports_torch_only_where_there_is_something_to_do():
+    assert modules_loaded_by("import flows.sweep, flows.runner", "torch", "dask") == []
