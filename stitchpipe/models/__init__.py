@@ -10,7 +10,7 @@ from stitchpipe.models.errors import ArchitectureError, OtherWeightsError, Weigh
 from stitchpipe.models.sharded_files import checkpoint_is_there, shards_of
 
 if TYPE_CHECKING:
-    from stitchpipe.models.architectures import architectures, build, demand_known, published, takes_classes
+    from stitchpipe.models.by_name import architectures, build, demand_known, published, takes_classes
     from stitchpipe.models.objects import hold_module
     from stitchpipe.models.origins import checkpoint, declared_network, demand_checkpoint, told_origin
     from stitchpipe.models.training import TrainingError, TrainingRecord, accuracy, train_classifier
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "architectures": ("architectures", "build", "demand_known", "published", "takes_classes"),
+    "by_name": ("architectures", "build", "demand_known", "published", "takes_classes"),
     "objects": ("hold_module",),
     "origins": ("checkpoint", "declared_network", "demand_checkpoint", "told_origin"),
     "training": ("TrainingError", "TrainingRecord", "accuracy", "train_classifier"),

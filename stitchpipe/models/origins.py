@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stitchpipe.config import ObjectModel, PretrainedModel, TrainedModel, UntrainedModel, WeightsModel
-from stitchpipe.models.architectures import build, published, takes_classes
+from stitchpipe.models.by_name import build, published, takes_classes
 from stitchpipe.models.errors import WeightsError
 from stitchpipe.models.sharded_files import checkpoint_is_there, shards_of
 

@@ -42,7 +42,7 @@ def test_importing_the_package_is_light():
     assert modules_loaded_by("import json", "json", "dask") == ["json"]  # the question can be answered
     # Libraries of data and networks are imported for data and networks of theirs.
     libraries = ("sklearn", "torchvision", "torch._dynamo", "timm", "transformers")
-    assert modules_loaded_by("import stitchpipe.data, stitchpipe.models.architectures", *libraries) == []
+    assert modules_loaded_by("import stitchpipe.data, stitchpipe.models.by_name", *libraries) == []
 
 
 def test_a_process_says_the_same_and_returns_its_code(tiny):

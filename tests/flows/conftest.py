@@ -34,7 +34,7 @@ def server(installation):
 def pretend(monkeypatch):
     """Flows get a pool without processes, whose units are pretended."""
     pool = pretended.PretendPool()
-    monkeypatch.setattr("flows.sweep.pool_of", lambda sweep, out: pool)
+    monkeypatch.setattr("flows.work.pool_of", lambda sweep, out: pool)
     return pool
 
 
