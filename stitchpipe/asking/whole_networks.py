@@ -186,19 +186,24 @@ class _Halves:
 
 
 def _both_halves(layer: Representation, view: SampleView) -> tuple[Float64, Float64]:
-    """Return the rows of the even and of the odd row groups."""
-    starts = np.array([start for start, _ in layer.row_groups])
-    if len(starts) < 2:
+    """Return the rows of the even and of the odd row groups; images that belong together are where their first is."""
+    owners = np.arange(layer.n_samples)
+    for start, stop in layer.group_bounds or ():
+        owners[start:stop] = start
+    starts = [start for start, _ in layer.row_groups]
+    is_odd = (np.searchsorted(starts, owners, side="right") - 1) % 2 == 1
+    if is_odd.all() or not is_odd.any():
         raise WorkspaceError(
             where=str(layer.address),
             expected="images in at least two row groups, to be halved",
-            found="one",
+            found="one" if len(starts) < 2 else "groups of images that are as large",
             remedy="Dump with more row groups ([dump] row_groups).",
         )
     halves: tuple[list[Float64], list[Float64]] = ([], [])
     for start, rows in row_blocks(layer, view):
-        group = int(np.searchsorted(starts, start, side="right")) - 1
-        halves[group % 2].append(rows)
+        odd = is_odd[start : start + len(rows)]
+        halves[0].append(rows[~odd])
+        halves[1].append(rows[odd])
     return np.concatenate(halves[0]), np.concatenate(halves[1])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from stitchpipe.algebra import EPS64, Moments, augment
 from stitchpipe.algebra.batches import LayerBatch, PairBatch, evaluate
 from stitchpipe.algebra.certainty import jackknife
-from stitchpipe.certification.regimes import Model
+from stitchpipe.certification.regimes import Model, copies_of
 from stitchpipe.registry import index_named, indices
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stitchpipe.certification.regimes import Float64
 
 GROUPS: Final = 20
-"""Groups of images that are left out one at a time, as many as a dump has row groups."""
+"""Groups of images that are left out one at a time, as many as a dump has row groups; of copies fewer."""
 FITTED_IMAGES: Final = 2000
 """On which maps are fitted, once: an interval speaks of the scored images."""
 TRUTH_IMAGES: Final = 100_000
@@ -108,21 +108,28 @@ class IntervalTrial:
         wanted = indices_with_intervals()
         rng = np.random.default_rng(self.cell.seed(self.seed, block))
         shifts, fitted = self._fitted()
+        sizes = self._sizes()
         # Decomposed once for all repeats.
-        trains = {count: _pairs([fitted] * count, shifts) for count in (1, GROUPS)}
-        sizes = [self.cell.n // GROUPS] * GROUPS
+        trains = {count: _pairs([fitted] * count, shifts) for count in (1, len(sizes))}
         values, without = [], []
         for _ in range(repeats):
             rows = self._rows(rng, self.cell.n)
             whole, rest = _left_out(rows, shifts, self._per_image, sizes)
             values.append(evaluate(_pairs([whole], shifts, trains[1]), wanted).values[:, 0])
-            without.append(evaluate(_pairs(rest, shifts, trains[GROUPS]), wanted).values.T)
+            without.append(evaluate(_pairs(rest, shifts, trains[len(sizes)]), wanted).values.T)
         return {
             index.name: _held(index, np.array([of[place] for of in values]),
                               np.array([of[:, place] for of in without]).T, sizes,
                               (limits.population[place], limits.mean[place]))
             for place, index in enumerate(wanted)
         }  # fmt: skip
+
+    def _sizes(self) -> list[int]:
+        """Return of how many images the groups are that are left out: equal ones, which take no copies apart."""
+        copies = copies_of(self.cell.regime)
+        together = self.cell.n // copies
+        parts = max(count for count in range(1, GROUPS + 1) if together % count == 0)
+        return [copies * together // parts] * parts
 
     @property
     def _per_image(self) -> int:

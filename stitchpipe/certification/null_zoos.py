@@ -23,7 +23,7 @@ from stitchpipe.algebra.certainty import (
 from stitchpipe.algebra.errors import UndefinedIndexError
 from stitchpipe.algebra.moments import NormProducts
 from stitchpipe.algebra.samples import PrincipalScores, SampleGram
-from stitchpipe.certification.regimes import Model
+from stitchpipe.certification.regimes import Model, copies_of
 from stitchpipe.registry import index_named, indices
 
 if TYPE_CHECKING:
@@ -76,13 +76,17 @@ class NullTrial:
             model = Model(cell.regime, cell.view, (cell.width,) * size, int(rng.integers(2**31)))
             sides.append(model.rows(rng, model.latent(rng, cell.n)))
         grams = [[SampleGram.from_block(rows) for rows in side] for side in sides]
-        orders = draw_permutations(cell.n, PERMUTATIONS, seed=int(rng.integers(2**31)))
+        copies, seed = copies_of(cell.regime), int(rng.integers(2**31))
+        together = None if copies == 1 else [(at, at + copies) for at in range(0, cell.n, copies)]
+        orders = draw_permutations(cell.n, PERMUTATIONS, seed=seed, groups=together)
         told: dict[str, tuple[Float64, Float64]] = {}
         for index in indices_with_nulls():
             null = _permuted(index, grams, sides, orders)
             if null is None:
                 continue
             told[f"{index.name} permuted"] = _in_family(null)
+            if together is not None:
+                continue  # the closed forms are not given: they take each image for exchangeable
             observed = np.asarray(null.observed)
             for kind, closed in _closed(index, grams, sides).items():
                 p_values = closed.p_value(observed)

@@ -45,9 +45,18 @@ def _clustered(rng: np.random.Generator, shape: tuple[int, ...]) -> Float64:
 
 
 REGIMES: Final[Mapping[str, Draw]] = MappingProxyType(
-    {"gaussian": _gaussian, "heavy tails": _heavy, "clusters": _clustered}
+    {"gaussian": _gaussian, "heavy tails": _heavy, "clusters": _clustered, "near copies": _gaussian}
 )
 """How the variables behind images are distributed, ``[images, variables]``, each of variance 1."""
+COPIES: Final[Mapping[str, int]] = MappingProxyType({"near copies": 4})
+"""Regimes whose images come in groups: so many adjacent ones are nearly the same image, to every layer."""
+OWN_OF_A_COPY: Final = 0.2
+"""Standard deviation of what is a copy's own, of the variables and of a layer's noise."""
+
+
+def copies_of(regime: str) -> int:
+    """Return how many images of a regime are nearly the same: 1 where each is on its own."""
+    return COPIES.get(regime, 1)
 
 
 @dataclass(frozen=True)
@@ -74,24 +83,35 @@ class Model:
     def latent(self, rng: np.random.Generator, images: int) -> Float64:
         """Return the variables of some images at each position, ``[images, positions, variables]``."""
         draw, positions = REGIMES[self.regime], 1 if self.view == "pooled" else POSITIONS
-        shared = draw(rng, (images, LATENT))[:, None, :]
+        originals = -(-images // copies_of(self.regime))
+        shared = draw(rng, (originals, LATENT))[:, None, :]
         if positions == 1:
-            return shared
-        own = draw(rng, (images * positions, LATENT)).reshape(images, positions, LATENT)
-        return np.asarray(np.sqrt(WITHIN_IMAGE) * shared + np.sqrt(1.0 - WITHIN_IMAGE) * own)
+            return self._copied(rng, shared, images)
+        own = draw(rng, (originals * positions, LATENT)).reshape(originals, positions, LATENT)
+        both = np.asarray(np.sqrt(WITHIN_IMAGE) * shared + np.sqrt(1.0 - WITHIN_IMAGE) * own)
+        return self._copied(rng, both, images)
+
+    def _copied(self, rng: np.random.Generator, originals: Float64, images: int) -> Float64:
+        """Return images that lie beside their copies; where there are none, what was given."""
+        copies = copies_of(self.regime)
+        if copies == 1:
+            return originals
+        repeated = np.repeat(originals, copies, axis=0)[:images]
+        own = rng.standard_normal(repeated.shape)
+        return np.asarray(np.sqrt(1.0 - OWN_OF_A_COPY**2) * repeated + OWN_OF_A_COPY * own)
 
     def rows(self, rng: np.random.Generator, latent: Float64) -> list[Float64]:
         """Return the rows of each layer, ``[rows, width]``: those of an image are adjacent."""
         images, positions, _ = latent.shape
+        originals = -(-images // copies_of(self.regime))
         layers = []
         for number, width in enumerate(self.widths):
             channels = width // positions if self.view == "flatten" else width
             weights = np.random.default_rng([self.seed, number])
             mixing = weights.standard_normal((LATENT, channels)) / np.sqrt(LATENT)
             shift, scale = 0.5 * weights.standard_normal(channels), np.geomspace(1.0, 0.3, channels)
-            noise = REGIMES[self.regime](rng, (images * positions, channels)).reshape(
-                images, positions, channels
-            )
+            drawn = REGIMES[self.regime](rng, (originals * positions, channels))
+            noise = self._copied(rng, drawn.reshape(originals, positions, channels), images)
             seen = np.maximum(latent @ mixing + shift + NOISE * noise, 0.0) * scale
             # A little noise behind the ReLU: no row is zero, which would have no cosine.
             seen = seen + 0.02 * rng.standard_normal(seen.shape)

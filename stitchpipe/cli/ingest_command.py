@@ -32,6 +32,12 @@ class WhichArrays:
     labels: Annotated[
         str | None, Parameter(help="Array, column or text file with the labels; default: `labels`, if any.")
     ] = None
+    groups: Annotated[
+        str | None,
+        Parameter(
+            help="Array, column or text file with what each sample belongs to; default: each is on its own."
+        ),
+    ] = None
     dtype: Annotated[Literal["float16", "float32"] | None, Parameter(help="How values are stored.")] = None
     channels_last: Annotated[
         bool, Parameter(help="Images are (n, H, W, C).", negative="", show_default=False)

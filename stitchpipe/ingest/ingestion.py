@@ -92,6 +92,7 @@ def ingest_files(  # noqa: PLR0913  (keyword-only beyond the two)
     only: Sequence[str] = (),
     ids: Given = None,
     labels: Given = None,
+    groups: Given = None,
     dtype: Dtype | None = None,
     channels_last: bool = False,
     row_groups: int = 20,
@@ -120,6 +121,8 @@ def ingest_files(  # noqa: PLR0913  (keyword-only beyond the two)
         ``"range"`` for 0, 1, … padded with zeros. Default: the array ``ids`` of the files.
     labels
         Class numbers or names, given as `ids`; default: the array ``labels`` of the files, or none.
+    groups
+        What each sample belongs to, such as its subject or source, given as `ids`; default: each is on its own.
     dtype
         As which values are stored; default: float16 as float16, everything else as float32.
     channels_last
@@ -144,10 +147,11 @@ def ingest_files(  # noqa: PLR0913  (keyword-only beyond the two)
     """
     destination = Destination(named_store(target), dataset, split, model, dtype, channels_last, row_groups)
     names = frozenset({vector_name(ids, "ids"), vector_name(labels, "labels")})
+    names |= {groups} if isinstance(groups, str) else set()
     with Spool(destination.spool_folder) as spool:
         paths = [Path(file) for file in files]
         table = from_files(paths, Choice(tuple(only), names), spool, layer=layer, channels_last=channels_last)
-        given = samples(table.n_rows, table.vectors, ids=ids, labels=labels, where=table.where)
+        given = samples(table.n_rows, table.vectors, ids=ids, labels=labels, groups=groups, where=table.where)
         return _ingest(table, given, destination, report or _silent)
 
 
@@ -221,6 +225,7 @@ def _added_split(store: Store, table: Table, given: Samples, destination: Destin
         given.ids,
         labels=given.labels,
         class_names=given.class_names,
+        groups=given.groups,
         provenance={"ingested from": list(table.files)},
         **_cut(table, destination),
     )
@@ -259,7 +264,7 @@ def _order(table: Table, given: Samples, destination: Destination) -> npt.NDArra
     split = _known_split(destination)
     if split is not None:
         return positions_in(split, given, where=table.where)
-    return plan_split(given.ids, **_cut(table, destination)).order
+    return plan_split(given.ids, groups=given.groups, **_cut(table, destination)).order
 
 
 def _cut(table: Table, destination: Destination) -> dict[str, Any]:

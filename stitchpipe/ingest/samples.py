@@ -30,12 +30,14 @@ _SHOWN = 3
 class Samples:
     """Ids of the rows in the order of the table, and where known their labels.
 
-    `labels` are class numbers ``(n,)``, `class_names` their names where they were given by name.
+    `labels` are class numbers ``(n,)``, `class_names` their names where they were given by name. `groups` say what each
+    sample belongs to, where that was given.
     """
 
     ids: tuple[str, ...]
     labels: npt.NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
 
 
 def vector_name(given: Given, otherwise: str) -> str:
@@ -44,7 +46,13 @@ def vector_name(given: Given, otherwise: str) -> str:
 
 
 def samples(
-    n_rows: int, vectors: Mapping[str, npt.NDArray[Any]], *, ids: Given, labels: Given, where: str
+    n_rows: int,
+    vectors: Mapping[str, npt.NDArray[Any]],
+    *,
+    ids: Given,
+    labels: Given,
+    groups: Given = None,
+    where: str,
 ) -> Samples:
     """Return the samples of a table with `n_rows` rows.
 
@@ -56,16 +64,21 @@ def samples(
         ``"range"``: 0, 1, … padded with zeros. None: the array ``ids`` of the files.
     labels
         As `ids`; None without an array ``labels``: there are none. Text becomes class names, in sorted order.
+    groups
+        As `ids`; None: each sample is on its own, whatever the arrays are called.
 
     Raises
     ------
     IngestError
-        There are no ids, not one per row, the same twice, or labels that are neither integers nor text.
+        There are no ids, not one per row, the same twice, or labels or groups that are neither integers nor text.
     """
+    together = None if groups is None else _groups(groups, vectors, n_rows, where)
     if isinstance(ids, str) and ids == RANGE:
         width = len(str(max(0, n_rows - 1)))
         return Samples(
-            tuple(f"{row:0{width}d}" for row in range(n_rows)), *_labels(labels, vectors, n_rows, where)
+            tuple(f"{row:0{width}d}" for row in range(n_rows)),
+            *_labels(labels, vectors, n_rows, where),
+            together,
         )
     values = _values(ids, "ids", vectors, where)
     if values is None:
@@ -87,7 +100,7 @@ def samples(
             found=f"{n_rows - len(set(texts))} repeated, first '{texts[row]}' in row {row}",
             remedy="Leave out repeated samples, or make their ids tell them apart.",
         )
-    return Samples(texts, *_labels(labels, vectors, n_rows, where))
+    return Samples(texts, *_labels(labels, vectors, n_rows, where), together)
 
 
 def positions_in(split: Split, given: Samples, *, where: str) -> npt.NDArray[np.int64]:
@@ -96,7 +109,7 @@ def positions_in(split: Split, given: Samples, *, where: str) -> npt.NDArray[np.
     Raises
     ------
     IngestError
-        The table has other samples, or other labels of the same samples.
+        The table has other samples, or other labels or groups of the same samples.
     """
     row_of = {sample: row for row, sample in enumerate(given.ids)}
     missing = [sample for sample in split.sample_ids if sample not in row_of]
@@ -115,6 +128,7 @@ def positions_in(split: Split, given: Samples, *, where: str) -> npt.NDArray[np.
         )
     positions = np.array([row_of[sample] for sample in split.sample_ids], dtype=np.int64)
     _demand_same_labels(split, given, positions, where)
+    _demand_same_groups(split, given, positions, where)
     return positions
 
 
@@ -138,6 +152,28 @@ def _demand_same_labels(split: Split, given: Samples, positions: npt.NDArray[np.
             found=f"{len(differing)} others, first '{ours[row]}' of sample '{split.sample_ids[row]}' with {found}",
             remedy="Correct the labels, leave them out, or ingest under another split name.",
         )
+
+
+def _demand_same_groups(split: Split, given: Samples, positions: npt.NDArray[np.int64], where: str) -> None:
+    """Refuse groups that the split does not have; a table without groups takes the split's."""
+    if given.groups is None:
+        return
+    ours = tuple(given.groups[position] for position in positions.tolist())
+    if ours != split.groups:
+        raise IngestError(
+            where=where,
+            expected="the groups that the store has for these samples",
+            found="none there" if split.groups is None else "others",
+            remedy="Correct the groups, leave them out, or ingest under another split name.",
+        )
+
+
+def _groups(
+    given: Given, vectors: Mapping[str, npt.NDArray[Any]], n_rows: int, where: str
+) -> tuple[str, ...]:
+    values = _values(given, "groups", vectors, where) or ()
+    _demand_count(values, n_rows, "groups", where)
+    return tuple(_text(value, where) for value in values)
 
 
 def _name(split: Split, label: int) -> str:
@@ -172,7 +208,7 @@ def _labels(
 def _values(
     given: Given, otherwise: str, vectors: Mapping[str, npt.NDArray[Any]], where: str
 ) -> Sequence[Any] | None:
-    """Return ids or labels as they were given; None where nobody gave any."""
+    """Return ids, labels or groups as they were given; None where nobody gave any."""
     name = vector_name(given, otherwise)
     if given is None or isinstance(given, str):
         if name in vectors:
@@ -210,7 +246,7 @@ def _text(value: object, where: str) -> str:
     if isinstance(value, str) and not is_text(value):
         raise IngestError(
             where=where,
-            expected="ids and labels that can be written as UTF-8",
+            expected="ids, labels and groups that can be written as UTF-8",
             found=repr(value),
             remedy="Write them as text.",
         )
@@ -218,7 +254,7 @@ def _text(value: object, where: str) -> str:
         return str(value)
     raise IngestError(
         where=where,
-        expected="text or integers as ids and labels",
+        expected="text or integers as ids, labels and groups",
         found=f"{type(value).__name__} {value!r}",
         remedy="Write them as text.",
     )

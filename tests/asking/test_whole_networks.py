@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from stitchpipe.asking import WorkspaceError, open_workspace
-from stitchpipe.asking.whole_networks import cross_fitted
+from stitchpipe.asking.whole_networks import _both_halves, cross_fitted
 from stitchpipe.rows import to_rows
 from stitchpipe.run.names import TEST, LayerName
+from storage import LayerSpec, open_store
 from tests import oracles, oracles_optimised
 
 LAYERS = [f"layer{stage}.0" for stage in (1, 2, 3)]
@@ -89,3 +90,25 @@ def test_some_layers_and_what_cannot_be_asked(tiny):
             workspace.model_scores(measure)
     with pytest.raises(WorkspaceError, match="layers of at least two models"):
         workspace.model_scores("cka", "A/*")
+
+
+def test_images_that_belong_together_are_in_one_half(tmp_path):
+    store, scenes = open_store(tmp_path / "store.zarr", mode="a"), np.arange(60) % 15
+    ids, groups = [f"image {number}" for number in range(60)], [f"scene {scene}" for scene in scenes]
+    split = store.add_split("scenes", "test", ids, groups=groups, row_groups=20)  # of three; groups have four
+    dump = store.begin_dump(
+        dataset="scenes",
+        split="test",
+        model="net",
+        layers={"a": LayerSpec((1,), "float32")},
+        identity={"weights": ""},
+        provenance={},
+    )
+    for number, (start, stop) in enumerate(split.row_groups):
+        dump.write(number, {"a": scenes[split.original_index[start:stop], None].astype(np.float32)})
+    dump.seal()
+    halves = _both_halves(store.representation(store.representations()[0].address), "pooled")
+    first, second = (set(half[:, 0].tolist()) for half in halves)
+    assert not first & second
+    assert len(first | second) == 15
+    assert sum(map(len, halves)) == 60

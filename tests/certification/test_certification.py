@@ -88,6 +88,27 @@ def test_a_zoo_of_two_layers_is_one_pair_and_its_own_family():
     assert 0.05 * (PERMUTATIONS + 1) >= 1
 
 
+def test_copies_are_nearly_one_image_and_stay_together():
+    model = Model("near copies", "flatten", (8,), 1)
+    rng = np.random.default_rng(0)
+    [layer] = model.rows(rng, model.latent(rng, 400))
+    layer = layer - layer.mean(axis=0)
+    of_four = layer.reshape(100, 4, 8)
+    apart = of_four - of_four.mean(axis=1, keepdims=True)
+    assert (apart**2).sum() < 0.15 * (layer**2).sum()
+    cell = Cell("intervals", "near copies", "pooled", 100, 8, 2)
+    assert IntervalTrial(cell, 0)._sizes() == [20] * 5
+    assert IntervalTrial(replace(cell, regime="gaussian"), 0)._sizes() == [5] * 20
+
+
+def test_nulls_of_copies_find_what_is_not_there_unless_whole_groups_are_exchanged(monkeypatch):
+    cell = Cell("nulls", "near copies", "pooled", 100, 8, 2)
+    together = NullTrial(cell, 5).block(0, 100)["cka permuted"]
+    assert together["pairs_found"] <= 100 * 0.05 + 3 * np.sqrt(100 * 0.05 * 0.95)
+    monkeypatch.setattr("stitchpipe.certification.null_zoos.copies_of", lambda _: 1)
+    assert NullTrial(cell, 5).block(0, 40)["cka permuted"]["pairs_found"] > 20
+
+
 @pytest.mark.usefixtures("quick")
 def test_what_was_cut_short_goes_on_and_is_the_same(tmp_path):
     scope, told = Scope(repeats=BLOCK), []

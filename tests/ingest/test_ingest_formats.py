@@ -182,3 +182,22 @@ def test_batches_without_ids_are_numbered_only_when_asked(tmp_path):
     assert not (tmp_path / "run" / "store.zarr").exists()
     ingest_batches(tmp_path / "run", made, dataset="d", split="test", model="m", ids="range")
     check(tmp_path / "run", {"x": arrays()["logits"]}, ids=[f"{i:02d}" for i in range(N)], labels=None)
+
+
+def test_samples_that_belong_together_are_stored_side_by_side(tmp_path):
+    groups = [f"scene {number % 9}" for number in range(N)]
+    np.savez(tmp_path / "a.npz", **arrays(names=("conv",)), ids=np.array(IDS), scene=np.array(groups))
+    (tmp_path / "scenes.txt").write_text("\n".join(groups) + "\n")
+    put(tmp_path / "run", tmp_path / "a.npz", groups="scene")
+    split = open_store(tmp_path / "run" / "store.zarr").split("d", "test")
+    of = dict(zip(IDS, groups, strict=True))
+    assert split.groups == tuple(of[sample] for sample in split.sample_ids)
+    assert len(split.group_bounds) == 9
+    check(tmp_path / "run", arrays(names=("conv",)), labels=None)
+    again = put(tmp_path / "run", tmp_path / "a.npz", only=("conv",), groups=tmp_path / "scenes.txt")
+    assert again.row_groups_written == 0
+    assert put(tmp_path / "run", tmp_path / "a.npz", only=("conv",)).row_groups_written == 0
+    with pytest.raises(IngestError, match="the groups that the store has for these samples, found others"):
+        put(tmp_path / "run", tmp_path / "a.npz", only=("conv",), groups=groups[::-1])
+    with pytest.raises(IngestError, match="groups"):
+        put(tmp_path / "other", tmp_path / "a.npz", only=("conv",), groups=groups[1:])
