@@ -203,7 +203,8 @@ def provider(name: str) -> str | None:
 
 def code_of(name: str) -> str | None:
     """Return the package that adds an index with a digest of its sources; None for an index of ours."""
-    return None if provider(name) is None else _INSTALLED.code(name.partition("(")[0])
+    package = provider(name)
+    return None if package is None else _INSTALLED.code(name.partition("(")[0]) or package
 
 
 def map_family(name: str) -> str:

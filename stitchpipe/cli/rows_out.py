@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from cyclopts import Parameter
 
 from stitchpipe.cli.files_out import OutputError, write_file
+from stitchpipe.errors import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -150,7 +151,19 @@ def encoded(frame: pd.DataFrame, format: Format) -> bytes:  # noqa: A002 - what 
     """Return rows as a file of a format holds them; a missing value is empty in CSV and null elsewhere.
 
     A table in a file is plain text, as wide as it is.
+
+    Raises
+    ------
+    OutputError
+        Two columns have one name, or hold what the format has no type for.
     """
+    if format in ("json", "parquet") and not frame.columns.is_unique:
+        raise OutputError(
+            where=f"rows as {format}",
+            expected="columns with names of their own",
+            found=f"two called '{frame.columns[frame.columns.duplicated()][0]}'",
+            remedy="Name them apart (in SQL: AS), or take csv.",
+        )
     match format:
         case "csv":
             return frame.to_csv(index=False, lineterminator="\n").encode()
@@ -163,7 +176,15 @@ def encoded(frame: pd.DataFrame, format: Format) -> bytes:  # noqa: A002 - what 
             import pyarrow.parquet as pq
 
             held = io.BytesIO()
-            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), held)
+            try:
+                pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), held)
+            except pa.ArrowException as error:
+                raise OutputError(
+                    where="rows as parquet",
+                    expected="columns of types that Parquet has",
+                    found=first_line(error),
+                    remedy="Cast the column (in SQL: CAST(… AS VARCHAR)), or take csv.",
+                ) from None
             return held.getvalue()
         case "table":
             return f"{frame.to_string(index=False, na_rep='')}\n".encode()
@@ -187,4 +208,4 @@ def _plain(value: Any) -> Any:
     """Return a value as JSON has it; a sum of whole numbers comes out of the database as a decimal."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
-    return value.item() if hasattr(value, "item") else value
+    return value.tolist() if hasattr(value, "tolist") else value  # of NumPy: a scalar's value, or a list

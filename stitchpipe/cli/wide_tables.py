@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -83,8 +83,10 @@ def fitted(frame: pd.DataFrame, title: str | None = None, width: int | None = No
     return [_table(kept, title), *map(Text, notes)]
 
 
-def cell(value: object) -> str:
+def cell(value: Any) -> str:
     """Return a value as a cell has it: numbers to six significant digits, missing ones empty."""
+    if getattr(value, "ndim", 0):  # a list of the database's
+        return str(value.tolist())
     if value is None or value != value:  # noqa: PLR0124 - NaN is the one value that differs from itself
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

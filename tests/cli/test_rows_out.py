@@ -14,6 +14,7 @@ from stitchpipe.cli.console import SafeConsole, visible
 from stitchpipe.cli.files_out import OutputError
 from stitchpipe.cli.rows_out import RowsOut, encoded
 from stitchpipe.cli.wide_tables import MOST_ROWS, fitted
+from stitchpipe.run.place import RunPlace
 from tests.cli.command import stitchpipe
 
 ROWS = pd.DataFrame(
@@ -113,3 +114,30 @@ def test_no_refusal_commands_the_terminal_or_stumbles_over_a_name(name, command,
     assert "Traceback" not in said
     assert visible(said) == said
     said.encode()  # what reaches the terminal is UTF-8
+
+
+ODD_TYPES = [
+    "[1, 2]", "MAP {'a': 1}", "{'a': 1}", "INTERVAL '1' MONTH", "'1'::BIT", "'x'::BLOB", "1::UHUGEINT", "uuid()",
+    "union_value(a := 1)", "'290309-12-22'::DATE", "'infinity'::TIMESTAMP", "TIMETZ '12:00:00+01'", "NULL",
+    "1, 1", "1 AS a, 2 AS a", "chr(27)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("format", ["table", "csv", "json", "parquet"])
+def test_answers_of_every_type_of_the_database_come_out_or_are_refused(format, tmp_path):  # noqa: A002
+    RunPlace.at(tmp_path).declare('name = "x"')
+    for question in ODD_TYPES:
+        to = ("--output", tmp_path / "a.parquet") if format == "parquet" else ()
+        done = stitchpipe("query", tmp_path, f"SELECT {question}", "--format", format, *to)
+        assert done.returncode in (0, 2), done.stderr
+        assert "\n" not in done.stderr.strip()
+        if done.returncode == 2:
+            assert done.stderr.startswith("stitchpipe: ")
+            assert any(word in done.stderr for word in ("Cast the column", "Name them apart")), done.stderr
+
+
+def test_a_column_is_not_lost_behind_another_of_its_name():
+    twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    assert encoded(twice, "csv") == b"a,a\n1,2\n"
+    with pytest.raises(OutputError, match="two called 'a'"):
+        encoded(twice, "json")
