@@ -57,6 +57,10 @@ class ImageData(NamedData):
         description="CSV file of columns `sample,group`: which images belong together, such as those of one subject.",
     )
 
+    def idle_keys(self) -> set[str]:
+        """Return the keys that do nothing: without a file there are no groups."""
+        return super().idle_keys() | ({"groups"} if self.groups is None else set())
+
     def starting_at(self, folder: Path) -> Self:
         """Return the data with the path of `groups` resolved."""
         groups = None if self.groups is None else located(self.groups, folder)

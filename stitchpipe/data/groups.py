@@ -75,7 +75,7 @@ def demand_known(groups: Mapping[str, str], sample_ids: Iterable[str], path: Pat
             where=str(path),
             expected="samples of this data set, by their ids",
             found=f"{len(unknown)} that it does not have, first '{unknown[0]}'",
-            remedy="Correct the ids: those of a folder are paths relative to it, others as `stitchpipe samples` tells.",
+            remedy="Correct the ids: paths below the root, the ids of the file, or numbers such as test/0001.",
         )
 
 

@@ -59,6 +59,7 @@ def test_what_another_kind_would_say_is_in_keys_as_nothing(tmp_path):
     }
     assert "positions" not in sweep.dump.model_dump()
     assert declared.dump_fields(sweep.dump)["positions"] == 16
+    assert "groups" not in sweep.data.model_dump()
     assert declared.data_fields(sweep.data) == {
         "kind": "digits", "name": "", "limit": None, "size": None, "mean": None, "std": None, "seed": 0,
         "test_fraction": 0.25,
