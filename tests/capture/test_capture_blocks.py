@@ -104,6 +104,28 @@ def test_blocks_hold_what_dumps_store(store, samples, settings):
             assert all(block.values[name, layer].flags.c_contiguous for block in blocks)
 
 
+def test_some_rows_of_a_row_group_come_from_the_batches_of_all_and_no_others(store, monkeypatch):
+    sources = sources_of(networks(), store, batch_size=4)
+    [first] = {capture.split.row_groups[1] for capture in sources.values()}
+    start, stop = first
+    [whole] = stored_blocks(sources, 1, samples=stop - start)
+    batches = sources["A"].batch_bounds(1)
+    assert [batches[0][0], batches[-1][1]] == [start, stop]
+    ran = []
+    values = NetworkCapture.values
+    monkeypatch.setattr(NetworkCapture, "values", lambda self, images: ran.append(1) or values(self, images))
+    for rows in ((start, start + 1), (start + 3, stop - 1), (stop - 2, stop)):
+        ran.clear()
+        blocks = list(stored_blocks(sources, 1, samples=3, rows=rows))
+        assert (blocks[0].start, blocks[-1].start + blocks[-1].size) == rows
+        inside = slice(rows[0] - start, rows[1] - start)
+        for name, expected in whole.values.items():
+            found = np.concatenate([block.values[name] for block in blocks])
+            assert np.array_equal(found, expected[inside])
+        touched = [(a, b) for a, b in batches if a < rows[1] and b > rows[0]]
+        assert len(ran) == len(sources) * len(touched)
+
+
 def test_the_precision_of_forward_passes_ends_with_them(store):
     sources = sources_of(networks(), store, batch_size=4, precision=Precision("bfloat16"))
     for _ in stored_blocks(sources, 0, samples=3):
