@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import groupby
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.registry import find_measure
@@ -47,14 +46,12 @@ def along_depth(rows: Iterable[Row], layer_order: LayerOrder) -> list[dict[str, 
 
 def _chart(measure: str, view: str, rows: list[Row]) -> dict[str, Any]:
     described = find_measure(measure)
-    low, high = described.range if described else (float("nan"), float("nan"))
     lines = [_line(model, list(those)) for model, those in groupby(rows, key=lambda row: row["model"])]
     without = [row for row in rows if row["value"] is None]
     return {
         "measure": measure,
         "view": view,
         "title": described.title if described else measure,
-        "range": [end if isfinite(end) else None for end in (low, high)],
         "lines": lines,
         "reason": (without[0]["reason"] or without[0]["status"]) if without else "",
     }

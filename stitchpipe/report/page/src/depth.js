@@ -45,8 +45,8 @@ export class Depth {
         points: line.depths.map((depth, k) => [depth, line.values[k], NORMAL * (line.errors[k] || 0)]),
         told: (k) => [`${line.model}/${line.layers[k]}`, `${chart.title} ${short(line.values[k])}`, ...(line.errors[k] ? [`standard error ${short(line.errors[k])}`] : [])],
       }));
-      const [low, high] = chart.range.map((end) => end ?? NaN);
-      const within = { x: [0, 1], y: low === 0 && high === 1 ? [0, 1] : low === 0 ? [0, 0] : undefined };
+      // The axis spans the numbers at hand: most measures of layers use a small part of their range.
+      const within = { x: [0, 1] };
       const missing = chart.lines.flatMap((line) => line.values.flatMap((value, k) => (value === null ? [`${line.model}/${line.layers[k]}`] : [])));
       left.textContent = missing.length ? `${missing.length} ${missing.length === 1 ? "layer has" : "layers have"} no number, the first is ${missing[0]}: ${chart.reason}` : "";
       left.hidden = !missing.length;
