@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from stitchpipe.asking.errors import WorkspaceError, listed
+from stitchpipe.globs import meant_by
 from stitchpipe.run.names import LayerName
 
 if TYPE_CHECKING:
@@ -66,9 +67,8 @@ class LayerNames:
         if exact:
             return exact
         models, _, layers = pattern.rpartition("/")
-        hits = [
-            name for name in self.known if fnmatchcase(name.model, models) and fnmatchcase(name.layer, layers)
-        ]
+        of_models = set(meant_by(models, dict.fromkeys(name.model for name in self.known)))
+        hits = [name for name in self.known if name.model in of_models and fnmatchcase(name.layer, layers)]
         hits = hits or [name for name in self.known if pattern == name.model]
         hits = hits or [name for name in self.known if fnmatchcase(name.model, pattern)]
         if not hits:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from stitchpipe.asking import WorkspaceError
+from stitchpipe.globs import meant_by
 from stitchpipe.sizes import size_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def by_layer(workspace: Workspace, models: str = "*") -> pd.DataFrame:
         *((layer, "evicted") for layer in workspace.store.evicted()),
     ]
     rows.sort(key=lambda row: (row[0].address, row[0].fingerprint))
-    chosen = [row for row in rows if fnmatchcase(row[0].address.model, models)]
+    named = set(meant_by(models, {layer.address.model for layer, _ in rows}))
+    chosen = [row for row in rows if row[0].address.model in named]
     if rows and not chosen:
         known = sorted({layer.address.model for layer, _ in rows})
         raise WorkspaceError(

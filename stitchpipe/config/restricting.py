@@ -12,6 +12,7 @@ from stitchpipe.config.models import ControlModel, NetworkModel
 from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.stitches import TrainedStitch
 from stitchpipe.errors import nearest
+from stitchpipe.globs import meant_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -45,18 +46,15 @@ def restricted(sweep: Sweep, *, only: Sequence[str] = (), limit: int | None = No
         A glob fits no model.
     """
     for glob in only:
-        if not fnmatch.filter(sweep.labels, glob):
+        if not meant_by(glob, sweep.labels):
             raise ConfigError(
                 where="--only",
                 expected=f"a glob over the {len(sweep.labels)} models of the sweep",
                 found=f"'{glob}'",
                 remedy=nearest(glob.strip("*?"), sweep.labels, most=3) or "`stitchpipe plan` shows them.",
             )
-    chosen = [
-        model
-        for model in sweep.models
-        if not only or any(fnmatch.fnmatchcase(model.name, glob) for glob in only)
-    ]
+    named = {name for glob in only for name in meant_by(glob, sweep.labels)}
+    chosen = [model for model in sweep.models if not only or model.name in named]
     networks = [model.name for model in chosen if isinstance(model, NetworkModel)]
     kept = {model.name for model in chosen} - set(networks[limit:] if limit is not None else ())
     models = tuple(model for model in sweep.models if _stays(model, kept))

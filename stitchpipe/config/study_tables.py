@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.config.mistakes import Mistake
@@ -10,6 +9,7 @@ from stitchpipe.config.models import NetworkModel
 from stitchpipe.config.stitches import DirectStitch, TrainedStitch
 from stitchpipe.config.studies import ComparingStudy, StitchingStudy, StudySection
 from stitchpipe.config.sweep import Compare
+from stitchpipe.globs import meant_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,12 +56,9 @@ def expanded_studies(
             compare.append(Compare(view=study.view, indices=study.indices))
         if not isinstance(study, StitchingStudy):
             continue
-        networks = [
-            model.name
-            for model in models
-            if isinstance(model, NetworkModel)
-            and any(fnmatch.fnmatchcase(model.name, glob) for glob in study.models)
-        ]
+        known = [model.name for model in models if isinstance(model, NetworkModel)]
+        named = {name for glob in study.models for name in meant_by(glob, known)}
+        networks = [name for name in known if name in named]
         tables = [
             table for pairs, how in _STITCHES[study.name] for table in _tables(study, networks, pairs, how)
         ]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from fnmatch import fnmatchcase
 from functools import cached_property
 from glob import escape
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.config import ControlModel, IngestedModel, NetworkModel, RandomCodes, layer_word
+from stitchpipe.globs import meant_by
 from stitchpipe.graph import Inspection, InspectionError, LayerError, LayerInfo, inspect, matching, suggestion
 from stitchpipe.run import keys
 from stitchpipe.run.declared import data_fields, network_fields
@@ -141,7 +141,7 @@ class Layers:
         return tuple(found)
 
     def _spelt(self, models: str, word: str) -> list[str]:
-        names = [name for name in self._sweep.labels if fnmatchcase(name, models)]
+        names = meant_by(models, self._sweep.labels)
         return [f"{escape(name)}/{escape(layer)}" for name in names for layer in self._meant(name, word)]
 
     def _meant(self, model: str, word: str) -> list[str]:

@@ -15,6 +15,7 @@ from stitchpipe.config import (
     layer_word,
 )
 from stitchpipe.errors import nearest
+from stitchpipe.globs import meant_by
 from stitchpipe.graph import LOGITS
 from stitchpipe.rows import width_of
 from stitchpipe.run.declared import permuted_model
@@ -277,12 +278,11 @@ class _Layers:
         chosen: dict[LayerName, None] = {}
         for pattern in patterns:
             model_glob, layer_glob = _globs(pattern)
+            models = set(meant_by(model_glob, self.table.keys()))
             hits = [
-                name
-                for name in names
-                if fnmatch.fnmatchcase(name.model, model_glob) and fnmatch.fnmatchcase(name.layer, layer_glob)
+                name for name in names if name.model in models and fnmatch.fnmatchcase(name.layer, layer_glob)
             ]
-            if not hits and not fnmatch.filter(self.left_out, model_glob):
+            if not hits and not meant_by(model_glob, self.left_out):
                 raise self._unmatched(pattern, model_glob, names, where)
             chosen |= dict.fromkeys(hits)
         return list(chosen)
@@ -290,13 +290,13 @@ class _Layers:
     def is_narrowed(self, declared: Stitch) -> bool:
         """Whether a table of stitches names a model that is left out."""
         patterns = (*declared.sources, *declared.targets)
-        return any(fnmatch.filter(self.left_out, _globs(pattern)[0]) for pattern in patterns)
+        return any(meant_by(_globs(pattern)[0], self.left_out) for pattern in patterns)
 
     def _unmatched(
         self, pattern: str, model_glob: str, names: Sequence[LayerName], where: str
     ) -> ConfigError:
         models = [*self.table, *sorted(self.left_out)]
-        shown = next((model for model in self.table if fnmatch.fnmatchcase(model, model_glob)), None)
+        shown = next(iter(meant_by(model_glob, self.table.keys())), None)
         if shown is None:
             known, listed = models, _listed("Models are", models)
         else:
