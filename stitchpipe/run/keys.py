@@ -54,10 +54,6 @@ class Content(Protocol):
     def sample_digest(self) -> str:
         """Digest of the sample ids in stored order."""
 
-    @property
-    def group_digest(self) -> str | None:
-        """Digest of what samples belong to, in stored order; None where each is on its own."""
-
 
 class Side(NamedTuple):
     """A layer on both splits, as one side of a pair."""
@@ -94,13 +90,8 @@ def _refuse(part: object) -> Any:
 
 
 def side_digest(side: Side) -> bytes:
-    """Return what the keys of pairs depend on of one layer: its name, content and samples on both splits; 32 bytes.
-
-    Groups of samples are a part of it where there are some.
-    """
-    samples = (side.train.sample_digest, side.test.sample_digest)
-    groups = (side.train.group_digest, side.test.group_digest)
-    return _whole_digest(side.name, side.digests, *samples, *([groups] if any(groups) else []))
+    """Return what the keys of pairs depend on of one layer: its name, content and samples on both splits; 32 bytes."""
+    return _whole_digest(side.name, side.digests, side.train.sample_digest, side.test.sample_digest)
 
 
 @dataclass(frozen=True, eq=False)

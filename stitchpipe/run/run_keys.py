@@ -34,7 +34,11 @@ FOREIGN_ROLES: Final = {"auxiliary": TRAIN, "sanity": TEST}
 def pair_keys(run: OpenedSweep, ends: Ends, table: Compare) -> keys.PairKeys:
     """Return the keys of the numbers of all pairs of some layers, in their order, under a table's view."""
     certainty = run.sweep.certainty
-    settings = {"intervals": certainty.intervals, "permutations": certainty.permutations}
+    settings = {
+        "intervals": certainty.intervals,
+        "permutations": certainty.permutations,
+        **_groups_of_images(ends),
+    }
     families = _family_digests(certainty.family_kind, ends) if table.view != "positions" else {}
     # Pairs of one model are in no family, and have none in their key.
     kinds: list[dict[str, Any]] = [
@@ -53,6 +57,17 @@ def pair_keys(run: OpenedSweep, ends: Ends, table: Compare) -> keys.PairKeys:
         certainties=kinds,
         kinds=of_models[np.ix_(places, places)],
     )
+
+
+def _groups_of_images(ends: Ends) -> dict[str, Any]:
+    """Return digests of what the images of both splits belong to; nothing where each is on its own.
+
+    All layers are of the same splits, so that one is asked.
+    """
+    for end in ends.values():
+        digests = [end.train.group_digest, end.test.group_digest]
+        return {"groups": digests} if any(digests) else {}
+    return {}
 
 
 def _family_digests(kind: str | None, ends: Ends) -> dict[tuple[str, str], str]:

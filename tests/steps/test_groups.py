@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import stitchpipe as sp
 from stitchpipe import config, steps
 from stitchpipe.run import Run
+from stitchpipe.run.run_keys import pair_keys
 from stitchpipe.steps.forecast import forecast
 
 SWEEP = """
@@ -89,6 +92,29 @@ def test_without_kept_activations_every_bit_is_the_same(compared):
     kept, live = map(numbers, compared)
     columns = ["value", "low", "high", "corrected", "p_value", "calibrated", "n_samples", "reason"]
     assert live[columns].equals(kept[columns])
+
+
+class Apart:
+    """A layer on a split, but for its groups."""
+
+    group_digest = None
+
+    def __init__(self, contents):
+        self._contents = contents
+
+    def __getattr__(self, name):
+        return getattr(self._contents, name)
+
+
+def test_keys_of_pairs_know_of_groups(compared):
+    for run in compared:
+        ends = run.activations.ends(run.layers.names())
+        apart = {
+            name: replace(end, train=Apart(end.train), test=Apart(end.test)) for name, end in ends.items()
+        }
+        for table in run.sweep.compare:
+            keys = [pair_keys(run, some, table).matrix for some in (ends, apart)]
+            assert not (keys[0] == keys[1]).any()
 
 
 def test_sizes_that_stand_alone_leave_numbers_without_a_null(tmp_path, cluster):

@@ -114,7 +114,7 @@ class Comparison:
                 "no null in closed form: it takes each image for exchangeable, and these come in groups"
             )
         if self.permutations and self.lone_sizes and measure.null and view != "positions":
-            sizes = ", ".join(map(str, self.lone_sizes))
+            sizes = ", ".join(map(str, self.lone_sizes[:8])) + (", …" if len(self.lone_sizes) > 8 else "")
             said.append(
                 f"no permutation null: a group is only exchanged with another of its size, and those of {sizes} images "
                 "have none"
