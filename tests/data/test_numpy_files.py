@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.data.images import DataError
@@ -157,7 +157,6 @@ def test_ids_that_are_no_text(tmp_path):
     )
 
 
-@settings(max_examples=30)
 @given(
     data=st.binary(max_size=300),
     at=st.integers(0, 2000),
