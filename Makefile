@@ -4,10 +4,11 @@ BIN := .venv/bin
 OUT ?= runs/quickstart
 GPU ?= --out runs/gpu.md
 PROCESSES ?= 3
+SEEDS ?= 0-9999
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH
 
-.PHONY: help quickstart test test-all docs page loopback bench gpu lint types format lock install clean
+.PHONY: help quickstart test test-all nights docs page loopback bench gpu lint types format lock install clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -20,6 +21,9 @@ test: install ## the tests, in PROCESSES processes: many tests wait for disks an
 
 test-all: install ## all tests: fault campaigns, coverage of intervals, the scheduled deployment too (half an hour)
 	$(BIN)/python -m pytest -n $(PROCESSES) -m "not benchmark" --hypothesis-profile thorough
+
+nights: install ## ten thousand simulated nights of faults, by their seeds (an hour on two cores); SEEDS=0-99 for fewer
+	$(BIN)/python -m tests.nights --seeds $(SEEDS) --processes 2
 
 docs: install ## the documentation, into docs/_build/html; warnings are errors, nothing is fetched
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html

@@ -39,12 +39,15 @@ def open_store(url: str | Path, *, mode: Literal["r", "a"] = "r", check_reads: b
     """
     place = open_place(url)
     there = read_cached(place, STORE_RECORD, kind=STORE) is not None
-    if mode == "a" and (there or not strangers(place)):
+    is_strange = not there and strangers(place)
+    if is_strange:  # files of another process that made the store meanwhile: its record lay there before them
+        there = read_cached(place, STORE_RECORD, kind=STORE) is not None
+    if mode == "a" and (there or not is_strange):
         place.preflight()
         make_root(place)
         there = True
     if not there:
-        if not strangers(place):
+        if not is_strange:
             raise NotFoundError(
                 where=place.url, expected="a store", found="nothing", remedy="Dump activations into it first."
             )

@@ -99,6 +99,7 @@ class Claims:
         self.worker = Worker.here()
         self._files, self._lease_s = files, lease_s
         self._held: set[str] = set()
+        self._owed: set[str] = set()  # given up, but the place does not know it yet
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._beating: threading.Thread | None = None
 
@@ -123,20 +124,29 @@ class Claims:
             return holder
         with self._lock:
             self._held.add(name)
+            self._owed.discard(name)
         return None
 
     def give_back(self, name: str) -> None:
-        """Give up a claim; nothing where it is not ours, or was taken from us."""
+        """Give up a claim; nothing where it is not ours, or was taken from us.
+
+        Where the place refuses, it is given up with a later sign of life: others would wait for it as long as we live.
+        """
         with self._lock:
             self._held.discard(name)
+            self._owed.add(name)
+        self._free(name)
 
+    def _free(self, name: str) -> None:
         def freed(before: Mapping[str, Any] | None) -> Mapping[str, Any]:
             is_ours = before is not None and (before["worker"] or {}).get("name") == self.worker.name
-            if before is not None and not is_ours:
+            if before is not None and (not is_ours or name in self._held):
                 return before
             return {"unit": name, "worker": None, "since_s": 0.0}
 
         self._files.update_record(unit_record(_CLAIMS, name), freed)
+        with self._lock:
+            self._owed.discard(name)
 
     def held(self) -> dict[str, Holder]:
         """Return who has which unit, the lost among them; one read for each unit that was ever claimed.
@@ -159,7 +169,7 @@ class Claims:
 
     def close(self) -> None:
         """Give back all that is held, and give no more signs of life. Idempotent."""
-        for name in sorted(self._held):
+        for name in sorted(self._held | self._owed):
             with suppress(StoreError):  # nobody to tell; the claim lapses with our signs of life
                 self.give_back(name)
         self._ended.set()
@@ -181,8 +191,10 @@ class Claims:
     def _gave_sign(self, worker: Worker, signs: Mapping[str, float] | None) -> bool:
         """Whether a worker's last sign is younger than a lease, by the time of a sign of ours in the same place."""
         signs = signs or self._signs()
-        given_s = signs.get(worker.name)
-        return given_s is not None and signs[self.worker.name] - given_s <= self._lease_s
+        given_s, now_s = signs.get(worker.name), signs.get(self.worker.name)
+        if now_s is None:  # a listing that lags behind: it tells of nobody's end
+            return True
+        return given_s is not None and now_s - given_s <= self._lease_s
 
     def _signs(self) -> dict[str, float]:
         """Return when each worker gave its last sign of life; our own is the time by the clock of the place."""
@@ -204,6 +216,8 @@ class Claims:
         while not self._ended.wait(self._lease_s / _BEATS):
             with suppress(StoreError):  # a place that does not answer now may do so at the next beat
                 self._files.give_sign(self.worker.name)
+                for name in sorted(self._owed):
+                    self._free(name)
 
 
 @cache

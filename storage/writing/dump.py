@@ -219,8 +219,12 @@ class Dump:
             return
         # 1. Every row group has a marker that is this layer set's, and every shard it vouches for has its size.
         self._set_up()
+        # Listings may lag behind what this process wrote a moment ago: what one lacks is asked for by its name.
         size_of = self._sizes()
-        markers = [self._marker(g, size_of) for g in range(len(self.split.row_groups))]
+        markers = [
+            self._marker(g, size_of) or self._marker(g, self._place.size)
+            for g in range(len(self.split.row_groups))
+        ]
         missing = [g for g, marker in enumerate(markers) if marker is None]
         if missing:
             raise UnfinishedError(where=self.identity.label(), row_groups=missing, total=len(markers))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stitchpipe.run.claims import Claims, Worker
-from storage import CheckedFiles, open_place
+from storage import CheckedFiles, WriteError, open_place
 
 HOLDING = """
 import sys
@@ -143,3 +144,21 @@ def test_another_process_of_the_same_number_is_not_the_worker():
     assert not here.is_gone()
     assert replace(here, birth=f"{here.birth}1").is_gone()
     assert not replace(here, birth="").is_gone(), "a system that does not say is not taken for dead"
+
+
+def test_a_claim_that_could_not_be_given_back_is_given_back_later(files, elsewhere, monkeypatch):
+    """Its worker lives on: others would wait for it for ever."""
+    with Claims(files, lease_s=0.2) as claims:
+        assert claims.take("dump A test") is None
+        with monkeypatch.context() as outage:
+            outage.setattr(CheckedFiles, "update_record", refused)
+            with pytest.raises(WriteError):
+                claims.give_back("dump A test")
+        patience = time.monotonic() + 60
+        while elsewhere.take("dump A test") is not None:
+            assert time.monotonic() < patience
+            time.sleep(0.05)
+
+
+def refused(*_):
+    raise WriteError(path="claims", n_bytes=0, cause="no answer", remedy="Wait.")

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from storage import open_store
+from storage import open_store, opening
 from tests.storage.small_dump import SHAPES, address, begin, finish, new_store, tree, truth, write_in_child
 
 
@@ -82,3 +82,15 @@ def test_two_processes_adding_one_split_end_in_one(tmp_path, processes):
     assert [child.exitcode for child in children] == [0, 0, 0]
     assert tree(tmp_path / "s") == tree(new_store(tmp_path / "reference").url)
     assert open_store(tmp_path / "s").verify() == []
+
+
+def test_a_store_that_is_made_between_two_looks_is_opened(tmp_path, monkeypatch):
+    looked = opening.strangers
+
+    def made_meanwhile(place):
+        monkeypatch.undo()
+        new_store(tmp_path / "s")
+        return looked(place)
+
+    monkeypatch.setattr(opening, "strangers", made_meanwhile)
+    assert open_store(tmp_path / "s", mode="a").splits() == [("digits", "test")]

@@ -1,0 +1,59 @@
+"""``python -m tests.nights --seeds 0-9999 --processes 2``: nights by their seeds; exit code 1 if any ends badly.
+
+One seed alone prints the log of its operations where it ends badly, or with ``--log``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import sys
+import time
+
+from tests.nights.night import night
+
+EVERY = 50
+"""After how many nights a line says how far it is."""
+REPLAY = "python -m tests.nights --log --seeds"
+
+
+def begin():
+    import logging
+
+    logging.disable(logging.CRITICAL)  # units that fail are what a night is about
+
+
+def seeds_of(text):
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.nights", description=__doc__)
+    parser.add_argument("--seeds", type=seeds_of, default=seeds_of("0-99"), metavar="FIRST-LAST")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--log", action="store_true", help="print the operations of each night")
+    asked = parser.parse_args(arguments)
+    begun_s, bad, operations, kills = time.monotonic(), [], 0, 0
+    begin()
+    with multiprocessing.get_context("forkserver").Pool(asked.processes, begin) as pool:
+        for count, found in enumerate(pool.imap(night, asked.seeds, chunksize=1), 1):
+            operations, kills = operations + found.operations, kills + found.kills
+            if asked.log or (found.problems and len(asked.seeds) == 1):
+                print("\n".join(found.told()))
+            if found.problems:
+                bad.append(found.seed)
+                print(f"seed {found.seed}: {found.problems[0]}\n  again: {REPLAY} {found.seed}", flush=True)
+            if count % EVERY == 0 or count == len(asked.seeds):
+                told = f"{count} of {len(asked.seeds)} nights, {len(bad)} bad, {operations} operations, {kills} kills"
+                print(f"{told}, {time.monotonic() - begun_s:.0f} s", flush=True)
+        pool.close()
+        pool.join()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{(used.ru_utime + used.ru_stime) / len(asked.seeds):.2f} CPU s a night")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
