@@ -29,13 +29,13 @@ INDICES = (
 )  # fmt: skip
 FAMILIES = {
     "torchvision": (
-        "resnet18", "resnet34", "resnet50", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_small",
+        "resnet18", "mobilenet_v2", "resnet34", "resnet50", "resnext50_32x4d", "densenet121", "mobilenet_v3_small",
         "mobilenet_v3_large", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "mnasnet0_5", "mnasnet1_0",
         "regnet_x_400mf", "regnet_y_400mf", "efficientnet_b0", "convnext_tiny", "vgg11_bn", "vgg13_bn",
     ),
     "timm": ("resnet18d", "resnet26t", "regnetx_002", "regnety_002", "efficientnet_lite0", "mobilenetv3_small_050"),
 }  # fmt: skip
-"""Families that take images of 32 pixels; each network with two seeds."""
+"""Families that take images of 32 pixels; each network with two seeds. Stitches are between the first two."""
 SEEDS = (0, 1)
 
 
