@@ -82,7 +82,7 @@ def run(
     ------
     stitchpipe.config.ConfigError, stitchpipe.data.DataError, stitchpipe.models.ArchitectureError
         What was handed over makes no sweep.
-    stitchpipe.steps.UnitsFailedError
+    stitchpipe.steps.failures.UnitsFailedError
         No model is left, because of what failed.
     ExplainedError
         The layers, stitches or room that were asked for cannot be had.
