@@ -11,17 +11,11 @@ import resource
 import sys
 import time
 
-from tests.nights.night import night
+from tests.nights.night import hush, night
 
 EVERY = 50
 """After how many nights a line says how far it is."""
 REPLAY = "python -m tests.nights --log --seeds"
-
-
-def begin():
-    import logging
-
-    logging.disable(logging.CRITICAL)  # units that fail are what a night is about
 
 
 def seeds_of(text):
@@ -36,8 +30,7 @@ def main(arguments=None):
     parser.add_argument("--log", action="store_true", help="print the operations of each night")
     asked = parser.parse_args(arguments)
     begun_s, bad, operations, kills = time.monotonic(), [], 0, 0
-    begin()
-    with multiprocessing.get_context("forkserver").Pool(asked.processes, begin) as pool:
+    with multiprocessing.get_context("spawn").Pool(asked.processes, hush) as pool:
         for count, found in enumerate(pool.imap(night, asked.seeds, chunksize=1), 1):
             operations, kills = operations + found.operations, kills + found.kills
             if asked.log or (found.problems and len(asked.seeds) == 1):
