@@ -100,6 +100,7 @@ class Claims:
         self._files, self._lease_s = files, lease_s
         self._held: set[str] = set()
         self._owed: set[str] = set()  # given up, but the place does not know it yet
+        self._replaced: dict[str, Mapping[str, Any] | None] = {}  # what stood there before our claim
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._beating: threading.Thread | None = None
 
@@ -117,6 +118,7 @@ class Claims:
             holder = self._holder(before)
             if before is not None and holder is not None and holder.lives:
                 return before  # nothing changes, and nothing is written
+            self._replaced[name] = before
             return {"unit": name, "worker": asdict(self.worker), "since_s": time.time()}
 
         self._files.update_record(unit_record(_CLAIMS, name), claimed)
@@ -140,7 +142,9 @@ class Claims:
     def _free(self, name: str) -> None:
         def freed(before: Mapping[str, Any] | None) -> Mapping[str, Any]:
             is_ours = before is not None and (before["worker"] or {}).get("name") == self.worker.name
-            if before is not None and (not is_ours or name in self._held):
+            # A listing that lags behind shows what we replaced: to write behind that fails, and is tried on the truth.
+            is_late = before is not None and before == self._replaced.get(name)
+            if before is not None and (not (is_ours or is_late) or name in self._held):
                 return before
             return {"unit": name, "worker": None, "since_s": 0.0}
 

@@ -13,6 +13,8 @@ FOUND = {
     2: "a listing without the asker's own sign of life: the claim failed with a KeyError",
     24: "a listing that lagged behind: a dump whose row groups were all there was 'unfinished', for good",
     239: "a claim that could not be given back in an outage: its worker lived on, and all others waited for ever",
+    1515: "a claim given back behind a lagging listing stayed with its worker, as if another had taken it: two runs "
+    "waited for each other for ever",
 }
 """Seeds that ended badly once, and what was mended."""
 

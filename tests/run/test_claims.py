@@ -126,6 +126,27 @@ def test_claims_are_no_damage_and_signs_are_garbage(files, elsewhere):
     assert sign == ["commits/partial/signs/far-1-0"]
 
 
+def test_a_listing_that_lags_behind_our_claim_does_not_keep_it(files, elsewhere, monkeypatch):
+    assert elsewhere.take("dump A test") is None
+    elsewhere.give_back("dump A test")
+    (before,) = files.records("claims").values()
+    with Claims(files) as claims:
+        assert claims.take("dump A test") is None
+        written = []
+        update = CheckedFiles.update_record
+
+        def lagging(files, name, change):
+            """The listing shows what stood there before our claim: to write behind it fails, and the truth is read."""
+            written.append(change(before))
+            return update(files, name, change)
+
+        monkeypatch.setattr(CheckedFiles, "update_record", lagging)
+        claims.give_back("dump A test")
+        assert written[0] is not before
+        monkeypatch.undo()
+        assert elsewhere.take("dump A test") is None
+
+
 def test_who_has_what_is_told_where_nothing_can_be_written(files, elsewhere, monkeypatch):
     elsewhere.take("dump A test")
     monkeypatch.setattr("storage.checked_files.signs.give", refuse)
