@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     )
     from storage.maintenance import Evicted, EvictedLayer, Garbage, Redo, Repair, repair
     from storage.opening import open_store, open_summaries
-    from storage.place import Entry, Place, decode_name, encode_name, open_place
+    from storage.place import Entry, Place, decode_name, encode_name, open_place, place_and_key
     from storage.problems import Problem
     from storage.reading import Representation, RowGroupReader, check_pairing, shuffled_batches
     from storage.splits import Split
@@ -127,6 +127,7 @@ __all__ = [
     "open_store",
     "open_summaries",
     "part_of",
+    "place_and_key",
     "plain",
     "plan_split",
     "repair",
@@ -193,6 +194,7 @@ _HOMES = {
     "digest_of": "storage.format",
     "encode_name": "storage.place",
     "open_place": "storage.place",
+    "place_and_key": "storage.place",
     "open_store": "storage.opening",
     "open_summaries": "storage.opening",
     "part_of": "storage.format",

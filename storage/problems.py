@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from storage.errors import CorruptError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from storage.errors import StoreError
 
 
@@ -35,3 +37,19 @@ def problem_of(error: StoreError, *, label: str, row_group: int | None = None) -
     """Return what an error says about a representation."""
     file = error.file if isinstance(error, CorruptError) else error.where
     return Problem(label, row_group, file, error.expected, error.found, error.remedy)
+
+
+def unvouched(path_of: Callable[[str], str], key: str, n_bytes: int, *, label: str, expected: str) -> Problem:
+    """Return the problem that nothing says what a file should hold; `path_of` is that of its place."""
+    try:
+        file = path_of(key)
+    except CorruptError as error:  # a symbolic link
+        return problem_of(error, label=label)
+    return Problem(
+        representation=label,
+        row_group=None,
+        file=file,
+        expected=expected,
+        found=f"{n_bytes} bytes that nothing here vouches for",
+        remedy="Move it elsewhere if it is yours, or remove it.",
+    )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from math import isfinite
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from stitchpipe.config.refusal import RefusalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LONGEST_NAME_BYTES: Final = 120
 """Of a sweep's name in UTF-8: what the longest names of files leave room for beside a suffix."""
@@ -40,6 +43,19 @@ Amount: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=LARGEST_FLOAT)]
 Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
+def _leaves(options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what stands in options that is neither a table nor a list, with the key that it stands under."""
+    waiting: list[tuple[str, Any]] = list(options.items())
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{key}.{inner}", item) for inner, item in value.items()]
+        elif isinstance(value, list):
+            waiting += [(key, item) for item in value]
+        else:
+            yield key, value
+
+
 def _written_as_they_are(options: dict[str, Any]) -> dict[str, Any]:
     """Return free options if they come out of a record as they went in.
 
@@ -48,14 +64,8 @@ def _written_as_they_are(options: dict[str, Any]) -> dict[str, Any]:
     RefusalError
         A value is a date or no finite number, which JSON does not have.
     """
-    found: list[tuple[str, Any]] = list(options.items())
-    while found:
-        key, value = found.pop()
-        if isinstance(value, dict):
-            found += [(f"{key}.{inner}", item) for inner, item in value.items()]
-        elif isinstance(value, list):
-            found += [(key, item) for item in value]
-        elif not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
+    for key, value in _leaves(options):
+        if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
             raise RefusalError(
                 expected="text, finite numbers, true, false, and lists and tables of them",
                 found=f"{key} = {value}",
@@ -72,13 +82,7 @@ def _within_reason(options: dict[str, Any]) -> dict[str, Any]:
     RefusalError
         A whole number is beyond `LARGEST_OPTION`, of a seed beyond 32 bits.
     """
-    found: list[tuple[str, Any]] = list(options.items())
-    while found:
-        key, value = found.pop()
-        if isinstance(value, dict):
-            found += [(f"{key}.{inner}", item) for inner, item in value.items()]
-        elif isinstance(value, list):
-            found += [(key, item) for item in value]
+    for key, value in _leaves(options):
         largest = 2**32 if "seed" in key else LARGEST_OPTION
         if isinstance(value, int) and abs(value) > largest:
             raise RefusalError(

@@ -21,7 +21,7 @@ from safetensors.torch import load, load_file
 from stitchpipe.errors import named_line
 from stitchpipe.models.errors import WeightsError
 from stitchpipe.models.sharded_files import COMPLETE, bytes_of, index_of, shard_beside, unreadable
-from storage import NotFoundError, open_place
+from storage import NotFoundError, place_and_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,8 +132,8 @@ def _beginning(path: Path | str) -> bytes:
     if isinstance(path, Path):
         with path.open("rb") as file:
             return file.read(64)
-    folder, _, name = path.rpartition("/")
-    return open_place(folder).read_ranges(name, [(0, 64)])[0]
+    place, key = place_and_key(path)
+    return place.read_ranges(key, [(0, 64)])[0]
 
 
 def _refused(path: Path | str, reason: str) -> tuple[str, str]:

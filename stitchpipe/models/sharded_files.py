@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stitchpipe.models.errors import WeightsError
-from storage import open_place
+from storage import place_and_key
 
 EXPECTED: Final = "a checkpoint (safetensors, or a torch file of tensors)"
 COMPLETE: Final = "Is the file complete?"
@@ -19,8 +19,8 @@ def checkpoint_is_there(path: Path | str) -> bool:
     """Whether there is a file, or an object in a bucket: one request. Errors as `storage.Place.size`."""
     if not isinstance(path, str):
         return path.is_file()
-    folder, _, name = path.rpartition("/")
-    return open_place(folder).size(name) is not None
+    place, key = place_and_key(path)
+    return place.size(key) is not None
 
 
 def shards_of(path: Path | str) -> list[Path | str]:
@@ -53,8 +53,8 @@ def bytes_of(path: Path | str) -> bytes:
     """Return all of a file's, or of an object's, bytes."""
     if isinstance(path, Path):
         return path.read_bytes()
-    folder, _, name = path.rpartition("/")
-    return open_place(folder).read(name)
+    place, key = place_and_key(path)
+    return place.read(key)
 
 
 def unreadable(path: Path | str, found: str, remedy: str) -> WeightsError:

@@ -26,7 +26,7 @@ from stitchpipe.config import (
 )
 from stitchpipe.models import WeightsError, shards_of
 from stitchpipe.plugins import digest_of_sources
-from storage import StoreError, digest_of, open_place
+from storage import StoreError, digest_of, place_and_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,8 +132,8 @@ def _file(path: Path) -> list[Any]:
 
 def _object(url: str) -> list[Any]:
     """Return what tells an object of a bucket from another one under its URL: its entity tag and size. One request."""
-    folder, _, name = url.rpartition("/")
-    return [url, *(open_place(folder).version(name) or ())]
+    place, key = place_and_key(url)
+    return [url, *(place.version(key) or ())]
 
 
 def _hugging_face(name: str) -> list[Path]:

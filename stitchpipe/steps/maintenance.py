@@ -146,13 +146,11 @@ def repair(place: str, *, progress: Progress) -> Mended:
 def garbage(place: str, *, older_than: str) -> Leftovers:
     """Return what can be removed; see `storage.Store.gc` and `storage.CheckedFiles.gc`."""
     kept, age_s = Kept(place), seconds_of(older_than)
-    of_files = None if kept.files is None else kept.files.gc(older_than_s=age_s)
-    beside = (
-        () if kept.files is None else leftover_summaries(RunPlace.at(place).summaries, older_than_s=age_s)
-    )
-    return Leftovers(
-        kept.store(mode="a").gc(older_than_s=age_s), of_files, beside, RunPlace.at(place).summaries
-    )
+    if kept.files is None:
+        return Leftovers(kept.store(mode="a").gc(older_than_s=age_s), None)
+    of_files, summaries = kept.files.gc(older_than_s=age_s), RunPlace.at(place).summaries
+    beside = leftover_summaries(summaries, older_than_s=age_s)
+    return Leftovers(kept.store(mode="a").gc(older_than_s=age_s), of_files, beside, summaries)
 
 
 def share_of(text: str) -> float:

@@ -80,14 +80,20 @@ class Leftovers:
     @property
     def n_bytes(self) -> int:
         """Bytes of all but the quarantine."""
-        parts = [part.n_bytes for part in (self.store, self.files) if part is not None]
-        return sum(parts) + sum(entry.n_bytes for entry in self.summaries)
+        return sum(part.n_bytes for part in self._parts) + self._summary_bytes
 
     def remove(self, *, quarantined: bool) -> int:
         """Remove it; return the bytes that were removed."""
-        parts = [part for part in (self.store, self.files) if part is not None]
-        n_bytes = sum(part.remove(quarantined=quarantined) for part in parts)
+        n_bytes = sum(part.remove(quarantined=quarantined) for part in self._parts)
         if self.summaries_at is not None:
             for entry in self.summaries:
                 self.summaries_at.place.remove(entry.key)
-        return n_bytes + sum(entry.n_bytes for entry in self.summaries)
+        return n_bytes + self._summary_bytes
+
+    @property
+    def _summary_bytes(self) -> int:
+        return sum(entry.n_bytes for entry in self.summaries)
+
+    @property
+    def _parts(self) -> list[Garbage | FileGarbage]:
+        return [part for part in (self.store, self.files) if part is not None]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.errors import nearest
 from stitchpipe.zoo.errors import NothingFitsError, UnreadableError
-from storage import StoreError, open_place
+from storage import StoreError, open_place, place_and_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -199,8 +199,7 @@ def _nothing(glob: str, root: str, there: Sequence[str], *, folders: bool) -> No
 def _described(location: str) -> tuple[str, dict[str, Any]] | None:
     if not location.lower().endswith(".safetensors"):
         return None
-    folder, _, name = location.rpartition("/")
-    place = open_place(folder)
+    place, name = place_and_key(location)
     try:
         (start,) = place.read_ranges(name, [(0, 8)])
         size = int.from_bytes(start, "little")

@@ -12,7 +12,7 @@ from storage.checked_files.keys import DIGEST_DIGITS, parse_data_key, parse_vers
 from storage.checked_files.published import NOT_YET, published_key
 from storage.errors import CorruptError, NotFoundError, StoreError
 from storage.place import asked_again
-from storage.problems import Problem, problem_of
+from storage.problems import Problem, problem_of, unvouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,23 +134,10 @@ def _of_published(place: Place, walk: Walk, tell: Callable[[str, int], None]) ->
     for entry in walk.plain:
         tell(entry.key, entry.n_bytes)
         if entry.key not in known:
-            yield Finding("unknown", entry.key, _unknown(place, entry))
-
-
-def _unknown(place: Place, entry: Entry) -> Problem:
-    """Return the problem that nothing says what a file should hold."""
-    try:
-        path = place.path(entry.key)
-    except CorruptError as error:  # a symbolic link
-        return problem_of(error, label="file")
-    return Problem(
-        representation="file",
-        row_group=None,
-        file=path,
-        expected="a file whose digest is known",
-        found=f"{entry.n_bytes} bytes that nothing here vouches for",
-        remedy="Move it elsewhere if it is yours, or remove it.",
-    )
+            problem = unvouched(
+                place.path, entry.key, entry.n_bytes, label="file", expected="a file whose digest is known"
+            )
+            yield Finding("unknown", entry.key, problem)
 
 
 def _demand(place: Place, key: str, digests: list[str]) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from storage.errors import CorruptError
 from storage.place import COMMITS, PARTIAL, QUARANTINE
-from storage.problems import Problem, problem_of
+from storage.problems import unvouched
 from storage.summaries import SUMMARIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from storage.place import Entry, Place
+    from storage.place import Place
+    from storage.problems import Problem
 
 _VECTOR: Final = r"(?:zarr\.json|c(?:/\d+)*)"
 _OF_LAYERS: Final = rf"zarr\.json|activations/(?:zarr\.json|c[./0-9]*)|(?:sample_id|label|sealed)/{_VECTOR}"
@@ -34,19 +34,6 @@ def strangers_in(place: Place) -> Iterator[Problem]:
     for entry in place.entries():
         is_hidden = any(segment.startswith(".") for segment in entry.key.split("/"))
         if not is_hidden and not _OURS.fullmatch(entry.key):
-            yield _stranger(place, entry)
-
-
-def _stranger(place: Place, entry: Entry) -> Problem:
-    try:
-        file = place.path(entry.key)
-    except CorruptError as error:  # a symbolic link
-        return problem_of(error, label="store")
-    return Problem(
-        representation="store",
-        row_group=None,
-        file=file,
-        expected="a file that a store has",
-        found=f"{entry.n_bytes} bytes that nothing here vouches for",
-        remedy="Move it elsewhere if it is yours, or remove it.",
-    )
+            yield unvouched(
+                place.path, entry.key, entry.n_bytes, label="store", expected="a file that a store has"
+            )

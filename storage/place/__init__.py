@@ -6,7 +6,7 @@ Nothing above this room knows whether it is a directory or a bucket.
 
 from storage.place.contract import COMMITS, LEASE_S, PARTIAL, QUARANTINE, Entry, Place, Staged
 from storage.place.names import decode_name, encode_name
-from storage.place.opening import open_place
+from storage.place.opening import open_place, place_and_key
 from storage.place.rereading import asked_again, read_confirmed
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "decode_name",
     "encode_name",
     "open_place",
+    "place_and_key",
     "read_confirmed",
 ]

@@ -39,3 +39,9 @@ def open_place(url: str | Path, *, patience_s: float | None = None) -> Place:
             remedy="Use a directory of this machine, or an object store with the S3 interface.",
         )
     return LocalPlace(str(Path(text.removeprefix("file://")).expanduser().resolve()))
+
+
+def place_and_key(url: str) -> tuple[Place, str]:
+    """Return the place that the object of an URL lies in, and its key there. Errors as `open_place`."""
+    folder, _, key = url.rpartition("/")
+    return open_place(folder), key
