@@ -4,8 +4,9 @@ Importing this room is cheap: what a question needs (pandas, xarray, the databas
 that asks for it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stitchpipe.front_doors import on_first_use
 
 if TYPE_CHECKING:
     from stitchpipe.asking.activation_arrays import activations, layer_of
@@ -88,10 +89,4 @@ _HOMES = {
     "studied_run": ("evidence_of", "studies", "study"),
     "workspace": ("Workspace", "open_workspace"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'stitchpipe.asking' has no attribute {name!r}")
-    return getattr(import_module(f"stitchpipe.asking.{_HOME_OF[name]}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

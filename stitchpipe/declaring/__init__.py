@@ -3,8 +3,9 @@
 Importing this room is cheap: torch is imported by the first sweep.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stitchpipe.front_doors import on_first_use
 
 if TYPE_CHECKING:
     from stitchpipe.declaring.in_this_process import run
@@ -12,10 +13,5 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "plan", "run"]
 
-_HOMES = {"Plan": "planned", "plan": "planned", "run": "in_this_process"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'stitchpipe.declaring' has no attribute {name!r}")
-    return getattr(import_module(f"stitchpipe.declaring.{_HOMES[name]}"), name)
+_HOMES = {"planned": ("Plan", "plan"), "in_this_process": ("run",)}
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -3,9 +3,9 @@
 Importing this room is cheap: what needs torch is imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from stitchpipe.front_doors import on_first_use
 from stitchpipe.models.errors import ArchitectureError, OtherWeightsError, WeightsError
 from stitchpipe.models.sharded_files import checkpoint_is_there, shards_of
 
@@ -59,10 +59,4 @@ _HOMES = {
     "training_state": ("KeptState",),
     "weights": ("demand_weights", "load_weights", "load_weights_bytes", "weights_bytes", "weights_digest"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'stitchpipe.models' has no attribute {name!r}")
-    return getattr(import_module(f"stitchpipe.models.{_HOME_OF[name]}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

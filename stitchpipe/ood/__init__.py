@@ -4,8 +4,9 @@ Importing this room is cheap, so that the scores which it declares (`.scores`) c
 needs is imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stitchpipe.front_doors import on_first_use
 
 if TYPE_CHECKING:
     from stitchpipe.ood.detector.detector import EnergyDetector, energies
@@ -76,10 +77,4 @@ _HOMES = {
     "reference": ("TargetReference", "native_of", "observed"),
     "scores": ("OF_THE_DETECTOR", "SCORES", "Fitted", "Native", "Score", "Stitched"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'stitchpipe.ood' has no attribute {name!r}")
-    return getattr(import_module(f"stitchpipe.ood.{_HOME_OF[name]}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -9,6 +9,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from stitchpipe.front_doors import on_first_use
+
 if TYPE_CHECKING:
     from stitchpipe.run.names import SPLITS, TEST, TRAIN, LayerName, Pair
     from stitchpipe.run.place import PlaceError, RunPlace, named_store
@@ -34,7 +36,6 @@ _HOMES = {
     "run": ("Run",),
     "stitches": ("PlannedStitch",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 class _Room(ModuleType):
@@ -46,9 +47,4 @@ class _Room(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Room
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'stitchpipe.run' has no attribute {name!r}")
-    return getattr(import_module(f"stitchpipe.run.{_HOME_OF[name]}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -3,8 +3,9 @@
 Importing this room is cheap: a step is imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stitchpipe.front_doors import on_first_use
 
 if TYPE_CHECKING:
     from stitchpipe.steps.agendas import begin_agenda, keep_agenda
@@ -62,10 +63,4 @@ _HOMES = {
     "unit_keys": ("unit_key",),
     "work_units": ("STEPS", "Units", "check", "check_declaration", "refuse", "units"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'stitchpipe.steps' has no attribute {name!r}")
-    return getattr(import_module(f"stitchpipe.steps.{_HOME_OF[name]}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -4,8 +4,9 @@ Importing this room is cheap, so that what it declares (`.objectives`, `.fidelit
 name needs is imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stitchpipe.front_doors import on_first_use
 
 if TYPE_CHECKING:
     from stitchpipe.stitching.budget import Autocast, TrainingBudget, TrainingCurve
@@ -80,10 +81,4 @@ _HOMES = {
     "target": ("StitchingTarget",),
     "training": ("groups", "train", "train_task_loss"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'stitchpipe.stitching' has no attribute {name!r}")
-    return getattr(import_module(f"stitchpipe.stitching.{_HOME_OF[name]}"), name)
+__getattr__ = on_first_use(__name__, _HOMES)
