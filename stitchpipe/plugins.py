@@ -57,9 +57,9 @@ def digest_of_sources(package: str) -> str:
     if spec is None:
         return ""
     folders = list(spec.submodule_search_locations or ())
-    found = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
-    found += [Path(spec.origin)] if not folders and spec.origin and Path(spec.origin).is_file() else []
-    state = [(path, path.stat()) for path in found]
+    files = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+    files += [Path(spec.origin)] if not folders and spec.origin and Path(spec.origin).is_file() else []
+    state = [(path, path.stat()) for path in files]
     if sum(status.st_size for _, status in state) > MOST_SOURCE_BYTES:
         return ""
     return _digest_of_files(tuple((str(path), status.st_size, status.st_mtime_ns) for path, status in state))

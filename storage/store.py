@@ -307,8 +307,7 @@ class Store:
         problems = list(verify(self._place, **chosen, sample=sample, rng=rng, on_shard=on_shard))
         if not any(chosen.values()):
             problems += verify_summaries(self._place, sample=sample, rng=rng, on_summary=on_summary)
-            told = {problem.file for problem in problems}
-            problems += [problem for problem in strangers_in(self._place) if problem.file not in told]
+            problems += strangers_in(self._place, but=problems)
         return problems
 
     def repair(

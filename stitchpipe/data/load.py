@@ -60,30 +60,28 @@ def load_splits(declared: Data, splits: Sequence[str] = ("train", "test")) -> di
             found="; ".join(f"{split}: {len(names)} classes" for split, names in class_names.items()),
             remedy="Give the splits the same names of classes in the same order.",
         )
-    return _with_groups_told(_with_copies_told(loaded))
+    return _with_shared_told(loaded)
 
 
-def _with_groups_told(loaded: dict[str, ImageSplit]) -> dict[str, ImageSplit]:
-    """Return the splits; each says how many of its groups have images in one before it too."""
-    told = dict(loaded)
-    for earlier, later in combinations(loaded, 2):
-        count = len(set(loaded[earlier].groups or ()) & set(loaded[later].groups or ()))
-        if count:
-            remark = f"{count} of its groups have images in '{earlier}' too"
-            told[later] = replace(told[later], remarks=(*told[later].remarks, remark))
-    return told
+def _with_shared_told(loaded: dict[str, ImageSplit]) -> dict[str, ImageSplit]:
+    """Return the splits; each says how many of its images, byte for byte, and groups one before it has too."""
+    splits = dict(loaded)
+    for remark_of in (_shared_images, _shared_groups):
+        for earlier, later in combinations(loaded, 2):
+            if remark := remark_of(loaded[later], loaded[earlier], earlier):
+                splits[later] = replace(splits[later], remarks=(*splits[later].remarks, remark))
+    return splits
 
 
-def _with_copies_told(loaded: dict[str, ImageSplit]) -> dict[str, ImageSplit]:
-    """Return the splits; each says how many of its images one before it has too, byte for byte."""
-    told = dict(loaded)
-    for earlier, later in combinations(loaded, 2):
-        known = set(loaded[earlier].contents)
-        count = sum(content in known for content in loaded[later].contents)
-        if count:
-            remark = f"{count} of the same bytes as images of '{earlier}'"
-            told[later] = replace(told[later], remarks=(*told[later].remarks, remark))
-    return told
+def _shared_images(split: ImageSplit, other: ImageSplit, name: str) -> str:
+    known = set(other.contents)
+    count = sum(content in known for content in split.contents)
+    return f"{count} of the same bytes as images of '{name}'" if count else ""
+
+
+def _shared_groups(split: ImageSplit, other: ImageSplit, name: str) -> str:
+    count = len(set(split.groups or ()) & set(other.groups or ()))
+    return f"{count} of its groups have images in '{name}' too" if count else ""
 
 
 def loader_of(kind: str) -> Loader:

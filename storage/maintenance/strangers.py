@@ -10,7 +10,7 @@ from storage.problems import unvouched
 from storage.summaries import SUMMARIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from storage.place import Place
     from storage.problems import Problem
@@ -29,11 +29,18 @@ _OURS: Final = re.compile(
 )
 
 
-def strangers_in(place: Place) -> Iterator[Problem]:
-    """Yield the files that are nobody's, but for hidden ones of other programs. One listing of the store."""
+def strangers_in(place: Place, but: Iterable[Problem] = ()) -> list[Problem]:
+    """Return the files that are nobody's, `but` for those of known problems and hidden ones of other programs.
+
+    One listing of the store.
+    """
+    known, strangers = {problem.file for problem in but}, []
     for entry in place.entries():
         is_hidden = any(segment.startswith(".") for segment in entry.key.split("/"))
         if not is_hidden and not _OURS.fullmatch(entry.key):
-            yield unvouched(
-                place.path, entry.key, entry.n_bytes, label="store", expected="a file that a store has"
+            strangers.append(
+                unvouched(
+                    place.path, entry.key, entry.n_bytes, label="store", expected="a file that a store has"
+                )
             )
+    return [problem for problem in strangers if problem.file not in known]

@@ -115,8 +115,7 @@ def repair(
             if split is not None:
                 redo += _repair_dump(mending, dump, split, on_shard)
     removed = repair_summaries(mending, on_summary)
-    told = {problem.file for problem in mending.left}
-    mending.left += [problem for problem in strangers_in(place) if problem.file not in told]
+    mending.left += strangers_in(place, but=mending.left)
     return Repair(
         tuple(mending.problems),
         tuple(mending.quarantined),
