@@ -5,6 +5,7 @@ and a key of another kind is refused. Relative paths are taken from the file's o
 in ``stitchpipe plan``.
 """
 
+from stitchpipe.config.comparisons import Compare
 from stitchpipe.config.controls import Control, Permuted, RandomCodes
 from stitchpipe.config.data import (
     ArraysData,
@@ -37,10 +38,11 @@ from stitchpipe.config.ood import Detector, Ood
 from stitchpipe.config.reading import expanded, from_table, load, parse
 from stitchpipe.config.refusal import ConfigError
 from stitchpipe.config.restricting import restricted
+from stitchpipe.config.run_settings import RunSettings
 from stitchpipe.config.schema import sweep_schema, sweep_schema_json
 from stitchpipe.config.stitches import DirectStitch, Init, Stitch, TrainedStitch
 from stitchpipe.config.store import Augment, Dump, Store
-from stitchpipe.config.sweep import Compare, RunSettings, Sweep
+from stitchpipe.config.sweep import Sweep
 from stitchpipe.config.text import shipped
 from stitchpipe.config.writing import declared_toml
 from stitchpipe.config.zoo import ZooRule

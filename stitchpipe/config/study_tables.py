@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from stitchpipe.config.comparisons import Compare
 from stitchpipe.config.mistakes import Mistake
 from stitchpipe.config.models import NetworkModel
 from stitchpipe.config.stitches import DirectStitch, TrainedStitch
 from stitchpipe.config.studies import ComparingStudy, StitchingStudy, StudySection
-from stitchpipe.config.sweep import Compare
 from stitchpipe.globs import meant_by
 
 if TYPE_CHECKING:

@@ -1,172 +1,28 @@
-"""The tables of a sweep file."""
+"""The whole of a sweep file, and what its tables ask of each other."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from stitchpipe import registry
+from stitchpipe.config.comparisons import Certainty, Compare
 from stitchpipe.config.controls import Permuted
 from stitchpipe.config.data import Data, StoredData
 from stitchpipe.config.models import ControlModel, IngestedModel, Model, NetworkModel
-from stitchpipe.config.names import IndexName, LayerMeasureName
 from stitchpipe.config.ood import Ood
-from stitchpipe.config.refusal import ConfigError, RefusalError
+from stitchpipe.config.refusal import ConfigError, RefusalError, refuse_repeats
+from stitchpipe.config.run_settings import RunSettings
 from stitchpipe.config.section import Beside, Section
 from stitchpipe.config.stitches import Stitch, TrainedStitch
 from stitchpipe.config.store import Dump, Store
 from stitchpipe.config.studies import StudyTable
-from stitchpipe.config.values import Few, Flag, FolderName, Many
+from stitchpipe.config.values import FolderName
 from stitchpipe.config.zoo import Zoo
 from stitchpipe.errors import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-
-LEAST_PERMUTATIONS = 19
-
-
-class Compare(Section):
-    """One table of indices over all pairs of layers, under one view."""
-
-    view: Literal["positions", "pooled", "flatten"] = Field(
-        examples=["pooled"],
-        description="What a row is. positions: every spatial position or token; pooled: an image, its mean over "
-        "positions; flatten: an image, all its values.",
-    )
-    indices: tuple[IndexName, ...] = Field(
-        min_length=1,
-        examples=[["cka"]],
-        description="Indices of similarity; `stitchpipe indices` lists them.",
-    )
-
-    layer_measures: tuple[LayerMeasureName, ...] = Field(
-        default=(),
-        examples=[["participation_ratio"]],
-        description="Measures of each layer by itself; `stitchpipe indices` lists them, the table `layers` of "
-        "`stitchpipe query` has their numbers.",
-    )
-
-    @model_validator(mode="after")
-    def _one_row_for_each_image(self) -> Compare:
-        _refuse_repeats("layer_measures", self.layer_measures)
-        refused = [name for name in self.layer_measures if registry.layer_measure(name).independent_rows]
-        if self.view == "positions" and refused:
-            raise RefusalError(
-                expected=f"one row for each image, for `{refused[0]}`",
-                found="view 'positions', where an image has several",
-                remedy="Ask for it under 'pooled' or 'flatten'.",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _independent_rows(self) -> Compare:
-        _refuse_repeats("indices", self.indices)
-        refused = [name for name in self.indices if registry.index_measure(name).independent_rows]
-        if self.view == "positions" and refused:
-            raise RefusalError(
-                expected=f"independent rows for `{refused[0]}`",
-                found="view 'positions', where the rows of one image are not",
-                remedy="Ask for it under 'pooled' or 'flatten'"
-                + (", or for `cka_biased` here." if refused[0] == "cka" else "."),
-            )
-        return self
-
-
-class Certainty(Section):
-    """How sure the numbers of comparisons are."""
-
-    intervals: Flag = Field(
-        default=True, description="95 % intervals, by leaving out one group of images at a time."
-    )
-    permutations: Annotated[int, Field(strict=True, ge=0, le=10**6)] = Field(
-        default=200,
-        description="Permutations of images, for p-values and calibrated scores; 0 for none, otherwise at least 19.",
-    )
-    family: Literal["models", "targets", "run", "none"] = Field(
-        default="models",
-        description="Which pairs make one claim, for family-wise p-values and scores. models: all layers of two "
-        "models; targets: each target layer with all layers of another model; run: all pairs of different models.",
-    )
-
-    @field_validator("permutations")
-    @classmethod
-    def _enough(cls, count: int) -> int:
-        if count != 0 and count < LEAST_PERMUTATIONS:
-            raise RefusalError(
-                expected=f"0, or at least {LEAST_PERMUTATIONS}: fewer cannot reach p = .05",
-                found=str(count),
-                remedy="200 resolve p-values down to .005.",
-            )
-        return count
-
-    @model_validator(mode="after")
-    def _families_have_permutations(self) -> Certainty:
-        if "family" in self.model_fields_set and "family" in self.idle_keys():
-            raise RefusalError(
-                expected="permutations for `family`, which does nothing without them",
-                found="permutations = 0",
-                remedy="Remove `family`, or set `permutations = 200`.",
-            )
-        return self
-
-    def idle_keys(self) -> set[str]:
-        """Return the keys that do nothing beside the values of the others."""
-        return super().idle_keys() | (set() if self.permutations else {"family"})
-
-    @property
-    def family_kind(self) -> Literal["models", "targets", "run"] | None:
-        """Return which pairs make one claim; None where each stands for itself alone."""
-        return None if self.family == "none" or not self.permutations else self.family
-
-
-class RunSettings(Section):
-    """Where the work is done. Results do not depend on it beyond the last digits of floating-point sums."""
-
-    workers: Few = Field(
-        default=2, description="Dask worker processes of the local cluster, one thread each."
-    )
-    memory_limit_bytes: Annotated[int, Field(strict=True, ge=2**26, le=2**50)] = Field(
-        default=2 * 2**30, description="Memory of a worker; tiles are planned to stay below it."
-    )
-    products: Literal["float64", "float32"] = Field(
-        default="float64",
-        description="Precision in which blocks of rows are multiplied; sums are float64. float32 is about twice as "
-        "fast and right to about 6 digits.",
-    )
-    backend: Literal["numpy", "torch"] = Field(
-        default="numpy",
-        description="Array library of these products; torch forms them on run.device, one local worker per GPU.",
-    )
-    stitches_at_once: Few | None = Field(
-        default=None,
-        description="Stitches that share a call of the target network; default: 1 on a CPU, on a GPU what fits.",
-    )
-    torch_threads: Few = Field(
-        default=1,
-        description="Threads of forward passes and training; no faster with two on two shared cores.",
-    )
-    processes: Annotated[int, Field(ge=0, le=1024)] = Field(
-        default=0,
-        description="units of work at a time, each in a process of its own (models that train, dumps, target layers "
-        "that are stitched into); 0: as many as there are cores for torch_threads each, on a GPU one",
-    )
-    unit_timeout_s: Annotated[float, Field(strict=True, gt=0, le=10**7)] | None = Field(
-        default=None, description="End a unit of work that takes longer, seconds; default: none is ended."
-    )
-    cluster_patience_s: Annotated[float, Field(strict=True, gt=0, le=10**6)] = Field(
-        default=10.0, description="How long workers of a named Dask scheduler may take to appear, seconds."
-    )
-    writers: Few | None = Field(
-        default=None, description="Threads that compress a dump; default: 1, and 4 beside a GPU."
-    )
-    queue_mib: Many = Field(default=128, description="What of a dump may wait to be written, MiB.")
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="Where forward passes and training run, and products by torch."
-    )
+    from collections.abc import Collection
 
 
 class Sweep(Section):
@@ -230,8 +86,8 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Sweep:
-        _refuse_repeats("models", [model.name for model in self.models])
-        _refuse_repeats("compare views", [table.view for table in self.compare])
+        refuse_repeats("models", [model.name for model in self.models])
+        refuse_repeats("compare views", [table.view for table in self.compare])
         networks = [model.name for model in self.networks]
         if isinstance(self.data, StoredData) and networks:
             raise RefusalError(
@@ -404,13 +260,3 @@ class Sweep(Section):
     def layer_globs(self, model: Model) -> tuple[str, ...]:
         """Return which layers of `model` are dumped."""
         return model.layers or (("*",) if isinstance(model, IngestedModel) else self.dump.layers)
-
-
-def _refuse_repeats(what: str, names: Sequence[str]) -> None:
-    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise RefusalError(
-            expected=f"{what} that differ",
-            found=f"{', '.join(repeated)} more than once",
-            remedy="Rename or merge them.",
-        )
