@@ -1,7 +1,8 @@
 """The page people look at: one self-contained HTML file, and a few figures as images."""
 
 from stitchpipe.report.examples import Examples
-from stitchpipe.report.matrices import COLUMNS, Comparison, Gathering, comparison
+from stitchpipe.report.gathering import Gathering, comparison
+from stitchpipe.report.matrices import COLUMNS, Comparison
 from stitchpipe.report.write import PAGE, SERVED_NAME, Told, page_files, rendered, served
 
 __all__ = [

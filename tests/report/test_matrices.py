@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from stitchpipe.report.matrices import COLUMNS, Gathering, comparison
+from stitchpipe.report.gathering import Gathering, comparison
+from stitchpipe.report.matrices import COLUMNS
 from stitchpipe.results import Catalogue
 from stitchpipe.studies import Facts
 from storage import CheckedFiles, open_place

@@ -14,8 +14,9 @@ import pytest
 
 from stitchpipe import registry
 from stitchpipe.report import Told, page_files, rendered, served
+from stitchpipe.report.gathering import comparison
 from stitchpipe.report.glossary import glossary
-from stitchpipe.report.matrices import boundaries, comparison
+from stitchpipe.report.matrices import boundaries
 from stitchpipe.report.payload import embedded, number
 from stitchpipe.report.provenance import sections
 from stitchpipe.report.tables import LIMIT, cell, table_of
