@@ -7,6 +7,8 @@ PROCESSES ?= 3
 SEEDS ?= 0-9999
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH
+# Without them each of many processes would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help quickstart test test-all nights docs page loopback bench gpu lint types format lock install clean
 
