@@ -44,15 +44,16 @@ def tables(of_run: Standing) -> list[RenderableType]:
 
 def _workers(of_run: Standing, working: Sequence[UnitStanding]) -> Table:
     view = Table(title="Under way", title_justify="left", show_edge=False)
-    for name in ("unit", "by", "for"):
+    for name in ("unit", "done", "by", "for"):
         view.add_column(name, overflow="fold")
     for unit in working[:MOST_SHOWN]:
         if unit.holder is not None:
             worker = unit.holder.worker
             for_s = max(0.0, of_run.at_s - unit.holder.since_s)
-            view.add_row(Text(unit.unit), f"{worker.host} {worker.pid}", duration_of(for_s))
+            done = "" if unit.holder.progress is None else "{} of {}".format(*unit.holder.progress)
+            view.add_row(Text(unit.unit), done, f"{worker.host} {worker.pid}", duration_of(for_s))
     if len(working) > MOST_SHOWN:
-        view.add_row(f"and {len(working) - MOST_SHOWN} more", "", "")
+        view.add_row(f"and {len(working) - MOST_SHOWN} more", "", "", "")
     return view
 
 
@@ -140,6 +141,7 @@ def plain(of_run: Standing) -> dict[str, Any]:
                 "unit": unit.unit,
                 "state": unit.state,
                 "by": None if unit.holder is None else asdict(unit.holder.worker),
+                "progress": None if unit.holder is None else unit.holder.progress,
                 "since_s": None if unit.holder is None else unit.holder.since_s,
                 "outcome": None if unit.outcome is None else asdict(unit.outcome),
             }

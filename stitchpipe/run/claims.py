@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -75,11 +75,27 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a claim, since when (seconds since the epoch, by the holder's clock), and if there is life in it."""
+    """Who has a claim.
+
+    Attributes
+    ----------
+    since_s
+        Since when, in seconds since the epoch by the holder's clock.
+    lives
+        Whether there is life in it.
+    progress
+        How much of the work was done and how much there is, as the last sign of life had it; None where it did not say.
+    """
 
     worker: Worker
     since_s: float
     lives: bool
+    progress: tuple[int, int] | None = None
+
+    def whole_s(self, now_s: float) -> float | None:
+        """Return how long the unit takes in all, at its pace so far; None where nothing says how far it is."""
+        done, total = self.progress or (0, 0)
+        return max(0.0, now_s - self.since_s) * total / done if done else None
 
 
 class Claims:
@@ -99,6 +115,7 @@ class Claims:
         self.worker = Worker.here()
         self._files, self._lease_s = files, lease_s
         self._held: set[str] = set()
+        self._progress: dict[str, tuple[int, int]] = {}
         self._owed: set[str] = set()  # given up, but the place does not know it yet
         self._replaced: dict[str, Mapping[str, Any] | None] = {}  # what stood there before our claim
         self._lock, self._ended = threading.Lock(), threading.Event()
@@ -136,8 +153,14 @@ class Claims:
         """
         with self._lock:
             self._held.discard(name)
+            self._progress.pop(name, None)
             self._owed.add(name)
         self._free(name)
+
+    def note(self, name: str, done: int, total: int) -> None:
+        """Let the next sign of life say how far a unit is that we hold."""
+        with self._lock:
+            self._progress[name] = done, total
 
     def _free(self, name: str) -> None:
         def freed(before: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -153,7 +176,9 @@ class Claims:
             self._owed.discard(name)
 
     def held(self) -> dict[str, Holder]:
-        """Return who has which unit, the lost among them; one read for each unit that was ever claimed.
+        """Return who has which unit, the lost among them, and how far they are.
+
+        One read for each unit that was ever claimed, and for each worker that lives.
 
         Where the place cannot be written, this machine's clock stands in for the place's.
         """
@@ -163,7 +188,13 @@ class Claims:
         if self._beating is None:
             with suppress(StoreError):
                 self._files.stop_sign(self.worker.name)  # it was given to read the clock of the place
-        return {name: holder for name, holder in holders.items() if holder is not None}
+        alive = {holder.worker.name for holder in holders.values() if holder is not None and holder.lives}
+        said = {worker: self._files.said(worker).get("progress", {}) for worker in alive}
+        return {
+            name: replace(holder, progress=_progress(said.get(holder.worker.name, {}).get(name)))
+            for name, holder in holders.items()
+            if holder is not None
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -203,25 +234,37 @@ class Claims:
     def _signs(self) -> dict[str, float]:
         """Return when each worker gave its last sign of life; our own is the time by the clock of the place."""
         try:
-            self._files.give_sign(self.worker.name)
+            self._give_sign()
         except WriteError:
             return {**self._files.signs(), self.worker.name: time.time()}
         return self._files.signs()
+
+    def _give_sign(self) -> None:
+        self._files.give_sign(self.worker.name, {"progress": dict(self._progress)})
 
     def _live(self) -> None:
         """Begin to give signs of life, if this is the first claim."""
         with self._lock:
             if self._beating is None:
-                self._files.give_sign(self.worker.name)
+                self._give_sign()
                 self._beating = threading.Thread(target=self._beat, name="signs of life", daemon=True)
                 self._beating.start()
 
     def _beat(self) -> None:
         while not self._ended.wait(self._lease_s / _BEATS):
             with suppress(StoreError):  # a place that does not answer now may do so at the next beat
-                self._files.give_sign(self.worker.name)
+                self._give_sign()
                 for name in sorted(self._owed):
                     self._free(name)
+
+
+def _progress(said: Any) -> tuple[int, int] | None:
+    """Return what a sign of life says of a unit; None for anything else than two whole numbers."""
+    match said:
+        case [int(done), int(total)] if 0 <= done <= total:
+            return done, total
+        case _:
+            return None
 
 
 @cache

@@ -83,6 +83,11 @@ class Claimant:
 
         Whatever is raised becomes a reason.
         """
+
+        def heard(done: int, total: int) -> None:
+            claims.note(unit.name, done, total)
+            report(done, total)
+
         try:
             claims, ledger = self._on(unit.out)
             holder = claims.take(unit.name)
@@ -91,7 +96,7 @@ class Claimant:
         except Exception as error:  # noqa: BLE001 - the place may refuse in any way
             return "failed", _reason(error)
         try:
-            return self._carry_out(unit, (claims.worker.name, ledger), report, begun)
+            return self._carry_out(unit, (claims.worker.name, ledger), heard, begun)
         except Exception as error:  # noqa: BLE001 - the place again
             return "failed", _reason(error)
         finally:

@@ -288,9 +288,13 @@ def _left_s(units: Collection[UnitStanding], mean_s: float | None, workers: int)
     counted = Counter(unit.state for unit in units)
     if not counted["missing"] + counted["under way"]:
         return 0.0
-    if mean_s is None:
-        return None
     now_s = time.time()
     running = [unit.holder for unit in units if unit.holder is not None]
-    rest_s = sum(max(0.0, mean_s - (now_s - holder.since_s)) for holder in running)
-    return (mean_s * counted["missing"] + rest_s) / workers
+    paces = [holder.whole_s(now_s) for holder in running]
+    known = [whole_s for whole_s in paces if whole_s is not None]
+    if mean_s is None and not known:
+        return None
+    a_unit_s = fmean(known) if mean_s is None else mean_s
+    wholes = (a_unit_s if whole_s is None else whole_s for whole_s in paces)
+    rests = (whole_s - (now_s - holder.since_s) for holder, whole_s in zip(running, wholes, strict=True))
+    return (a_unit_s * counted["missing"] + sum(max(0.0, rest_s) for rest_s in rests)) / workers

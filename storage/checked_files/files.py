@@ -39,7 +39,7 @@ _AT_ONCE: Final = 32
 
 @dataclass(frozen=True)
 class CheckedFiles:
-    """LocalPlace, records and publications below the root of a place; equal, hashable, picklable.
+    """Files, records and publications below the root of a place; equal, hashable, picklable.
 
     Three kinds of content have three ways to be written. A *file* is bytes, written once under a name for good, such as
     weights, a map or a part of a table. A *record* is JSON that changes: each change is a new version, and the newest
@@ -265,9 +265,16 @@ class CheckedFiles:
         """Remove all versions of a record; nothing where there is none."""
         Versions(self.place, "record", name).remove()
 
-    def give_sign(self, name: str) -> None:
-        """Say that what is called `name` lives; see `storage.checked_files.signs`. Errors as `write`."""
-        signs.give(self.place, name)
+    def give_sign(self, name: str, saying: Mapping[str, Any] | None = None) -> None:
+        """Say that what is called `name` lives, and what else is to be said; see `storage.checked_files.signs`.
+
+        Errors as `write`.
+        """
+        signs.give(self.place, name, saying)
+
+    def said(self, name: str) -> Mapping[str, Any]:
+        """Return what the last sign of life said; nothing where there is none. Errors as `read`."""
+        return signs.said(self.place, name)
 
     def stop_sign(self, name: str) -> None:
         """Say no more that what is called `name` lives; nothing where it never did."""

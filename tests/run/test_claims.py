@@ -73,6 +73,47 @@ def test_at_its_end_a_worker_gives_all_back_and_leaves_no_sign(files):
     assert files.signs() == {}
 
 
+def test_a_sign_of_life_says_how_far_the_work_is(files):
+    with Claims(files, lease_s=0.1) as claims, Claims(files) as asking:
+        claims.take("dump A test")
+        claims.take("dump B test")
+        assert {holder.progress for holder in asking.held().values()} == {None}
+        claims.note("dump A test", 3, 20)
+        while (found := asking.held())["dump A test"].progress is None:
+            pass
+        assert (found["dump A test"].progress, found["dump B test"].progress) == ((3, 20), None)
+        assert found["dump A test"].whole_s(found["dump A test"].since_s + 6.0) == 40.0
+        claims.give_back("dump A test")
+        claims.take("dump A test")
+        while asking.held()["dump A test"].progress is not None:  # what was said of an earlier try
+            pass
+
+
+@pytest.mark.parametrize(
+    "saying",
+    [
+        {},
+        {"progress": {"dump A test": [3]}},
+        {"progress": {"dump A test": [5, 3]}},
+        {"progress": {"dump A test": "x"}},
+    ],
+)
+def test_a_sign_that_says_something_else_says_nothing(files, saying):
+    with Claims(files) as claims:
+        claims.take("dump A test")
+        files.give_sign(claims.worker.name, saying)
+        assert Claims(files).held()["dump A test"].progress is None
+
+
+def test_a_sign_of_an_older_kind_or_cut_short_says_nothing(files):
+    with Claims(files) as claims:
+        claims.take("dump A test")
+        (sign,) = files.place.entries("commits/partial/signs")
+        for told in (b"1764443201\n", b'{"at_ns": 1, "say', b"\xff", b"[]"):
+            files.place.replace(sign.key, told)
+            assert Claims(files).held()["dump A test"].progress is None
+
+
 def test_a_worker_without_signs_of_life_has_lost_its_claims(files, elsewhere):
     elsewhere.take("stitch A/layer1")
     with Claims(files, lease_s=60.0) as claims:
@@ -154,7 +195,7 @@ def test_who_has_what_is_told_where_nothing_can_be_written(files, elsewhere, mon
     assert [holder.lives for holder in holders.values()] == [True]
 
 
-def refuse(place: object, name: str) -> None:
+def refuse(*_: object) -> None:
     from storage import WriteError
 
     raise WriteError(path="run", n_bytes=0, cause="read-only")

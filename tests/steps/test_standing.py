@@ -12,6 +12,7 @@ from stitchpipe.run import PlaceError, RunPlace
 from stitchpipe.run.agenda import Agenda, agenda_declared
 from stitchpipe.run.claims import Claims
 from stitchpipe.run.ledger import Ledger, Outcome, Reason
+from stitchpipe.run.names import unit_record
 from stitchpipe.run.place import dump_record, model_record
 from stitchpipe.steps import keep_agenda
 from stitchpipe.steps.prometheus import bytes_of, exposition
@@ -109,6 +110,21 @@ def test_how_long_the_rest_takes(place):
     assert found.workers == 2
     assert found.left_s == pytest.approx(40.0, abs=20.0)
     assert found.left_s < 40.0
+
+
+def test_a_unit_that_says_how_far_it_is_goes_on_at_its_pace(place):
+    with Claims(place.files) as claims:
+        claims.take("compare")
+        assert standing(place).steps[2].left_s is None
+        claims.note("compare", 1, 4)
+        place.files.give_sign(claims.worker.name, {"progress": {"compare": [1, 4]}})
+        record = dict(place.files.record(unit_record("claims", "compare")))
+        place.files.put_record(unit_record("claims", "compare"), {**record, "since_s": time.time() - 1000.0})
+        found = standing(place)
+    (unit,) = found.steps[2].units
+    assert unit.holder.progress == (1, 4)
+    # 1,000 s for a quarter, and a machine that is slow to look.
+    assert 3000.0 <= found.steps[2].left_s < 4000.0
 
 
 def test_what_the_plan_says_counts_where_nothing_is_done(place):
