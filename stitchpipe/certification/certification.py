@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.certification.cells import BLOCK, Cell
+from stitchpipe.certification.cost import left_s
 from stitchpipe.certification.intervals import IntervalTrial, Limits, indices_with_intervals
 from stitchpipe.certification.null_zoos import NullTrial
 
@@ -22,8 +23,17 @@ if TYPE_CHECKING:
     from storage import CheckedFiles
 
 FOLDER: Final = "certification"
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the records; raised when a block would hold other counts. Blocks of another version are made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many blocks are done, of how many, and about how many processor seconds are left."""
+
+    done: int
+    blocks: int
+    left_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ class Block:
 def certify(
     files: CheckedFiles,
     scope: Scope,
-    report: Callable[[Block, int, int], None],
+    report: Callable[[Block, Progress], None],
     *,
     limit_s: float | None = None,
     processes: int = 1,
@@ -73,7 +83,7 @@ def certify(
     Parameters
     ----------
     report
-        Called with each new block, how many of the scope are done now, and how many there are.
+        Called with each new block, and how far the scope is.
     limit_s
         After so many seconds no block is begun any more.
     processes
@@ -82,13 +92,26 @@ def certify(
     known = {(block.cell, block.number): block for block in taken(files, scope.seed)}
     limits = {block.cell: block.limits for block in known.values()}
     every = list(scope.blocks())
+    missing = dict.fromkeys(both for both in every if both not in known)
     until = float("inf") if limit_s is None else time.monotonic() + limit_s
-    missing = ((*both, limits.get(both[0])) for both in every if both not in known)
-    done = sum(both in known for both in every)
-    for block in _worked(missing, scope.seed, processes, until):
+    # What intervals are held against is looked up as a block is begun: the first one of its cell has formed it.
+    begun = ((*both, limits.get(both[0])) for both in list(missing))
+    for block in _worked(begun, scope.seed, processes, until):
         files.put_record(_name(block), block.to_dict())
-        done += 1
-        report(block, done, len(every))
+        at = block.cell, block.number
+        known[at] = block
+        limits[block.cell] = block.limits
+        del missing[at]
+        report(block, Progress(len(every) - len(missing), len(every), left_s(missing, list(known.values()))))
+
+
+def progress(files: CheckedFiles, scope: Scope) -> Progress:
+    """Return how far a scope is, and about what is left: what there is to say before a certification begins."""
+    blocks = taken(files, scope.seed)
+    known = {(block.cell, block.number) for block in blocks}
+    every = list(scope.blocks())
+    missing = [both for both in every if both not in known]
+    return Progress(len(every) - len(missing), len(every), left_s(missing, blocks))
 
 
 def taken(files: CheckedFiles, seed: int) -> list[Block]:

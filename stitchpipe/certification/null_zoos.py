@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from stitchpipe.algebra import Moments, PairMoments
 from stitchpipe.algebra.certainty import (
-    LINEAR_INDICES,
     GramSums,
     NullScale,
     NullSums,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra import Index
     from stitchpipe.algebra.certainty import ClosedNull, PermutationNull
+    from stitchpipe.algebra.samples import SampleMatrix
     from stitchpipe.certification.cells import Cell
     from stitchpipe.certification.regimes import Float64
 
@@ -75,42 +75,71 @@ class NullTrial:
         for size in sizes:
             model = Model(cell.regime, cell.view, (cell.width,) * size, int(rng.integers(2**31)))
             sides.append(model.rows(rng, model.latent(rng, cell.n)))
-        grams = [[SampleGram.from_block(rows) for rows in side] for side in sides]
         copies, seed = copies_of(cell.regime), int(rng.integers(2**31))
         together = None if copies == 1 else [(at, at + copies) for at in range(0, cell.n, copies)]
         orders = draw_permutations(cell.n, PERMUTATIONS, seed=seed, groups=together)
-        told: dict[str, tuple[Float64, Float64]] = {}
-        for index in indices_with_nulls():
-            null = _permuted(index, grams, sides, orders)
-            if null is None:
-                continue
-            told[f"{index.name} permuted"] = _in_family(null)
-            if together is not None:
-                continue  # the closed forms are not given: they take each image for exchangeable
-            observed = np.asarray(null.observed)
-            for kind, closed in _closed(index, grams, sides).items():
-                p_values = closed.p_value(observed)
-                one_family = np.zeros(p_values.size, np.int64)
-                told[f"{index.name} {kind}"] = p_values, holm(p_values.ravel(), one_family)
-        return told
+        # The closed forms are not given for images that belong together: they take each one for exchangeable.
+        return zoo_p_values(sides, orders, closed=together is None)
 
 
-def _permuted(
-    index: Index, grams: Sequence[Sequence[SampleGram]], sides: Sequence[Sequence[Float64]], orders: Float64
-) -> PermutationNull | None:
-    """Return the permuted null of all pairs; None where the index has no value here."""
+def zoo_p_values(
+    sides: Sequence[Sequence[Float64]], orders: Float64, *, closed: bool
+) -> Mapping[str, tuple[Float64, Float64]]:
+    """Return p-values of all pairs of two models, each pair's own and family-wise, by index and null.
+
+    What a layer is worked into (its Gram, its matrix of each index, its principal scores) is worked once, and all
+    pairs and indices share it and the orders, as in a run.
+
+    Parameters
+    ----------
+    sides
+        Rows ``[n, p]`` of each layer of either model: one row per image.
+    orders
+        ``[K, n]``, as for `permutation_null`.
+    closed
+        Whether closed forms are asked for beside the permutations.
+    """
+    grams = [[SampleGram.from_block(rows) for rows in side] for side in sides]
+    own = [_sums(side) for side in sides] if closed else []
+    linear = _linear(sides, orders)
+    told: dict[str, tuple[Float64, Float64]] = {}
+    for index in indices_with_nulls():
+        worked = _sides(index, grams) if closed or index.linear_null is None else None
+        null = linear.get(index.linear_null) if index.linear_null else None
+        if null is None and worked is not None:
+            null = index.permuted(*worked, orders)
+        if null is None or null.undefined:
+            continue
+        told[f"{index.name} permuted"] = _in_family(null)
+        if not closed or worked is None or not index.measure.closed_null:
+            continue
+        observed = np.asarray(null.observed)
+        for kind, form in _closed(index, worked, own).items():
+            p_values = form.p_value(observed)
+            one_family = np.zeros(p_values.size, np.int64)
+            told[f"{index.name} {kind}"] = p_values, holm(p_values.ravel(), one_family)
+    return told
+
+
+def _linear(sides: Sequence[Sequence[Float64]], orders: Float64) -> Mapping[str, PermutationNull]:
+    """Return the permuted nulls of the indices that principal scores are enough for, which share their products."""
+    wanted = [index.linear_null for index in indices_with_nulls() if index.linear_null is not None]
     try:
-        if index.linear_null in LINEAR_INDICES:
-            x, y = ([PrincipalScores.from_rows(rows) for rows in side] for side in sides)
-            null = linear_nulls(x, y, orders, indices=(index.linear_null,))[index.linear_null]
-        elif index.of_gram is not None:
-            sources, targets = ([index.of_gram(gram) for gram in side] for side in grams)
-            null = index.permuted(sources, targets, orders)
-        else:
-            return None
+        x, y = ([PrincipalScores.from_rows(rows) for rows in side] for side in sides)
+    except UndefinedIndexError:
+        return {}
+    return linear_nulls(x, y, orders, indices=wanted) if wanted else {}
+
+
+def _sides(index: Index, grams: Sequence[Sequence[SampleGram]]) -> tuple[list[Any], list[Any]] | None:
+    """Return what an index needs of each layer; None where it has no form of images, or no value of a layer."""
+    if index.of_gram is None:
+        return None
+    try:
+        x, y = ([index.of_gram(gram) for gram in side] for side in grams)
     except UndefinedIndexError:
         return None
-    return None if null.undefined else null
+    return x, y
 
 
 def _in_family(null: PermutationNull) -> tuple[Float64, Float64]:
@@ -123,20 +152,15 @@ def _in_family(null: PermutationNull) -> tuple[Float64, Float64]:
 
 
 def _closed(
-    index: Index, grams: Sequence[Sequence[SampleGram]], sides: Sequence[Sequence[Float64]]
+    index: Index, worked: tuple[Sequence[SampleMatrix], Sequence[SampleMatrix]], own: Sequence[GramSums]
 ) -> dict[str, ClosedNull]:
-    """Return the closed forms that an index has: from Grams, and from sums over them that moments know."""
-    if not index.measure.closed_null or index.of_gram is None:
-        return {}
+    """Return the closed forms that an index has: from its matrices, and from sums over Grams that moments know."""
     x, y = (
-        NullSums.of_numbers(
-            side[0].n, np.stack([NullSums.of_matrix(index.of_gram(gram).whole).numbers for gram in side])
-        )
-        for side in grams
+        NullSums.of_numbers(side[0].n, np.stack([NullSums.of_matrix(layer.whole).numbers for layer in side]))
+        for side in worked
     )
     told = {"exact": closed_null(*x.across(y))}
     if index.null_moments is not None:
-        own = [_sums(side) for side in sides]
         spectral = index.closed_null(own[0].at((slice(None), None)), own[1].at((None, slice(None))))
         if spectral is not None:
             told["spectral"] = spectral

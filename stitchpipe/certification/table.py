@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from stitchpipe.certification.regimes import REGIMES
-from stitchpipe.certification.verdicts import COVERAGE, SIZE, Share, coverage_word, size_word
+from stitchpipe.certification.verdicts import (
+    COVERAGE,
+    FAR_TOO_OFTEN,
+    SIZE,
+    Share,
+    coverage_word,
+    size_word,
+)
 from stitchpipe.registry import index_measure, indices
 
 if TYPE_CHECKING:
@@ -16,11 +23,15 @@ if TYPE_CHECKING:
     from stitchpipe.certification.certification import Block
     from stitchpipe.certification.verdicts import Word
 
+    Summed: TypeAlias = dict[Cell, dict[str, dict[str, float]]]
+    """Of cells: by index, or index and null, what their blocks count together."""
+
 SIGNS: Final[Mapping[Word, str]] = {
     "within": "",
     "over-covers": " ↑",
     "under-covers": " ↓",
     "too often": " ✗",
+    "at a limit": " ≈",
     "too few repeats": " ?",
 }
 NULLS: Final = {
@@ -34,15 +45,12 @@ def certification_page(blocks: Sequence[Block]) -> str:
     """Return the tables of all blocks that are there, as a part of a page."""
     cells = summed(blocks)
     spent_s = sum(block.processor_s for block in blocks)
-    counts = [int(of["repeats"]) for of_cell in cells.values() for of in of_cell.values() if of]
-    told = (
-        f"{len(cells)} cells, {min(counts, default=0)} to {max(counts, default=0)} repeats each, "
-        f"{spent_s / 60:.0f} processor minutes."
-    )
-    parts = [told, _legend()]
+    words = ", ".join(f"{count} {word}" for word, count in verdicts(blocks).most_common())
+    told = f"{len(cells)} cells, {spent_s / 60:.0f} processor minutes. Shares, by index and cell: {words}."
+    parts = [told, _legend(), *_over_all(cells)]
     for n, width in sorted({(cell.n, cell.width) for cell in cells if cell.kind == "intervals"}):
         chosen = {cell: of for cell, of in cells.items() if _is(cell, "intervals", n, width)}
-        parts += [f"**Intervals, {n} images, {width} features**", _intervals(chosen)]
+        parts += [f"**Intervals, {n} images, {width} features, {_repeats(chosen)}**", _intervals(chosen)]
         pooled = {
             block.cell: block.limits
             for block in blocks
@@ -53,16 +61,44 @@ def certification_page(blocks: Sequence[Block]) -> str:
     for layers in sorted({cell.layers for cell in cells if cell.kind == "nulls"}):
         chosen = {cell: of for cell, of in cells.items() if cell.kind == "nulls" and cell.layers == layers}
         some = next(iter(chosen))
-        parts += [
-            f"**Nulls, zoos of {layers} layers, {some.n} images, {some.width} features**",
-            _nulls(chosen),
-        ]
+        sizes = f"{some.n} images, {some.width} features"
+        parts += [f"**Nulls, zoos of {layers} layers, {sizes}, {_repeats(chosen)}**", _nulls(chosen)]
     return "\n\n".join(parts) + "\n"
 
 
-def summed(blocks: Sequence[Block]) -> dict[Cell, dict[str, dict[str, float]]]:
+def _repeats(cells: Summed) -> str:
+    """Return how many repeats cells have, from the fewest to the most."""
+    counts = {int(of["repeats"]) for of_cell in cells.values() for of in of_cell.values() if of}
+    told = [f"{count:,}" for count in sorted({min(counts, default=0), max(counts, default=0)})]
+    return f"{' to '.join(told)} repeats"
+
+
+def _over_all(cells: Summed) -> list[str]:
+    """Return the cells of every index counted by what they are called, the lowest and the highest coverage beside."""
+    held: dict[str, list[Share]] = {}
+    for cell, of_cell in cells.items():
+        for name, counts in of_cell.items():
+            if counts and cell.kind == "intervals":
+                held.setdefault(name, []).append(_share(counts, "held"))
+    if not held:
+        return []
+    order = list(indices()[0])
+    lines = [
+        ["index", "about", "within", "≈", "↑", "↓", "lowest", "highest"],
+        ["---", "---", *["---:"] * 6],
+    ]
+    kinds: tuple[Word, ...] = ("within", "at a limit", "over-covers", "under-covers")
+    for name in sorted(held, key=order.index):
+        words = Counter(map(coverage_word, held[name]))
+        values = sorted(100 * share.value for share in held[name])
+        ends = [f"{values[0]:.1f}", f"{values[-1]:.1f}"]
+        lines.append([*_of_index(name), *(str(words[kind]) for kind in kinds), *ends])
+    return ["**All intervals: how many cells of an index are what**", _lines(lines)]
+
+
+def summed(blocks: Sequence[Block]) -> Summed:
     """Return the counts of each cell over its blocks; of what has no number in some block nothing."""
-    cells: dict[Cell, dict[str, dict[str, float]]] = {}
+    cells: Summed = {}
     for block in blocks:
         of_cell = cells.setdefault(block.cell, {})
         for name, counts in block.counts.items():
@@ -95,29 +131,30 @@ def _is(cell: Cell, kind: Kind, n: int, width: int) -> bool:
 def _legend() -> str:
     low, high = (100 * end for end in COVERAGE)
     return (
-        f"Per cent. Of intervals: how many of nominally 95 % hold what they are for, {low:g} to {high:g} wanted; ↑ "
-        f"holds it too often, ↓ too rarely. Of nulls: in how many zoos anything has a family-wise p of .05 or less, "
-        f"{100 * SIZE:g} wanted at most; ✗ more. ? too few repeats to say. Each judged by a 95 % interval of the share "
-        "itself. – no number there."
+        "Per cent, ± half of the 95 % interval of the share itself (Wilson), by which each is judged. Of intervals: "
+        f"how many of nominally 95 % hold what they are for, {low:g} to {high:g} wanted. No sign: all of the share's "
+        "interval lies there; ≈ some of it does; ↑ none of it, too often; ↓ none of it, too rarely. "
+        f"Of nulls: in how many zoos anything has a family-wise p of .05 or less, {100 * SIZE:g} wanted at most. No "
+        f"sign: all of the share's interval lies there; ≈ some of it, and {100 * FAR_TOO_OFTEN:g} does not; ✗ none of "
+        "it. ? too few repeats to say. – no number there. Repeats were fixed beforehand: none were added for "
+        "what came."
     )
 
 
-def _intervals(cells: Mapping[Cell, Mapping[str, Mapping[str, float]]]) -> str:
-    about = {"population": "estimate", "sample": "value"}
-
-    def line(name: str) -> list[str]:
-        rule = index_measure(name).interval
-        return [f"`{name}`", "" if rule is None else about[rule]]
-
+def _intervals(cells: Summed) -> str:
     def told(cell: Cell, name: str) -> str:
         return _cell(cells[cell].get(name, {}), "held", coverage_word)
 
-    return _table(["index", "about"], _names(cells), cells, line, told)
+    return _table(["index", "about"], _names(cells), cells, _of_index, told)
 
 
-def _corrections(
-    cells: Mapping[Cell, Mapping[str, Mapping[str, float]]], limits: Mapping[Cell, Mapping[str, Any]]
-) -> str:
+def _of_index(name: str) -> list[str]:
+    about = {"population": "estimate", "sample": "value"}
+    rule = index_measure(name).interval
+    return [f"`{name}`", "" if rule is None else about[rule]]
+
+
+def _corrections(cells: Summed, limits: Mapping[Cell, Mapping[str, Any]]) -> str:
     """Return how far numbers are from what ever more images would tend to, with their bias and without it."""
 
     def line(name: str) -> list[str]:
@@ -133,23 +170,26 @@ def _corrections(
     return _table(["index"], _names(cells), cells, line, told)
 
 
-def _names(cells: Mapping[Cell, Mapping[str, Mapping[str, float]]]) -> list[str]:
+def _names(cells: Summed) -> list[str]:
     """Return the indices that occur, or indices with nulls, in the registry's order."""
     order = list(indices()[0])
     occurring = dict.fromkeys(name for of_cell in cells.values() for name in of_cell)
     return sorted(occurring, key=lambda name: order.index(name.partition(" ")[0]))
 
 
-def _nulls(cells: Mapping[Cell, Mapping[str, Mapping[str, float]]]) -> str:
+def _nulls(cells: Summed) -> str:
+    """Return a line for each index and null, with what all cells say together behind their names."""
 
     def line(name: str) -> list[str]:
         index, _, null = name.rpartition(" ")
-        return [f"`{index}`", NULLS[null]]
+        known = [of[name] for of in cells.values() if of.get(name)]
+        together = {what: sum(of[what] for of in known) for what in ("found", "repeats")} if known else {}
+        return [f"`{index}`", NULLS[null], _cell(together, "found", size_word)]
 
     def told(cell: Cell, name: str) -> str:
         return _cell(cells[cell].get(name, {}), "found", size_word)
 
-    return _table(["index", "null"], _names(cells), cells, line, told)
+    return _table(["index", "null", "all"], _names(cells), cells, line, told)
 
 
 def _table(
@@ -165,14 +205,18 @@ def _table(
         [*("---" for _ in heads), *("---:" for _ in ordered)],
     ]
     lines += [[*line(name), *(told(cell, name) for cell in ordered)] for name in names]
-    return "\n".join(f"| {' | '.join(of_line)} |" for of_line in lines)
+    return _lines(lines)
+
+
+def _lines(lines: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cell(counts: Mapping[str, float], what: str, word: Callable[[Share], Word]) -> str:
     if not counts:
         return "–"
     share = _share(counts, what)
-    return f"{100 * share.value:.1f}{SIGNS[word(share)]}"
+    return f"{100 * share.value:.1f} ± {100 * share.half:.1f}{SIGNS[word(share)]}"
 
 
 def _share(counts: Mapping[str, float], what: str) -> Share:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from stitchpipe.cli.app import app, say
 
 if TYPE_CHECKING:
-    from stitchpipe.certification import Block
+    from stitchpipe.certification import Block, Progress
 
 
 @app.command
@@ -24,7 +24,12 @@ def certify(  # noqa: PLR0913 - each is an option by name
     zoo: Annotated[
         list[int] | None, Parameter(help="Layers of a null zoo; may be repeated. Default: 2, 5, 50.")
     ] = None,
-    repeats: Annotated[int, Parameter(help="Of each cell, in multiples of 25.")] = 400,
+    repeats: Annotated[
+        int | None,
+        Parameter(
+            help="Of each cell, in multiples of 50. Default: 1000, and 400 of zoos of 20 layers and more."
+        ),
+    ] = None,
     seed: Annotated[int, Parameter(help="Of all random numbers.")] = 0,
     limit: Annotated[float | None, Parameter(help="Begin nothing after so many seconds.")] = None,
     processes: Annotated[int, Parameter(help="Processes, one thread each.")] = 1,
@@ -39,13 +44,19 @@ def certify(  # noqa: PLR0913 - each is an option by name
     that have nothing in common. Each share is judged with its Monte-Carlo error. A certification that was cut short
     goes on where it was.
     """
-    from stitchpipe.certification import Scope, certification_page, taken
+    from stitchpipe.certification import Scope, certification_page, progress, taken
     from stitchpipe.certification import certify as certified
     from stitchpipe.run.place import RunPlace
 
     files, common = RunPlace.at(out).files, Scope()
     scope = Scope(
         tuple(n or common.n), tuple(width or common.widths), tuple(zoo or common.zoos), repeats, seed
+    )
+    planned = progress(files, scope)
+    say(
+        f"{len(scope.cells())} cells in {planned.blocks} blocks, {planned.done} of them there already. "
+        f"About {planned.left_s / 60:.0f} processor minutes are left, {planned.left_s / 60 / processes:.0f} minutes "
+        f"with {processes} process{'' if processes == 1 else 'es'}."
     )
     certified(files, scope, _tell, limit_s=limit, processes=processes)
     page = certification_page(taken(files, seed))
@@ -54,5 +65,8 @@ def certify(  # noqa: PLR0913 - each is an option by name
     say(page)
 
 
-def _tell(block: Block, done: int, total: int) -> None:
-    say(f"{done}/{total} {block.cell.name}, block {block.number}, {block.processor_s:g} s")
+def _tell(block: Block, progress: Progress) -> None:
+    say(
+        f"{progress.done}/{progress.blocks} {block.cell.name}, block {block.number}, {block.processor_s:g} s; "
+        f"about {progress.left_s / 60:.0f} processor minutes left"
+    )

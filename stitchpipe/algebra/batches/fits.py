@@ -42,6 +42,10 @@ class BatchMaps:
     condition: Floats
     known: Flags
 
+    def of(self, rows: slice) -> BatchMaps:
+        """Return those of some pairs."""
+        return BatchMaps(self.weights[rows], self.rank[rows], self.condition[rows], self.known[rows])
+
 
 def fit_maps(train: PairBatch, family: str, parameter: float | None) -> BatchMaps | None:
     """Fit the maps of a family on the rows of a batch, as `fit_map` for each pair; None for a family without stacks.

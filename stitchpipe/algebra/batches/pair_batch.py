@@ -18,6 +18,7 @@ from stitchpipe.algebra.errors import MomentsError
 from stitchpipe.algebra.moments import NormProducts, PairMoments
 
 if TYPE_CHECKING:
+    from stitchpipe.algebra.batches.fits import BatchMaps
     from stitchpipe.algebra.batches.layer_batch import LayerBatch
     from stitchpipe.algebra.batches.slices import Flags, Floats, Integers
 
@@ -43,6 +44,8 @@ class PairBatch:
         ``[B]``, Σᵢkᵢlᵢ of the squared norms of rows (`NormProducts.xy`); None where they were not accumulated.
     train
         The same pairs on the rows that maps are fitted on, for the held-out indices; None where there are none.
+    keeps_maps
+        Whether maps that are once fitted on these rows are kept, for other batches that have this one as their `train`.
 
     Raises
     ------
@@ -57,7 +60,10 @@ class PairBatch:
     xy: Floats
     norm_products: Floats | None = None
     train: PairBatch | None = None
+    keeps_maps: bool = False
     _mirror: PairBatch | None = field(default=None, repr=False)
+    _whole: tuple[PairBatch, slice] | None = field(default=None, repr=False)
+    _maps: dict[MapKey, BatchMaps | None] = field(default_factory=dict, init=False, repr=False)
     _analyses: dict[int, Analysis] = field(default_factory=dict, init=False, repr=False)
     _correlations: dict[float | None, Correlations] = field(default_factory=dict, init=False, repr=False)
     _penalised: dict[float, Floats] = field(default_factory=dict, init=False, repr=False)
@@ -103,7 +109,10 @@ class PairBatch:
         """Return some of the pairs; the layers, and what was computed of them, are shared."""
         train = None if self.train is None else self.train.part(rows)
         norms = None if self.norm_products is None else self.norm_products[rows]
-        return PairBatch(self.x, self.y, self.ix[rows], self.iy[rows], self.xy[rows], norms, train)
+        whole = (self, rows) if self.keeps_maps else None
+        return PairBatch(
+            self.x, self.y, self.ix[rows], self.iy[rows], self.xy[rows], norms, train, _whole=whole
+        )
 
     def swap(self) -> PairBatch:
         """Return the same pairs with source and target exchanged; it takes the decompositions of this batch."""
@@ -212,9 +221,21 @@ class PairBatch:
         if self.train is None:
             return None
         if key not in self._scored:
-            maps = fit_maps(self.train, family, parameter)
+            maps = self.train.maps(family, parameter)
             self._scored[key] = None if maps is None else score_maps(self, self.train, maps)
         return self._scored[key]
+
+    def maps(self, family: str, parameter: float | None) -> BatchMaps | None:
+        """Return the maps of a family fitted on these rows (`fit_maps`)."""
+        if self._whole is not None:
+            whole, rows = self._whole
+            maps = whole.maps(family, parameter)
+            return None if maps is None else maps.of(rows)
+        if not self.keeps_maps:
+            return fit_maps(self, family, parameter)
+        if (family, parameter) not in self._maps:
+            self._maps[family, parameter] = fit_maps(self, family, parameter)
+        return self._maps[family, parameter]
 
     @cached_property
     def scored_projections(self) -> Floats:

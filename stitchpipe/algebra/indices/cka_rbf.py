@@ -8,6 +8,7 @@ from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
 from stitchpipe.algebra.index import Index
 from stitchpipe.algebra.inputs import Array, namespace, paired_rows
 from stitchpipe.algebra.samples.grams import MOST_IMAGES, SampleGram
+from stitchpipe.algebra.samples.order_statistics import in_order
 from stitchpipe.algebra.samples.sample_matrix import SampleMatrix, aligned, alignment
 from stitchpipe.measures import ISOTROPIC, Measure
 
@@ -91,9 +92,10 @@ def _median_root(squared: Array) -> float:
     step = -(-squared.shape[0] // MOST_IMAGES)
     squared = squared[::step, ::step]
     position = xp.arange(squared.shape[0], device=squared.device)
-    ordered = xp.sort(squared[position[:, None] < position[None, :]])
-    pairs = int(ordered.shape[0])
-    return 0.5 * (sqrt(float(ordered[(pairs - 1) // 2])) + sqrt(float(ordered[pairs // 2])))
+    apart = squared[position[:, None] < position[None, :]]
+    pairs = int(apart.shape[0])
+    middle = in_order(apart, [(pairs - 1) // 2, pairs // 2])
+    return 0.5 * (sqrt(float(middle[0])) + sqrt(float(middle[1])))
 
 
 CKA_RBF = Index(

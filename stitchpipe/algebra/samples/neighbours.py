@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.algebra.errors import RowsError, UndefinedIndexError
 from stitchpipe.algebra.inputs import Array, namespace
+from stitchpipe.algebra.samples.order_statistics import in_order
 from stitchpipe.algebra.samples.sample_matrix import grouped
 from stitchpipe.algebra.samples.similarities import cosines
 
@@ -61,7 +62,7 @@ class NeighbourSets:
         near = xp.where(itself, xp.full_like(near, -xp.inf), near)
         # The cosine of the k-th neighbour splits the others into those that are surely in, those tied for
         # the last places, and the rest.
-        last = xp.sort(near, axis=1)[:, gram.n - k][:, None]
+        last = in_order(near, [gram.n - k])
         nearer, tied = near > last, near == last
         sure, shared = _counts(nearer), _counts(tied)
         if int(xp.min(shared)) == gram.n - 1:
