@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= runs/quickstart
 GPU ?= --out runs/gpu.md
 PROCESSES ?= 3
-SEEDS ?= 0-9999
+SEEDS ?= 0-4999 d0-d4999
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH
 # Without them each of many processes would compile the same modules again.

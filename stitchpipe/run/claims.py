@@ -229,7 +229,8 @@ class Claims:
         given_s, now_s = signs.get(worker.name), signs.get(self.worker.name)
         if now_s is None:  # a listing that lags behind: it tells of nobody's end
             return True
-        return given_s is not None and now_s - given_s <= self._lease_s
+        # A sign from the future was given under a clock that was set back since: it says nothing of now.
+        return given_s is not None and abs(now_s - given_s) <= self._lease_s
 
     def _signs(self) -> dict[str, float]:
         """Return when each worker gave its last sign of life; our own is the time by the clock of the place."""

@@ -1,6 +1,7 @@
-"""``python -m tests.nights --seeds 0-9999 --processes 2``: nights by their seeds; exit code 1 if any ends badly.
+"""``python -m tests.nights --seeds 0-4999 d0-d4999``: nights by their seeds; exit code 1 if any ends badly.
 
-One seed alone prints the log of its operations where it ends badly, or with ``--log``.
+Nights of numbers happen in a bucket, those of numbers behind a ``d`` on a disk. One seed alone
+prints the log of its operations where it ends badly, or with ``--log``.
 """
 
 from __future__ import annotations
@@ -20,31 +21,34 @@ REPLAY = "python -m tests.nights --log --seeds"
 
 def seeds_of(text):
     first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
+    kind = "d" if first.startswith("d") else ""
+    numbers = [int(each.removeprefix(kind)) for each in (first, last or first)]
+    return [f"{kind}{number}" for number in range(numbers[0], numbers[1] + 1)]
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.nights", description=__doc__)
-    parser.add_argument("--seeds", type=seeds_of, default=seeds_of("0-99"), metavar="FIRST-LAST")
+    parser.add_argument("--seeds", type=seeds_of, nargs="+", default=[["0"]], metavar="FIRST-LAST")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--log", action="store_true", help="print the operations of each night")
     asked = parser.parse_args(arguments)
-    begun_s, bad, operations, kills = time.monotonic(), [], 0, 0
+    seeds = [seed for each in asked.seeds for seed in each]
+    begun_s, bad, operations, kills, cuts = time.monotonic(), [], 0, 0, 0
     with multiprocessing.get_context("spawn").Pool(asked.processes, hush) as pool:
-        for count, found in enumerate(pool.imap(night, asked.seeds, chunksize=1), 1):
-            operations, kills = operations + found.operations, kills + found.kills
-            if asked.log or (found.problems and len(asked.seeds) == 1):
+        for count, found in enumerate(pool.imap(night, seeds, chunksize=1), 1):
+            operations, kills, cuts = operations + found.operations, kills + found.kills, cuts + found.cuts
+            if asked.log or (found.problems and len(seeds) == 1):
                 print("\n".join(found.told()))
             if found.problems:
                 bad.append(found.seed)
                 print(f"seed {found.seed}: {found.problems[0]}\n  again: {REPLAY} {found.seed}", flush=True)
-            if count % EVERY == 0 or count == len(asked.seeds):
-                told = f"{count} of {len(asked.seeds)} nights, {len(bad)} bad, {operations} operations, {kills} kills"
-                print(f"{told}, {time.monotonic() - begun_s:.0f} s", flush=True)
+            if count % EVERY == 0 or count == len(seeds):
+                told = f"{count} of {len(seeds)} nights, {len(bad)} bad, {operations} operations"
+                print(f"{told}, {kills} kills, {cuts} cuts, {time.monotonic() - begun_s:.0f} s", flush=True)
         pool.close()
         pool.join()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"{(used.ru_utime + used.ru_stime) / len(asked.seeds):.2f} CPU s a night")
+    print(f"{(used.ru_utime + used.ru_stime) / len(seeds):.2f} CPU s a night")
     return 1 if bad else 0
 
 

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 from obstore.exceptions import AlreadyExistsError, GenericError
 
+import storage.place.bucket
+from storage import digest_of
 from tests.nights.world import EPOCH_S
 from tests.storage.crashing import Crash
 
@@ -28,10 +30,27 @@ class Bucket:
 
     def __init__(self, world, weather):
         self.world, self.weather, self.objects = world, weather, {}
+        self.url, self._home = "s3://night/run", "run/"
         self.changes, self._tags = [], 0
 
-    def copied(self):
-        return {key: known.data for key, known in self.objects.items()}
+    def install(self, patch):
+        """Stand in for the client of the place."""
+        patch.setattr(storage.place.bucket, "obstore", self)
+        patch.setattr(storage.place.bucket, "S3Store", lambda *_, **__: None)
+
+    def end(self):
+        pass
+
+    def has(self, key):
+        return self._home + key in self.objects
+
+    def digests(self, folder):
+        """Return the digest of every object below a folder of the run, by key."""
+        below = [key for key in self.objects if key.startswith(f"{self._home}{folder}/")]
+        return {key.removeprefix(self._home): digest_of(self.objects[key].data.hex()) for key in below}
+
+    def take_away(self, key):
+        del self.objects[self._home + key]
 
     def put(self, _client, key, data, mode="overwrite", attributes=None, use_multipart=False):
         def act():

@@ -17,19 +17,13 @@ from flows.settling import is_everything_there
 from stitchpipe.errors import ExplainedError
 from stitchpipe.run.place import STORE, RunPlace
 from stitchpipe.run.settled import Settled
-from storage import digest_of, open_store
-from tests.nights import standins, units
+from tests.nights import judgement, standins, units
 from tests.nights.bucket import Bucket
+from tests.nights.disk import Disk
 from tests.nights.weather import Weather
 from tests.nights.world import World
 
-URL = "s3://night/run"
 STEPS = ("inspect", "train", "dump", "compare", "stitch", "report")
-PASSING = ("agendas/", "claims/", "inventory", "settled", "times", "units/", "compacted-results")
-"""Records that say who worked, when, or in which order parts were merged: no result depends on them."""
-
-PASSING_FILES = ("results/", "training/")
-"""Files that are compared by what they say, and states that a process left which was killed when it had its weights."""
 
 
 @dataclass
@@ -52,6 +46,7 @@ class Night:
     redone: int = 0
     overlaps: int = 0
     kills: int = 0
+    cuts: int = 0
     operations: int = 0
     virtual_s: float = 0.0
 
@@ -65,76 +60,72 @@ def hush():
 
 
 def night(seed):
-    """Let a night happen; return how it ended."""
-    quiet = quiet_night()
-    return _judged(_happen(seed, Weather.drawn(seed)), quiet)
+    """Let a night happen, in a bucket (``7``) or on a disk (``"d7"``); return how it ended."""
+    kind = Disk if str(seed).startswith("d") else Bucket
+    drawn = Weather.drawn_for_disk(str(seed)[1:]) if kind is Disk else Weather.drawn(int(seed))
+    return _judged(_happen(seed, kind, drawn), quiet_night(kind))
 
 
 @cache
-def quiet_night():
+def quiet_night(kind=Bucket):
     """Return a night with one trigger and no fault: what all others must end as."""
     weather = Weather("quiet")
     weather.quiet = True
-    calm = _happen("quiet", weather)
+    calm = _happen("quiet", kind, weather)
     if calm.problems or calm.computed != len(units.MODELS) * len(units.SPLITS) * units.ROW_GROUPS:
         raise AssertionError(calm.problems)
     return calm
 
 
-def _happen(seed, weather):
+def _happen(seed, kind, weather):
     world = World(seed)
-    bucket = Bucket(world, weather)
+    medium = kind(world, weather)
     found = Night(seed, log=world.log)
-    with _installed(world, bucket, weather):
+    with _installed(world, medium, weather):
         for number, (at_s, host, processes) in enumerate(weather.triggers):
             share = (number % 2, 2) if len(weather.triggers) > 1 else (0, 1)
-            _trigger(world, weather, f"run {number}", at_s, host, processes, share)
+            asked = Asked("night", medium.url, STEPS, share=share)
+            _trigger(world, asked, f"run {number}", (host, weather.skews[host]), processes, after_s=at_s)
         world.run()
-        stuck = list(world.errors)
+        stuck, unfinished = list(world.errors), judgement.unfinished(medium)
         weather.quiet = True
-        outcome = _trigger(world, weather, "last", 0.0, 2, 2, (0, 1))
+        outcome = _trigger(world, Asked("night", medium.url, STEPS), "last", (2, 0.0), 2)
         world.run()
         standins.as_a_new_process()
         found.problems += [f"the night does not end: {error!r}" for error in stuck]
         found.problems += [f"the last trigger failed: {error!r}" for error in world.errors[len(stuck) :]]
         if outcome.error is not None:
             found.problems.append(f"the last trigger failed: {outcome.error}")
-        try:
-            found.state = _state(bucket)
-            found.problems += _verified()
-        except ExplainedError as error:
-            found.problems.append(f"unreadable: {error}")
+        found.operations, found.virtual_s = len(world.log), world.now_s
+        found.state, problems = judgement.judged(world, medium, unfinished)
+        found.problems += problems
     found.computed, found.redone, found.overlaps = len(world.computed), world.redone, world.overlaps
     found.kills = sum("killed" in what for _, _, what, _ in world.log)
-    found.operations, found.virtual_s = len(world.log), world.now_s
+    found.cuts = sum("power cut" in what for _, _, what, _ in world.log)
     if world.redone:
-        found.problems.append(f"{world.redone} row groups were computed whose marker was there")
+        found.problems.append(f"{world.redone} row groups were computed that had been written")
     if weather.spares_claims and world.overlaps:
         found.problems.append(f"{world.overlaps} row groups were computed by two living processes at once")
     return found
 
 
 @contextmanager
-def _installed(world, bucket, weather):
-    def is_marked(dump, row_group):
-        return f"{_prefix()}/{STORE}/{dump._markers.key(row_group)}" in bucket.objects
-
-    world.is_marked = is_marked
+def _installed(world, medium, weather):
+    world.is_marked = lambda dump, row_group: medium.has(f"{STORE}/{dump._markers.key(row_group)}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(units, "WORLD", world)
-        standins.install(patch, world, bucket, units, weather.begun)
-        yield
+        standins.install(patch, world, medium, units, weather.begun)
+        try:
+            yield
+        finally:
+            medium.end()
 
 
-def _prefix():
-    return URL.removeprefix("s3://night/")
-
-
-def _trigger(world, weather, name, at_s, host, processes, share):
+def _trigger(world, asked, name, host, processes, *, after_s=0.0):
     """Begin a run in a process of its own, after a while; as `flows.runner.run` without Prefect."""
     outcome = SimpleNamespace(error=None)
-    process = world.process(name, f"host {host}", skew_s=0.0 if weather.quiet else weather.skews[host])
-    asked = Asked("night", URL, STEPS, share=share)
+    number, skew_s = host
+    process = world.process(name, f"host {number}", skew_s=skew_s)
 
     def run():
         try:
@@ -143,7 +134,7 @@ def _trigger(world, weather, name, at_s, host, processes, share):
             world.note(f"ended: {type(error).__name__}", str(error))
             outcome.error = error
 
-    world.start(process, run, is_main=True, after_s=at_s)
+    world.start(process, run, is_main=True, after_s=after_s)
     return outcome
 
 
@@ -159,29 +150,6 @@ def _run(asked, processes):
             course.take(name)
         course.settle(settled, stamp)
         course.demand_success()
-
-
-def _state(bucket):
-    """Return name → digest of everything that a run leaves for its reader."""
-    place = RunPlace.at(URL)
-    files = place.files
-    state = {file.name: file.digest for file in files.listing() if not file.name.startswith(PASSING_FILES)}
-    for name, content in files.records().items():
-        if not name.startswith(PASSING):
-            state[f"record {name}"] = digest_of(content)
-    for name in ("index.html", "findings.json"):
-        state[f"report {name}"] = digest_of(files.read_published("report", name).decode())
-    state["results"] = units.table_text(place)
-    home = f"{_prefix()}/{STORE}/"
-    for key, known in bucket.objects.items():
-        if key.startswith(home) and "/partial/" not in key:
-            state[key] = digest_of(known.data.hex())
-    return state
-
-
-def _verified():
-    problems = RunPlace.at(URL).files.verify() + open_store(f"{URL}/{STORE}").verify()
-    return [f"verify: {problem}" for problem in problems]
 
 
 def _judged(found, quiet):

@@ -1,8 +1,8 @@
 """What stands in for the machine below the code under test: the one spot where names are replaced.
 
 In every module of `storage`, `stitchpipe` and `flows` the modules `time`, `threading`, `uuid` and `random` are those of
-a `World`; what the place asks of its bucket goes to a `tests.nights.bucket.Bucket`; and what a pool asks of the
-operating system (a pipe, a process) goes to simulated ones. All else is the code as it is.
+a `World`; what the place asks of its bucket or disk goes to a `Bucket` or `Disk` of this package; and what a pool asks
+of the operating system (a pipe, a process) goes to simulated ones. All else is the code as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import flows.pool
 import flows.worker_process
 import storage.checked_files.files
 import storage.checked_files.sound
-import storage.place.bucket
 from stitchpipe.results import part_files
 from stitchpipe.run import claims, settled
 from stitchpipe.steps.claimed import Claimant
@@ -63,7 +62,7 @@ class Connection:
 
     def is_broken(self):
         there = self.other
-        return there.is_closed if there.process is None else not there.process.is_alive
+        return there.is_closed or (there.process is not None and not there.process.is_alive)
 
     def send(self, content):
         if self.is_broken():
@@ -122,7 +121,7 @@ class WorkerOnPipe:
         self.world.kill(self.process, KILLED)
 
 
-def install(patch, world, bucket, work, started):
+def install(patch, world, medium, work, started):
     """Put all of it in place; `patch` undoes it."""
     as_a_new_process()
     threads = {each.__name__: partial(each, world) for each in (Lock, Condition, Event, Thread)}
@@ -137,8 +136,7 @@ def install(patch, world, bucket, work, started):
             for real, ours in pairs:
                 if getattr(module, real.__name__, None) is real:
                     patch.setattr(module, real.__name__, ours)
-    patch.setattr(storage.place.bucket, "obstore", bucket)
-    patch.setattr(storage.place.bucket, "S3Store", lambda *_, **__: None)
+    medium.install(patch)
     patch.setattr(storage.checked_files.sound, "_sound", OwnMemory(world))
     patch.setattr(part_files, "_columns", OwnMemory(world))
     patch.setattr(storage.checked_files.files, "ThreadPoolExecutor", OneByOne)

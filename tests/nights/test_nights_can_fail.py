@@ -1,19 +1,29 @@
 """Code that is wrong in one place, which some night of the first few must find."""
 
 import logging
+import os
+from pathlib import Path
 
 import pytest
 
 from stitchpipe.run.claims import Claims
+from stitchpipe.run.inventory import take_inventory
+from stitchpipe.run.place import RunPlace
+from stitchpipe.steps import claimed
 from storage.place.bucket import BucketPlace
+from storage.place.local import LocalPlace
+from storage.place.staging import StagedFile
 from storage.writing.dump import Dump
+from tests.nights.bucket import Bucket
+from tests.nights.disk import Disk
 from tests.nights.night import night, quiet_night
 
 
 @pytest.fixture(autouse=True)
 def _silent():
     logging.disable(logging.CRITICAL)
-    quiet_night()  # of the code as it is
+    for kind in (Bucket, Disk):
+        quiet_night(kind)  # of the code as it is
     yield
     logging.disable(logging.NOTSET)
 
@@ -49,6 +59,68 @@ def deaths_for_good(patch):
     patch.setattr("flows.worker_process.death_may_pass", lambda status: False)
 
 
+def files_without_flushes(patch):
+    patch.setattr("storage.place.durability.sync_file", lambda path: None)
+
+
+def folders_without_flushes(patch):
+    patch.setattr("storage.place.durability.sync_directory", lambda path: None)
+
+
+def nothing_waits_for_the_disk(patch):
+    commit = StagedFile.commit
+    patch.setattr(StagedFile, "commit", lambda self, *, durable=True: commit(self, durable=False))
+
+
+def _written_where_it_will_lie(place, key, data):
+    path = Path(place.path(key))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def records_written_in_place(patch):
+    def create(self, key, data):
+        is_free = self.size(key) is None
+        if is_free:
+            _written_where_it_will_lie(self, key, data)
+        return is_free
+
+    patch.setattr(LocalPlace, "create", create)
+
+
+def pages_written_in_place(patch):
+    patch.setattr(LocalPlace, "replace", _written_where_it_will_lie)
+
+
+def names_moved_over_others(patch):
+    def linked(self):
+        self._named(os.rename)
+        self._begun = False
+        return True
+
+    patch.setattr(StagedFile, "_linked", linked)
+
+
+def unfinished_files_stay(patch):
+    patch.setattr(StagedFile, "discard", lambda self: None)
+
+
+def full_disks_for_good(patch):
+    kinds = [kind for kind in claimed._PASSING if kind.__name__ != "WriteError"]
+    patch.setattr(claimed, "_PASSING", tuple(kinds))
+
+
+def inventories_before_the_page(patch):
+    publish = RunPlace.publish_report
+
+    def published(self, *arguments):
+        take_inventory(self)
+        publish(self, *arguments)
+
+    patch.setattr(RunPlace, "publish_report", published)
+    patch.setattr("tests.nights.units.take_inventory", lambda place: None)
+
+
 @pytest.mark.parametrize(
     ("wrong", "seeds"),
     [
@@ -58,6 +130,15 @@ def deaths_for_good(patch):
         (creations_in_two_steps, range(20)),
         (row_groups_computed_again, range(20, 30)),
         (deaths_for_good, range(10)),
+        (files_without_flushes, ["d0"]),
+        (folders_without_flushes, ["d0"]),
+        (nothing_waits_for_the_disk, ["d0"]),
+        (records_written_in_place, ["d0"]),
+        (pages_written_in_place, ["d3"]),
+        (names_moved_over_others, ["d0"]),
+        (unfinished_files_stay, ["d0"]),
+        (full_disks_for_good, ["d10"]),
+        (inventories_before_the_page, ["d11"]),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )

@@ -19,6 +19,7 @@ from stitchpipe.results.maps import MapToKeep, map_of
 from stitchpipe.results.reading import COMPARED
 from stitchpipe.results.result import Making, Result, Side, Subject
 from stitchpipe.run.agenda import Agenda
+from stitchpipe.run.inventory import take_inventory
 from stitchpipe.run.place import (
     STORE,
     RunPlace,
@@ -30,7 +31,7 @@ from stitchpipe.run.place import (
     model_record,
     weights_name,
 )
-from storage import Address, LayerSpec, UnfinishedError, digest_of, open_store
+from storage import WORK, Address, LayerSpec, UnfinishedError, digest_of, open_store
 
 MODELS, SPLITS, LAYERS = ("a", "b"), ("train", "test"), ("one", "two")
 TARGETS = tuple(("b", layer) for layer in LAYERS)
@@ -109,6 +110,7 @@ def _dump(place, model, split, part, report):
         report(row_group, ROW_GROUPS)
         if not dump.is_written(row_group):
             dump.write(row_group, _computed(dump, row_group, weights["weights_digest"]))
+            WORLD.written.add((dump.identity.key, row_group))
     try:
         dump.seal()
     except UnfinishedError:
@@ -126,7 +128,7 @@ def _computed(dump, row_group, weights):
     process = WORLD.current.process
     other = WORLD.computing.get(key)
     WORLD.overlaps += other is not None and other is not process and other.is_alive
-    WORLD.redone += WORLD.is_marked(dump, row_group)
+    WORLD.redone += key in WORLD.written or WORLD.is_marked(dump, row_group)
     WORLD.computed.append(key)
     WORLD.computing[key] = process
     WORLD.note("compute", f"{dump.identity.label()} row group {row_group}")
@@ -194,22 +196,37 @@ def _keys(layers, target):
 
 
 def _compare(place, without):
-    """A part of the results for each target layer, each of the numbers of all its sources; then parts are merged."""
+    """A part of the results for each target layer, each of the numbers of all its sources; then parts are merged.
+
+    As in the engine, what is computed of a layer by itself is kept, and what belongs to a part until its results are.
+    """
     if without:  # every pair has a layer of each model
         return {"compared": 0}
-    layers = _layers(place, "test")
+    layers, summaries = _layers(place, "test"), open_store(f"{place.url}/{STORE}", mode="a").summaries
+    for name, (rows, fingerprint) in layers.items():
+        own = digest_of([*name, fingerprint])
+        if not summaries.has("own", own):
+            summaries.write("own", own, {"square": rows.T @ rows}, {})
     held = {int(key) for keys in place.results.held().by_index.values() for key in keys}
-    for target in TARGETS:
-        keys = _keys(layers, target)
-        part = COMPARED + digest_of(sorted(keys.values()))
-        if all(int(key, 16) in held for key in keys.values()):
-            continue
-        _take_time(5)
+    keys = {target: _keys(layers, target) for target in TARGETS}
+    wanted = [target for target in TARGETS if not all(int(key, 16) in held for key in keys[target].values())]
+    parts = {target: COMPARED + digest_of(sorted(keys[target].values())) for target in wanted}
+    for target, part in parts.items():
+        if summaries.read_or_none(WORK, part, []) is None:
+            _take_time(5)
+            products = {
+                "/".join(source): np.sum(layers[source][0] * layers[target][0]) for source in keys[target]
+            }
+            summaries.write(WORK, part, products, {}, durable=False)
+    for target, part in parts.items():
+        _take_time(1)
+        products = summaries.read(WORK, part).arrays
         values = [
-            _result(layers, source, target, np.sum(layers[source][0] * layers[target][0]), key)
-            for source, key in keys.items()
+            _result(layers, source, target, products["/".join(source)], key)
+            for source, key in keys[target].items()
         ]
         place.results.write(part, values)
+    summaries.delete(WORK, parts.values())
     place.results.compact(least_parts=2)
     return {"compared": len(TARGETS)}
 
@@ -261,6 +278,7 @@ def _report(place):
     text = table_text(place) if place.results.contents() else ""
     _take_time(2)
     place.publish_report({"index.html": f"<html>{text}</html>".encode()}, {"rows": text.count("\n")})
+    take_inventory(place)
     return {"page": "report/index.html"}
 
 

@@ -20,8 +20,11 @@ class Weather:
 
     Attributes
     ----------
+    busy, outage
+        How often, and from when to when, a bucket says 503, or a disk is full and cannot flush.
     kills
-        By the number of the operation: which process dies, before or after it takes effect.
+        By the number of the operation: which process dies, before or after it takes effect or in the middle of it; or
+        that the power is cut.
     stops
         By the number of the operation: for how many seconds its process stands still.
     early
@@ -84,6 +87,36 @@ class Weather:
         )
         return drawn._sparing_claims() if draw.random() < 0.25 else drawn
 
+    @classmethod
+    def drawn_for_disk(cls, seed):
+        """Return what befalls the disk of one machine: it never lags behind, and what it says is true."""
+        draw = random.Random(f"weather of disk {seed}")
+        begun_s, skew_s = draw.uniform(0, 200), draw.choice((0.0, draw.uniform(-1e5, 1e5)))
+        kills = ("killed before", "killed after", "run killed before", "run killed after")
+        drawn = cls(
+            f"disk {seed}",
+            busy=draw.choice((0, 0, 0.001, 0.01)),
+            outage=draw.choice(((0.0, 0.0), (begun_s, begun_s + draw.uniform(1, 100)))),
+            kills={
+                **{
+                    int(10 ** draw.uniform(0.3, 3.6)): draw.choice(kills)
+                    for _ in range(draw.choice((0, 1, 3)))
+                },
+                **{draw.randrange(10, 4500): "power cut" for _ in range(draw.choice((0, 1, 2, 4)))},
+            },
+            stops={
+                int(10 ** draw.uniform(0.3, 3.6)): draw.uniform(10, 400)
+                for _ in range(draw.choice((0, 0, 1, 3)))
+            },
+            early={draw.randrange(6): draw.randrange(20) for _ in range(draw.choice((0, 0, 1)))},
+            skews=(skew_s, skew_s),
+            triggers=tuple(
+                (draw.choice((0.0, draw.uniform(0, 30), draw.uniform(0, 300))), 0, draw.choice((1, 2)))
+                for _ in range(draw.choice((1, 2, 3)))
+            ),
+        )
+        return drawn._sparing_claims() if draw.random() < 0.25 else drawn
+
     def _sparing_claims(self):
         """Return the same without anything by which a living process can be taken for lost; all at work at once."""
         triggers = tuple((at_s % 5.0, host, processes) for at_s, host, processes in self.triggers)
@@ -107,6 +140,10 @@ class Weather:
 
     def patience_s(self):
         return self.random.uniform(1, 20)
+
+    def is_partly(self):
+        """Whether what fails has half happened."""
+        return self.random.random() < 0.5
 
     def lag_s(self, prefix):
         """Return how old what a listing shows is."""

@@ -25,6 +25,7 @@ class Process:
         self.name, self.pid, self.host, self.parent = name, pid, host, parent
         self.skew_s, self.slowness = skew_s, slowness
         self.children, self.status, self.frozen_until_s, self.operations = [], None, 0.0, 0
+        self.has_begun = False
         if parent is not None:
             parent.children.append(self)
 
@@ -60,7 +61,7 @@ class World:
         self.now_s, self.limit_s = 0.0, limit_s
         self.current, self.processes, self.threads = None, [], []
         self.errors, self.log, self.computing, self.computed = [], [], {}, []
-        self.redone, self.overlaps, self._threads_begun = 0, 0, 0
+        self.redone, self.overlaps, self.written, self._threads_begun = 0, 0, set(), 0
         self._over = threading.Lock()
 
     def process(self, name, host, **about):
@@ -120,6 +121,7 @@ class World:
         thread.turn.acquire()
         try:
             if thread.process.is_alive:
+                thread.process.has_begun = True
                 thread.target()
         except Crash:
             pass

@@ -127,6 +127,16 @@ def test_a_worker_without_signs_of_life_has_lost_its_claims(files, elsewhere):
         assert set(claims.held()) == {"stitch A/layer1"}
 
 
+def test_a_sign_of_life_from_the_future_is_no_sign_of_life(files, elsewhere):
+    """A clock that was a day ahead is set right at a restart; whoever worked before it is gone."""
+    elsewhere.take("stitch A/layer1")
+    with Claims(files, lease_s=60.0) as claims:
+        age(files, elsewhere.worker, -50.0)
+        assert claims.take("stitch A/layer1") is not None
+        age(files, elsewhere.worker, -86400.0)
+        assert claims.take("stitch A/layer1") is None
+
+
 def test_a_killed_process_has_lost_its_claims_at_once(files, tmp_path):
     holding = subprocess.Popen(
         [sys.executable, "-c", HOLDING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

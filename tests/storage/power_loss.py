@@ -60,12 +60,12 @@ class Disk:
             self.count += 1
             self.log.append((name, str(arguments[0]) if name == "link" else ""))
             if name == "fsync":
-                return self._flush(target)
+                return self.flush(target)
             return original(target, *arguments, **keywords)
 
         return operation
 
-    def _flush(self, descriptor: int) -> None:
+    def flush(self, descriptor: int) -> None:
         path = str(Path(f"/proc/self/fd/{descriptor}").readlink())
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):
@@ -89,7 +89,7 @@ class Disk:
             if inode is None:
                 continue
             path = Path(source, name)
-            if path.is_dir():
+            if path.is_dir() or (str(path) in self.names and not path.exists()):  # or was, and was removed
                 self._rebuild(str(path), target / name, generator)
             else:
                 written = path.read_bytes() if there.get(name) == inode else b""
