@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from storage import CheckedFiles
 
 FOLDER: Final = "certification"
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the records; raised when a block would hold other counts. Blocks of another version are made again."""
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.rows import Grid
 
-ALGEBRA_VERSION: Final = 3
+ALGEBRA_VERSION: Final = 4
 """Raised when the same representations would give other indices or maps."""
 STITCH_VERSION: Final = 3
 """Raised when the same stitch would give other numbers."""

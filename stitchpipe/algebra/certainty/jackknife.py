@@ -37,15 +37,15 @@ class Interval:
     Attributes
     ----------
     low, high
-        Centre ∓ t·standard_error, t of groups − 1 degrees of freedom, the centre being the estimate or the value.
-        Not cut to the range of the statistic.
+        Centre ∓ t·s, t of groups − 1 degrees of freedom. About the value, s is the standard error; about the estimate,
+        √(standard_error² + (bias/groups)²). Not cut to the range of the statistic.
     estimate
         The value less its bias.
     standard_error
         Jackknife standard error.
     bias
-        How much of the value is owed to the number of samples, as the jackknife estimates it. Where it exceeds the
-        standard error, limits about the estimate are only as good as this correction.
+        How much of the value is owed to the number of samples, as the jackknife estimates it. Limits about the estimate
+        take it to be known to one part in `groups`: a rule of thumb, held by simulation (``DESIGN.md``).
     groups
         Their number.
     level
@@ -121,9 +121,13 @@ def jackknife(
     error = np.sqrt(squares.sum(axis=0) / groups)
     from scipy.special import stdtrit  # noqa: PLC0415 - a quarter of a second, which no query should cost
 
-    half = float(stdtrit(groups - 1, 0.5 + 0.5 * level)) * error
     estimate = whole - bias
-    centre = estimate if about == "population" else whole
+    is_of_limit = about == "population"
+    centre = estimate if is_of_limit else whole
+    # Where the bias is many standard errors, what is left of it and what its own estimate varies by are not small
+    # beside them, and the pseudo-values see neither.
+    around = np.hypot(error, bias / groups) if is_of_limit else error
+    half = float(stdtrit(groups - 1, 0.5 + 0.5 * level)) * around
     return Interval(centre - half, centre + half, estimate, error, bias, groups, level)
 
 
