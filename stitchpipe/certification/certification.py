@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from itertools import islice
 from multiprocessing import get_context
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from threadpoolctl import threadpool_limits
@@ -19,12 +20,12 @@ from stitchpipe.certification.null_zoos import NullTrial
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from stitchpipe.certification.cells import Scope
+    from stitchpipe.certification.cells import Kind, Scope
     from storage import CheckedFiles
 
 FOLDER: Final = "certification"
-VERSION: Final = 3
-"""Of the records; raised when a block would hold other counts. Blocks of another version are made again."""
+VERSION: Final[Mapping[Kind, int]] = MappingProxyType({"intervals": 3, "nulls": 2})
+"""Of the records of each kind; raised when a block would hold other counts. Those of another one are made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,16 @@ class Block:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a record of what JSON has."""
-        return {"version": VERSION, **asdict(self)}
+        return {"version": VERSION[self.cell.kind], **asdict(self)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Block | None:
         """Return the block that `to_dict` made a record of; None of another version."""
-        if record.get("version") != VERSION:
+        cell = Cell(**record["cell"])
+        if record.get("version") != VERSION[cell.kind]:
             return None
         known = {name: record[name] for name in ("seed", "number", "counts", "limits", "processor_s")}
-        return cls(cell=Cell(**record["cell"]), **known)
+        return cls(cell=cell, **known)
 
 
 def certify(
