@@ -27,7 +27,7 @@ COLUMNS: Final = (
     *("split", "grid", "n_samples", "n_rows", "p", "q", *BESIDE),
 )
 """The columns of the results that matrices are made of."""
-STUDIED: Final = ("p_value", "p_family")
+STUDIED: Final = ("p_value", "p_family", "effect_size")
 """What of `BESIDE` studies read."""
 UNMEASURED, MEASURED, WITHOUT = 0, 1, 2
 """States of a cell; from `WITHOUT` on it was measured and has no number, for the reason of that place."""

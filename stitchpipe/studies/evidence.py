@@ -26,8 +26,8 @@ class Evidence:
     Attributes
     ----------
     compared
-        ``index``, ``view``, the pair, ``value``, and ``n_samples``, ``p_value``, ``p_family`` where they are known;
-        each number once. Names may be categories.
+        ``index``, ``view``, the pair, ``value``, and ``n_samples``, ``p_value``, ``p_family``, ``effect_size`` where
+        they are known; each number once. Names may be categories.
     stitched
         As `stitchpipe.studies.stitches.stitches` gives them.
     facts
@@ -128,7 +128,7 @@ class Evidence:
 def _slim(compared: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that studies read, names as categories: rows are taken apart many times."""
     names = ("index", "view", *PAIR)
-    beside = [name for name in ("n_samples", "p_value", "p_family") if name in compared]
+    beside = [name for name in ("n_samples", "p_value", "p_family", "effect_size") if name in compared]
     return compared[[*names, "value", *beside]].astype(dict.fromkeys(names, "category") | {"value": float})
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from stitchpipe.studies.best_match import SIGNIFICANT
 from stitchpipe.studies.control_pairs import pair_kinds
-from stitchpipe.studies.effect import Effect, jackknifed, mean_of_units
+from stitchpipe.studies.effect import Effect, jackknifed, mean_of_units, share_of_cases
 from stitchpipe.studies.finding import Finding
 from stitchpipe.studies.indices import title_of
 from stitchpipe.studies.rank_correlation import codes, spearman
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from stitchpipe.studies.evidence import Evidence
 
 PERMUTED = "permuted"
+ABOVE = 3.0
+"""Standard deviations of a null in closed form above which a pair counts as similar."""
 
 
 def samples(evidence: Evidence) -> Finding | None:
@@ -54,7 +56,10 @@ def samples(evidence: Evidence) -> Finding | None:
                 "high": bias.high,
             }
             row |= {"Spearman ρ": rho.value, f"p < {SIGNIFICANT:g}": _significant(block)}
-            table.append(row | {"null, mean": _null(runs[count], str(by), str(view))})
+            row |= {"null, mean": _null(runs[count], str(by), str(view))}
+            closed, of_closed = _above_closed_null(name, block, most)
+            table.append(row | closed)
+            effects += of_closed
     if not table:
         return None
     frame = pd.DataFrame(table)
@@ -65,14 +70,16 @@ def samples(evidence: Evidence) -> Finding | None:
         question="How does each index go with the number of images?",
         answer=f"From {most} to {counts[0]} images the mean over pairs moves most by {largest['index']}: by "
         f"{largest['bias']:+.3f}. The order of pairs keeps a rank correlation of at least "
-        f"{fewest['Spearman ρ'].min():.2f} with that of {most} images.".replace("-", "−"),
+        f"{fewest['Spearman ρ'].min():.2f} with that of {most} images.".replace("-", "−")
+        + _not_above(fewest, counts[0]),
         claim="",
         outcome=None,
         criterion="",
         numbers={f"{row['index']}, {row['images']} images": row["bias"] for row in table},
         table=frame,
         detail=pd.concat(cases, ignore_index=True)[["images", *BY, *PAIR, "value", "value there"]],
-        falsifier="For an index that does not depend on the number of images: a bias whose interval does not hold 0.",
+        falsifier="For an index that does not depend on the number of images: a bias whose interval does not hold 0. "
+        "For one that says something with so few: pairs that do not lie above their null in closed form.",
         effects=tuple(effects),
     )
 
@@ -85,6 +92,38 @@ def _comparisons(evidence: Evidence) -> pd.DataFrame:
 def _significant(block: pd.DataFrame) -> float | None:
     known = block["p_value"].dropna() if "p_value" in block else pd.Series(dtype=float)
     return float((known < SIGNIFICANT).mean()) if len(known) else None
+
+
+def _above_closed_null(name: str, block: pd.DataFrame, most: int) -> tuple[dict[str, Any], list[Effect]]:
+    """Return where pairs lie above the null that is known in closed form, with fewer images and with most.
+
+    In standard deviations of that null, which depends on the images' number and both widths; nothing of an index that
+    has no closed form.
+    """
+    if "effect_size" not in block:
+        return {}, []
+    known = block.dropna(subset=["effect_size", "effect_size there"])
+    if known.empty:
+        return {}, []
+    found = known.assign(above=(known["effect_size"] > ABOVE).astype(int))
+    share = share_of_cases(f"share above the closed-form null, {name}", found, "above")
+    row = {
+        "effect size": float(known["effect_size"].mean()),
+        f"effect size, {most} images": float(known["effect_size there"].mean()),
+        "above the null": share.value,
+    }
+    return row, [share]
+
+
+def _not_above(fewest: pd.DataFrame, count: int) -> str:
+    """Return for the answer how many pairs of which index the closed-form null does not let through; mostly nothing."""
+    if "above the null" not in fewest or not (fewest["above the null"] < 1).any():
+        return ""
+    worst = fewest.loc[fewest["above the null"].idxmin()]
+    return (
+        f" With {count} images {100 * (1 - worst['above the null']):.0f} % of the pairs of {worst['index']} are not "
+        f"{ABOVE:g} standard deviations above their closed-form null."
+    )
 
 
 def _null(evidence: Evidence, by: str, view: str) -> float | None:

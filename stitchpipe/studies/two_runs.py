@@ -35,7 +35,7 @@ def numbers(evidence: Evidence) -> pd.DataFrame:
         by="stitches: " + makings(stitched), view="", value=stitched[RELATIVE], likeness=stitched[RELATIVE]
     )
     columns = [*BY, *PAIR, "value", "likeness"]
-    beside = [name for name in ("n_samples", "p_value") if name in rows]
+    beside = [name for name in ("n_samples", "p_value", "effect_size") if name in rows]
     both = pd.concat([rows[[*columns, *beside]], made[[*columns, "n_samples"]]], ignore_index=True)
     is_itself = (both["source_model"] == both["target_model"]) & (
         both["source_layer"] == both["target_layer"]

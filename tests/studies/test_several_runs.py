@@ -60,3 +60,33 @@ def test_an_index_that_is_biased_by_few_images_is_found():
     assert table["images"].tolist() == [50] * 3
     assert np.allclose(table["Spearman ρ"].astype(float), 1.0)
     assert "moves most by Procrustes, squared (pooled): by +0.250" in finding.answer
+
+
+def test_a_null_in_closed_form_stands_beside_each_number_of_images():
+    """Of one index a third of the pairs sink into their null with few images, of another none; one has no such form."""
+    many = HERE.assign(effect_size=np.where(HERE["index"].isin(["cka", "procrustes"]), 40.0, np.nan))
+    few = many.assign(n_samples=50)
+    few["effect_size"] *= 0.5
+    sunk = (few["index"] == "cka") & (few["target_model"] == "C")
+    few.loc[sunk, "effect_size"] = 0.3
+    evidence = replace(synthetic.evidence(many), others=(synthetic.evidence(few),))
+    (finding,) = study_named("samples").answer(evidence).findings
+    table = finding.table.set_index("index")
+    cka, procrustes = table.loc["Linear CKA, debiased (pooled)"], table.loc["Procrustes, squared (pooled)"]
+    assert procrustes["effect size"] == pytest.approx(20.0)
+    assert procrustes[f"effect size, {int(HERE['n_samples'].max())} images"] == pytest.approx(40.0)
+    assert procrustes["above the null"] == 1.0
+    assert cka["above the null"] == pytest.approx(2 / 3, abs=0.02)
+    assert np.isnan(table.loc["Direct matching, R² (pooled)", "above the null"])
+    assert "% of the pairs of Linear CKA, debiased (pooled) are not 3 standard" in finding.answer
+    shares = [effect for effect in finding.effects if effect.what.startswith("share above the closed-form")]
+    assert len(shares) == 2
+    assert all(effect.low < effect.value or effect.value == 1.0 for effect in shares)
+
+
+def test_where_nothing_sinks_into_its_null_the_answer_is_silent_of_it():
+    many = HERE.assign(effect_size=40.0)
+    evidence = replace(synthetic.evidence(many), others=(synthetic.evidence(many.assign(n_samples=50)),))
+    (finding,) = study_named("samples").answer(evidence).findings
+    assert "closed-form" not in finding.answer
+    assert (finding.table["above the null"] == 1.0).all()
