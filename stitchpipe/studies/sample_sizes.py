@@ -119,7 +119,8 @@ def _not_above(fewest: pd.DataFrame, count: int) -> str:
     """Return for the answer how many pairs of which index the closed-form null does not let through; mostly nothing."""
     if "above the null" not in fewest or not (fewest["above the null"] < 1).any():
         return ""
-    worst = fewest.loc[fewest["above the null"].idxmin()]
+    known = fewest.dropna(subset=["above the null"])
+    worst = known.iloc[int(known["above the null"].to_numpy().argmin())]
     return (
         f" With {count} images {100 * (1 - worst['above the null']):.0f} % of the pairs of {worst['index']} are not "
         f"{ABOVE:g} standard deviations above their closed-form null."
