@@ -18,10 +18,10 @@ help: ## this list
 quickstart: install ## run the main job on bundled data into $(OUT)
 	$(BIN)/stitchpipe quickstart --out $(OUT)
 
-test: install ## the tests, in PROCESSES processes: many tests wait for disks and servers
+test: .venv/.compiled ## the tests, in PROCESSES processes: many tests wait for disks and servers
 	$(BIN)/python -m pytest -n $(PROCESSES) --durations=20 --durations-min=5
 
-test-all: install ## all tests: fault campaigns, coverage of intervals, the scheduled deployment too (half an hour)
+test-all: .venv/.compiled ## all tests: fault campaigns, coverage of intervals, the scheduled deployment too (half an hour)
 	$(BIN)/python -m pytest -n $(PROCESSES) -m "not benchmark" --hypothesis-profile thorough
 
 nights: install ## ten thousand simulated nights of faults, by their seeds (an hour on two cores); SEEDS=0-99 for fewer
@@ -60,9 +60,15 @@ install: .venv/.installed ## the virtual environment, from requirements.lock
 .venv/.installed: requirements.lock .ci/installer.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement .ci/installer.lock
-	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation \
 		--config-setting editable_mode=compat --editable .
+	touch $@
+
+# What the tests import is compiled once, here, and not by each of their processes; to compile all that is installed
+# would take twice as long. What cannot be collected is said by the tests.
+.venv/.compiled: .venv/.installed
+	$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 || true
 	touch $@
 
 lock: ## renew requirements.lock, and after it those of docker/ (network)
