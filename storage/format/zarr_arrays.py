@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
-from zarr.core.buffer import cpu
+from zarr.core.buffer import cpu, default_buffer_prototype
+from zarr.core.group import GroupMetadata
 from zarr.storage import MemoryStore
 
 from storage.format.codecs import ChunkCodec, UndecodableError, chunk_codec, codec_chain
@@ -56,9 +57,8 @@ def dimension_names(sample_shape: tuple[int, ...]) -> tuple[str, ...]:
 
 def group_metadata(attributes: Mapping[str, Any]) -> bytes:
     """Return the ``zarr.json`` of a group."""
-    memory = MemoryStore()
-    zarr.create_group(memory, attributes=dict(attributes), zarr_format=3)
-    return _bytes_of(memory)[_METADATA]
+    group = GroupMetadata(attributes=dict(attributes), zarr_format=3)
+    return group.to_buffer_dict(default_buffer_prototype())[_METADATA].to_bytes()
 
 
 def activations_metadata(
