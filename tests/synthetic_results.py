@@ -6,13 +6,14 @@ distribution. The numbers are made up; only their shape resembles a real run.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from stitchpipe.results import SCHEMA
-from stitchpipe.studies import Evidence, Facts, answers
+from stitchpipe.studies import Evidence, Facts, answers, of_layers
 
 LAYERS = tuple(f"layer{stage}.{block}" for stage in (1, 2, 3) for block in (0, 1, 2))
 WIDTHS = {"A": (16, 32, 64), "B": (16, 32, 64), "C": (8, 16, 32)}
@@ -87,9 +88,22 @@ def few_indices():
     )
 
 
-def evidence(frame, order=ORDER, **facts):
-    """Return results as a study takes them; `facts` are those of `stitchpipe.studies.Facts`."""
-    return Evidence.of_results(frame, Facts(layer_order=order, **facts), label="made up")
+def evidence(frame, order=ORDER, *, layers=(), **facts):
+    """Return results as a study takes them: `facts` of `stitchpipe.studies.Facts`, `layers` numbers of layers."""
+    made = Evidence.of_results(frame, Facts(layer_order=order, **facts), label="made up")
+    return replace(made, layers=of_layers(layers))
+
+
+def layer_number(model, layer, measure, value, view="pooled"):
+    """Return a number of one layer, as a run keeps it."""
+    return {
+        "model": model,
+        "layer": layer,
+        "view": view,
+        "measure": measure,
+        "value": value,
+        "n_samples": IMAGES,
+    }
 
 
 def answered(frame, order=ORDER, **facts):

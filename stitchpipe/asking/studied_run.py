@@ -23,7 +23,7 @@ from stitchpipe.run.place import model_record
 from stitchpipe.run.run import Run
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
-from stitchpipe.studies import Evidence, Facts, answers, stages_of, stitches, study_named
+from stitchpipe.studies import Evidence, Facts, answers, of_layers, stages_of, stitches, study_named
 from storage import NotFoundError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def evidence_of(place: RunPlace, others: Sequence[RunPlace] = ()) -> Evidence:
         compared=compared.frame(facts),
         stitched=stitches(_stitched(run, ends), order),
         facts=facts,
+        layers=of_layers(layers_asked(run, ends)),
         label=place.url,
         others=tuple(evidence_of(other) for other in others),
     )
@@ -109,6 +110,18 @@ def facts_of(run: Run) -> Facts:
         families={name: _family(model) for name, model in models.items() if isinstance(model, NetworkModel)},
         controls={name: _control(model) for name, model in models.items() if isinstance(model, ControlModel)},
     )
+
+
+def layers_asked(run: Run, ends: Ends) -> list[dict[str, Any]]:
+    """Return the numbers of single layers that the sweep asks for, of what its models hold now."""
+    asked = {(table.view, measure) for table in run.sweep.compare for measure in table.layer_measures}
+    now = {(name.model, name.layer): end.test.fingerprint for name, end in ends.items()}
+    return [
+        row
+        for row in run.place.layer_numbers.rows()
+        if (row["view"], row["measure"]) in asked
+        and now.get((row["model"], row["layer"])) == row["fingerprint"]
+    ]
 
 
 def _record(run: Run, model: str) -> Mapping[str, Any]:

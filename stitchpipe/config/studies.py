@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from stitchpipe.config.layer_words import LayerChoice
-from stitchpipe.config.names import IndexName
+from stitchpipe.config.names import IndexName, LayerMeasureName
 from stitchpipe.config.section import Section
 from stitchpipe.config.values import Count, LearningRate, Many, Seed
 
@@ -142,6 +142,20 @@ class WhichIndexStudy(ComparingStudy, OneBudgetStudy):
     name: Literal["which-index"] = Field(description="Which index tells best what is known.")
 
 
+class DepthStudy(StudySection):
+    """How measures of single layers go with the depth of a network."""
+
+    name: Literal["depth"] = Field(description="How measures of single layers go with depth.")
+    view: Literal["pooled", "flatten"] = Field(
+        default="pooled", description="What a row is: an image, see [[compare]]."
+    )
+    measures: tuple[LayerMeasureName, ...] = Field(
+        default=("participation_ratio", "effective_rank", "two_nn"),
+        min_length=1,
+        description="Measures of each layer by itself; linear_probe needs labels.",
+    )
+
+
 StudyTable: TypeAlias = Annotated[
     SelfStudy
     | CorrespondenceStudy
@@ -152,7 +166,8 @@ StudyTable: TypeAlias = Annotated[
     | DmOrNotStudy
     | ControlsStudy
     | DataSetsStudy
-    | WhichIndexStudy,
+    | WhichIndexStudy
+    | DepthStudy,
     Field(discriminator="name"),
 ]
 """A study, by its name."""

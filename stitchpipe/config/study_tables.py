@@ -8,7 +8,7 @@ from stitchpipe.config.comparisons import Compare
 from stitchpipe.config.mistakes import Mistake
 from stitchpipe.config.models import NetworkModel
 from stitchpipe.config.stitches import DirectStitch, TrainedStitch
-from stitchpipe.config.studies import ComparingStudy, StitchingStudy, StudySection
+from stitchpipe.config.studies import ComparingStudy, DepthStudy, StitchingStudy, StudySection
 from stitchpipe.globs import meant_by
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ def expanded_studies(
     for number, study in enumerate(studies):
         if isinstance(study, ComparingStudy):
             compare.append(Compare(view=study.view, indices=study.indices))
+        if isinstance(study, DepthStudy):
+            # A table has at least one index; this one every report has a use for.
+            compare.append(Compare(view=study.view, indices=("cka",), layer_measures=study.measures))
         if not isinstance(study, StitchingStudy):
             continue
         known = [model.name for model in models if isinstance(model, NetworkModel)]
@@ -77,7 +80,10 @@ def merged(declared: Sequence[Compare], added: Sequence[Compare]) -> tuple[Compa
         known = views.get(table.view, table)
         # What else a declared table says of its view stays.
         names = tuple(dict.fromkeys((*known.indices, *table.indices)))
-        views[table.view] = Compare.model_validate({**known.model_dump(), "indices": names})
+        measures = tuple(dict.fromkeys((*known.layer_measures, *table.layer_measures)))
+        views[table.view] = Compare.model_validate(
+            {**known.model_dump(), "indices": names, "layer_measures": measures}
+        )
     order = dict.fromkeys(table.view for table in (*declared, *added))
     return tuple(views[view] for view in order)
 

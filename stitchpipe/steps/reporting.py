@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from stitchpipe.asking.studied_run import facts_of
+from stitchpipe.asking.studied_run import facts_of, layers_asked
 from stitchpipe.config import ConfigError, ControlModel, NetworkModel
 from stitchpipe.graph import LOGITS
 from stitchpipe.report import COLUMNS, Gathering, Told, rendered
@@ -26,7 +26,7 @@ from stitchpipe.run.stitches import ends_of
 from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
 from stitchpipe.steps.examples import examples
 from stitchpipe.steps.highlights import highlights
-from stitchpipe.studies import Evidence, answers, findings
+from stitchpipe.studies import Evidence, answers, findings, of_layers
 from stitchpipe.studies import stitches as stitched_side_by_side
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def report(run: Run) -> dict[str, Any]:
     """
     names = run.layers.names()
     ends = run.activations.ends({*names, *ends_of(run.stitches)})
-    provenance, failed, layers = _provenance(run), _failed(run), _layers(run, ends)
+    provenance, failed, layers = _provenance(run), _failed(run), layers_asked(run, ends)
     inputs = _inputs(run, ends, provenance, failed, layers)
     part = run.sweep.name if run.sweep.part_of else None
     shown = run.place.findings(part)
@@ -101,7 +101,7 @@ def report(run: Run) -> dict[str, Any]:
         title=run.sweep.name,
         compared=compared,
         stitched=stitched,
-        answers=_answers(facts, compared.frame(facts), stitched),
+        answers=_answers(facts, compared.frame(facts), stitched, layers),
         layer_order=order,
         provenance=provenance,
         failed=failed,
@@ -155,18 +155,6 @@ def _curves(run: Run, stitches: Sequence[str]) -> dict[str, list[float]]:
     names = {curve_name(key): key for key in stitches}
     there = [file for file in files.listing("curves") if file.name in names]
     return {names[file.name]: json.loads(files.read(file))["losses"] for file in there}
-
-
-def _layers(run: Run, ends: Ends) -> list[dict[str, Any]]:
-    """Return the numbers of single layers that the sweep asks for, of what its models hold now."""
-    asked = {(table.view, measure) for table in run.sweep.compare for measure in table.layer_measures}
-    now = {(name.model, name.layer): end.test.fingerprint for name, end in ends.items()}
-    return [
-        row
-        for row in run.place.layer_numbers.rows()
-        if (row["view"], row["measure"]) in asked
-        and now.get((row["model"], row["layer"])) == row["fingerprint"]
-    ]
 
 
 def _inputs(
@@ -235,10 +223,12 @@ def _wanted(run: Run, ends: Ends) -> dict[str, Keys]:
     return {index: np.concatenate(of_index) for index, of_index in keys.items()}
 
 
-def _answers(facts: Facts, compared: pd.DataFrame, stitched: pd.DataFrame) -> list[Answer]:
+def _answers(
+    facts: Facts, compared: pd.DataFrame, stitched: pd.DataFrame, layers: Sequence[Mapping[str, Any]]
+) -> list[Answer]:
     """Return what is found about layers. What networks predict is none, and would move the depths of those that are."""
     layered = compared[(compared["source_layer"] != LOGITS) & (compared["target_layer"] != LOGITS)]
-    return answers(Evidence(compared=layered, stitched=stitched, facts=facts))
+    return answers(Evidence(compared=layered, stitched=stitched, facts=facts, layers=of_layers(layers)))
 
 
 def _architecture(declared: Model, identity: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stitchpipe.errors import nearest
+from stitchpipe.studies.along_depth import DEPTH
 from stitchpipe.studies.budget import BUDGETS
 from stitchpipe.studies.control_pairs import CONTROLS
 from stitchpipe.studies.correspondence import CORRESPONDENCE
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from stitchpipe.studies.study import Answer, Study
 
 STUDIES: Final[dict[str, Study]] = {study.name: study for study in (
-    SELF, CORRESPONDENCE, DISTANCE, OOD, BUDGETS, DM_OR_NOT, SAMPLES, CONTROLS, DATA_SETS, WHICH_INDEX,
+    SELF, CORRESPONDENCE, DISTANCE, OOD, BUDGETS, DM_OR_NOT, SAMPLES, CONTROLS, DATA_SETS, WHICH_INDEX, DEPTH,
 )}  # fmt: skip
 """Every study by its name."""
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.studies.measures import ACCURACY, RELATIVE, compares_representations
 from stitchpipe.studies.pairs import Pairs, of_indices
 from stitchpipe.studies.stitches import PAIR, matrices, stitches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
 
     import pandas as pd
 
     from stitchpipe.studies.facts import Facts
     from stitchpipe.studies.indices import By
+
+
+LAYER_COLUMNS: Final = ("model", "layer", "view", "measure", "value", "standard_error", "n_samples")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +35,9 @@ class Evidence:
         As `stitchpipe.studies.stitches.stitches` gives them.
     facts
         Of the run's models.
+    layers
+        Numbers of single layers: ``model``, ``layer``, ``view``, ``measure``, ``value``, ``standard_error``,
+        ``n_samples``.
     label
         What the run is called.
     others
@@ -43,6 +49,7 @@ class Evidence:
     compared: pd.DataFrame
     stitched: pd.DataFrame
     facts: Facts
+    layers: pd.DataFrame = field(default_factory=lambda: of_layers([]))
     label: str = ""
     others: tuple[Evidence, ...] = field(default=())
     left_out: tuple[str, ...] = ()
@@ -125,6 +132,13 @@ class Evidence:
         return float(known.median()) if len(known) else None
 
 
+def of_layers(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return numbers of single layers as `Evidence.layers` has them, from rows of the table of layers."""
+    import pandas as pd  # noqa: PLC0415 - a third of a second that only whoever asks should pay
+
+    return pd.DataFrame(list(rows), columns=list(LAYER_COLUMNS)).astype({"value": float})
+
+
 def _slim(compared: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that studies read, names as categories: rows are taken apart many times."""
     names = ("index", "view", *PAIR)
@@ -144,7 +158,7 @@ def _at_chance(evidence: Evidence) -> list[str]:
 
 
 def _speaks_of(evidence: Evidence, model: str) -> bool:
-    return any(
+    return bool((evidence.layers["model"] == model).any()) or any(
         bool((frame[f"{side}_model"] == model).any())
         for frame in (evidence.compared, evidence.stitched)
         for side in ("source", "target")
@@ -158,4 +172,5 @@ def _without(evidence: Evidence, models: Collection[str]) -> Evidence:
         frame[~(frame["source_model"].isin(models) | frame["target_model"].isin(models))]
         for frame in (evidence.compared, evidence.stitched)
     )
-    return replace(evidence, compared=compared, stitched=stitched)
+    layers = evidence.layers[~evidence.layers["model"].isin(models)]
+    return replace(evidence, compared=compared, stitched=stitched, layers=layers)

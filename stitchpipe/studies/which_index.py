@@ -16,14 +16,23 @@ from stitchpipe.studies.separation import auc, d_prime
 from stitchpipe.studies.study import Need, Study
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from stitchpipe.studies.evidence import Evidence
     from stitchpipe.studies.facts import Facts
 
-TESTS = ("specificity", "families", "behaviour")
+    Floats = npt.NDArray[np.float64]
+
+TESTS = ("specificity", "families", "behaviour", "probes")
+PROBE = "linear_probe"
 LACKING = (
     "sensitivity to low-rank deletions (Ding 2021), which needs representations of lower rank and their probe "
-    "accuracies: no run has these numbers"
+    "accuracies: no run has these numbers. Layers whose probe accuracies differ stand in for them where there are any"
 )
+WITHOUT = {
+    "probes": "probes: no layers have a linear probe under the view of an index; where images have labels, "
+    f'`layer_measures = ["{PROBE}"]` beside `indices` in [[compare]] adds them'
+}
 
 
 def which_index(evidence: Evidence) -> Finding | None:
@@ -38,6 +47,7 @@ def which_index(evidence: Evidence) -> Finding | None:
             "specificity": _specificity(name, pairs, claims.facts),
             "families": _families(name, pairs, claims.facts),
             "behaviour": _behaviour(name, pairs, direct),
+            "probes": _probes(name, pairs, _probed(claims, view)),
         }
         there = {
             test: effect
@@ -76,7 +86,7 @@ def which_index(evidence: Evidence) -> Finding | None:
         left_out=(
             *claims.left_out,
             LACKING,
-            *(f"{test}: the run has nothing to test by" for test in missing),
+            *(WITHOUT.get(test, f"{test}: the run has nothing to test by") for test in missing),
         ),
     )
 
@@ -143,6 +153,32 @@ def _behaviour(name: str, pairs: Pairs, direct: Pairs) -> Effect | None:
     units, unit = both.units()
     coded = [codes(both.likeness), codes(accuracy)]
     return jackknifed_over(f"Spearman ρ with stitched accuracy, {name}", coded, units, spearman, unit)
+
+
+def _probed(evidence: Evidence, view: str) -> Floats:
+    """Return the probe accuracy of every layer by its number on the axis, NaN where it has none under the view."""
+    layers = evidence.layers
+    is_probe = layers["measure"].map(lambda measure: measure.partition("(")[0]) == PROBE
+    known = layers[is_probe & (layers["view"] == view)].drop_duplicates(["model", "layer"])
+    by_end = dict(
+        zip(zip(known["model"], known["layer"], strict=True), known["value"].astype(float), strict=True)
+    )
+    return np.array([by_end.get(end, np.nan) for end in evidence.facts.axis.ends], np.float64)
+
+
+def _probes(name: str, pairs: Pairs, accuracy: Floats) -> Effect | None:
+    """Return the rank correlation of likeness with how little probe accuracies differ, over pairs of different layers.
+
+    Ding 2021 asks it of deletions; layers of one network differ in what a probe tells of them, too.
+    """
+    apart = np.abs(accuracy[pairs.source] - accuracy[pairs.target])
+    asked = np.isfinite(apart) & (pairs.source != pairs.target)
+    both = pairs.at(asked)
+    if len(both) < 3:
+        return None
+    units, unit = both.units()
+    coded = [codes(both.likeness), codes(-apart[asked])]
+    return jackknifed_over(f"Spearman ρ with equal probe accuracy, {name}", coded, units, spearman, unit)
 
 
 def _ranked(rows: dict[str, dict[str, Effect]], primes: dict[str, float | None]) -> pd.DataFrame:

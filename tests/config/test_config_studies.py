@@ -55,6 +55,10 @@ def test_what_else_a_table_says_of_its_view_stays():
     (table,) = parsed(TWO + declared + STUDY.format("which-index")).compare
     assert table.layer_measures == ("participation_ratio",)
     assert table.indices[:2] == ("cka_rbf", "cka")
+    (both,) = parsed(
+        TWO + declared + STUDY.format("depth") + 'measures = ["two_nn", "participation_ratio"]\n'
+    ).compare
+    assert both.layer_measures == ("participation_ratio", "two_nn")
 
 
 def test_networks_and_layers_can_be_narrowed_and_controls_are_no_targets():
