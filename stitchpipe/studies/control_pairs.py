@@ -11,6 +11,7 @@ from stitchpipe.studies.best_match import SIGNIFICANT
 from stitchpipe.studies.effect import Effect, jackknifed, share_of_cases
 from stitchpipe.studies.finding import Finding, fraction
 from stitchpipe.studies.indices import sign_of, title_under
+from stitchpipe.studies.one_shape import one_shape
 from stitchpipe.studies.pairs import Pairs
 from stitchpipe.studies.rank_correlation import codes
 from stitchpipe.studies.separation import auc
@@ -148,7 +149,8 @@ def _false_alarms(what: str, pairs: pd.DataFrame) -> Effect | None:
 CONTROLS = Study(
     name="controls",
     title="Controls",
-    question="What does each index say where the answer is known: random codes, permuted images, random weights?",
+    question="What does each index say where the answer is known: random codes, permuted images, random weights, "
+    "layers of one width and size?",
     needs=(
         Need(
             "two trained networks with the same layers, beside a control or a network with random weights",
@@ -156,6 +158,12 @@ CONTROLS = Study(
             toml='[[models]]\nname = "shuffled"\ncontrol = { kind = "permuted", of = "A" }    # of the sweep\n\n'
             '[[models]]\nname = "codes"\ncontrol = { kind = "random_codes" }',
         ),
+        Need(
+            "three layers of one shape in a trained network, under indices over all pairs of layers",
+            finding="one-shape",
+            toml='[[models]]\nname = "constant"\narchitecture = "cifar_resnet"\n'
+            "options = { blocks = [6], widths = [32] }    # one stage: of one width and size\ntrain = { seed = 0 }",
+        ),
     ),
-    analysis=lambda evidence: [controls(evidence)],
+    analysis=lambda evidence: [controls(evidence), one_shape(evidence)],
 )

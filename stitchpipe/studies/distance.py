@@ -129,7 +129,7 @@ def similarity(evidence: Evidence) -> Finding | None:
         name = title_of(index)
         row: dict[str, object] = {"index": name, "view": view}
         for which, part in _parts(placed).items():
-            rho = _falling(f"Spearman ρ by {name} ({view}), {which}", part)
+            rho = falls_with_layers(f"Spearman ρ by {name} ({view}), {which}", part)
             if isfinite(rho.value):
                 effects.append(rho)
                 row |= {which: rho.value, f"{which}, low": rho.low, f"{which}, high": rho.high}
@@ -166,7 +166,7 @@ def _parts(placed: Pairs) -> dict[str, Pairs]:
     }
 
 
-def _falling(what: str, pairs: Pairs) -> Effect:
+def falls_with_layers(what: str, pairs: Pairs) -> Effect:
     """Return the rank correlation of likeness with the layers between."""
     units, unit = pairs.units()
     ranked = [np.abs(pairs.later_by), codes(pairs.likeness)]

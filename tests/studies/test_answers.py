@@ -35,7 +35,7 @@ def test_every_question_is_answered_and_a_record_is_plain_json(told):
     assert set(answered) == {
         "late-to-early", "tlm-own-layer", "tlm-corresponding-layer", "dm-own-layer", "dm-corresponding-layer",
         "out-of-distribution", "depth", "indices", "best-source", "similarity-distance", "identity-drift",
-        "dm-or-not", "which-index",
+        "dm-or-not", "which-index", "one-shape",
     }  # fmt: skip
     for finding in answered.values():
         record = json.loads(json.dumps(finding.record(), allow_nan=False))
@@ -58,7 +58,7 @@ def test_findings_without_results_behind_them_are_left_out_and_the_need_is_told(
     assert all(answer.lacking for answer in nothing)
     compared = results[results["method"].isna()]
     assert set(by_name(synthetic.answered(compared, SMALL))) == {
-        "dm-own-layer", "dm-corresponding-layer", "indices", "best-source", "similarity-distance",
+        "dm-own-layer", "dm-corresponding-layer", "indices", "best-source", "similarity-distance", "one-shape",
     }  # fmt: skip
     only_dm = results[results["method"] == "dm"]
     names = set(by_name(synthetic.answered(only_dm, SMALL)))

@@ -75,7 +75,7 @@ def test_a_control_of_one_among_many_networks_has_no_interval_and_is_not_called_
 
 
 def test_without_controls_nothing_is_said():
-    assert found("controls", synthetic.few_indices()) == {}
+    assert set(found("controls", synthetic.few_indices())) == {"one-shape"}
 
 
 def test_area_and_d_prime_are_the_textbooks():
@@ -85,3 +85,52 @@ def test_area_and_d_prime_are_the_textbooks():
     assert auc(values, first) == pytest.approx(5.5 / 6)
     spread = ((7 / 3 + 0.5) / 2) ** 0.5
     assert d_prime(values, first) == pytest.approx((10 / 3 - 1.5) / spread)
+
+
+SIX = tuple(f"layer1.{number}" for number in range(6))
+TWO_STAGES = {"A": (0, 0, 0, 1, 1, 1)}
+
+
+def layered(value):
+    """Return an index over all pairs of layers of one network: what a function makes of their places."""
+    rows = [
+        synthetic.record("pooled", ("A", x, "A", y), index="cka", value=value(i, j), p=8, q=8)
+        for i, x in enumerate(SIX)
+        for j, y in enumerate(SIX)
+    ]
+    return pd.DataFrame(rows, columns=synthetic.SCHEMA.names)
+
+
+def of_one_shape(value, **facts):
+    return found("controls", layered(value), {"A": SIX}, **facts).get("one-shape")
+
+
+def test_an_index_that_falls_with_depth_does_so_within_a_stage_and_in_a_network_of_one_shape():
+    within = of_one_shape(lambda i, j: 1 - 0.1 * abs(i - j), stages=TWO_STAGES)
+    (row,) = within.table.to_dict("records")
+    assert row["pairs"] == 2 * 3 * 2
+    assert row["one shape"] == pytest.approx(-1.0)
+    assert row["one shape, high"] < 0
+    assert row["other shapes"] == pytest.approx(-1.0)
+    whole = of_one_shape(lambda i, j: 1 - 0.1 * abs(i - j))
+    assert whole.table["pairs"].tolist() == [30]
+    assert whole.table["other shapes"].tolist() == [None]
+    assert "by 1 of 1 indices" in whole.answer
+
+
+def test_an_index_that_knows_shapes_alone_is_found_out():
+    """Layers of one stage are as alike as each other, whatever lies between: depth is a matter of shape."""
+    wobble = [[0.0, 0.3, 0.9], [0.3, 0.0, 0.8], [0.9, 0.8, 0.0]]
+
+    def value(i, j):
+        return 0.9 + 0.01 * wobble[i % 3][j % 3] if i // 3 == j // 3 else 0.2
+
+    finding = of_one_shape(value, stages=TWO_STAGES)
+    (row,) = finding.table.to_dict("records")
+    assert row["one shape, high"] > 0
+    assert "by 0 of 1 indices" in finding.answer
+    assert "Not so: Linear CKA, debiased (pooled)" in finding.answer
+
+
+def test_networks_with_random_weights_have_no_say_in_it():
+    assert of_one_shape(lambda i, j: 1 - 0.1 * abs(i - j), kinds={"A": "untrained"}) is None
