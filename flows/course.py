@@ -112,7 +112,7 @@ class Course:
     def missing(
         self, step: str, *, since_s: float | None = None, among: Sequence[Unit] | None = None
     ) -> list[Unit]:
-        """Return the units of ``activations`` or ``stitch`` that are neither done nor known to fail.
+        """Return the units of ``activations`` or ``stitch`` that are neither done nor known to fail, and can be begun.
 
         Parameters
         ----------
@@ -123,7 +123,9 @@ class Course:
         """
         if not self._is_anything_left():
             return []
-        units = list(self._needs_of(step)) if among is None else among
+        needs = self._needs_of(step)
+        gone = {each.unit for each in self.ended if not each.is_there}
+        units = [unit for unit in (needs if among is None else among) if gone.isdisjoint(needs.get(unit, ()))]
         ended = self._known.done(units)
         return [unit for unit in units if unit not in ended and self._failed_before(unit, since_s) is None]
 
@@ -160,7 +162,7 @@ class Course:
         return self._carry_out("fit maps", [self._unit("fit maps", option=self.asked.scheduler)])
 
     def stitch(self) -> list[Ended]:
-        """Make the stitches into every target layer that is left."""
+        """Make the stitches into every target layer that is left; where maps were not fitted, those without any."""
         return self._carry_out("stitch", self._needs_of("stitch")) if self._is_anything_left() else []
 
     def report(self) -> list[Ended]:
@@ -201,7 +203,11 @@ class Course:
         costs = self._known.costs(asked.sweep, asked.out, self.without)
         if step == "stitch":
             targets = {names: costs.get(names, 1.0) for names in units.targets}
-            return {self._unit("stitch", names): () for names in in_order(targets, asked.share)}
+            unfitted = tuple(each.unit for each in self._taken.get("fit maps", ()) if not each.is_there)
+            return {
+                self._unit("stitch", names): unfitted if names in units.mapped else ()
+                for names in in_order(targets, asked.share)
+            }
         trainings = {model: self._unit("train", (model,)) for model in units.models}
         if "dump" not in asked.steps:
             return dict.fromkeys(trainings.values(), ())
@@ -245,12 +251,13 @@ class Course:
         needed_by = needs if isinstance(needs, dict) else {}
         ended = self._ended_before(units, self.tried_since_s.get(step))
         self._tell_of_kept(ended.values())
+        before_this_step = {each.unit: each for each in self.ended}
         waiting = {unit: rank for rank, unit in enumerate(units) if unit not in ended}
         running: dict[Future[Ended], Unit] = {}
         while waiting or running:
             before = len(waiting)
             for unit, rank in list(waiting.items()):
-                needed = [ended.get(need) for need in needed_by.get(unit, ())]
+                needed = [ended.get(need, before_this_step.get(need)) for need in needed_by.get(unit, ())]
                 if any(each is not None and not each.is_there for each in needed):
                     del waiting[unit]
                     ended[unit] = Ended(unit, "left out", time.time(), time.time())

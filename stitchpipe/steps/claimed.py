@@ -67,8 +67,9 @@ _BY_NAME: Final = {
     "SchedulerError",
     "WorkerLostError",
     "LostSchedulerError",
+    "UnfittedError",
 }
-"""Classes of torch and of the engine, which are heavy to import for a question like this."""
+"""Classes of torch, the engine and the stitches, which are heavy to import for a question like this."""
 
 
 class Claimant:

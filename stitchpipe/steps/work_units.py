@@ -39,6 +39,8 @@ class Units:
     ----------
     origins
         Controls that are made from the dumps of another model, and that model.
+    mapped
+        Targets of stitches that are, or begin with, a map that ``fit maps`` leaves.
     """
 
     models: tuple[str, ...]
@@ -46,6 +48,7 @@ class Units:
     views: tuple[str, ...]
     targets: tuple[tuple[str, str], ...]
     origins: Mapping[str, str]
+    mapped: frozenset[tuple[str, str]]
 
 
 def check_declaration(run: Run, steps: Sequence[str]) -> None:
@@ -140,6 +143,9 @@ def units(run: Run) -> Units:
         views=tuple(table.view for table in run.sweep.compare),
         targets=tuple(targets),
         origins={model.name: of for model in run.sweep.models if (of := permuted_model(model)) is not None},
+        mapped=frozenset(
+            (each.target.model, each.target.layer) for each in run.stitches if each.map is not None
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from stitchpipe.front_doors import on_first_use
 
 if TYPE_CHECKING:
     from stitchpipe.stitching.budget import Autocast, TrainingBudget, TrainingCurve
-    from stitchpipe.stitching.errors import DivergedError, StitchError
+    from stitchpipe.stitching.errors import DivergedError, StitchError, UnfittedError
     from stitchpipe.stitching.evaluate import (
         feature_distance,
         native_activations,
@@ -53,6 +53,7 @@ __all__ = [
     "StitchingTarget",
     "TrainingBudget",
     "TrainingCurve",
+    "UnfittedError",
     "accuracy",
     "by_class",
     "feature_distance",
@@ -68,7 +69,7 @@ __all__ = [
 
 _HOMES = {
     "budget": ("Autocast", "TrainingBudget", "TrainingCurve"),
-    "errors": ("DivergedError", "StitchError"),
+    "errors": ("DivergedError", "StitchError", "UnfittedError"),
     "evaluate": ("feature_distance", "native_activations", "stitched_activations", "stitched_logits"),
     "fidelity": ("CLASS_ACCURACY", "FEATURE_DISTANCE", "FIDELITY", "NO_LOGITS", "Answers", "by_class"),
     "fidelity.accuracy": ("accuracy",),

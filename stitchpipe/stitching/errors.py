@@ -10,6 +10,10 @@ class StitchError(ExplainedError, ValueError):
     """A stitch cannot be made: shapes, labels, samples or the budget do not fit."""
 
 
+class UnfittedError(StitchError):
+    """The map that a stitch is, or begins with, was not fitted yet: `fit maps` comes first, and may have failed."""
+
+
 class DivergedError(StitchError):
     """A training or a stitched network left the finite numbers: there is no accuracy to report."""
 

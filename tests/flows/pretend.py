@@ -114,6 +114,7 @@ def units(sweep, out, without=()):
         views=("positions", "pooled"),
         targets=tuple(target for target in TARGETS if target[0] in there),
         origins={"codes": "b"} if "b" in there else {},
+        mapped=frozenset(TARGETS[:2]),
     )
 
 

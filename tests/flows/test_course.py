@@ -50,6 +50,38 @@ def test_the_next_run_tries_only_what_failed_and_what_waited_for_it(tmp_path):
     assert "train a" not in done
 
 
+def test_stitches_that_begin_with_a_map_wait_for_a_run_that_fits_it(tmp_path):
+    first = taken(tmp_path, "fit maps=fail")
+    stitches = {name: state for name, state in states(first).items() if name.startswith("stitch")}
+    assert stitches == {
+        "stitch a layer1.0": "left out",
+        "stitch a layer1.1": "left out",
+        "stitch a layer2.0": "done",
+        "stitch a layer2.1": "done",
+    }
+    with pytest.raises(UnitsFailedError, match="1 of"):
+        first.demand_success()
+    assert Ledger(RunPlace.at(tmp_path).files).of("stitch a layer1.0") is None
+    last = taken(tmp_path, retry_failed=True)
+    last.demand_success()
+    assert states(last)["stitch a layer1.0"] == "done"
+
+
+def test_what_waits_for_maps_is_not_sent_to_others(tmp_path):
+    asked = asked_of("quickstart", str(tmp_path), ["stitch"])
+    with WorkerPool(1, environment={FAILING: "fit maps=fail", SECONDS: "0"}, work=WORK) as pool:
+        course = Course(asked, pool)
+        course.take("begin")
+        assert [unit.subject[1] for unit in course.missing("stitch")] == [
+            "layer1.0",
+            "layer1.1",
+            "layer2.0",
+            "layer2.1",
+        ]
+        course.take("fit maps")
+        assert [unit.subject[1] for unit in course.missing("stitch")] == ["layer2.0", "layer2.1"]
+
+
 def test_a_later_command_leaves_out_what_failed_before(tmp_path):
     taken(tmp_path, "train b=die")
     pool = PretendPool()

@@ -327,6 +327,7 @@ def units(sweep, out, without=()):
         views=("pooled",),
         targets=() if without else TARGETS,
         origins={},
+        mapped=frozenset(TARGETS),
     )
 
 

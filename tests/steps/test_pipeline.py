@@ -13,6 +13,8 @@ from stitchpipe.config import ConfigError, parse
 from stitchpipe.ood import SCORES
 from stitchpipe.rows import to_rows
 from stitchpipe.run import Run
+from stitchpipe.steps.claimed import may_pass
+from stitchpipe.stitching import UnfittedError
 from tests import oracles
 from tests.tiny_sweep import TINY
 
@@ -188,6 +190,17 @@ def test_stitching_needs_no_weights_of_the_source(tiny, tmp_path):
             files.remove(file.name)
     assert not files.listing("models/org/B")
     assert steps.stitch(run, "A", "layer1.0")["made"] > 0
+
+
+def test_a_map_that_was_not_fitted_is_said_and_may_be_fitted_later(tiny, tmp_path):
+    run = tiny.copy(tmp_path / "run")
+    files = run.place.files
+    for file in [*files.listing("results"), *files.listing("maps")]:
+        files.remove(file.name)
+    model, layer = next(iter(steps.units(run).mapped))
+    with pytest.raises(UnfittedError, match="expected its least-squares map.*Run the sweep again") as raised:
+        steps.stitch(run, model, layer)
+    assert may_pass(raised.value)
 
 
 def test_other_weights_under_the_same_name_are_another_representation(tiny, tmp_path):

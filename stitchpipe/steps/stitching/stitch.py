@@ -38,8 +38,10 @@ def stitch(run: Run, model: str, layer: str, *, report: Report = silent) -> dict
         The target's weights are not those that its activations were dumped with.
     StitchError
         Labels are missing or do not fit, or the splits share samples.
+    stitchpipe.stitching.UnfittedError
+        The direct maps were not fitted yet.
     storage.StoreError
-        The direct maps were not fitted yet, or something stored is damaged.
+        Something stored is damaged.
     """
     target = LayerName(model, layer)
     declared = [planned for planned in run.stitches if planned.target == target]

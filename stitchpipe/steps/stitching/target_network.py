@@ -21,11 +21,13 @@ from stitchpipe.stitching import (
     StitchingLayer,
     StitchingTarget,
     StitchTraining,
+    UnfittedError,
     groups,
     labels_of,
     stitches_at_once,
     train,
 )
+from storage import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -254,7 +256,15 @@ class TargetNetwork:
         """Return the least-squares map of a stitch, which `fit_maps` left."""
         key = map_key(self.run, self.ends[planned.source], self.target, planned.map or AFFINE)
         name = map_name(key)
-        return map_of(self.run.place.files.read(name), where=name)
+        try:
+            return map_of(self.run.place.files.read(name), where=name)
+        except NotFoundError as error:
+            raise UnfittedError(
+                where=f"stitch of {planned.source} into {planned.target}",
+                expected="its least-squares map, which is fitted before",
+                found=f"no {name} in {self.run.place.url}",
+                remedy="Run the sweep again: what is missing is fitted first.",
+            ) from error
 
 
 def _tail(
