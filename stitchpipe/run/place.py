@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.errors import ExplainedError
-from stitchpipe.results import Catalogue
-from stitchpipe.run.layer_numbers import LayerNumbers
 from storage import CheckedFiles, CorruptError, NotFoundError, Summaries, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stitchpipe.results import Catalogue
+    from stitchpipe.run.layer_numbers import LayerNumbers
     from storage import Store
 
 STORE, SUMMARIES = "store.zarr", "summaries"
@@ -97,11 +97,15 @@ class RunPlace:
     @cached_property
     def results(self) -> Catalogue:
         """The numbers."""
+        from stitchpipe.results import Catalogue  # noqa: PLC0415 - half of what a worker process starts with
+
         return Catalogue(self.files)
 
     @cached_property
     def layer_numbers(self) -> LayerNumbers:
         """The numbers of single layers."""
+        from stitchpipe.run.layer_numbers import LayerNumbers  # noqa: PLC0415 - as above
+
         return LayerNumbers(self.files)
 
     def demand_current(self) -> None:
