@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from stitchpipe.in_memory.intervals import groups_of, with_intervals
 from stitchpipe.in_memory.over_images import OverImages
 from stitchpipe.in_memory.pairs import Numbers, Pair, both_directions
 from stitchpipe.in_memory.progress import telling
+from stitchpipe.in_memory.sample_groups import SampleGroups
 from stitchpipe.in_memory.summaries import ArraySummaries, HeldOutSummaries
 from stitchpipe.registry import index_named
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from stitchpipe.rows import View
 
 DEFAULT_INDICES: Final = ("cka", "procrustes", "dm_r2")
+CLOSED: Final = ("effect_size", "null_mean", "p_closed", "null_moments", "null_gap")
+"""What stands beside a number of a null in closed form."""
 
 
 def compare_arrays(  # noqa: PLR0913  (keyword-only beyond the representations)
@@ -39,6 +42,7 @@ def compare_arrays(  # noqa: PLR0913  (keyword-only beyond the representations)
     products: Products = "float64",
     intervals: bool = False,
     permutations: int = 0,
+    groups: Sequence[Any] | None = None,
     progress: bool | Tell = False,
 ) -> pd.DataFrame:
     """Compare every ordered pair of representations held in memory, self-pairs included.
@@ -71,6 +75,10 @@ def compare_arrays(  # noqa: PLR0913  (keyword-only beyond the representations)
         How many permutations of the samples p-values rest on (``p_value``, ``calibrated``), where an index has a null
         and the view one row for each sample; 200 resolve them down to .005. 0 for none. CKA has an ``effect_size`` and
         a ``p_closed`` without them.
+    groups
+        A name or number for each sample, in the order of the first representation, of what it belongs to: a subject,
+        the image that it is a copy of. Intervals leave out whole groups then, permutations exchange whole groups with
+        others of their size, nulls in closed form are not given. ``reason`` says what is missing beside a number.
     progress
         True for a line that says how far it is, or a function that is told how many pairs are done, and of how many.
 
@@ -85,7 +93,8 @@ def compare_arrays(  # noqa: PLR0913  (keyword-only beyond the representations)
     UnknownNameError
         A name that is no index.
     RowsError
-        Empty input, different sample counts or labels, NaN or infinite entries, `fit` of other names or shapes.
+        Empty input, different sample counts or labels, NaN or infinite entries, `fit` of other names or shapes; not one
+        of `groups` for each sample.
     ViewError
         A view is needed and none was given, or an array has no such view.
 
@@ -103,11 +112,12 @@ def compare_arrays(  # noqa: PLR0913  (keyword-only beyond the representations)
         fitted_on = ArraySummaries(fit, view, where="fit", products=products)
         _check_same_layers(scored.samples, fitted_on.samples)
         held_out = HeldOutSummaries(scored, fitted_on)
-    asked = _Asked(chosen, fitted_on if fit is not None else None, intervals, permutations)
+    together = SampleGroups.of(groups, len(next(iter(scored.samples.values()))))
+    asked = _Asked(chosen, fitted_on if fit is not None else None, intervals, permutations, together)
     with telling(progress, "pairs of representations") as tell:
         numbers = asked.numbers(scored, held_out, tell)
     fitted = "in_sample" if held_out is None else "held_out"
-    return frame_of(numbers, scored, chosen, fit=fitted, images=OverImages(scored).n)
+    return frame_of(numbers, scored, chosen, fit=fitted, images=OverImages(scored, groups=together).n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +128,13 @@ class _Asked:
     fitted_on: ArraySummaries | None
     intervals: bool
     permutations: int
+    together: SampleGroups | None
 
     def numbers(self, scored: ArraySummaries, held_out: HeldOutSummaries | None, tell: Tell) -> Numbers:
         """Return all numbers of all ordered pairs, with what was asked for beside them."""
         of_moments = tuple(index for index in self.indices if index.measure.computed_from == "moments")
-        groups = groups_of(len(next(iter(scored.samples.values())))) if self.intervals and of_moments else []
+        n = len(next(iter(scored.samples.values())))
+        groups = groups_of(n, self.together) if self.intervals and of_moments else []
         count = _counting(tell, scored, 1 + len(groups))
         numbers = _of_moments(scored, held_out, of_moments, count) if of_moments else {}
         if groups:
@@ -134,14 +146,24 @@ class _Asked:
                 without.append(_of_moments(part, fitted, of_moments, count))
             by_name = {index.name: index for index in of_moments}
             numbers = with_intervals(numbers, without, list(map(len, groups)), by_name)
-        over = OverImages(scored, self.permutations)
+        over = OverImages(scored, self.permutations, self.together)
         for key, beside in over.p_values(of_moments).items():
             if numbers[key].value is not None and beside.value is not None:
                 numbers[key] = numbers[key].beside(**beside.extras)
         for index in self.indices:
             if index not in of_moments:
                 numbers |= over.numbers(index)
-        return numbers
+        return numbers if over.exchanged is None else self._in_groups(numbers, over.exchanged)
+
+    def _in_groups(self, numbers: Numbers, together: SampleGroups) -> Numbers:
+        """Return numbers without nulls that take each sample for exchangeable, with a remark of what is missing."""
+        by_name = {index.name: index for index in self.indices}
+        kept: Numbers = {}
+        for key, number in numbers.items():
+            said = together.lacks(by_name[key[2]], permuted=self.permutations > 0)
+            extras = {name: told for name, told in number.extras.items() if name not in CLOSED}
+            kept[key] = replace(number, extras=extras, reason=number.reason or said)
+        return kept
 
 
 def _counting(tell: Tell, scored: ArraySummaries, times: int) -> Callable[[], None]:

@@ -21,8 +21,8 @@ def compare(*compared: Any, **options: Any) -> pd.DataFrame:
     ``compare(model_a, model_b, images)``
         Networks and batches of images, see `stitchpipe.in_memory.networks.compare_networks`.
 
-    Both take ``indices``, ``view``, ``fit``, ``products``, ``intervals``, ``permutations`` and ``progress``, networks
-    ``layers`` too. Both return one row per number.
+    Both take ``indices``, ``view``, ``fit``, ``products``, ``intervals``, ``permutations``, ``groups`` and
+    ``progress``, networks ``layers`` too. Both return one row per number.
 
     Raises
     ------

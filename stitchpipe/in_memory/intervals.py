@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.algebra import Index
     from stitchpipe.in_memory.pairs import Numbers
+    from stitchpipe.in_memory.sample_groups import SampleGroups
 
 GROUPS: Final = 20
 """Groups that are left out one at a time, as many as a dump has row groups."""
@@ -24,11 +25,14 @@ LEAST_SAMPLES: Final = 2
 """Samples in a group."""
 
 
-def groups_of(n: int) -> list[npt.NDArray[np.int64]]:
+def groups_of(n: int, together: SampleGroups | None = None) -> list[npt.NDArray[np.int64]]:
     """Return `GROUPS` groups of samples that chance puts together (seeded), fewer of few samples; none of too few.
 
-    Samples may be sorted by class, and groups that followed their order would be far too wide apart.
+    Samples may be sorted by class, and groups that followed their order would be far too wide apart. What belongs
+    together stays together.
     """
+    if together is not None:
+        return together.parts(GROUPS)
     count = min(GROUPS, n // LEAST_SAMPLES)
     if count < FEWEST_GROUPS:
         return []

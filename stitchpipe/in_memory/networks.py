@@ -39,6 +39,7 @@ class ArrayOptions(TypedDict, total=False):
     products: Products
     intervals: bool
     permutations: int
+    groups: Sequence[Any]
     progress: bool | Tell
 
 
@@ -70,7 +71,7 @@ def compare_networks(
     fit
         Other images: ``dm_…`` indices then score maps that are fitted on these.
     options
-        ``products``, ``intervals``, ``permutations``, ``progress``: as there.
+        ``products``, ``intervals``, ``permutations``, ``groups``, ``progress``: as there.
 
     Returns
     -------

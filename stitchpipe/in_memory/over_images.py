@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stitchpipe.algebra import Index
     from stitchpipe.algebra.certainty import ClosedNull, PermutationNull
     from stitchpipe.in_memory.pairs import Numbers
+    from stitchpipe.in_memory.sample_groups import SampleGroups
     from stitchpipe.in_memory.summaries import ArraySummaries
     from stitchpipe.rows import Float64
 
@@ -41,12 +42,15 @@ class OverImages:
 
     Attributes
     ----------
-    permutations
-        Of the null, and 0 for none.
+    asked
+        Permutations of the null, and 0 for none.
+    groups
+        Of samples that belong together; None where each is on its own.
     """
 
     scored: ArraySummaries
-    permutations: int = 0
+    asked: int = 0
+    groups: SampleGroups | None = None
 
     def numbers(self, index: Index) -> Numbers:
         """Return an index over samples, minibatches or logits of all ordered pairs.
@@ -75,7 +79,10 @@ class OverImages:
         linear = {index.name: index.linear_null for index in indices if index.linear_null is not None}
         if not linear or not self.permutations or self._rows_per_sample > 1:
             return {}
-        closed = {index.name: self._null_sums(index) for index in indices if index.measure.closed_null}
+        is_closed = self.groups is None
+        closed = {
+            index.name: self._null_sums(index) for index in indices if index.measure.closed_null and is_closed
+        }
         is_whole = self.n == len(next(iter(self.scored.samples.values())))
         numbers: Numbers = {}
         sides, _ = self._sides(PrincipalScores.from_rows)
@@ -92,20 +99,34 @@ class OverImages:
         return numbers
 
     @property
+    def permutations(self) -> int:
+        """How many permutations there are: those that are asked for, where samples can be exchanged."""
+        return 0 if self.exchanged is not None and self.exchanged.lone_sizes else self.asked
+
+    @cached_property
+    def exchanged(self) -> SampleGroups | None:
+        """The groups of the samples that indices over samples rest on."""
+        return None if self.groups is None else self.groups.at(self._chosen)
+
+    @property
     def n(self) -> int:
         """How many samples indices over samples rest on."""
-        return min(len(next(iter(self.scored.samples.values()))), MOST_IMAGES)
+        return len(self._chosen)
 
     @cached_property
     def _chosen(self) -> npt.NDArray[np.int64]:
         count = len(next(iter(self.scored.samples.values())))
-        if count == self.n:
+        if self.groups is not None:
+            return self.groups.chosen(MOST_IMAGES)
+        if count <= MOST_IMAGES:
             return np.arange(count)
         # Samples may be sorted by class, so that the first of them are no fair sample.
         return np.sort(np.random.default_rng(0).permutation(count)[:MOST_IMAGES])
 
     @cached_property
     def _orders(self) -> npt.NDArray[Any]:
+        if self.exchanged is not None and self.permutations:
+            return self.exchanged.orders(self.permutations)
         return draw_permutations(self.n, max(1, self.permutations))
 
     @property
@@ -138,7 +159,7 @@ class OverImages:
             raise ValueError(f"{index.name} is not computed from samples")
         sides, missing = self._sides(lambda rows: side(SampleGram.from_block(rows)))
         closed = None
-        if index.measure.closed_null:
+        if index.measure.closed_null and self.groups is None:
             closed = {name: NullSums.of_matrix(matrix.whole) for name, matrix in sides.items()}
         numbers: Numbers = {}
         for sources, targets in self._blocks(list(sides)):

@@ -70,8 +70,9 @@ def test_intervals_are_a_jackknife_that_leaves_out_each_group(grouped, tmp_path)
         # Quenouille and Tukey, with G equal groups
         error = np.sqrt((SCENES - 1) / SCENES * ((without - np.mean(without)) ** 2).sum())
         estimate = SCENES * whole - (SCENES - 1) * np.mean(without)
-        about = whole if algebra.INDICES[name].measure.interval == "sample" else estimate
-        half = student.ppf(0.975, SCENES - 1) * error
+        of_value = algebra.INDICES[name].measure.interval == "sample"
+        about, unsure = (whole, 0.0) if of_value else (estimate, (whole - estimate) / SCENES)
+        half = student.ppf(0.975, SCENES - 1) * np.hypot(error, unsure)
         extras = numbers[name].extras
         assert numbers[name].value == pytest.approx(whole, rel=1e-9)
         assert extras["corrected"] == pytest.approx(estimate, rel=1e-7, abs=1e-9)
