@@ -95,13 +95,16 @@ class Parts:
 
     @classmethod
     def of(cls, files: CheckedFiles) -> Parts:
-        """List what is there. Three listings, one read."""
+        """List what is there. Three listings, two reads."""
         before = None
         while True:
             # First the listing, then the record: what a compaction removes in between is in the files that the record
             # names by then. The other way round its numbers would be in neither.
             there = {file.name: file for file in files.listing(FOLDER.rstrip("/"))}
             compaction = Compaction.of(files)
+            # A listing that lags behind does not show what the record names.
+            unlisted = [file for file in compaction.files if file.name not in there]
+            there |= {file.name: file for file in unlisted if files.find(file.name) == file}
             is_whole = all(file.name in there for file in compaction.files)
             if is_whole or compaction == before:
                 return cls._of(there, compaction, is_whole=is_whole)

@@ -8,8 +8,10 @@ from stitchpipe.results import leftover_names
 from storage import CorruptError, Inventory, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from stitchpipe.run.place import RunPlace
-    from storage import Store
+    from storage import Entry, Store
 
 _PASSING: Final = ("training", "sweeps", "claims", "units", "declared", "times", "settled", "comparison")
 """Names that are removed, or forgotten, in the course of things."""
@@ -23,6 +25,11 @@ def inventory_of(place: RunPlace) -> Inventory:
 def take_inventory(place: RunPlace) -> None:
     """Put on record what the run holds: what is removed from now on is missed by `stitchpipe verify`."""
     inventory_of(place).take(lambda: leftover_names(place.files))
+
+
+def covers(place: RunPlace, entries: Iterable[Entry]) -> bool:
+    """Return whether the inventory names all that a listing of the run's place holds."""
+    return inventory_of(place).covers(entries, lambda: leftover_names(place.files))
 
 
 def gone(place: RunPlace) -> list[Problem]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.config import declared_toml
 from stitchpipe.run.inputs import sweep_stamp, versions
+from stitchpipe.run.inventory import covers
 from stitchpipe.run.place import REPORT, STORE
 from storage import digest_of, open_place
 
@@ -77,17 +78,21 @@ class Settled:
         stamp = self.stamp()
         if stamp is None:
             return None
-        now = self._digests(stamp)
+        now = _digests(stamp, self._entries())
         return record if all(record["steps"][step] == now[step == "report"] for step in steps) else None
 
     def note(self, steps: Collection[str], stamp: str | None, failed: Mapping[str, Any]) -> None:
         """Put on record that some steps are done, but for what failed by itself; `stamp` was taken before they began.
 
-        Nothing is noted where something changed meanwhile.
+        Nothing is noted where something changed meanwhile, nor of a report whose inventory lacks what is there.
         """
         if stamp is None or self.stamp() != stamp:
             return
-        now = self._digests(stamp)
+        entries = self._entries()
+        # Listings of a bucket may lag behind: what the inventory does not name yet is looked into by the next command.
+        if "report" in steps and not covers(self.place, entries):
+            return
+        now = _digests(stamp, entries)
         mine = {step: now[step == "report"] for step in steps}
         # Other steps may be settled too, under the same listing or under one that will not come again.
         self.place.files.update_record(
@@ -95,18 +100,19 @@ class Settled:
             lambda before: {"steps": {**((before or {}).get("steps") or {}), **mine}, "failed": dict(failed)},
         )
 
-    def _digests(self, stamp: str) -> tuple[str, str]:
-        """Return the digest of everything but the report, and of everything."""
-        entries = [entry for entry in self._entries() if not entry.key.startswith(_PASSING)]
-        without = [entry for entry in entries if not entry.key.startswith(_OF_THE_REPORT)]
-        return _digest(stamp, without), _digest(stamp, entries)
-
     def _entries(self) -> list[Entry]:
         store = self.sweep.store.url or self.place.store_url
         entries = list(self.place.files.place.entries())
         if store != f"{self.place.url}/{STORE}":
             entries += open_place(store).entries()
         return entries
+
+
+def _digests(stamp: str, there: Iterable[Entry]) -> tuple[str, str]:
+    """Return the digest of everything but the report, and of everything."""
+    entries = [entry for entry in there if not entry.key.startswith(_PASSING)]
+    without = [entry for entry in entries if not entry.key.startswith(_OF_THE_REPORT)]
+    return _digest(stamp, without), _digest(stamp, entries)
 
 
 def _digest(stamp: str, entries: Iterable[Entry]) -> str:

@@ -14,7 +14,7 @@ from stitchpipe.errors import ExplainedError
 from stitchpipe.run.claims import Claims
 from stitchpipe.run.ledger import Ledger, Outcome, Reason
 from stitchpipe.run.place import RunPlace
-from storage import StoreError, UnreachableError, WriteError
+from storage import EvictedError, NotFoundError, StoreError, UnreachableError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +159,8 @@ class Claimant:
 
 def may_pass(error: BaseException) -> bool:
     """Return whether the same work may succeed when it is tried again."""
+    if isinstance(error, NotFoundError) and not isinstance(error, EvictedError) and "://" in error.where:
+        return True  # the listings of a bucket may lag behind what was made
     return isinstance(error, _PASSING) or any(kind.__name__ in _BY_NAME for kind in type(error).__mro__)
 
 

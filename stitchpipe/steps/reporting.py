@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,9 +24,11 @@ from stitchpipe.run.names import TEST, LayerName
 from stitchpipe.run.place import curve_name, model_record
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
+from stitchpipe.steps.awaiting import must_be_there, until_listed
 from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
 from stitchpipe.steps.examples import examples
 from stitchpipe.steps.highlights import highlights
+from stitchpipe.steps.unit_keys import unit_key
 from stitchpipe.studies import Evidence, answers, findings, of_layers
 from stitchpipe.studies import stitches as stitched_side_by_side
 
@@ -76,18 +79,17 @@ def report(run: Run) -> dict[str, Any]:
     inputs = _inputs(run, ends, provenance, failed, layers)
     part = run.sweep.name if run.sweep.part_of else None
     shown = run.place.findings(part)
+    units = _writing_units(run)
     if shown is not None and shown.get("inputs") == inputs and run.place.has_page(part):
-        take_inventory(run.place)
-        return shown
+        is_late = (shown["pairs_missing"] or shown["stitches_missing"]) and must_be_there(run.place, units)
+        if not is_late:
+            take_inventory(run.place)
+            return shown
     wanted = _wanted(run, {name: ends[name] for name in names})
     order, facts = _order(run), facts_of(run)
-    compared, n_pairs_there = run.results.through_compared(
-        wanted, (*COLUMNS, "key"), partial(_gathered, order)
-    )
-    n_pairs = len(np.unique(np.concatenate([np.empty(0, np.uint64), *wanted.values()])))
-    there = set(run.results.keys())
     stitches = [stitch_key(run, planned, ends) for planned in run.stitches]
-    rows = run.results.read([key for key in stitches if key in there])
+    found = until_listed(run.place, partial(_found, run, wanted, order, stitches), units)
+    compared, rows, missing = found.compared, found.stitches, found.missing
     if not compared.matrices and rows.empty:
         raise ConfigError(
             where=run.place.url,
@@ -95,7 +97,6 @@ def report(run: Run) -> dict[str, Any]:
             found="none",
             remedy="Run `stitchpipe compare` or `stitchpipe stitch` with it first.",
         )
-    missing = {"pairs": n_pairs - n_pairs_there, "stitches": sum(key not in there for key in stitches)}
     stitched = stitched_side_by_side(rows, order)
     told = Told(
         title=run.sweep.name,
@@ -115,6 +116,37 @@ def report(run: Run) -> dict[str, Any]:
     run.place.publish_report(rendered(told), record, part)
     take_inventory(run.place)
     return record
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The results of a sweep that are there, and how many are not: of pairs, and of stitches."""
+
+    compared: Comparison
+    stitches: pd.DataFrame
+    missing: Mapping[str, int]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether none is missing."""
+        return not any(self.missing.values())
+
+
+def _found(run: Run, wanted: Mapping[str, Keys], order: LayerOrder, stitches: Sequence[str]) -> _Found:
+    """Look for the results of some keys of each index, and of stitches."""
+    compared, n_there = run.results.through_compared(wanted, (*COLUMNS, "key"), partial(_gathered, order))
+    n_pairs = len(np.unique(np.concatenate([np.empty(0, np.uint64), *wanted.values()])))
+    there = set(run.results.keys())
+    rows = run.results.read([key for key in stitches if key in there])
+    missing = {"pairs": n_pairs - n_there, "stitches": sum(key not in there for key in stitches)}
+    return _Found(compared, rows, missing)
+
+
+def _writing_units(run: Run) -> dict[str, str]:
+    """Return the units that write the results of a sweep: name → digest of what is asked of them now."""
+    targets = sorted({(planned.target.model, planned.target.layer) for planned in run.stitches})
+    units = [*([("compare",)] if run.sweep.compare else []), *(("stitch", *target) for target in targets)]
+    return {" ".join(unit): unit_key(run, unit[0], unit[1:]) for unit in units}
 
 
 def _record(run: Run, told: Told, stitches: pd.DataFrame, missing: Mapping[str, int]) -> dict[str, Any]:

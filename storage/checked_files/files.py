@@ -21,7 +21,7 @@ from storage.checked_files.keys import (
 from storage.checked_files.published import publish, read_published
 from storage.checked_files.repair import FileRepair, repair
 from storage.checked_files.sound import demand_sound
-from storage.checked_files.versions import Version, Versions, read_version, versions_of
+from storage.checked_files.versions import Version, Versions, number_of, read_version, versions_of
 from storage.checked_files.walk import entries, walk
 from storage.errors import LayoutError, NotFoundError
 from storage.place import COMMITS, LEASE_S
@@ -190,7 +190,7 @@ class CheckedFiles:
         return Versions(self.place, "record", name).update(change).content
 
     def record(self, name: str) -> Mapping[str, Any] | None:
-        """Return the newest content of a record, or None where there is none. One listing, one read.
+        """Return the newest content of a record, or None where there is none. One listing, two reads.
 
         Raises
         ------
@@ -217,15 +217,19 @@ class CheckedFiles:
     def records_of(self, names: Iterable[str], folder: str = "") -> dict[str, Mapping[str, Any]]:
         """Return those of some records of one folder that are there, by name.
 
-        One listing of the folder, one read for each record that is there, side by side: other records of the folder
-        are not read. Errors as `records`.
+        One listing of the folder, two reads for each record, side by side: other records of the folder are not read.
+        Errors as `records`.
         """
         home = f"{RECORDS}/{encoded(folder)}" if folder else RECORDS
-        wanted = {record_home(name) for name in names}
         there = versions_of(self.place.entries(home))
-        keys = [there[of_record][-1].key for of_record in wanted & there.keys()]
+
+        def newest_of(name: str) -> Version | None:
+            listed = there.get(record_home(name), [])
+            newer = Versions(self.place, "record", name).after(number_of(listed[-1]) if listed else -1)
+            return newer if newer is not None or not listed else self._version_there(listed[-1].key)
+
         with ThreadPoolExecutor(_AT_ONCE) as readers:
-            newest = list(readers.map(self._version_there, keys))
+            newest = list(readers.map(newest_of, dict.fromkeys(names)))
         return dict(sorted((version.name, version.content) for version in newest if version is not None))
 
     def record_names(self, folder: str = "") -> list[str]:

@@ -20,14 +20,14 @@ from storage.checked_files.keys import (
     record_home,
     version_key,
 )
-from storage.checked_files.versions import Versions, versions_of
+from storage.checked_files.versions import Versions, number_of, versions_of
 from storage.errors import CorruptError
 from storage.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from storage.place import Place
+    from storage.place import Entry, Place
 
 RECORD: Final = "inventory"
 _REMEDY: Final = "Repair: it is taken off the inventory, and the next run makes it again."
@@ -91,6 +91,22 @@ class Inventory:
         if self._content():
             self._update(self._settled)
 
+    def covers(self, entries: Iterable[Entry], leftover: Callable[[], Collection[str]]) -> bool:
+        """Return whether it names all commits and newest versions of a listing of the place. `leftover`: see `take`.
+
+        The listing that it was taken of may have lagged behind.
+        """
+        content, (files, versions) = self._content(), _committed(entries)
+        passing, homes = self._passing()
+        unnamed = {
+            stem for stem in files.difference(content.get("files", ())) if not stem.startswith(passing)
+        }
+        if unnamed:
+            unnamed -= {encoded(name) for name in leftover()}
+        known = content.get("versions", {})
+        older = [home for home, number in versions.items() if known.get(home, -1) < number]
+        return not unnamed and all(f"{home}/".startswith(homes) for home in older)
+
     def problems(self, leftover: Collection[str]) -> list[Problem]:
         """Return what is on record and gone. `leftover`: see `take`."""
         content, (files, versions) = self._content(), self._there()
@@ -118,24 +134,21 @@ class Inventory:
 
     def _there(self) -> tuple[set[str], dict[str, int]]:
         """Return the encoded names that are committed, and the newest version by the folder of versions."""
-        stems = {parse_commit_key(entry.key) for entry in self.place.entries(FILES)} - {None}
-        entries = [*self.place.entries(RECORDS), *self.place.entries(PUBLISHED)]
-        # The number of the newest version counts up from 0 whatever was removed of the older ones.
-        newest = {
-            home: int(of_home[-1].key.rpartition("~")[2].removesuffix(".json"))
-            for home, of_home in versions_of(entries).items()
-        }
-        return {stem for stem in stems if stem is not None}, newest
+        return _committed(entry for home in (FILES, RECORDS, PUBLISHED) for entry in self.place.entries(home))
+
+    def _passing(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return how encoded names begin that are left out, and folders of versions."""
+        homes = tuple(f"{record_home(folder)}/" for folder in (*self.passing, RECORD))
+        return tuple(f"{encoded(folder)}/" for folder in self.passing), homes
 
     def _taken(self, before: Mapping[str, Any], leftover: set[str]) -> dict[str, Any]:
         files, versions = self._there()
-        passing = tuple(f"{encoded(folder)}/" for folder in self.passing)
-        homes = tuple(f"{record_home(folder)}/" for folder in self.passing)
+        passing, homes = self._passing()
         kept = {stem for stem in files | {*before.get("files", ())} if not stem.startswith(passing)}
         known = {
             home: max(number, before.get("versions", {}).get(home, 0))
             for home, number in {**before.get("versions", {}), **versions}.items()
-            if not f"{home}/".startswith((*homes, f"{record_home(RECORD)}/"))
+            if not f"{home}/".startswith(homes)
         }
         return {**before, "files": sorted(kept - leftover), "versions": known, "taken": True}
 
@@ -143,3 +156,13 @@ class Inventory:
         files, versions = self._there()
         there = {home: min(n, versions[home]) for home, n in before["versions"].items() if home in versions}
         return {**before, "files": sorted(files.intersection(before["files"])), "versions": there}
+
+
+def _committed(entries: Iterable[Entry]) -> tuple[set[str], dict[str, int]]:
+    """Return the encoded names whose commits are in a listing, and the newest version by the folder of versions."""
+    entries = list(entries)
+    stems = {parse_commit_key(entry.key) for entry in entries} - {None}
+    versions = [entry for entry in entries if entry.key.startswith((f"{RECORDS}/", f"{PUBLISHED}/"))]
+    # The number of the newest version counts up from 0 whatever was removed of the older ones.
+    newest = {home: number_of(of_home[-1]) for home, of_home in versions_of(versions).items()}
+    return {stem for stem in stems if stem is not None}, newest

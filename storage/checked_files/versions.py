@@ -47,7 +47,7 @@ class Versions:
         return versions_of(self.place.files(self.home)).get(self.home, [])
 
     def newest(self) -> Version | None:
-        """Return the newest version, or None where there is none. One listing, one read.
+        """Return the newest version, or None where there is none. One listing, two reads.
 
         Raises
         ------
@@ -56,13 +56,29 @@ class Versions:
         """
         for _ in range(_ATTEMPTS):
             entries = self.entries()
-            if not entries:
-                return None
+            listed = number_of(entries[-1]) if entries else -1
+            newer = self.after(listed)
+            if newer is not None or not entries:
+                return newer
             try:
                 return read_version(self.place, entries[-1].key)
             except NotFoundError:
                 continue  # removed since, because a newer one came
         raise self._restless()
+
+    def after(self, number: int) -> Version | None:
+        """Return the newest of the versions that follow this number without a gap, or None; errors as `newest`.
+
+        A listing may lag behind what was created, and then shows an older version, or none. What is asked for by its
+        key is there as soon as it was created.
+        """
+        newest: Version | None = None
+        while True:
+            number += 1
+            try:
+                newest = read_version(self.place, version_key(self.home, number))
+            except NotFoundError:
+                return newest
 
     def update(self, change: Callable[[Mapping[str, Any] | None], Mapping[str, Any]]) -> Version:
         """Make a version of what `change` makes of the newest content (or of None).
@@ -122,6 +138,11 @@ def versions_of(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
         if parsed is not None:
             numbered.setdefault(parsed[0], []).append((parsed[1], entry))
     return {home: [entry for _, entry in sorted(of_home)] for home, of_home in numbered.items()}
+
+
+def number_of(entry: Entry) -> int:
+    """Return the number of a version by its file."""
+    return (parse_version_key(entry.key) or ("", -1))[1]
 
 
 def read_version(place: Place, key: str) -> Version:

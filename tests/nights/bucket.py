@@ -103,7 +103,7 @@ class Bucket:
         base = f"{prefix}/" if prefix else ""
 
         def act():
-            objects, lag_s = self.objects, self.weather.lag_s(base.rstrip("/"))
+            objects, lag_s = self.objects, self.weather.lag_s()
             if lag_s:
                 self.world.note(f"list as {lag_s:.1f} s ago", prefix)
                 objects = dict(objects)

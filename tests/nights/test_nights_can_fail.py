@@ -110,6 +110,18 @@ def full_disks_for_good(patch):
     patch.setattr(claimed, "_PASSING", tuple(kinds))
 
 
+def records_as_they_are_listed(patch):
+    patch.setattr("storage.checked_files.versions.Versions.after", lambda self, number: None)
+
+
+def pages_of_what_is_listed(patch):
+    patch.setattr("tests.nights.units.until_listed", lambda place, look, units: look())
+
+
+def absence_for_good(patch):
+    patch.setattr(claimed, "EvictedError", Exception)
+
+
 def inventories_before_the_page(patch):
     publish = RunPlace.publish_report
 
@@ -130,6 +142,9 @@ def inventories_before_the_page(patch):
         (creations_in_two_steps, range(20)),
         (row_groups_computed_again, range(20, 30)),
         (deaths_for_good, range(10)),
+        (records_as_they_are_listed, [2]),
+        (pages_of_what_is_listed, [2]),
+        (absence_for_good, [173]),
         (files_without_flushes, ["d0"]),
         (folders_without_flushes, ["d0"]),
         (nothing_waits_for_the_disk, ["d0"]),

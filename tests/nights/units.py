@@ -31,10 +31,16 @@ from stitchpipe.run.place import (
     model_record,
     weights_name,
 )
+from stitchpipe.steps.awaiting import until_listed
 from storage import WORK, Address, LayerSpec, UnfinishedError, digest_of, open_store
 
 MODELS, SPLITS, LAYERS = ("a", "b"), ("train", "test"), ("one", "two")
 TARGETS = tuple(("b", layer) for layer in LAYERS)
+WRITING = {
+    name: digest_of([name]) for name in ("compare", *(f"stitch {' '.join(target)}" for target in TARGETS))
+}
+"""The units that write results, and their keys."""
+N_RESULTS = 2 * len(TARGETS) + len(TARGETS)
 N_SAMPLES, ROW_GROUPS, EPOCHS, WIDTH = 12, 3, 3, 4
 IDS = [f"image {number}" for number in range(N_SAMPLES)]
 
@@ -275,7 +281,13 @@ def table_text(place):
 
 
 def _report(place):
-    text = table_text(place) if place.results.contents() else ""
+    """The page waits for what must be there; see `stitchpipe.steps.awaiting`."""
+
+    def look():
+        text = table_text(place) if place.results.contents() else ""
+        return SimpleNamespace(text=text, is_whole=text.count("\n") == 1 + N_RESULTS)
+
+    text = until_listed(place, look, WRITING).text
     _take_time(2)
     place.publish_report({"index.html": f"<html>{text}</html>".encode()}, {"rows": text.count("\n")})
     take_inventory(place)

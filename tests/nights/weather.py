@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import dataclass, field, replace
-
-MAY_LAG = re.compile(r"/records/(claims|units)\b|/partial/signs$|~[0-9a-f]{12}$")
-"""Listings that may show what was there a while ago: of claims, signs of life, outcomes and row groups.
-
-Records of what was made, sealed layers and parts of the results are found by listings too: these must be true, as they
-are in every object store of today.
-"""
 
 
 @dataclass
@@ -145,9 +137,9 @@ class Weather:
         """Whether what fails has half happened."""
         return self.random.random() < 0.5
 
-    def lag_s(self, prefix):
+    def lag_s(self):
         """Return how old what a listing shows is."""
-        if self.quiet or not self.stale or not MAY_LAG.search(prefix) or self.random.random() >= self.stale:
+        if self.quiet or not self.stale or self.random.random() >= self.stale:
             return 0.0
         return self.random.uniform(0, self.lag)
 
