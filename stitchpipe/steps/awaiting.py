@@ -7,10 +7,12 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from stitchpipe.run.ledger import Ledger
+from stitchpipe.steps.unit_keys import unit_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from stitchpipe.run import Run
     from stitchpipe.run.place import RunPlace
 
 logger = logging.getLogger(__name__)
@@ -70,3 +72,10 @@ def must_be_there(place: RunPlace, units: Mapping[str, str]) -> bool:
     return all(
         outcome is not None and (outcome.state, outcome.key) == ("done", key) for outcome, key in outcomes
     )
+
+
+def writing_units(run: Run) -> dict[str, str]:
+    """Return the units that write the results of a sweep: name → digest of what is asked of them now."""
+    targets = sorted({(planned.target.model, planned.target.layer) for planned in run.stitches})
+    units = [*([("compare",)] if run.sweep.compare else []), *(("stitch", *target) for target in targets)]
+    return {" ".join(unit): unit_key(run, unit[0], unit[1:]) for unit in units}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +12,7 @@ import numpy as np
 from stitchpipe.asking.studied_run import facts_of, layers_asked
 from stitchpipe.config import ConfigError, ControlModel, NetworkModel
 from stitchpipe.graph import LOGITS
-from stitchpipe.report import COLUMNS, Gathering, Told, rendered
-from stitchpipe.results import keys_of
+from stitchpipe.report import Told, rendered
 from stitchpipe.run.declared import permuted_model
 from stitchpipe.run.inputs import versions
 from stitchpipe.run.inventory import take_inventory
@@ -24,22 +22,20 @@ from stitchpipe.run.names import TEST, LayerName
 from stitchpipe.run.place import curve_name, model_record
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
-from stitchpipe.steps.awaiting import must_be_there, until_listed
+from stitchpipe.steps.awaiting import must_be_there, until_listed, writing_units
 from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
 from stitchpipe.steps.examples import examples
+from stitchpipe.steps.found_results import found_results
 from stitchpipe.steps.highlights import highlights
-from stitchpipe.steps.unit_keys import unit_key
 from stitchpipe.studies import Evidence, answers, findings, of_layers
 from stitchpipe.studies import stitches as stitched_side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
-    import pyarrow as pa
 
     from stitchpipe.config import Model
-    from stitchpipe.report import Comparison
     from stitchpipe.results import Keys
     from stitchpipe.run import Run
     from stitchpipe.run.activations import Ends
@@ -79,7 +75,7 @@ def report(run: Run) -> dict[str, Any]:
     inputs = _inputs(run, ends, provenance, failed, layers)
     part = run.sweep.name if run.sweep.part_of else None
     shown = run.place.findings(part)
-    units = _writing_units(run)
+    units = writing_units(run)
     if shown is not None and shown.get("inputs") == inputs and run.place.has_page(part):
         is_late = (shown["pairs_missing"] or shown["stitches_missing"]) and must_be_there(run.place, units)
         if not is_late:
@@ -88,7 +84,7 @@ def report(run: Run) -> dict[str, Any]:
     wanted = _wanted(run, {name: ends[name] for name in names})
     order, facts = _order(run), facts_of(run)
     stitches = [stitch_key(run, planned, ends) for planned in run.stitches]
-    found = until_listed(run.place, partial(_found, run, wanted, order, stitches), units)
+    found = until_listed(run.place, partial(found_results, run, wanted, order, stitches), units)
     compared, rows, missing = found.compared, found.stitches, found.missing
     if not compared.matrices and rows.empty:
         raise ConfigError(
@@ -118,37 +114,6 @@ def report(run: Run) -> dict[str, Any]:
     return record
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """The results of a sweep that are there, and how many are not: of pairs, and of stitches."""
-
-    compared: Comparison
-    stitches: pd.DataFrame
-    missing: Mapping[str, int]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether none is missing."""
-        return not any(self.missing.values())
-
-
-def _found(run: Run, wanted: Mapping[str, Keys], order: LayerOrder, stitches: Sequence[str]) -> _Found:
-    """Look for the results of some keys of each index, and of stitches."""
-    compared, n_there = run.results.through_compared(wanted, (*COLUMNS, "key"), partial(_gathered, order))
-    n_pairs = len(np.unique(np.concatenate([np.empty(0, np.uint64), *wanted.values()])))
-    there = set(run.results.keys())
-    rows = run.results.read([key for key in stitches if key in there])
-    missing = {"pairs": n_pairs - n_there, "stitches": sum(key not in there for key in stitches)}
-    return _Found(compared, rows, missing)
-
-
-def _writing_units(run: Run) -> dict[str, str]:
-    """Return the units that write the results of a sweep: name → digest of what is asked of them now."""
-    targets = sorted({(planned.target.model, planned.target.layer) for planned in run.stitches})
-    units = [*([("compare",)] if run.sweep.compare else []), *(("stitch", *target) for target in targets)]
-    return {" ".join(unit): unit_key(run, unit[0], unit[1:]) for unit in units}
-
-
 def _record(run: Run, told: Told, stitches: pd.DataFrame, missing: Mapping[str, int]) -> dict[str, Any]:
     """Return what a page tells, as a small record: counts, what was left out, findings."""
     n_compared = sum(int((matrix.states != 0).sum()) for matrix in told.compared.matrices)
@@ -169,16 +134,6 @@ def _order(run: Run) -> LayerOrder:
     """Return every model's layers, from input to output; its logits stand behind them where they are compared."""
     predicted = [LOGITS] if any(AGREEMENT in table.indices for table in run.sweep.compare) else []
     return {model: [info.name for info in infos] + predicted for model, infos in run.layers.table.items()}
-
-
-def _gathered(order: LayerOrder, tables: Iterator[pa.Table]) -> tuple[Comparison, int]:
-    """Return results as matrices, and of how many pairs under their views they are."""
-    gathering, keys = Gathering(order), [np.empty(0, np.uint64)]
-    for table in tables:
-        gathering.add(table)
-        # A pair has one key for all its indices, next to each other or not.
-        keys.append(np.unique(keys_of(table["key"].combine_chunks())))
-    return gathering.comparison(), len(np.unique(np.concatenate(keys)))
 
 
 def _curves(run: Run, stitches: Sequence[str]) -> dict[str, list[float]]:

@@ -152,7 +152,7 @@ def inventories_before_the_page(patch):
         (pages_written_in_place, ["d3"]),
         (names_moved_over_others, ["d0"]),
         (unfinished_files_stay, ["d0"]),
-        (full_disks_for_good, ["d10"]),
+        (full_disks_for_good, ["d23"]),
         (inventories_before_the_page, ["d11"]),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
