@@ -78,6 +78,7 @@ def _forecast(run: Run) -> Table:
     for title, work in (("compare", ahead.comparison), ("fit maps", ahead.fitting)):
         if work is not None:
             rows += _engine_rows(run, title, work, reads=not is_live)
+    rows += _single_layer_rows(run, ahead)
     rows.append(
         ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
     )
@@ -172,6 +173,15 @@ def _where_store_lies(run: Run) -> str:
     place = open_place(run.store_url)
     free = place.free_bytes()
     return place.url if free is None else f"{place.url} ({size_of(free)} free)"
+
+
+def _single_layer_rows(run: Run, ahead: Forecast) -> list[tuple[str, str]]:
+    """Return how many numbers of single layers there are, and how often layers are read for them once more."""
+    views = [table.view for table in run.sweep.compare if table.layer_measures]
+    if not views:
+        return []
+    count = f"{ahead.layer_numbers} numbers, {sum(ahead.layers.values())} layers under {' and '.join(views)}"
+    return [("single layers", f"{count}; each is read once more for each view")]
 
 
 def _engine_rows(run: Run, title: str, work: EngineWork, *, reads: bool) -> list[tuple[str, str]]:

@@ -89,6 +89,8 @@ class Forecast:
     comparison
         All pairs under all views, and the maps of stitches where their view is among these; None where none are
         compared.
+    layer_numbers
+        How many numbers of single layers are computed: of each layer under each view that asks for measures.
     fitting
         Maps of stitches that no comparison fits; None where there are none.
     run_over
@@ -106,6 +108,7 @@ class Forecast:
     dump_peak_bytes: int
     row_groups: dict[str, int]
     comparison: EngineWork | None
+    layer_numbers: int
     fitting: EngineWork | None
     run_over: dict[str, int]
     stitches: dict[str, int]
@@ -135,6 +138,8 @@ def forecast(run: Run) -> Forecast:
         dump_peak_bytes=_live_peak(run, compared) if is_live and compared else run.extent.peak_bytes,
         row_groups={split.name: len(split.row_groups) for split in splits},
         comparison=None if asked is None or compared is None else EngineWork(asked, compared),
+        layer_numbers=sum(len(asked_of.layer_measures) for asked_of in run.sweep.compare)
+        * sum(map(len, table.values())),
         fitting=None if maps is None else EngineWork(maps, planner.plan(maps)),
         run_over={split.name: split.n_samples for split in compared.splits} if is_live and compared else {},
         stitches={"dm": len(run.stitches) - len(trained), "tlm": len(trained)},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
+
 import pytest
 from rich.console import Console
 
@@ -74,3 +77,28 @@ def test_pairs_of_images_alone_are_counted(tmp_path, untimed):
     assert "36 directed pairs, under pooled, from the first images of each layer alone" in shown(
         IMAGES_ALONE, tmp_path
     )
+
+
+LAYERS_TOO = POOLED_AND_MAPS.replace(
+    "[[stitch]]", 'layer_measures = ["participation_ratio", "two_nn"]\n\n[[stitch]]', 1
+)
+
+
+def test_numbers_of_single_layers_are_counted_and_computed_on_the_cluster_of_the_pairs(
+    dumped, tmp_path, cluster, monkeypatch
+):
+    started = []
+    of_step = sys.modules[steps.compare.__module__]
+    monkeypatch.setattr(of_step, "cluster_of", lambda run: started.append(run) or nullcontext(cluster))
+    monkeypatch.setattr("stitchpipe.steps.comparing.engine_run.cluster_of", None)
+    run = Run.open(parse(LAYERS_TOO, where="planned", folder=tmp_path), dumped)
+    ahead = forecast(run)
+    done = steps.compare(run)
+    assert done["numbers"] > 0
+    assert done["layer_numbers"] == ahead.layer_numbers == 6 * 2
+    assert started == [run]
+
+
+def test_the_plan_says_how_many_numbers_of_single_layers_there_are(tmp_path, untimed):
+    assert "12 numbers, 6 layers under pooled" in shown(LAYERS_TOO, tmp_path)
+    assert "single layers" not in shown(POOLED_AND_MAPS, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from stitchpipe.results import COMPARED, MANY_PARTS, MapToKeep, numbers_of
 from stitchpipe.run.keys import part_key
 from stitchpipe.run.place import map_name
 from stitchpipe.run.run_keys import STITCH_VIEW, index_keys, map_key, pair_keys
-from stitchpipe.steps.comparing.engine_run import EngineRun, carry_out
+from stitchpipe.steps.comparing.engine_run import EngineRun, carry_out, cluster_of
 from stitchpipe.steps.comparing.live_networks import LiveNetworks
 from stitchpipe.steps.comparing.predictions import AGREEMENT, compare_predictions
 from stitchpipe.steps.comparing.single_layers import measure_layers
@@ -68,11 +69,13 @@ def compare(
     wanted = _wanted(run, tables, ends, held)
     written = sum(_commit(run, compare_predictions(run, table, held)) for table in tables)
     work = EngineRun(run, ends, wanted, networks)
-    for results in carry_out(work, cluster, report):
-        written += _commit(run, results)
-    if written:
-        run.results.compact(least_parts=MANY_PARTS)
-    of_layers = measure_layers(run, tables, cluster, report)
+    # One cluster for pairs and for single layers; it starts nothing before there is something to do.
+    with nullcontext(cluster) if cluster is not None else cluster_of(run) as chosen:
+        for results in carry_out(work, chosen, report):
+            written += _commit(run, results)
+        if written:
+            run.results.compact(least_parts=MANY_PARTS)
+        of_layers = measure_layers(run, tables, chosen, report)
     return {
         "views": [table.view for table in tables],
         "pairs": len(ends) ** 2 * len(tables),

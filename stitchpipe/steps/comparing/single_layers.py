@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,6 @@ from stitchpipe.engine import LayerShape, LayerTask, LayerWork, SplitShape, Task
 from stitchpipe.engine.cluster import execute_layers
 from stitchpipe.run.keys import layer_key
 from stitchpipe.run.names import TEST
-from stitchpipe.steps.comparing.engine_run import cluster_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +30,7 @@ KEPT_AT_ONCE: Final = 64
 """Layers whose numbers are kept as one record: what a killed command loses at most."""
 
 
-def measure_layers(run: Run, tables: Sequence[Compare], cluster: Cluster | None, report: Report) -> int:
+def measure_layers(run: Run, tables: Sequence[Compare], cluster: Cluster, report: Report) -> int:
     """Compute the numbers of single layers that are not there yet; return how many.
 
     Raises
@@ -60,10 +58,7 @@ def measure_layers(run: Run, tables: Sequence[Compare], cluster: Cluster | None,
         return 0
     work, written, waiting = _work(run, ends), 0, list[dict[str, Any]]()
     try:
-        with (
-            nullcontext(cluster) if cluster is not None else cluster_of(run) as chosen,
-            chosen.watched() as client,
-        ):
+        with cluster.watched() as client:
             for count, measured in enumerate(execute_layers(client, work, tasks, report=report), 1):
                 waiting += _rows(run, ends[measured.task.layer], measured, keys)
                 written += len(measured.numbers)
