@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+import google_crc32c
 import numpy as np
 import zarr
+from numcodecs.vlen import VLenUTF8
 from zarr.codecs import Crc32cCodec
 from zarr.core.buffer import cpu, default_buffer_prototype
 from zarr.core.group import GroupMetadata
@@ -121,20 +123,33 @@ def describe_array(metadata: bytes) -> ArrayLayout:
 
 def encode_vector(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files of a small array in one chunk along ``sample``, or of a scalar; text as UTF-8."""
+    is_text = values.dtype.kind in "UTO"
+    dtype = "string" if is_text else values.dtype.str
+    files = {_METADATA: _vector_metadata(values.shape, dtype, json.dumps(dict(attributes)))}
+    if values.size:
+        little = values.astype(object) if is_text else values.astype(values.dtype.newbyteorder("<"))
+        body = bytes(VLenUTF8().encode(little.reshape(-1)) if is_text else little.tobytes())
+        crc: int = google_crc32c.value(body)
+        files["c/0" if values.ndim else "c"] = body + crc.to_bytes(4, "little")
+    return files
+
+
+@lru_cache(maxsize=64)
+def _vector_metadata(shape: tuple[int, ...], dtype: str, attributes: str) -> bytes:
+    """Return the ``zarr.json`` of a small array: the arrays of many splits differ in their values alone."""
     memory = MemoryStore()
-    array = zarr.create_array(
+    zarr.create_array(
         memory,
-        shape=values.shape,
-        dtype=str if values.dtype.kind in "UTO" else values.dtype,
-        chunks=values.shape,
+        shape=shape,
+        dtype=str if dtype == "string" else np.dtype(dtype),
+        chunks=shape,
         compressors=[Crc32cCodec()],
-        dimension_names=("sample",) * values.ndim,
-        attributes=dict(attributes),
+        dimension_names=("sample",) * len(shape),
+        attributes=json.loads(attributes),
         config=_CONFIG,
         zarr_format=3,
     )
-    array[...] = values
-    return _bytes_of(memory)
+    return _bytes_of(memory)[_METADATA]
 
 
 def decode_vector(files: Mapping[str, bytes]) -> npt.NDArray[Any]:

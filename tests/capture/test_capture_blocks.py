@@ -64,17 +64,23 @@ def networks():
     return {name: build("cifar_resnet", OPTIONS, seed=seed) for seed, name in enumerate("AB")}
 
 
-@pytest.mark.parametrize("samples", [1, 3, 4, 7, 100])
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"batch_size": 4},
-        {"batch_size": 100, "dtype": "float16"},
-        {"batch_size": 5, "view": StoredView("positions", 3)},
-        {"batch_size": 4, "precision": Precision("bfloat16")},
-    ],
-    ids=["float32", "float16", "positions", "bfloat16"],
-)
+SETTINGS = {
+    "float32": {"batch_size": 4},
+    "float16": {"batch_size": 100, "dtype": "float16"},
+    "positions": {"batch_size": 5, "view": StoredView("positions", 3)},
+    "bfloat16": {"batch_size": 4, "precision": Precision("bfloat16")},
+}
+
+
+def usual_and_all():
+    """Every number of samples of the usual settings, and two of the others; the slow tests have all of all."""
+    for samples in (1, 3, 4, 7, 100):
+        for name, settings in SETTINGS.items():
+            marks = [] if name == "float32" or samples in (3, 100) else pytest.mark.slow
+            yield pytest.param(samples, settings, marks=marks, id=f"{name}-{samples}")
+
+
+@pytest.mark.parametrize(("samples", "settings"), list(usual_and_all()))
 def test_blocks_hold_what_dumps_store(store, samples, settings):
     nets = networks()
     for name, network in nets.items():

@@ -136,12 +136,12 @@ def inventories_before_the_page(patch):
 @pytest.mark.parametrize(
     ("wrong", "seeds"),
     [
-        (claims_not_asked, range(10)),
-        (leases_without_end, range(5)),
-        (leases_that_end_at_once, range(10)),
-        (creations_in_two_steps, range(20)),
-        (row_groups_computed_again, range(20, 30)),
-        (deaths_for_good, range(10)),
+        (claims_not_asked, [2, *range(10)]),
+        (leases_without_end, [2, *range(5)]),
+        (leases_that_end_at_once, [3, *range(10)]),
+        (creations_in_two_steps, [7, *range(20)]),
+        (row_groups_computed_again, [23, *range(20, 30)]),
+        (deaths_for_good, [2, *range(10)]),
         (records_as_they_are_listed, [2]),
         (pages_of_what_is_listed, [2]),
         (absence_for_good, [173]),
@@ -158,6 +158,7 @@ def inventories_before_the_page(patch):
     ids=lambda each: getattr(each, "__name__", ""),
 )
 def test_a_fault_in_the_code_is_found_within_a_few_nights(monkeypatch, wrong, seeds):
+    """Seeds are tried in turn; the first is the one that found it when this was written."""
     wrong(monkeypatch)
     found = next((seed for seed in seeds if night(seed).problems), None)
     assert found is not None

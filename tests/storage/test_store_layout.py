@@ -2,10 +2,14 @@ import hashlib
 
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from zarr.codecs import Crc32cCodec
+from zarr.storage import MemoryStore
 
 from storage import LayerSpec, LayoutError, SampleIdError, plan_split
+from storage.format import encode_vector
 from storage.format.keys import shard_key
 from storage.format.row_groups import (
     CHUNK_BYTES,
@@ -148,3 +152,32 @@ def test_parts_of_a_dump_are_disjoint_ranges_of_nearly_one_size(count, parts):
     for part in (-1, parts):
         with pytest.raises(LayoutError):
             part_of(count, part=part, parts=parts)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(5), np.arange(5, dtype=">i4")[::2], np.arange(3, dtype=np.int8), np.array([1.5, np.nan]),
+        np.array(True), np.array(["ä", "bb", ""]), np.array(["one", "two"], dtype=object), np.array("text"),
+        np.zeros(0, np.int64),
+    ],
+    ids=lambda values: f"{values.dtype.name}-{values.size}",
+)  # fmt: skip
+def test_a_small_array_has_the_bytes_that_zarr_writes(values):
+    attributes = {"class_names": ["ü", "b"]}
+    memory = MemoryStore()
+    array = zarr.create_array(
+        memory,
+        shape=values.shape,
+        dtype=str if values.dtype.kind in "UO" else values.dtype,
+        chunks=values.shape,
+        compressors=[Crc32cCodec()],
+        dimension_names=("sample",) * values.ndim,
+        attributes=attributes,
+        config={"write_empty_chunks": True},
+        zarr_format=3,
+    )
+    array[...] = values
+    assert encode_vector(values, attributes) == {
+        key: data.to_bytes() for key, data in memory._store_dict.items()
+    }

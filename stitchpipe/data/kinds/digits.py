@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,11 +47,10 @@ def load_digits_splits(
         One of the splits would have fewer images than there are classes; `mean` or `std` do not fit.
     """
     # A second and a half of imports, which no sweep over other images should cost.
-    from sklearn.datasets import load_digits  # noqa: PLC0415
     from sklearn.model_selection import GroupShuffleSplit, train_test_split  # noqa: PLC0415
 
     check_normalisation(reading.mean, reading.std, channels=1)
-    bunch = load_digits()
+    bunch = _bundled()
     positions = np.arange(len(bunch.target))
     rows_of = {}
     try:
@@ -76,6 +76,14 @@ def load_digits_splits(
         )
         for split, rows in rows_of.items()
     }
+
+
+@cache
+def _bundled() -> Any:
+    """Return what comes with scikit-learn: a file of text, which takes longer to read than a network to build."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - as above
+
+    return load_digits()
 
 
 @dataclass(frozen=True)
