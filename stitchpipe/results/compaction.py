@@ -153,6 +153,7 @@ def _rows(
             with explained(files.place.path(part.key)):
                 table = file.read_row_group(group, there)
             yield conformed(table, chosen)
+        files.demand_sound(part)  # it was read by ranges: looked at again where it changed meanwhile
 
 
 @dataclass(eq=False)

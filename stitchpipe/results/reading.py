@@ -36,6 +36,7 @@ def tables(
             with explained(files.place.path(part.key)):
                 table = file.read_row_group(group, there)
             yield conformed(table, chosen)
+        files.demand_sound(part)  # it was read by ranges: looked at again where it changed meanwhile
 
 
 def stitch_keys(files: CheckedFiles, parts: Iterable[CheckedFile]) -> set[str]:

@@ -176,6 +176,27 @@ def test_a_damaged_part_is_named_and_never_read(catalogue):
     assert len(catalogue.files.verify()) == 1
 
 
+@pytest.mark.parametrize("ask", [lambda all_: all_.read(), lambda all_: all_.query("SELECT * FROM results")])
+def test_what_changes_between_its_check_and_its_reading_is_no_answer(catalogue, monkeypatch, ask):
+    """Another number under the same name, in a file that is as sound as the first: only its digest tells."""
+    write(catalogue, "k", [result(value=0.25)])
+    write(catalogue, "other", [result(value=0.75)])
+    part, other = (
+        Path(catalogue.files.place.path(catalogue.files.find(f"results/{key}").key)) for key in ("k", "other")
+    )
+    check, looks = CheckedFiles.demand_sound, []
+
+    def checked(files, file):
+        check(files, file)
+        if file.name == "results/k" and not looks:
+            part.write_bytes(other.read_bytes())
+        looks.append(file.name)
+
+    monkeypatch.setattr(CheckedFiles, "demand_sound", checked)
+    with pytest.raises(CorruptError, match=part.name):
+        ask(catalogue)
+
+
 def test_a_part_with_another_column_is_read_beside_the_others(filled):
     table = table_of(filled, "k1")
     put(filled, "k3", table.append_column("energy", [[0.01] * len(table)]))
