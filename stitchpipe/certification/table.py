@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from stitchpipe.certification.regimes import REGIMES
+from stitchpipe.certification.regimes import REGIMES, copies_of
 from stitchpipe.certification.verdicts import (
     COVERAGE,
     FAR_TOO_OFTEN,
@@ -143,7 +143,10 @@ def _legend() -> str:
 
 def _intervals(cells: Summed) -> str:
     def told(cell: Cell, name: str) -> str:
-        return _cell(cells[cell].get(name, {}), "held", coverage_word)
+        copies = copies_of(cell.regime)
+        groups = cell.n // copies if copies > 1 else None
+        has_limits = index_measure(name).has_limits(cell.width, cell.width, groups)
+        return _cell(cells[cell].get(name, {}) if has_limits else {}, "held", coverage_word)
 
     return _table(["index", "about"], _names(cells), cells, _of_index, told)
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 DEFAULT_INDICES: Final = ("cka", "procrustes", "dm_r2")
 CLOSED: Final = ("effect_size", "null_mean", "p_closed", "null_moments", "null_gap")
 """What stands beside a number of a null in closed form."""
+LIMITS: Final = ("low", "high", "corrected")
+"""What stands beside a number with an interval."""
 
 
 def compare_arrays(  # noqa: PLR0913  (keyword-only beyond the representations)
@@ -153,16 +155,21 @@ class _Asked:
         for index in self.indices:
             if index not in of_moments:
                 numbers |= over.numbers(index)
-        return numbers if over.exchanged is None else self._in_groups(numbers, over.exchanged)
+        return numbers if over.exchanged is None else self._in_groups(numbers, scored, over.exchanged)
 
-    def _in_groups(self, numbers: Numbers, together: SampleGroups) -> Numbers:
-        """Return numbers without nulls that take each sample for exchangeable, with a remark of what is missing."""
+    def _in_groups(self, numbers: Numbers, scored: ArraySummaries, exchanged: SampleGroups) -> Numbers:
+        """Return numbers without what takes each sample for one of its own, with a remark of what is missing."""
         by_name = {index.name: index for index in self.indices}
         kept: Numbers = {}
         for key, number in numbers.items():
-            said = together.lacks(by_name[key[2]], permuted=self.permutations > 0)
-            extras = {name: told for name, told in number.extras.items() if name not in CLOSED}
-            kept[key] = replace(number, extras=extras, reason=number.reason or said)
+            index, unsaid = by_name[key[2]], set(CLOSED)
+            said = [number.reason, exchanged.lacks(index, permuted=self.permutations > 0)]
+            if self.together is not None and "low" in number.extras:
+                p, q = (scored.width(name) for name in key[:2])
+                said.append(index.measure.lacks_limits(p, q, len(self.together)))
+                unsaid |= set() if said[-1] is None else set(LIMITS)
+            extras = {name: told for name, told in number.extras.items() if name not in unsaid}
+            kept[key] = replace(number, extras=extras, reason="; ".join(filter(None, said)) or None)
         return kept
 
 

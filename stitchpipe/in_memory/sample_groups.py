@@ -59,10 +59,9 @@ class SampleGroups:
 
     def parts(self, most: int) -> list[Integers]:
         """Return the samples of `most` parts, or fewer, that chance puts together of whole groups (seeded)."""
-        count = int(self.codes.max()) + 1
-        if count < FEWEST_GROUPS:
+        if len(self) < FEWEST_GROUPS:
             return []
-        drawn = np.array_split(np.random.default_rng(0).permutation(count), min(most, count))
+        drawn = np.array_split(np.random.default_rng(0).permutation(len(self)), min(most, len(self)))
         return [np.flatnonzero(np.isin(self.codes, of_part)) for of_part in drawn]
 
     def chosen(self, most: int) -> Integers:
@@ -96,6 +95,10 @@ class SampleGroups:
         # Drawn for samples whose groups lie side by side; places and samples go back to where they were.
         orders[:, beside] = beside[drawn]
         return orders
+
+    def __len__(self) -> int:
+        """Return how many groups there are."""
+        return int(self.codes.max()) + 1
 
     def lacks(self, index: Index, *, permuted: bool) -> str | None:
         """Return what an index has where every sample is on its own and has not here, as the remark beside a number."""

@@ -83,6 +83,9 @@ class Measure:
         It is a distance of shapes: zero for equal ones, symmetric, with the triangle inequality.
     source_invariances, target_invariances
         Transformations of either side that leave the value as it is.
+    whitens
+        All directions of a layer count, or nearly all, whatever their variance: fewer independent samples than features
+        force its value.
     independent_rows
         The estimator takes rows for independent: not to be used on several rows of one image.
     null
@@ -119,6 +122,7 @@ class Measure:
     metric: bool = False
     source_invariances: frozenset[Transformation] = NO_INVARIANCE
     target_invariances: frozenset[Transformation] = NO_INVARIANCE
+    whitens: bool = False
     independent_rows: bool = False
     null: Null | None = None
     closed_null: bool = False
@@ -139,6 +143,24 @@ class Measure:
         """As on a figure."""
         chosen = self.parameter
         return self.label if chosen is None else f"{self.label}, {chosen.label.format(chosen.value)}"
+
+    def has_limits(self, p: int, q: int, groups: int | None = None) -> bool:
+        """Return whether its numbers have intervals, for layers of widths p and q.
+
+        Parameters
+        ----------
+        groups
+            How many groups there are of samples that belong together; None where each is on its own. What is estimated
+            for ever more samples is not to be had where so few independent ones force the value, p + q > groups − 1.
+        """
+        is_forced = self.whitens and groups is not None and p + q > groups - 1
+        return self.interval == "sample" or (self.interval == "population" and not is_forced)
+
+    def lacks_limits(self, p: int, q: int, groups: int) -> str | None:
+        """Return the remark on numbers whose measure has intervals, and that have none by `has_limits`."""
+        if self.interval is None or self.has_limits(p, q, groups):
+            return None
+        return f"no interval where p + q > {groups - 1}: so few groups of images force the number"
 
     @property
     def held_out(self) -> bool:

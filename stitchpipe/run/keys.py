@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from stitchpipe.rows import Grid
 
-ALGEBRA_VERSION: Final = 4
+ALGEBRA_VERSION: Final = 3
 """Raised when the same representations would give other indices or maps."""
+INTERVAL_VERSION: Final = 2
+"""Raised when the same numbers would have other intervals."""
 STITCH_VERSION: Final = 3
 """Raised when the same stitch would give other numbers."""
 LAYER_VERSION: Final = 1

@@ -35,7 +35,7 @@ def pair_keys(run: OpenedSweep, ends: Ends, table: Compare) -> keys.PairKeys:
     """Return the keys of the numbers of all pairs of some layers, in their order, under a table's view."""
     certainty = run.sweep.certainty
     settings = {
-        "intervals": certainty.intervals,
+        "intervals": certainty.intervals and keys.INTERVAL_VERSION,
         "permutations": certainty.permutations,
         **_groups_of_images(ends),
     }

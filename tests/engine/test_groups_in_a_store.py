@@ -161,6 +161,28 @@ def test_what_groups_forbid_stands_beside_the_number(grouped, tmp_path):
     assert said["procrustes"].reason is None
 
 
+def test_no_limits_where_few_groups_force_the_number_and_it_is_said(grouped, tmp_path):
+    # 15 scenes: 3 + 5 features leave something to chance; the 5 + 5 of a layer with itself would not, were there 11.
+    comparison = comparison_of(grouped, ("cca_sq", "gulp", "cka"), intervals=True)
+    numbers = {
+        record.index: record.number for record in records_of(formed(comparison, grouped.resources(tmp_path)))
+    }
+    assert all(numbers[name].extras["low"] is not None for name in numbers)
+    few = stored(tmp_path / "few.zarr", [f"scene {k % 8}" for k in range(N)])
+    comparison = comparison_of(few, ("cca_sq", "gulp", "cka"), intervals=True)
+    work = formed(comparison, few.resources(tmp_path / "few"))
+    numbers = PairNumbers.of("pooled", records_of(work)).remarked(comparison.remarks["pooled"])
+    found = {record.index: record.number for record in numbers.records()}
+    for name in ("cca_sq", "gulp"):
+        assert found[name].value is not None
+        assert "no interval where p + q > 7" in found[name].reason
+        assert not {"low", "high", "corrected"} & {
+            key for key, told in found[name].extras.items() if told is not None
+        }
+    assert found["cka"].extras["low"] < found["cka"].value
+    assert "no interval" not in found["cka"].reason
+
+
 def share_of_zoos_with_a_finding(*, groups, repeats, seed):
     """Return how often independent layers of near-copies are told to be alike at 5 %, by debiased CKA."""
     rng, found = np.random.default_rng(seed), 0

@@ -38,6 +38,21 @@ def test_whole_groups_are_left_out_and_the_limits_are_those_of_the_jackknife():
     assert row["high"] == pytest.approx(float(expected.high), rel=1e-9)
 
 
+@pytest.mark.parametrize(("groups", "has_limits"), [(9, False), (10, True)])
+def test_no_limits_where_few_groups_force_the_number_and_it_is_said(groups, has_limits):
+    generator = np.random.default_rng(5)
+    names = np.arange(60) % groups
+    X, Y = (
+        generator.normal(size=(groups, width))[names] + generator.normal(size=(60, width)) for width in (4, 5)
+    )
+    frame = sp.compare(X, Y, indices=["cca_sq", "gulp", "cka_biased"], groups=names, intervals=True)
+    between = frame[frame["p"] != frame["q"]].set_index("index")
+    assert between["value"].notna().all()
+    assert between["low"].notna().to_dict() == {"cca_sq": has_limits, "gulp": has_limits, "cka_biased": True}
+    said = between["reason"].fillna("").str.contains(f"no interval where p \\+ q > {groups - 1}")
+    assert said.to_dict() == {"cca_sq": not has_limits, "gulp": not has_limits, "cka_biased": False}
+
+
 def test_orders_put_groups_where_groups_of_their_size_were():
     names = np.array(["b", "a", "b", "c", "d", "d", "a", "e"])
     groups = SampleGroups.of(names, 8)

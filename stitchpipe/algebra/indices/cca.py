@@ -77,6 +77,7 @@ CCA = Index(
         source_invariances=LINEAR,
         target_invariances=LINEAR,
         # A sum of singular values is not smooth where these are near 0: the jackknife cannot correct its bias.
+        whitens=True,
         interval="sample",
         cost="O(p·q·min(p, q)), and O(p³) once per side",
         literature="Hotelling 1936; Kornblith et al. 2019",
@@ -98,6 +99,7 @@ CCA_SQ = Index(
         source_invariances=LINEAR,
         target_invariances=LINEAR,
         null="permuted_images",
+        whitens=True,
         interval="population",
         cost="O(p·q·min(p, q)), and O(p³) once per side",
         literature="Hotelling 1936; Kornblith et al. 2019",

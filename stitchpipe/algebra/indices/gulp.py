@@ -103,6 +103,7 @@ GULP = Index(
         metric=True,
         source_invariances=ISOTROPIC,
         target_invariances=ISOTROPIC,
+        whitens=True,
         interval="population",
         parameter=ridge_parameter("each side"),
         cost="O(p·q·(p + q)), and O(p³) once per side",

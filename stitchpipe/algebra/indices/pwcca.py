@@ -47,6 +47,7 @@ PWCCA = Index(
         larger_is_more_similar=True,
         source_invariances=frozenset({"translation", "scaling", "permutation"}),
         target_invariances=LINEAR,
+        whitens=True,
         interval="sample",  # as `cca`
         cost="O(p·q·min(p, q)), and O(p³) once per side",
         literature="Morcos et al. 2018",

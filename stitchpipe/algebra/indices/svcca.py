@@ -54,6 +54,7 @@ SVCCA = Index(
         symmetric=True,
         source_invariances=ISOTROPIC,
         target_invariances=ISOTROPIC,
+        whitens=True,
         interval="sample",  # as `cca`
         parameter=Parameter(
             symbol="v",

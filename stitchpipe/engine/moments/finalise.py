@@ -16,6 +16,7 @@ from stitchpipe.engine.moments.chunk_batches import ChunkBatches
 from stitchpipe.engine.moments.effect_sizes import effect_sizes
 from stitchpipe.engine.numbers import PairNumbers
 from stitchpipe.registry import index_named
+from stitchpipe.rows import width_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,8 +75,12 @@ def finalise(
                 for values, group, batch, part in zip(without, cut.groups, batches, left, strict=True):
                     of_rest = _Evaluated.of(group, batch.rescored(part), indices)
                     values.append([numbers.values for numbers in of_rest.directions])
+            together = plan.splits[-1].groups
+            groups = None if together is None else len(together)
             for each, values in zip(evaluated, without, strict=True):
-                each.add_limits(values, indices, scored_on.samples)
+                p, q = (width_of(plan.layers[layer].shape, view) for layer in each.pairs[0][0])
+                known = [index.measure.has_limits(p, q, groups) for index in indices]
+                each.add_limits(values, indices, scored_on.samples, known)
     names = tuple(index.name for index in indices)
     n_rows = batches[0].n if batches else 0
     parts = [
@@ -170,7 +175,11 @@ class _Evaluated:
             beside.update(told)
 
     def add_limits(
-        self, without: Sequence[Sequence[Float64]], indices: Sequence[Index], samples: Sequence[int]
+        self,
+        without: Sequence[Sequence[Float64]],
+        indices: Sequence[Index],
+        samples: Sequence[int],
+        limited: Sequence[bool],
     ) -> None:
         """Add intervals by leaving out one leaf at a time: a delete-a-group jackknife whose groups are the leaves.
 
@@ -181,6 +190,8 @@ class _Evaluated:
         ----------
         without
             Values without each leaf, by direction: ``[K, B]``.
+        limited
+            Which of the indices have intervals at all (`Measure.has_limits`).
         """
         for direction, numbers in enumerate(self.directions):
             rest = np.stack([of_leaf[direction] for of_leaf in without])
@@ -188,7 +199,7 @@ class _Evaluated:
             for place, index in enumerate(indices):
                 rule, values = index.measure.interval, numbers.values[place]
                 known = np.isfinite(values) & np.isfinite(rest[:, place]).all(axis=0)
-                if rule is None or not known.any():
+                if rule is None or not limited[place] or not known.any():
                     continue
                 try:
                     interval = jackknife(values[known], rest[:, place][:, known], samples, about=rule)
