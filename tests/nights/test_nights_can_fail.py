@@ -114,10 +114,6 @@ def records_as_they_are_listed(patch):
     patch.setattr("storage.checked_files.versions.Versions.after", lambda self, number: None)
 
 
-def pages_of_what_is_listed(patch):
-    patch.setattr("tests.nights.units.until_listed", lambda place, look, units: look())
-
-
 def absence_for_good(patch):
     patch.setattr(claimed, "EvictedError", Exception)
 
@@ -133,6 +129,9 @@ def inventories_before_the_page(patch):
     patch.setattr("tests.nights.units.take_inventory", lambda place: None)
 
 
+DISK = [f"d{seed}" for seed in range(10)]
+
+
 @pytest.mark.parametrize(
     ("wrong", "seeds"),
     [
@@ -142,18 +141,17 @@ def inventories_before_the_page(patch):
         (creations_in_two_steps, [1, *range(20)]),
         (row_groups_computed_again, [29, *range(20, 30)]),
         (deaths_for_good, [2, *range(10)]),
-        (records_as_they_are_listed, [2]),
-        (pages_of_what_is_listed, [2]),
-        (absence_for_good, [173]),
-        (files_without_flushes, ["d0"]),
-        (folders_without_flushes, ["d0"]),
-        (nothing_waits_for_the_disk, ["d0"]),
-        (records_written_in_place, ["d0"]),
-        (pages_written_in_place, ["d3"]),
-        (names_moved_over_others, ["d0"]),
-        (unfinished_files_stay, ["d0"]),
-        (full_disks_for_good, ["d23"]),
-        (inventories_before_the_page, ["d11"]),
+        (records_as_they_are_listed, [2, *range(10)]),
+        (absence_for_good, [173, *range(20)]),
+        (files_without_flushes, DISK),
+        (folders_without_flushes, DISK),
+        (nothing_waits_for_the_disk, DISK),
+        (records_written_in_place, DISK),
+        (pages_written_in_place, ["d3", *DISK]),
+        (names_moved_over_others, DISK),
+        (unfinished_files_stay, DISK),
+        (full_disks_for_good, ["d23", *DISK]),
+        (inventories_before_the_page, ["d11", *DISK]),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )

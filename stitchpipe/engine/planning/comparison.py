@@ -125,7 +125,7 @@ class Comparison:
                 f"no interval: it leaves out whole groups, {FEWEST_GROUPS} parts at least, and they make {leaves}"
             )
         elif self.intervals and name in self.of_moments[view]:
-            widest = max(width_of(layer.shape, view) for layer in self.layers)
+            widest = max((width_of(layer.shape, view) for layer in self.layers), default=0)
             forced = measure.lacks_limits(widest, widest, len(self.splits[-1].groups or ()))
             said += [] if forced is None else [forced]
         return said
