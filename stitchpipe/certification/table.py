@@ -97,7 +97,7 @@ def _over_all(cells: Summed) -> list[str]:
 
 
 def summed(blocks: Sequence[Block]) -> Summed:
-    """Return the counts of each cell over its blocks; of what has no number in some block nothing."""
+    """Return the counts of each cell over its blocks; of what has no number in some block, or no limits, nothing."""
     cells: Summed = {}
     for block in blocks:
         of_cell = cells.setdefault(block.cell, {})
@@ -107,9 +107,17 @@ def summed(blocks: Sequence[Block]) -> Summed:
                 total[what] = total.get(what, 0) + count
     for block in blocks:
         for name, counts in block.counts.items():
-            if not counts:
+            if not counts or not _has_limits(block.cell, name):
                 cells[block.cell][name] = {}
     return cells
+
+
+def _has_limits(cell: Cell, name: str) -> bool:
+    """Whether people get intervals of this index in such a cell; of a null, whether it is one."""
+    if cell.kind == "nulls":
+        return True
+    copies = copies_of(cell.regime)
+    return index_measure(name).has_limits(cell.width, cell.width, cell.n // copies if copies > 1 else None)
 
 
 def verdicts(blocks: Sequence[Block]) -> Counter[Word]:
@@ -143,10 +151,7 @@ def _legend() -> str:
 
 def _intervals(cells: Summed) -> str:
     def told(cell: Cell, name: str) -> str:
-        copies = copies_of(cell.regime)
-        groups = cell.n // copies if copies > 1 else None
-        has_limits = index_measure(name).has_limits(cell.width, cell.width, groups)
-        return _cell(cells[cell].get(name, {}) if has_limits else {}, "held", coverage_word)
+        return _cell(cells[cell].get(name, {}), "held", coverage_word)
 
     return _table(["index", "about"], _names(cells), cells, _of_index, told)
 

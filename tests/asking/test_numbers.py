@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from stitchpipe.asking import Numbers, WorkspaceError, matrix, nearest, significant
+from stitchpipe.asking.significant_pairs import closed_family
 from stitchpipe.results import QueryError, table_of_records
 from stitchpipe.run import RunPlace
 from tests.asking.made_up_run import made_up
@@ -216,3 +217,8 @@ def test_without_permutations_pairs_are_adjusted_over_all_layers_of_two_models(t
         significant(place, "cka", null="permuted")
     with pytest.raises(WorkspaceError, match="found none"):
         significant(place, "procrustes")
+
+
+def test_a_family_too_large_for_a_closed_form_says_so():
+    assert closed_family(100) == "models"
+    assert "625 pairs: too many for a closed form" in closed_family(625)
