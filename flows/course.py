@@ -123,9 +123,7 @@ class Course:
         """
         if not self._is_anything_left():
             return []
-        needs = self._needs_of(step)
-        gone = {each.unit for each in self.ended if not each.is_there}
-        units = [unit for unit in (needs if among is None else among) if gone.isdisjoint(needs.get(unit, ()))]
+        units = self._beginnable(step) if among is None else among
         ended = self._known.done(units)
         return [unit for unit in units if unit not in ended and self._failed_before(unit, since_s) is None]
 
@@ -190,6 +188,11 @@ class Course:
     @property
     def _told(self) -> dict[str, str]:
         return {name: str(reason) for name, reason in self._failed.items()}
+
+    def _beginnable(self, step: str) -> list[Unit]:
+        """Return the units of a step that need none that failed before the step."""
+        gone = {each.unit for each in self.ended if not each.is_there}
+        return [unit for unit, needed in self._needs_of(step).items() if gone.isdisjoint(needed)]
 
     def _unit(self, step: str, subject: tuple[str, ...] = (), option: str | None = None) -> Unit:
         # What comes before the dumps depends on one model alone, and is the same whatever else failed.

@@ -17,8 +17,8 @@ from stitchpipe.run import keys
 from stitchpipe.run.activations import End
 from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.run.place import map_name
+from stitchpipe.run.planned_stitch import AFFINE
 from stitchpipe.run.run_keys import STITCH_VIEW
-from stitchpipe.run.stitches import AFFINE
 from stitchpipe.stitching.fidelity import FIDELITY
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from stitchpipe.certification.regimes import POSITIONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from stitchpipe.certification.blocks import Block
     from stitchpipe.certification.cells import Cell
-    from stitchpipe.certification.certification import Block
 
 
 def planned_s(cell: Cell, *, with_limits: bool) -> float:

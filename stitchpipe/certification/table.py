@@ -19,8 +19,8 @@ from stitchpipe.registry import index_measure, indices
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from stitchpipe.certification.blocks import Block
     from stitchpipe.certification.cells import Cell, Kind
-    from stitchpipe.certification.certification import Block
     from stitchpipe.certification.verdicts import Word
 
     Summed: TypeAlias = dict[Cell, dict[str, dict[str, float]]]

@@ -21,9 +21,8 @@ import pyarrow as pa
 from stitchpipe.results.part_files import (
     ROW_GROUP_ROWS,
     SUFFIX,
-    conformed,
-    explained,
     opened,
+    row_groups,
     schema_of,
     writer,
 )
@@ -147,13 +146,7 @@ def _rows(
     """Yield some columns of parts, row group by row group; what an older part lacks is null."""
     chosen = pa.schema([schema.field(name) for name in names])
     for part in parts:
-        file = opened(files, part)
-        there = [name for name in names if name in file.schema_arrow.names]
-        for group in range(file.num_row_groups):
-            with explained(files.place.path(part.key)):
-                table = file.read_row_group(group, there)
-            yield conformed(table, chosen)
-        files.demand_sound(part)  # it was read by ranges: looked at again where it changed meanwhile
+        yield from row_groups(files, part, opened(files, part), chosen)
 
 
 @dataclass(eq=False)

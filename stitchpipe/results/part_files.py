@@ -196,6 +196,18 @@ def conformed(table: pa.Table, schema: pa.Schema = IN_MEMORY) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
+def row_groups(
+    files: CheckedFiles, part: CheckedFile, file: pq.ParquetFile, chosen: pa.Schema
+) -> Iterator[pa.Table]:
+    """Yield the columns of `chosen` of a part that is open; what it lacks is null."""
+    there = [name for name in chosen.names if name in file.schema_arrow.names]
+    for group in range(file.num_row_groups):
+        with explained(files.place.path(part.key)):
+            table = file.read_row_group(group, there)
+        yield conformed(table, chosen)
+    files.demand_sound(part)  # it was read by ranges: looked at again where it changed meanwhile
+
+
 def schema_of(held: Iterable[pa.Schema]) -> pa.Schema:
     """Return `IN_MEMORY`, and behind it the columns of some parts that this version does not know."""
     unknown = {field.name: field for schema in held for field in schema if field.name not in IN_MEMORY.names}

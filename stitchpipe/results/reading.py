@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stitchpipe.results.part_files import conformed, explained, opened, plain_type, schema_of
+from stitchpipe.results.part_files import conformed, opened, plain_type, row_groups, schema_of
 from stitchpipe.results.parts import FOLDER
 from stitchpipe.results.tables import SCHEMA
 
@@ -31,12 +31,7 @@ def tables(
         file = opened(files, part)
         schema = schema_of([file.schema_arrow])
         chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-        there = [name for name in chosen.names if name in file.schema_arrow.names]
-        for group in range(file.num_row_groups):
-            with explained(files.place.path(part.key)):
-                table = file.read_row_group(group, there)
-            yield conformed(table, chosen)
-        files.demand_sound(part)  # it was read by ranges: looked at again where it changed meanwhile
+        yield from row_groups(files, part, file, chosen)
 
 
 def stitch_keys(files: CheckedFiles, parts: Iterable[CheckedFile]) -> set[str]:

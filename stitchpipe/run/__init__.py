@@ -14,8 +14,8 @@ from stitchpipe.front_doors import on_first_use
 if TYPE_CHECKING:
     from stitchpipe.run.names import SPLITS, TEST, TRAIN, LayerName, Pair
     from stitchpipe.run.place import PlaceError, RunPlace, named_store
+    from stitchpipe.run.planned_stitch import PlannedStitch
     from stitchpipe.run.run import Run
-    from stitchpipe.run.stitches import PlannedStitch
 
 __all__ = [
     "SPLITS",
@@ -34,7 +34,7 @@ _HOMES = {
     "names": ("SPLITS", "TEST", "TRAIN", "LayerName", "Pair"),
     "place": ("PlaceError", "RunPlace", "named_store"),
     "run": ("Run",),
-    "stitches": ("PlannedStitch",),
+    "planned_stitch": ("PlannedStitch",),
 }
 
 

@@ -11,7 +11,7 @@ from stitchpipe.run.keys import Products
 from stitchpipe.run.layers import Layers
 from stitchpipe.run.networks import Networks, device_of, fix_threads
 from stitchpipe.run.place import SUMMARIES
-from stitchpipe.run.stitches import PlannedStitch, PlannedStitches, planned_stitches
+from stitchpipe.run.stitches import planned_stitches
 from storage import ReadOnlyError, Store, Summaries, WriteError, open_store, open_summaries
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stitchpipe.config import Sweep
     from stitchpipe.results import Catalogue
     from stitchpipe.run.place import RunPlace
+    from stitchpipe.run.planned_stitch import PlannedStitch, PlannedStitches
 
 
 class OpenedSweep:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stitchpipe.rows import View
     from stitchpipe.run.activations.contents import Contents, End, Ends
     from stitchpipe.run.opened import OpenedSweep
-    from stitchpipe.run.stitches import PlannedStitch
+    from stitchpipe.run.planned_stitch import PlannedStitch
 
 STITCH_VIEW: Final[View] = "positions"
 """A 1×1 convolution acts on every position: its least-squares map is fitted on positions."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stitchpipe.graph import LayerInfo
     from stitchpipe.run.layers import LayerTable
     from stitchpipe.run.names import LayerName
-    from stitchpipe.run.stitches import PlannedStitch
+    from stitchpipe.run.planned_stitch import PlannedStitch
 
 
 def demand_network(sweep: Sweep, target: LayerName, where: str) -> None:

@@ -33,7 +33,7 @@ class Seen(Protocol):
 _T = TypeVar("_T", bound=Seen)
 
 
-def until_listed(place: RunPlace, look: Callable[[], _T], units: Mapping[str, str]) -> _T:
+def until_listed(place: RunPlace, look: Callable[[], _T], units: Callable[[], Mapping[str, str]]) -> _T:
     """Return what a look at the results finds; where the ledger says that what is missing was written, look again.
 
     What is still missing after `WAITS_S` is left to whoever asks, and said in the log.
@@ -43,7 +43,8 @@ def until_listed(place: RunPlace, look: Callable[[], _T], units: Mapping[str, st
     look
         Called again after each wait.
     units
-        Those that wrote what is looked for: name → digest of what is asked of them now.
+        Returns those that wrote what is looked for: name → digest of what is asked of them now. Called where something
+        is missing in a bucket alone: a digest of each target layer takes its time.
     """
     seen = look()
     if seen.is_whole or not must_be_there(place, units):
@@ -60,7 +61,7 @@ def until_listed(place: RunPlace, look: Callable[[], _T], units: Mapping[str, st
     return seen
 
 
-def must_be_there(place: RunPlace, units: Mapping[str, str]) -> bool:
+def must_be_there(place: RunPlace, units: Callable[[], Mapping[str, str]]) -> bool:
     """Return whether all these units ended well, as they are asked now, in a place whose listings may lag behind.
 
     Those of a folder are true, so that nothing is waited for there. `units`: see `until_listed`.
@@ -68,7 +69,7 @@ def must_be_there(place: RunPlace, units: Mapping[str, str]) -> bool:
     if place.is_folder:
         return False
     ledger = Ledger(place.files)
-    outcomes = ((ledger.of(unit), key) for unit, key in units.items())
+    outcomes = ((ledger.of(unit), key) for unit, key in units().items())
     return all(
         outcome is not None and (outcome.state, outcome.key) == ("done", key) for outcome, key in outcomes
     )

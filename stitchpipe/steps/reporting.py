@@ -75,7 +75,7 @@ def report(run: Run) -> dict[str, Any]:
     inputs = _inputs(run, ends, provenance, failed, layers)
     part = run.sweep.name if run.sweep.part_of else None
     shown = run.place.findings(part)
-    units = writing_units(run)
+    units = partial(writing_units, run)
     if shown is not None and shown.get("inputs") == inputs and run.place.has_page(part):
         is_late = (shown["pairs_missing"] or shown["stitches_missing"]) and must_be_there(run.place, units)
         if not is_late:

@@ -287,7 +287,7 @@ def _report(place):
         text = table_text(place) if place.results.contents() else ""
         return SimpleNamespace(text=text, is_whole=text.count("\n") == 1 + N_RESULTS)
 
-    text = until_listed(place, look, WRITING).text
+    text = until_listed(place, look, lambda: WRITING).text
     _take_time(2)
     place.publish_report({"index.html": f"<html>{text}</html>".encode()}, {"rows": text.count("\n")})
     take_inventory(place)

@@ -44,13 +44,13 @@ def note(place, units, state="done"):
 
 def test_what_the_ledger_calls_done_is_waited_for(bucket, waited):
     note(bucket, UNITS)
-    assert until_listed(bucket, looks(False, False, True), UNITS).number == 2
+    assert until_listed(bucket, looks(False, False, True), lambda: UNITS).number == 2
     assert waited == [*WAITS_S[:2]]
 
 
 def test_what_never_comes_is_said(bucket, waited, caplog):
     note(bucket, UNITS)
-    assert not until_listed(bucket, looks(*[False] * (1 + len(WAITS_S))), UNITS).is_whole
+    assert not until_listed(bucket, looks(*[False] * (1 + len(WAITS_S))), lambda: UNITS).is_whole
     assert waited == [*WAITS_S]
     assert "s3://b/run" in caplog.text
 
@@ -62,16 +62,16 @@ def test_what_never_comes_is_said(bucket, waited, caplog):
 )
 def test_what_was_not_done_is_not_waited_for(bucket, waited, known):
     note(bucket, known)
-    assert until_listed(bucket, looks(False), UNITS).number == 0
+    assert until_listed(bucket, looks(False), lambda: UNITS).number == 0
     assert waited == []
 
 
 def test_what_failed_and_what_lies_in_a_folder_is_not_waited_for(bucket, waited):
     note(bucket, UNITS)
     folder = SimpleNamespace(**{**vars(bucket), "is_folder": True})
-    assert until_listed(folder, looks(False), UNITS).number == 0
+    assert until_listed(folder, looks(False), lambda: UNITS).number == 0
     note(bucket, {"compare": "key"}, "failed")
-    assert until_listed(bucket, looks(False), UNITS).number == 0
+    assert until_listed(bucket, looks(False), lambda: UNITS).number == 0
     assert waited == []
 
 
