@@ -24,6 +24,9 @@ IN_PLACE = ("normal_", "uniform_", "erfinv_")
 BLOCK = 1_048_573
 """Numbers that are repeated: a prime, so that no two rows of a matrix are alike."""
 
+GENTLE = 0.5
+"""Of what matrices usually get: attention that saturates sees one token, and of a class token no image."""
+
 
 @contextmanager
 def undrawn() -> Iterator[None]:
@@ -44,11 +47,11 @@ def undrawn() -> Iterator[None]:
 
 
 @torch.no_grad()
-def fill(network: nn.Module) -> None:
+def fill(network: nn.Module, gain: float = 1.0) -> None:
     """Give every parameter numbers under which no block is the identity, dies out or blows up.
 
-    Matrices are scaled by their fan-in, gains lie around 1, biases around 0. Buffers keep what the network's
-    constructor computed, but for running statistics.
+    Matrices are scaled by their fan-in and by `gain`, gains lie around 1, biases around 0. Buffers keep what the
+    network's constructor computed, but for running statistics.
     """
     noise = torch.rand(BLOCK, generator=torch.Generator().manual_seed(0)) * 2 - 1
     statistics = [
@@ -64,7 +67,7 @@ def fill(network: nn.Module) -> None:
             part = flat[start : start + BLOCK]
             part.copy_(noise[: len(part)])
         if tensor.ndim >= 2:
-            flat.mul_((6 / max(1, tensor[0].numel())) ** 0.5)
+            flat.mul_(gain * (6 / max(1, tensor[0].numel())) ** 0.5)
         elif name.endswith(("bias", "running_mean")):
             flat.mul_(0.2)
         else:  # gains, scales of layers, running variances
@@ -97,3 +100,8 @@ def random_images(shape: tuple[int, int, int], count: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(count, *shape, generator=generator)
     return noise + 2 * torch.randn(count, shape[0], 1, 1, generator=generator)
+
+
+def judged_images(shape: tuple[int, int, int]) -> Tensor:
+    """Return the two images ``[2, C, H, W]`` whose answers a network is judged by."""
+    return random_images(shape, 2, seed=1)

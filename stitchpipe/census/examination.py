@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
-from stitchpipe.census.cheap_weights import random_images
+from stitchpipe.census.cheap_weights import judged_images, random_images
+from stitchpipe.census.difference import are_alike, relative_difference
 from stitchpipe.census.row import THIRDS, TOLERANCE, Row
 from stitchpipe.census.small_networks import UnreachedError, small
 from stitchpipe.errors import named_line
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 MOST: Final = 9
 """Cuts that are tested of a network."""
-
-ALIKE: Final = 1e-4
-"""Difference of a network's answers to two images, relative to the largest number, below which it tells nothing."""
 
 
 def examined(subject: Subject) -> Row:
@@ -56,7 +54,7 @@ def examined(subject: Subject) -> Row:
 
 @torch.inference_mode()
 def _examined(row: Row, small: Small) -> Row:
-    network, images = small.network, random_images(small.shape, 2, seed=1)
+    network, images = small.network, judged_images(small.shape)
     example = random_images(small.shape, 1, seed=3)  # not one of the images that the tails are held against
     whole = answer_of(network(images))
     if not torch.isfinite(whole).all():  # nothing can be held against it
@@ -80,7 +78,7 @@ def _examined(row: Row, small: Small) -> Row:
     row = _captured(row, values, _hooked(network, images), modules)
     differences = {}
     for name, behind in tails(reached, chosen, example=example):
-        differences[name] = _relative(answer_of(behind(values[name])), whole)
+        differences[name] = relative_difference(answer_of(behind(values[name])), whole)
         del behind  # before the next tail is made
         gc.collect()  # graphs hold their networks in cycles
     row = _cut(row, differences)
@@ -135,7 +133,7 @@ def _captured(
     for info in modules:
         plain = seen[info.name]
         plain = channels_first(plain) if info.channels_last else plain
-        if not _relative(values[info.name], plain) <= TOLERANCE:
+        if not relative_difference(values[info.name], plain) <= TOLERANCE:
             wrong.append(info.name)
     return replace(row, captured=len(modules), miscaptured=tuple(wrong))
 
@@ -178,19 +176,9 @@ def _cut(row: Row, differences: Mapping[str, float]) -> Row:
     )
 
 
-def _relative(value: Tensor, expected: Tensor) -> float:
-    """Return the largest difference relative to the largest number expected; infinite where shapes differ."""
-    if value.shape != expected.shape:
-        return float("inf")
-    if torch.equal(value, expected):
-        return 0.0
-    largest = float(expected.abs().max())
-    return float((value - expected).abs().max()) / largest if largest else float("inf")
-
-
 def _why_not_split(row: Row, layers: Sequence[LayerInfo], whole: Tensor) -> str:
     """Return what is missing that a network counts as split; empty where nothing is."""
-    if _relative(whole[:1], whole[1:]) < ALIKE:
+    if are_alike(whole):
         return "its random weights answer all images alike"
     if row.mismatches:
         return (

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
-from stitchpipe.census.cheap_weights import fill, random_images, settle, undrawn
+from stitchpipe.census.cheap_weights import GENTLE, fill, judged_images, random_images, settle, undrawn
+from stitchpipe.census.difference import are_alike
 from stitchpipe.errors import first_line
 from stitchpipe.graph.answers import answer_of
 from stitchpipe.models import build
@@ -88,14 +89,14 @@ def small(subject: Subject) -> Small:
             if attempt.key not in known:
                 known.clear()  # one network in memory at a time
                 known[attempt.key] = made(subject.name, attempt.options, limit)
-            answers = _answers(known[attempt.key], attempt.shape)
+            takes = _takes(known[attempt.key], attempt.shape)
         except _LargeError:
             is_large = True
             continue
         except Exception as error:  # noqa: BLE001 - libraries refuse sizes and options however they like
             why = f"{type(error).__name__}: {first_line(error)}"
             continue
-        if answers is None:
+        if not takes:
             why = f"it returns no tensor with one entry per image at {attempt.shape}"
             continue
         return Small(known[attempt.key], attempt.shape, attempt.reduced)
@@ -119,13 +120,18 @@ class _LargeError(Exception):
 
 
 @torch.no_grad()
-def _answers(network: nn.Module, shape: tuple[int, int, int]) -> Tensor | None:
+def _takes(network: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Return whether a network answers images, each by itself; its weights are such that it tells them apart."""
     images = random_images(shape, 4, seed=2)
     answer = answer_of(network(images))
     if not isinstance(answer, Tensor) or answer.ndim < 2 or len(answer) != len(images):
-        return None
+        return False
     settle(network, images)
-    return answer
+    answer = answer_of(network(judged_images(shape)))
+    if are_alike(answer) or not torch.isfinite(answer).all():
+        fill(network, GENTLE)
+        settle(network, images)
+    return True
 
 
 def _of_torchvision(name: str) -> Iterator[Attempt]:

@@ -9,22 +9,28 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from stitchpipe.results.bucket_parts import PROTOCOL, BucketParts
 from stitchpipe.results.compaction import FILE_BYTES, Compacted, compact, tidy
 from stitchpipe.results.held import Held, first_of_each
 from stitchpipe.results.part_files import (
     SUFFIX,
     CatalogueError,
-    columns_of,
     conformed,
     encoded,
-    is_folder,
 )
 from stitchpipe.results.parts import COMPACTED, FOLDER, Parts
-from stitchpipe.results.query import QueryError, answer, answer_frame
-from stitchpipe.results.reading import compared, frame_of, joined, mergeable, stitch_keys, tables
+from stitchpipe.results.query import QueryError, answer_frame
+from stitchpipe.results.reading import (
+    LostRowsError,
+    compared,
+    frame_of,
+    joined,
+    mergeable,
+    rows_in_order,
+    stitch_keys,
+    tables,
+)
+from stitchpipe.results.scanning import scanned
 from stitchpipe.results.tables import SCHEMA, demand_sound, table_of_results
 from storage import NotFoundError
 
@@ -295,25 +301,7 @@ class Catalogue:
                 found="none",
                 remedy="Run a sweep into this folder first, for example `stitchpipe quickstart`.",
             )
-        for part in chosen:
-            self.files.demand_sound(part)
-        table = self._scanned(chosen, sql, values, beside)
-        # The database read the files for itself: what changed since they were held against their digests is read again.
-        for part in chosen:
-            self.files.demand_sound(part)
-        return table
-
-    def _scanned(
-        self, chosen: Sequence[CheckedFile], sql: str, values: Sequence[Any], beside: Sequence[TableBeside]
-    ) -> pa.Table:
-        """Let the database answer from parts that were found sound."""
-        names = [columns_of(self.files, part) for part in chosen]
-        if is_folder(self.files):
-            paths = [self.files.place.path(part.key) for part in chosen]
-            return answer(sql, dict(zip(paths, names, strict=True)), values=values, beside=beside)
-        paths = [f"{PROTOCOL}://{number}{SUFFIX}" for number in range(len(chosen))]
-        reader = BucketParts(self.files, dict(zip(paths, chosen, strict=True)))
-        return answer(sql, dict(zip(paths, names, strict=True)), reader=reader, values=values, beside=beside)
+        return scanned(self.files, chosen, sql, values, beside)
 
     def _chosen(self, parts: Parts, keys: Sequence[str]) -> list[CheckedFile]:
         """Return the single parts of some keys, in their order."""
@@ -328,26 +316,12 @@ class Catalogue:
         """Return the rows of some keys in their order, or all."""
         if keys is None:
             return joined(tables(self.files, parts.all))
-        single = {part.name: part for part in parts.single}
-        merged = [key for key in keys if self._name(key) not in single]
-        found = []
-        if merged:
-            kept = pa.array(merged, pa.string())
-            found = [
-                table.filter(pc.is_in(table["key"], kept)) for table in tables(self.files, parts.compacted)
-            ]
-        of_merged = joined(found)
-        if lost := set(merged) - set(of_merged["key"].to_pylist()):
-            raise self._missing(min(lost))
-        places = [*pc.index_in(of_merged["key"], pa.array(keys, pa.string())).to_pylist()]
-        rows = [of_merged]
-        for place, key in enumerate(keys):
-            if self._name(key) in single:
-                of_part = list(tables(self.files, [single[self._name(key)]]))
-                rows += of_part
-                places += [place] * sum(map(len, of_part))
-        order = np.argsort(np.array(places, np.int64), kind="stable")
-        return joined(rows).take(pa.array(order))
+        for key in keys:
+            self._name(key)  # refuses what is none
+        try:
+            return rows_in_order(self.files, parts, keys)
+        except LostRowsError as error:
+            raise self._missing(str(error)) from None
 
     def _compacted_keys(self) -> set[str]:
         """Return the keys of the stitches in compacted files."""

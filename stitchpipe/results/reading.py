@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from stitchpipe.results.parts import Parts
     from storage import CheckedFile, CheckedFiles
 
 COMPARED: Final = "compare-"
@@ -59,6 +61,35 @@ def _is_one_stitch(files: CheckedFiles, part: CheckedFile) -> bool:
             return False
         keys.update(table["key"].unique().to_pylist())
     return keys == {part.name.removeprefix(FOLDER)}
+
+
+class LostRowsError(Exception):
+    """The rows of a key are in no part; its text is the key."""
+
+
+def rows_in_order(files: CheckedFiles, parts: Parts, keys: Sequence[str]) -> pa.Table:
+    """Return the rows of some keys, in the order of these, from single parts and from compacted ones.
+
+    Raises
+    ------
+    LostRowsError
+        There are none of one of them.
+    """
+    single = {part.name.removeprefix(FOLDER): part for part in parts.single}
+    merged = pa.array([key for key in keys if key not in single], pa.string())
+    looked_at = parts.compacted if len(merged) else ()
+    of_merged = joined(table.filter(pc.is_in(table["key"], merged)) for table in tables(files, looked_at))
+    if lost := set(merged.to_pylist()) - set(of_merged["key"].to_pylist()):
+        raise LostRowsError(min(lost))
+    places = [*pc.index_in(of_merged["key"], pa.array(keys, pa.string())).to_pylist()]
+    rows = [of_merged]
+    for place, key in enumerate(keys):
+        if key in single:
+            of_part = list(tables(files, [single[key]]))
+            rows += of_part
+            places += [place] * sum(map(len, of_part))
+    order = np.argsort(np.array(places, np.int64), kind="stable")
+    return joined(rows).take(pa.array(order))
 
 
 def joined(some: Iterable[pa.Table]) -> pa.Table:
