@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import httpx
+from prefect import get_run_logger
 from prefect.artifacts import (
     create_image_artifact,
     create_link_artifact,
@@ -19,7 +22,7 @@ from prefect.artifacts import (
 from stitchpipe.run.place import REPORT, RunPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from uuid import UUID
 
     from flows.course import Course
@@ -29,7 +32,10 @@ MOST_ROWS: Final = 1000
 
 
 class Shown:
-    """The artifacts of a flow run, each under a key of its own that tells the run's name."""
+    """The artifacts of a flow run, each under a key of its own that tells the run's name.
+
+    They are there to be looked at: what Prefect's server does not take is left out, and ends no run.
+    """
 
     def __init__(self, course: Course) -> None:
         self._course, self._place = course, RunPlace.at(course.asked.out)
@@ -37,7 +43,17 @@ class Shown:
         self._progress: UUID | None = None
 
     def progress(self, step: str) -> None:
-        """Show how many steps of the course are behind; `step` is what comes next, empty at the end."""
+        """Show how many steps of the course are behind; `step` is what comes next."""
+        with _left_out_unless_taken():
+            self._tell_progress(step)
+
+    def end(self) -> None:
+        """Show how the units ended, what was found, a picture of it, and where the page is."""
+        with _left_out_unless_taken():
+            self._tell_progress("")
+            self._tell_end()
+
+    def _tell_progress(self, step: str) -> None:
         course = self._course.asked.course
         done = 100.0 * (course.index(step) / len(course) if step else 1.0)
         told = f"{len(self._course.ended)} units; {step or 'done'}"
@@ -48,9 +64,7 @@ class Shown:
         else:
             update_progress_artifact(self._progress, done, description=told)
 
-    def end(self) -> None:
-        """Show how the units ended, what was found, a picture of it, and where the page is."""
-        self.progress("")
+    def _tell_end(self) -> None:
         table = self._units()
         if table:
             create_table_artifact(table, key=f"units-{self._name}", description="Units of work")
@@ -93,6 +107,14 @@ class Shown:
             }
             for each in ended[:MOST_ROWS]
         ]
+
+
+@contextmanager
+def _left_out_unless_taken() -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPError as error:  # Prefect's client has tried several times
+        get_run_logger().warning("not shown, because the server did not take it: %r", error)
 
 
 def _embedded(picture: bytes) -> str:

@@ -7,9 +7,10 @@ Running until somebody notices, while its units have long been taken up by the o
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectException
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import State
 
     from flows.course import Course
 
 LOOK_S: Final = (1.0, 2.0, 5.0, 10.0)
 """After how long it is looked again, the last for ever."""
+
+AWAY_S: Final = 300.0
+"""For how long a server that does not answer is waited for, behind the tries of Prefect's own client."""
 
 
 def share_out(course: Course, step: str, deployment: str, *, runs_at_once: int) -> list[UUID]:
@@ -55,13 +60,13 @@ def share_out(course: Course, step: str, deployment: str, *, runs_at_once: int) 
             _sent(deployment, asked.sweep, asked.out, f"{number}/{count}") for number in range(1, count + 1)
         ]
         logger.info("%s: %d units for %d runs of %s", step, len(missing), count, deployment)
-        looks = 0
+        looks, watched = 0, _Watched(client, runs)
         while left := course.missing(step, since_s=begun_s, among=missing):
             if len(left) < len(missing):
                 logger.info("%s: %d units are left", step, len(left))
                 looks = 0
             missing = left
-            if not _under_way(client, runs):
+            if not watched.are_under_way():
                 logger.warning("%s: %d units are left, and no run is that would do them", step, len(left))
                 break
             time.sleep(LOOK_S[min(looks, len(LOOK_S) - 1)])
@@ -93,16 +98,36 @@ def _sent(deployment: str, sweep: str, out: str, share: str) -> UUID:
     return found
 
 
-def _under_way(client: SyncPrefectClient, runs: Sequence[UUID]) -> bool:
-    """Whether one of some flow runs may still do something."""
-    for run in runs:
+@dataclass
+class _Watched:
+    """Flow runs that were sent, and when their server answered last."""
+
+    client: SyncPrefectClient
+    runs: Sequence[UUID]
+    answered_s: float = field(default_factory=time.monotonic)
+
+    def are_under_way(self) -> bool:
+        """Whether one of them may still do something, as all may while the server does not answer.
+
+        Raises
+        ------
+        httpx.HTTPError
+            It has not answered for `AWAY_S` seconds.
+        """
         try:
-            state = client.read_flow_run(run).state
-        except ObjectNotFound:  # somebody deleted it
-            continue
-        if state is None or not state.is_final():
+            states = [self._state(run) for run in self.runs]
+        except httpx.HTTPError:
+            if time.monotonic() - self.answered_s > AWAY_S:
+                raise
             return True
-    return False
+        self.answered_s = time.monotonic()
+        return any(state is None or not state.is_final() for state in states)
+
+    def _state(self, run: UUID) -> State[Any] | None:
+        try:
+            return self.client.read_flow_run(run).state
+        except ObjectNotFound:  # somebody deleted it
+            return Cancelled()
 
 
 def _call_off(client: SyncPrefectClient, runs: Sequence[UUID]) -> None:
@@ -112,5 +137,5 @@ def _call_off(client: SyncPrefectClient, runs: Sequence[UUID]) -> None:
             state = client.read_flow_run(run).state
             if state is not None and (state.is_scheduled() or state.is_pending()):
                 client.set_flow_run_state(run, Cancelled(message="Nothing is left to do."))
-        except PrefectException:  # it began, or is gone: either way it ends by itself
+        except (PrefectException, httpx.HTTPError):  # it began, is gone, or will find nothing to do
             continue

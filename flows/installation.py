@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: How long one command of Prefect's may take.
 _COMMAND_S = 120.0
+
+#: How long a flow run may take to end after SIGTERM.
+_ORPHANS_S = 10.0
 
 
 class PrefectInstallation:
@@ -151,11 +155,40 @@ class PrefectInstallation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self._processes):  # workers before the server they talk to
+        # What others talk to ends last. When it was started does not tell: a server that was killed is started again
+        # behind its workers.
+        last = [service.process for service in self._services.values() if service.ready is not None]
+        for process in reversed(self._processes):
+            if process not in last:
+                process.stop()
+        self._end_orphans()
+        for process in reversed(last):
             process.stop()
         left = processes_with(f"PREFECT_HOME={self.home}")
         self.survivors = tuple(f"{pid}: {_command_of(pid)}" for pid in left)
         kill_all(left)
+
+    def _end_orphans(self) -> None:
+        """Ask flow runs to end whose worker was killed: they are in sessions of their own; nobody else asks them."""
+        asked = set[int]()
+        deadline = time.monotonic() + _ORPHANS_S
+        while (left := self._orphans()) and time.monotonic() < deadline:
+            below = {child for pid in left for child in descendants(pid)}
+            for pid in set(left) - below - asked:  # a run ends its own units
+                asked.add(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            time.sleep(0.2)
+
+    def _orphans(self) -> tuple[int, ...]:
+        """Return the processes of this installation that are in none of its services' sessions."""
+        own = {process.pid for process in self._processes}
+        left = []
+        for pid in processes_with(f"PREFECT_HOME={self.home}"):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(pid) not in own:
+                    left.append(pid)
+        return tuple(left)
 
     def _start(self, name: str, command: Sequence[str], *, cwd: Path | None = None) -> OwnedProcess:
         log = self._directory / "logs" / f"{len(self._processes)}.log"

@@ -15,6 +15,7 @@ from flows.artifact import Shown
 from flows.asked import asked_of
 from flows.course import Course, active_course
 from flows.fan_out import share_out
+from flows.leaving import ends_soon_after
 from flows.run_logs import logs_of_this_run
 from flows.settling import is_everything_there
 from flows.tasks import TASKS
@@ -43,7 +44,8 @@ def dump(sweep: str, out: str, share: str = "1/1") -> list[dict[str, object]]:
     share
         ``K/N``: which of N shares is its own.
     """
-    return _taken(asked_of(sweep, out, ["inspect", "train", "dump"], share=share))
+    with ends_soon_after():
+        return _taken(asked_of(sweep, out, ["inspect", "train", "dump"], share=share))
 
 
 @flow(name="stitch", persist_result=False, validate_parameters=False)
@@ -55,7 +57,8 @@ def stitch(sweep: str, out: str, share: str = "1/1") -> list[dict[str, object]]:
     sweep, out, share
         As in `dump`.
     """
-    return _taken(asked_of(sweep, out, ["stitch"], share=share), only=("begin", "stitch"))
+    with ends_soon_after():
+        return _taken(asked_of(sweep, out, ["stitch"], share=share), only=("begin", "stitch"))
 
 
 @flow(name="sweep", persist_result=False)
@@ -104,12 +107,13 @@ def sweep(  # noqa: PLR0913, PLR0917  (parameters of a deployment)
     sent = {step: name for step, name in deployments.items() if name}
     if active_course() is not None:  # the command line has looked, and puts the end on record itself
         return _taken(asked, deployments=sent, runs_at_once=runs_at_once)
-    place = RunPlace.at(asked.out)
-    settled = Settled(opened_sweep(asked.sweep, place), place)
-    if is_everything_there(settled, asked.steps, part=asked.part, retry_failed=asked.retry_failed):
-        get_run_logger().info("everything is there already, as the last run left it")
-        return []
-    return _taken(asked, deployments=sent, runs_at_once=runs_at_once, settled=settled)
+    with ends_soon_after():
+        place = RunPlace.at(asked.out)
+        settled = Settled(opened_sweep(asked.sweep, place), place)
+        if is_everything_there(settled, asked.steps, part=asked.part, retry_failed=asked.retry_failed):
+            get_run_logger().info("everything is there already, as the last run left it")
+            return []
+        return _taken(asked, deployments=sent, runs_at_once=runs_at_once, settled=settled)
 
 
 def _taken(

@@ -107,7 +107,10 @@ def demand_known(architecture: str) -> None:
     if prefix == objects.PREFIX and name:
         objects.demand_known(name)
         return
-    known = [*architectures(), *entry_points.NETWORKS.names()]
+    registered = entry_points.NETWORKS.names()
+    if architecture in OURS or architecture in registered:
+        return  # torchvision is a matter of seconds, and not asked for
+    known = [*architectures(), *registered]
     if architecture not in known:
         raise ArchitectureError(
             where=f"architecture '{architecture}'",

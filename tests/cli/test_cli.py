@@ -43,6 +43,8 @@ def test_importing_the_package_is_light():
     # Libraries of data and networks are imported for data and networks of theirs.
     libraries = ("sklearn", "torchvision", "torch._dynamo", "timm", "transformers")
     assert modules_loaded_by("import stitchpipe.data, stitchpipe.models.by_name", *libraries) == []
+    ours = "from stitchpipe.models import demand_known; demand_known('cifar_resnet')"
+    assert modules_loaded_by(ours, *libraries) == []
 
 
 def test_a_process_says_the_same_and_returns_its_code(tiny):

@@ -2,6 +2,7 @@
 
 import base64
 
+import httpx
 import pytest
 
 from flows import artifact
@@ -126,6 +127,15 @@ def test_a_flow_run_shows_its_units_findings_page_and_progress(server, pretend, 
     assert found["progress-my-run"]["data"] == 100.0
     assert "train b" in found["units-my-run"]["data"]
     assert "left out" in found["units-my-run"]["data"]
+
+
+def test_a_server_that_takes_nothing_to_show_ends_no_run(server, pretend, tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise httpx.ReadTimeout("no answer")
+
+    for name in ("create_progress_artifact", "create_table_artifact"):
+        monkeypatch.setattr(artifact, name, refuse)
+    assert sweep(S, str(tmp_path / "run"))
 
 
 def test_a_trigger_imports_torch_only_where_there_is_something_to_do():
