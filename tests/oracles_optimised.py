@@ -17,10 +17,10 @@ def soft_matching(X, Y, spread=1e-9):
     return -found.fun
 
 
-def logistic_probe(X, labels, asked, strength):
+def logistic_probe(X, labels, asked, strength, standardise=True):
     """Classes of `asked` rows: softmax regression of standardised rows, C·Σ loss + ½‖W‖², intercepts free."""
     live = X.std(axis=0) > 1e-9
-    mean, deviation = X[:, live].mean(axis=0), X[:, live].std(axis=0)
+    mean, deviation = X[:, live].mean(axis=0), X[:, live].std(axis=0) if standardise else 1.0
     rows, asked = ((given[:, live] - mean) / deviation for given in (X, asked))
     known = np.unique(labels)
     wanted = (labels[:, None] == known[None, :]).astype(float)

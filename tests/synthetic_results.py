@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stitchpipe.results import SCHEMA
-from stitchpipe.studies import Evidence, Facts, answers, of_layers
+from stitchpipe.studies import Evidence, Facts, answers, of_deletions, of_layers
 
 LAYERS = tuple(f"layer{stage}.{block}" for stage in (1, 2, 3) for block in (0, 1, 2))
 WIDTHS = {"A": (16, 32, 64), "B": (16, 32, 64), "C": (8, 16, 32)}
@@ -88,10 +88,10 @@ def few_indices():
     )
 
 
-def evidence(frame, order=ORDER, *, layers=(), **facts):
+def evidence(frame, order=ORDER, *, layers=(), deletions=(), **facts):
     """Return results as a study takes them: `facts` of `stitchpipe.studies.Facts`, `layers` numbers of layers."""
     made = Evidence.of_results(frame, Facts(layer_order=order, **facts), label="made up")
-    return replace(made, layers=of_layers(layers))
+    return replace(made, layers=of_layers(layers), deletions=of_deletions(deletions))
 
 
 def layer_number(model, layer, measure, value, view="pooled"):

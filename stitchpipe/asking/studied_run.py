@@ -23,7 +23,16 @@ from stitchpipe.run.place import model_record
 from stitchpipe.run.run import Run
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
-from stitchpipe.studies import Evidence, Facts, answers, of_layers, stages_of, stitches, study_named
+from stitchpipe.studies import (
+    Evidence,
+    Facts,
+    answers,
+    of_deletions,
+    of_layers,
+    stages_of,
+    stitches,
+    study_named,
+)
 from storage import NotFoundError
 
 if TYPE_CHECKING:
@@ -84,6 +93,7 @@ def evidence_of(place: RunPlace, others: Sequence[RunPlace] = ()) -> Evidence:
         stitched=stitches(_stitched(run, ends), order),
         facts=facts,
         layers=of_layers(layers_asked(run, ends)),
+        deletions=of_deletions(deletions_asked(run, ends)),
         label=place.url,
         others=tuple(evidence_of(other) for other in others),
     )
@@ -115,13 +125,21 @@ def facts_of(run: Run) -> Facts:
 def layers_asked(run: Run, ends: Ends) -> list[dict[str, Any]]:
     """Return the numbers of single layers that the sweep asks for, of what its models hold now."""
     asked = {(table.view, measure) for table in run.sweep.compare for measure in table.layer_measures}
+    rows = run.place.layer_numbers.rows()
+    return [row for row in _of_now(rows, ends) if (row["view"], row["measure"]) in asked]
+
+
+def deletions_asked(run: Run, ends: Ends) -> list[dict[str, Any]]:
+    """Return the low-rank deletions that the sweep asks for, of what its models hold now."""
+    asked = {(table.view, index) for table in run.sweep.compare for index in table.deletion_indices}
+    rows = run.place.deletions.rows() if asked else []
+    return [row for row in _of_now(rows, ends) if (row["view"], row["index"]) in asked]
+
+
+def _of_now(rows: Sequence[dict[str, Any]], ends: Ends) -> list[dict[str, Any]]:
+    """Return the rows of the dumps that the run's layers stand for now."""
     now = {(name.model, name.layer): end.test.fingerprint for name, end in ends.items()}
-    return [
-        row
-        for row in run.place.layer_numbers.rows()
-        if (row["view"], row["measure"]) in asked
-        and now.get((row["model"], row["layer"])) == row["fingerprint"]
-    ]
+    return [row for row in rows if now.get((row["model"], row["layer"])) == row["fingerprint"]]
 
 
 def _record(run: Run, model: str) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,7 +12,31 @@ from stitchpipe.config.refusal import RefusalError, refuse_repeats
 from stitchpipe.config.section import Section
 from stitchpipe.config.values import Flag
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 LEAST_PERMUTATIONS = 19
+
+
+def deletable(indices: Sequence[str]) -> tuple[str, ...]:
+    """Return the indices by which any two representations may be compared, a layer and what is left of it too."""
+    return tuple(name for name in indices if registry.index_measure(name).of_any_rows)
+
+
+def demand_deletions(view: str, indices: Sequence[str]) -> None:
+    """Refuse deletions under a view or by indices that cannot have them."""
+    if view == "positions":
+        raise RefusalError(
+            expected="one row for each image, for `deletions`, which are probed",
+            found="view 'positions', where an image has several",
+            remedy="Ask for them under 'pooled' or 'flatten'.",
+        )
+    if not deletable(indices):
+        raise RefusalError(
+            expected="an index that compares any two representations, for `deletions`",
+            found=", ".join(indices),
+            remedy="Add one, for example `cka`.",
+        )
 
 
 class Compare(Section):
@@ -35,6 +59,23 @@ class Compare(Section):
         description="Measures of each layer by itself; `stitchpipe indices` lists them, the table `layers` of "
         "`stitchpipe query` has their numbers.",
     )
+
+    deletions: Flag = Field(
+        default=False,
+        description="Hold each layer against its own first principal components, by the indices of the table beside a "
+        "linear probe: up to twelve ranks a layer. The study which-index ranks indices by it; needs labels.",
+    )
+
+    @property
+    def deletion_indices(self) -> tuple[str, ...]:
+        """The indices that low-rank deletions are held against the whole layer by; none where none are asked for."""
+        return deletable(self.indices) if self.deletions else ()
+
+    @model_validator(mode="after")
+    def _deletions_can_be_had(self) -> Compare:
+        if self.deletions:
+            demand_deletions(self.view, self.indices)
+        return self
 
     @model_validator(mode="after")
     def _one_row_for_each_image(self) -> Compare:

@@ -5,14 +5,15 @@ What a study expands to stands in `stitchpipe.config.study_tables`, the study it
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from stitchpipe.config.comparisons import demand_deletions
 from stitchpipe.config.layer_words import LayerChoice
 from stitchpipe.config.names import IndexName, LayerMeasureName
 from stitchpipe.config.section import Section
-from stitchpipe.config.values import Count, LearningRate, Many, Seed
+from stitchpipe.config.values import Count, Flag, LearningRate, Many, Seed
 
 Name: TypeAlias = Annotated[str, Field(min_length=1)]
 
@@ -140,6 +141,16 @@ class WhichIndexStudy(ComparingStudy, OneBudgetStudy):
     """Which index tells layers, and families of networks, apart, and agrees with what stitches do."""
 
     name: Literal["which-index"] = Field(description="Which index tells best what is known.")
+    deletions: Flag = Field(
+        default=False,
+        description="Hold each layer against its own first principal components too, see [[compare]].",
+    )
+
+    @model_validator(mode="after")
+    def _deletions_can_be_had(self) -> Self:
+        if self.deletions:
+            demand_deletions(self.view, self.indices)
+        return self
 
 
 class DepthStudy(StudySection):

@@ -8,7 +8,13 @@ from stitchpipe.config.comparisons import Compare
 from stitchpipe.config.mistakes import Mistake
 from stitchpipe.config.models import NetworkModel
 from stitchpipe.config.stitches import DirectStitch, TrainedStitch
-from stitchpipe.config.studies import ComparingStudy, DepthStudy, StitchingStudy, StudySection
+from stitchpipe.config.studies import (
+    ComparingStudy,
+    DepthStudy,
+    StitchingStudy,
+    StudySection,
+    WhichIndexStudy,
+)
 from stitchpipe.globs import meant_by
 
 if TYPE_CHECKING:
@@ -53,7 +59,8 @@ def expanded_studies(
     mistakes: list[Mistake] = []
     for number, study in enumerate(studies):
         if isinstance(study, ComparingStudy):
-            compare.append(Compare(view=study.view, indices=study.indices))
+            deletions = isinstance(study, WhichIndexStudy) and study.deletions
+            compare.append(Compare(view=study.view, indices=study.indices, deletions=deletions))
         if isinstance(study, DepthStudy):
             # A table has at least one index; this one every report has a use for.
             compare.append(Compare(view=study.view, indices=("cka",), layer_measures=study.measures))
@@ -81,8 +88,9 @@ def merged(declared: Sequence[Compare], added: Sequence[Compare]) -> tuple[Compa
         # What else a declared table says of its view stays.
         names = tuple(dict.fromkeys((*known.indices, *table.indices)))
         measures = tuple(dict.fromkeys((*known.layer_measures, *table.layer_measures)))
+        deletions = known.deletions or table.deletions
         views[table.view] = Compare.model_validate(
-            {**known.model_dump(), "indices": names, "layer_measures": measures}
+            {**known.model_dump(), "indices": names, "layer_measures": measures, "deletions": deletions}
         )
     order = dict.fromkeys(table.view for table in (*declared, *added))
     return tuple(views[view] for view in order)

@@ -164,11 +164,12 @@ class Sweep(Section):
                 remedy="Set dump.keep = true, or leave these out.",
             )
         alone = [name for table in self.compare for name in table.layer_measures]
+        alone += ["deletions" for table in self.compare if table.deletions]
         if not self.dump.keep and alone:
             raise RefusalError(
-                expected="stored activations for `layer_measures`, which are read for each layer",
+                expected="stored activations for `layer_measures` and `deletions`, which are read for each layer",
                 found=f"dump.keep = false, and {alone[0]}",
-                remedy="Set dump.keep = true, or leave these measures out.",
+                remedy="Set dump.keep = true, or leave these out.",
             )
         if not self.dump.keep and self.store.budget_gib is not None:
             raise RefusalError(

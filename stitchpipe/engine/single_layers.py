@@ -11,9 +11,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra import CentredRows, Moments
+from stitchpipe.algebra.deletions import LayerDeletions, low_rank_deletions
 from stitchpipe.algebra.layer_measure import LabelledRows, LayerContents, LayerNumber
 from stitchpipe.algebra.layers import layer_measure_named
 from stitchpipe.engine.planning.shapes import STORAGE_EPS
+from stitchpipe.registry import index_named
 from stitchpipe.rows import rows_per_sample, to_rows, width_of
 
 if TYPE_CHECKING:
@@ -31,15 +33,22 @@ BLOCK_BYTES: Final = 16 * 2**20
 """What a block of samples may take as rows."""
 COPIES: Final = 4
 """How often rows are held at once, at most: as they came, centred, standardised, and in a fit."""
+UNLABELLED: Final = "the images have no labels, or only one of the splits has"
+DELETED_COPIES: Final = 8
+"""The same where components are deleted: what is left of the rows, and of both splits in coordinates, beside these."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerTask:
-    """What is asked of one layer, given by its place, under one view."""
+    """What is asked of one layer, given by its place, under one view.
+
+    `deletions` are the indices by which what is left of it is held against the whole (`stitchpipe.algebra.deletions`).
+    """
 
     layer: int
     view: View
     measures: tuple[str, ...]
+    deletions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,13 +71,14 @@ class LayerWork:
 
 @dataclass(frozen=True)
 class MeasuredLayer:
-    """The numbers of a task, by measure, and what they rest on."""
+    """The numbers of a task, by measure, and what they rest on; its deletions where they are asked for."""
 
     task: LayerTask
     numbers: Mapping[str, LayerNumber]
     n_samples: int
     n_rows: int
     p: int
+    deletions: LayerDeletions | None = None
 
 
 def measure_layer(work: LayerWork, task: LayerTask) -> MeasuredLayer:
@@ -81,31 +91,64 @@ def measure_layer(work: LayerWork, task: LayerTask) -> MeasuredLayer:
 
     Notes
     -----
-    Reads the layer once, and the training split once where a probe is asked for. Holds its rows where images are points
-    or there are fewer images than features, else p² numbers and a block; what does not fit is a number that is missing.
+    Reads the layer once, and the training split once where a probe or deletions are asked for. Holds its rows where
+    images are points or there are fewer images than features, else p² numbers and a block; what does not fit is a
+    number that is missing.
     """
     layer, (train, scored) = work.layers[task.layer], work.splits
     p, n = width_of(layer.shape, task.view), scored.n_samples
     measures = {name: layer_measure_named(name) for name in task.measures}
     numbers, left = _refused(work, task, measures)
-    if left:
+    deletions = _refused_deletions(work, task)
+    deletes = bool(task.deletions) and deletions is None
+    if left or deletes:
         with threadpool_limits(limits=1):
             stored = work.resources.open(layer, scored, layer.fingerprints[1])
-            contents = _contents(
-                stored, layer, task.view, keep=any(map(_reads_rows, left.values())) or _is_wide(p, n)
-            )
-            if any(measure.reads_labels for measure in left.values()):
+            keep = deletes or any(map(_reads_rows, left.values())) or _is_wide(p, n)
+            contents = _contents(stored, layer, task.view, keep=keep)
+            if deletes or any(measure.reads_labels for measure in left.values()):
                 fitted = work.resources.open(layer, train, layer.fingerprints[0])
                 contents = _labelled(contents, stored, fitted, layer, task.view)
             numbers |= {name: _number(measure, contents) for name, measure in left.items()}
+            if deletes:
+                deletions = _deletions(contents, task, scored.n_images)
     rows = n * rows_per_sample(task.view, layer.grid)
-    return MeasuredLayer(task, {name: numbers[name] for name in task.measures}, n, rows, p)
+    of_measures = {name: numbers[name] for name in task.measures}
+    return MeasuredLayer(task, of_measures, n, rows, p, deletions)
 
 
 def _number(measure: LayerMeasure, contents: LayerContents) -> LayerNumber:
     if measure.reads_labels and (contents.train is None or contents.labels is None):
-        return LayerNumber(None, "no_labels", "the images have no labels, or only one of the splits has")
+        return LayerNumber(None, "no_labels", UNLABELLED)
     return measure.number(contents)
+
+
+def _deletions(contents: LayerContents, task: LayerTask, images: int) -> LayerDeletions:
+    if contents.rows is None or contents.labels is None or contents.train is None:
+        return LayerDeletions(status="no_labels", reason=UNLABELLED)
+    return low_rank_deletions(
+        contents.train,
+        LabelledRows(contents.rows, contents.labels),
+        [index_named(name) for name in task.deletions],
+        images=images,
+        storage_eps=contents.storage_eps,
+    )
+
+
+def _refused_deletions(work: LayerWork, task: LayerTask) -> LayerDeletions | None:
+    """Return why there are no deletions where their rows do not fit; None where they do, or none are asked for."""
+    p = width_of(work.layers[task.layer].shape, task.view)
+    images = sum(split.n_samples for split in work.splits)
+    reason = _too_large(work, images, p, DELETED_COPIES) if task.deletions else None
+    return None if reason is None else LayerDeletions(status="too_large", reason=reason)
+
+
+def _too_large(work: LayerWork, images: int, p: int, copies: int) -> str | None:
+    """Return why rows of so many images do not fit; None where they do."""
+    needed = 8 * p * images * copies
+    if needed <= work.room_bytes:
+        return None
+    return f"{images} rows of {p} features take {needed} bytes, a worker has {work.room_bytes}"
 
 
 def _refused(
@@ -118,12 +161,11 @@ def _refused(
     for name, measure in measures.items():
         held = n if _reads_rows(measure) or _is_wide(p, n) else 3 * p
         images = held + (train.n_samples if measure.reads_labels else 0)
-        needed = 8 * p * images * COPIES
-        if needed > work.room_bytes:
-            reason = f"{images} rows of {p} features take {needed} bytes, a worker has {work.room_bytes}"
-            refused[name] = LayerNumber(None, "too_large", reason)
-        else:
+        reason = _too_large(work, images, p, COPIES)
+        if reason is None:
             left[name] = measure
+        else:
+            refused[name] = LayerNumber(None, "too_large", reason)
     return refused, left
 
 

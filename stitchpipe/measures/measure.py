@@ -168,6 +168,11 @@ class Measure:
         return self.family is not None
 
     @property
+    def of_any_rows(self) -> bool:
+        """It compares any two representations of the same images: no batches of a dump, no logits."""
+        return self.kind == "index" and self.computed_from in ("moments", "samples")
+
+    @property
     def invariances(self) -> frozenset[Transformation]:
         """Transformations that either side may undergo."""
         return self.source_invariances & self.target_invariances

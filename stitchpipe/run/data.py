@@ -73,6 +73,7 @@ class RunData:
                 for name in table.layer_measures
                 if layer_measure_named(name).reads_labels
             ),
+            *("`deletions`, which are probed" for table in sweep.compare if table.deletions),
         ]
         if purposes and not isinstance(sweep.data, StoredData):
             for split in self.splits.values():

@@ -31,6 +31,8 @@ STITCH_VERSION: Final = 3
 """Raised when the same stitch would give other numbers."""
 LAYER_VERSION: Final = 1
 """Raised when the same layer would have another number of its own."""
+DELETIONS_VERSION: Final = 1
+"""Raised when the same layer would have another number beside its principal components."""
 DETECTOR_VERSION: Final = 1
 """Raised when the same declaration would give another detector."""
 GENERATOR_VERSION: Final = 1
@@ -171,6 +173,11 @@ def layer_key(side: Side, *, view: str, labels: str | None) -> str:
     """
     fitted_on = [] if labels is None else [side.train.digest, side.train.sample_digest, labels]
     return digest_of(side.name, side.test.digest, side.test.sample_digest, view, fitted_on, LAYER_VERSION)
+
+
+def deletions_key(side: Side, *, view: str, labels: str) -> str:
+    """Return the key of a layer held against its own principal components; labels of both splits are a part of it."""
+    return digest_of("deletions", layer_key(side, view=view, labels=labels), DELETIONS_VERSION)
 
 
 def map_key(

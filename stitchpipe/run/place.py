@@ -9,6 +9,7 @@
 ``detectors/``         trained out-of-distribution detectors
 ``results/``           numbers, a Parquet part for each unit of work
 ``layers/…``           records of the numbers that layers have by themselves
+``deletions/…``        records of layers held against their own first principal components
 ``report/``            the page, published under names for people; below ``report/parts`` those of parts of the sweep
 ``sweep.toml``         the declaration as it was dumped last, published too
 =====================  ====================================================================================
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stitchpipe.results import Catalogue
+    from stitchpipe.run.deletions import Deletions
     from stitchpipe.run.layer_numbers import LayerNumbers
     from storage import Store
 
@@ -107,6 +109,13 @@ class RunPlace:
         from stitchpipe.run.layer_numbers import LayerNumbers  # noqa: PLC0415 - as above
 
         return LayerNumbers(self.files)
+
+    @cached_property
+    def deletions(self) -> Deletions:
+        """The low-rank deletions of layers."""
+        from stitchpipe.run.deletions import Deletions  # noqa: PLC0415 - as above
+
+        return Deletions(self.files)
 
     def demand_current(self) -> None:
         """Refuse the folder of a run that an earlier version left, whose files carry no digests.

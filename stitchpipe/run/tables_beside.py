@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from stitchpipe.results.beside import TableBeside
+from stitchpipe.run import deletions, layer_numbers
 from stitchpipe.run.kept_declarations import kept_text
-from stitchpipe.run.layer_numbers import COLUMNS, MEANING
 from stitchpipe.run.place import TIMES, inspection_record, model_record
 from storage import NotFoundError
 
@@ -73,7 +73,8 @@ def tables_beside(place: RunPlace) -> tuple[TableBeside, ...]:
                     lambda: _table(_REPRESENTATIONS, _representations(_store(place)))),
         TableBeside("models", "a model of the sweep that was worked on last, or of the store", _meanings(_MODELS),
                     lambda: _table(_MODELS, _models(place))),
-        TableBeside("layers", MEANING, _meanings(COLUMNS), place.layer_numbers.table),
+        TableBeside("layers", layer_numbers.MEANING, _meanings(layer_numbers.COLUMNS), place.layer_numbers.table),
+        TableBeside("deletions", deletions.MEANING, _meanings(deletions.COLUMNS), place.deletions.table),
         TableBeside("runs", "a step of a command that worked on the run", _meanings(_RUNS),
                     lambda: _table(_RUNS, _runs(place))),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from stitchpipe.asking.studied_run import facts_of, layers_asked
+from stitchpipe.asking.studied_run import deletions_asked, facts_of, layers_asked
 from stitchpipe.config import ConfigError, ControlModel, NetworkModel
 from stitchpipe.graph import LOGITS
 from stitchpipe.report import Told, rendered
@@ -27,7 +27,7 @@ from stitchpipe.steps.comparing.predictions import AGREEMENT, prediction_keys
 from stitchpipe.steps.examples import examples
 from stitchpipe.steps.found_results import found_results
 from stitchpipe.steps.highlights import highlights
-from stitchpipe.studies import Evidence, answers, findings, of_layers
+from stitchpipe.studies import Evidence, answers, findings, of_deletions, of_layers
 from stitchpipe.studies import stitches as stitched_side_by_side
 
 if TYPE_CHECKING:
@@ -72,7 +72,10 @@ def report(run: Run) -> dict[str, Any]:
     names = run.layers.names()
     ends = run.activations.ends({*names, *ends_of(run.stitches)})
     provenance, failed, layers = _provenance(run), _failed(run), layers_asked(run, ends)
-    inputs = _inputs(run, ends, provenance, failed, layers)
+    deletions = deletions_asked(run, ends)
+    alone = [(row["key"], row["measure"]) for row in layers]
+    alone += sorted({(row["key"], row["index"]) for row in deletions})
+    inputs = _inputs(run, ends, provenance, failed, alone)
     part = run.sweep.name if run.sweep.part_of else None
     shown = run.place.findings(part)
     units = partial(writing_units, run)
@@ -98,7 +101,7 @@ def report(run: Run) -> dict[str, Any]:
         title=run.sweep.name,
         compared=compared,
         stitched=stitched,
-        answers=_answers(facts, compared.frame(facts), stitched, layers),
+        answers=_answers(facts, compared.frame(facts), stitched, layers, deletions),
         layer_order=order,
         provenance=provenance,
         failed=failed,
@@ -149,7 +152,7 @@ def _inputs(
     ends: Ends,
     provenance: Mapping[str, Any],
     failed: Sequence[Mapping[str, str]],
-    numbers_of_layers: Sequence[Mapping[str, Any]],
+    numbers_of_layers: Sequence[tuple[str, str]],
 ) -> str:
     """Return a digest of everything that the page follows from; of the results, of the files that hold them."""
     layers = [
@@ -159,7 +162,7 @@ def _inputs(
     sweep = run.sweep.model_dump(mode="json")
     return digest_of(
         *(REPORT_VERSION, versions(), sweep, sorted(layers), provenance, failed, run.results.contents()),
-        [(row["key"], row["measure"]) for row in numbers_of_layers],
+        numbers_of_layers,
     )
 
 
@@ -211,11 +214,23 @@ def _wanted(run: Run, ends: Ends) -> dict[str, Keys]:
 
 
 def _answers(
-    facts: Facts, compared: pd.DataFrame, stitched: pd.DataFrame, layers: Sequence[Mapping[str, Any]]
+    facts: Facts,
+    compared: pd.DataFrame,
+    stitched: pd.DataFrame,
+    layers: Sequence[Mapping[str, Any]],
+    deletions: Sequence[Mapping[str, Any]],
 ) -> list[Answer]:
     """Return what is found about layers. What networks predict is none, and would move the depths of those that are."""
     layered = compared[(compared["source_layer"] != LOGITS) & (compared["target_layer"] != LOGITS)]
-    return answers(Evidence(compared=layered, stitched=stitched, facts=facts, layers=of_layers(layers)))
+    return answers(
+        Evidence(
+            compared=layered,
+            stitched=stitched,
+            facts=facts,
+            layers=of_layers(layers),
+            deletions=of_deletions(deletions),
+        )
+    )
 
 
 def _architecture(declared: Model, identity: Mapping[str, Any]) -> str:

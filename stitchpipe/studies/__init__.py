@@ -2,7 +2,7 @@
 
 from stitchpipe.studies.chapter import STUDIES, answers, findings, study_named
 from stitchpipe.studies.effect import Effect
-from stitchpipe.studies.evidence import Evidence, of_layers
+from stitchpipe.studies.evidence import Evidence, of_deletions, of_layers
 from stitchpipe.studies.facts import Facts, stages_of
 from stitchpipe.studies.finding import Finding, Outcome, StudyError
 from stitchpipe.studies.stitches import LATE, LayerOrder, stitches
@@ -23,6 +23,7 @@ __all__ = [
     "StudyError",
     "answers",
     "findings",
+    "of_deletions",
     "of_layers",
     "stages_of",
     "stitches",

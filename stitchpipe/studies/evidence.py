@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 LAYER_COLUMNS: Final = ("model", "layer", "view", "measure", "value", "standard_error", "n_samples")
 
 
+DELETION_COLUMNS: Final = (
+    "model",
+    "layer",
+    "view",
+    "index",
+    "rank",
+    "variance",
+    "value",
+    "accuracy",
+    "whole_accuracy",
+)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
     """The numbers of one run, and what is known of its models.
@@ -38,6 +51,9 @@ class Evidence:
     layers
         Numbers of single layers: ``model``, ``layer``, ``view``, ``measure``, ``value``, ``standard_error``,
         ``n_samples``.
+    deletions
+        Layers held against their own first principal components: ``model``, ``layer``, ``view``, ``index``, ``rank``,
+        ``variance``, ``value``, and ``accuracy`` of a probe of what is left beside ``whole_accuracy``.
     label
         What the run is called.
     others
@@ -50,6 +66,7 @@ class Evidence:
     stitched: pd.DataFrame
     facts: Facts
     layers: pd.DataFrame = field(default_factory=lambda: of_layers([]))
+    deletions: pd.DataFrame = field(default_factory=lambda: of_deletions([]))
     label: str = ""
     others: tuple[Evidence, ...] = field(default=())
     left_out: tuple[str, ...] = ()
@@ -139,6 +156,14 @@ def of_layers(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(LAYER_COLUMNS)).astype({"value": float})
 
 
+def of_deletions(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return low-rank deletions as `Evidence.deletions` has them, from rows of the table of deletions."""
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    numbers = ("value", "accuracy", "whole_accuracy", "variance", "rank")
+    return pd.DataFrame(list(rows), columns=list(DELETION_COLUMNS)).astype(dict.fromkeys(numbers, float))
+
+
 def _slim(compared: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that studies read, names as categories: rows are taken apart many times."""
     names = ("index", "view", *PAIR)
@@ -172,5 +197,7 @@ def _without(evidence: Evidence, models: Collection[str]) -> Evidence:
         frame[~(frame["source_model"].isin(models) | frame["target_model"].isin(models))]
         for frame in (evidence.compared, evidence.stitched)
     )
-    layers = evidence.layers[~evidence.layers["model"].isin(models)]
-    return replace(evidence, compared=compared, stitched=stitched, layers=layers)
+    layers, deletions = (
+        frame[~frame["model"].isin(models)] for frame in (evidence.layers, evidence.deletions)
+    )
+    return replace(evidence, compared=compared, stitched=stitched, layers=layers, deletions=deletions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from stitchpipe.studies.finding import Finding
 from stitchpipe.studies.indices import title_under
 from stitchpipe.studies.pairs import Pairs, of_stitches
 from stitchpipe.studies.rank_correlation import codes, spearman
+from stitchpipe.studies.sensitivity import immovable, sensitivity
 from stitchpipe.studies.separation import auc, d_prime
 from stitchpipe.studies.study import Need, Study
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import numpy.typing as npt
 
     from stitchpipe.studies.evidence import Evidence
@@ -23,45 +27,29 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-TESTS = ("specificity", "families", "behaviour", "probes")
+TESTS = ("sensitivity", "specificity", "families", "behaviour", "probes")
 PROBE = "linear_probe"
-LACKING = (
-    "sensitivity to low-rank deletions (Ding 2021), which needs representations of lower rank and their probe "
-    "accuracies: no run has these numbers. Layers whose probe accuracies differ stand in for them where there are any"
-)
 WITHOUT = {
+    "sensitivity": "sensitivity: no layers are held against their own first principal components (low-rank deletions, "
+    "Ding 2021) under the view of an index; where images have labels, `deletions = true` in [[compare]], or in the "
+    "study's table, adds them",
     "probes": "probes: no layers have a linear probe under the view of an index; where images have labels, "
-    f'`layer_measures = ["{PROBE}"]` beside `indices` in [[compare]] adds them'
+    f'`layer_measures = ["{PROBE}"]` beside `indices` in [[compare]] adds them',
 }
+KENDALL, PRIME = "sensitivity, Kendall τ", "d′ of layers"
+"""What stands beside the tests in the table, and is not ranked by."""
 
 
 def which_index(evidence: Evidence) -> Finding | None:
     """Answer which index does best where something is known; None without anything to test by."""
-    rows: dict[str, dict[str, Effect]] = {}
-    primes: dict[str, float | None] = {}
     claims = evidence.claims
-    direct = _direct(claims)
-    for (index, view), pairs in claims.pairs.items():
-        name = title_under(index, view)
-        tested = {
-            "specificity": _specificity(name, pairs, claims.facts),
-            "families": _families(name, pairs, claims.facts),
-            "behaviour": _behaviour(name, pairs, direct),
-            "probes": _probes(name, pairs, _probed(claims, view)),
-        }
-        there = {
-            test: effect
-            for test, effect in tested.items()
-            if effect is not None and np.isfinite(effect.value)
-        }
-        if there:
-            rows[name] = there
-            primes[name] = _prime(pairs)
-    if not rows:
+    tested = {name: there for name, there in _tested(claims) if there.effects}
+    if not tested:
         return None
-    frame = _ranked(rows, primes)
-    missing = [test for test in TESTS if not any(test in tested for tested in rows.values())]
+    frame = _ranked(tested)
+    missing = [test for test in TESTS if not any(test in each.effects for each in tested.values())]
     best = frame.iloc[0]
+    effects = {name: each.all_effects for name, each in tested.items()}
     return Finding(
         name="which-index",
         question="Which index does best where something is known?",
@@ -76,19 +64,55 @@ def which_index(evidence: Evidence) -> Finding | None:
         detail=pd.DataFrame(
             [
                 {"index": name, "test": test, **effect.record()}
-                for name, tested in rows.items()
-                for test, effect in tested.items()
+                for name, of_index in effects.items()
+                for test, effect in of_index.items()
             ]
         ),
         falsifier="Intervals that overlap: the order of two indices is then not told. Areas whose interval holds ½, "
         "and correlations whose interval holds 0, say that an index does not pass the test at all.",
-        effects=tuple(effect for tested in rows.values() for effect in tested.values()),
-        left_out=(
-            *claims.left_out,
-            LACKING,
-            *(WITHOUT.get(test, f"{test}: the run has nothing to test by") for test in missing),
-        ),
+        effects=tuple(effect for of_index in effects.values() for effect in of_index.values()),
+        left_out=(*claims.left_out, *_unasked(claims, missing)),
     )
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What an index says where something is known: by test, what is ranked by, and what stands beside that."""
+
+    effects: dict[str, Effect]
+    kendall: Effect | None
+    d_prime: float | None
+
+    @property
+    def all_effects(self) -> dict[str, Effect]:
+        return self.effects | ({} if self.kendall is None else {KENDALL: self.kendall})
+
+
+def _tested(claims: Evidence) -> Iterator[tuple[str, _Tested]]:
+    """Yield each index under a view with what the tests say of it that it can be asked."""
+    direct = _direct(claims)
+    for (index, view), pairs in claims.pairs.items():
+        name = title_under(index, view)
+        sensitive = sensitivity(name, claims.deletions, index, view)
+        tests = {
+            "sensitivity": sensitive.get("Spearman ρ"),
+            "specificity": _specificity(name, pairs, claims.facts),
+            "families": _families(name, pairs, claims.facts),
+            "behaviour": _behaviour(name, pairs, direct),
+            "probes": _probes(name, pairs, _probed(claims, view)),
+        }
+        there = {
+            test: effect for test, effect in tests.items() if effect is not None and np.isfinite(effect.value)
+        }
+        yield name, _Tested(there, sensitive.get("Kendall τ"), _prime(pairs))
+
+
+def _unasked(claims: Evidence, missing: Sequence[str]) -> list[str]:
+    """Return which tests could not be made, and of which layers."""
+    said = [WITHOUT.get(test, f"{test}: the run has nothing to test by") for test in missing]
+    if still := immovable(claims.deletions):
+        said.append(f"sensitivity of {still} layers whose probe accuracy no deletion changes")
+    return said
 
 
 def _specificity(name: str, pairs: Pairs, facts: Facts) -> Effect | None:
@@ -181,16 +205,18 @@ def _probes(name: str, pairs: Pairs, accuracy: Floats) -> Effect | None:
     return jackknifed_over(f"Spearman ρ with equal probe accuracy, {name}", coded, units, spearman, unit)
 
 
-def _ranked(rows: dict[str, dict[str, Effect]], primes: dict[str, float | None]) -> pd.DataFrame:
+def _ranked(tested: dict[str, _Tested]) -> pd.DataFrame:
     """Return one row per index, the best mean rank first: over the tests that every index has."""
     table = []
-    for name, tested in rows.items():
+    for name, of_index in tested.items():
         row: dict[str, Any] = {"index": name, "mean rank": 0.0}
         for test in TESTS:
-            if test in tested:
-                effect = tested[test]
+            if test in of_index.effects:
+                effect = of_index.effects[test]
                 row |= {test: effect.value, f"{test}, low": effect.low, f"{test}, high": effect.high}
-        table.append(row | {"d′ of layers": primes[name]})
+        if of_index.kendall is not None:
+            row[KENDALL] = of_index.kendall.value
+        table.append(row | {PRIME: of_index.d_prime})
     frame = pd.DataFrame(table)
     common = [test for test in TESTS if test in frame and frame[test].notna().all()] or [
         test for test in TESTS if test in frame

@@ -61,6 +61,31 @@ def test_what_else_a_table_says_of_its_view_stays():
     assert both.layer_measures == ("participation_ratio", "two_nn")
 
 
+def test_deletions_are_asked_for_by_a_table_or_by_the_study():
+    pooled = '[[compare]]\nview = "pooled"\nindices = ["cka", "cka_minibatch"]\n'
+    (plain,) = parsed(TWO + pooled + STUDY.format("which-index")).compare
+    assert not plain.deletions
+    assert plain.deletion_indices == ()
+    for text in (pooled + "deletions = true\n", pooled + STUDY.format("which-index") + "deletions = true\n"):
+        (table,) = parsed(TWO + text).compare
+        assert table.deletions
+        # Batches of a dump are none of a layer and what is left of it.
+        assert table.deletion_indices == tuple(name for name in table.indices if name != "cka_minibatch")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('[[compare]]\nview = "positions"\nindices = ["cka_biased"]\ndeletions = true\n', "view 'positions'"),
+        ('[[compare]]\nview = "pooled"\nindices = ["agreement"]\ndeletions = true\n', "agreement"),
+        (STUDY.format("which-index") + 'view = "positions"\ndeletions = true\n', "view 'positions'"),
+        ('[dump]\nkeep = false\n[[compare]]\nview = "pooled"\nindices = ["cka"]\ndeletions = true\n', "and deletions"),
+    ],
+)  # fmt: skip
+def test_deletions_that_cannot_be_had_are_refused(text, found):
+    assert found in str(refused(TWO + text))
+
+
 def test_networks_and_layers_can_be_narrowed_and_controls_are_no_targets():
     control = '[[models]]\nname = "codes"\ncontrol = { kind = "random_codes" }\n'
     narrowed = STUDY.format("ood") + 'models = ["B"]\nlayers = "blocks:4"\nsteps = 7\n'

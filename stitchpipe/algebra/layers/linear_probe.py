@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from math import inf, sqrt
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from stitchpipe.algebra.errors import AlgebraError, UndefinedIndexError
 from stitchpipe.algebra.layer_measure import LabelledRows, LayerContents, LayerMeasure, LayerValue, rows_of
 from stitchpipe.measures import Measure, Parameter
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Float64 = npt.NDArray[np.float64]
 
 STRENGTH: Final = 1.0
 """What the summed loss is multiplied by, beside half of the squared weights."""
@@ -35,25 +41,55 @@ def linear_probe(
     Time O(steps·n·p·classes), some hundred steps of L-BFGS from zero: the same numbers on every machine up to rounding.
     A class that is not among the training rows is never told. Alain and Bengio 2017.
     """
+    scale = Scale.of(train.rows)
+    fitted, asked = (LabelledRows(scale.of_rows(side.rows), side.labels) for side in (train, scored))
+    is_right, converged = told_classes(fitted, asked, strength=strength)
+    return float(np.mean(is_right)), converged
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What features are standardised by: their mean and deviation ``[p]``, of those that vary (``[p]``, truths)."""
+
+    mean: Float64
+    deviation: Float64
+    vary: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rows: Float64) -> Scale:
+        """Take it from rows ``[n, p]``; UndefinedIndexError (``constant``) where no feature varies."""
+        mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+        vary = deviation > 8.0 * np.finfo(np.float64).eps * np.abs(mean)
+        if not vary.any():
+            raise _undefined(
+                "constant", "a layer with features that vary over the training images", "none that does"
+            )
+        return cls(mean, deviation, vary)
+
+    def of_rows(self, rows: Float64) -> Float64:
+        """Return rows standardised, without the features that do not vary."""
+        return (rows[:, self.vary] - self.mean[self.vary]) / self.deviation[self.vary]
+
+
+def told_classes(
+    fitted: LabelledRows, asked: LabelledRows, *, strength: float = STRENGTH
+) -> tuple[npt.NDArray[np.bool_], bool]:
+    """Return of which rows the class is told rightly ``[n]``, and whether the fit converged; rows as they are given.
+
+    UndefinedIndexError (``one_class``) where the fitted rows are of one class.
+    """
     # A second of imports that only whoever probes should pay.
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
-    mean, deviation = train.rows.mean(axis=0), train.rows.std(axis=0)
-    vary = deviation > 8.0 * np.finfo(np.float64).eps * np.abs(mean)
-    if not vary.any():
-        raise _undefined(
-            "constant", "a layer with features that vary over the training images", "none that does"
-        )
-    if len(np.unique(train.labels)) < 2:
+    if len(np.unique(fitted.labels)) < 2:
         raise _undefined("one_class", "training images of at least two classes", "one class")
-    fitted, asked = ((side.rows[:, vary] - mean[vary]) / deviation[vary] for side in (train, scored))
     probe = LogisticRegression(C=strength, max_iter=MOST_STEPS, tol=1e-4)
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always", ConvergenceWarning)
-        probe.fit(fitted, train.labels)
+        probe.fit(fitted.rows, fitted.labels)
     converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in raised)
-    return float(np.mean(probe.predict(asked) == scored.labels)), converged
+    return np.asarray(probe.predict(asked.rows) == asked.labels, np.bool_), converged
 
 
 def standard_error(accuracy: float, n: int) -> float:

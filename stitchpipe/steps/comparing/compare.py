@@ -52,8 +52,9 @@ def compare(
     -------
     dict
         Counts of pairs, how many were computed, numbers written of pairs (``numbers``) and of single layers
-        (``layer_numbers``), and of those that were held against both a permuted null and its closed form (``nulls``)
-        how many lie far apart in these (``nulls_apart``).
+        (``layer_numbers``), layers held against their components by an index (``deletions``), and of those that were
+        held against both a permuted null and its closed form (``nulls``) how many lie far apart in these
+        (``nulls_apart``).
 
     Raises
     ------
@@ -83,7 +84,8 @@ def compare(
         "numbers": written,
         "nulls": work.nulls,
         "nulls_apart": work.nulls_apart,
-        "layer_numbers": of_layers,
+        "layer_numbers": of_layers.numbers,
+        "deletions": of_layers.deletions,
     }
 
 
