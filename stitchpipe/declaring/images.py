@@ -15,7 +15,14 @@ from stitchpipe.capture import CaptureError, images_of
 from stitchpipe.data import DataError
 from stitchpipe.data.kinds.object import hold
 from stitchpipe.data.map_style import map_style_samples
-from stitchpipe.data.reading import EVERYTHING, numbered_ids, split_as_found
+from stitchpipe.data.reading import EVERYTHING, Reading, numbered_ids, split_as_found
+from stitchpipe.declaring.groups import (
+    at_positions,
+    cut_between,
+    group_file,
+    groups_of_images,
+    groups_of_splits,
+)
 from stitchpipe.run.names import SPLITS, TEST, TRAIN
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ LABEL_FIELDS: Final = ("label", "labels", "fine_label", "target")
 """What data sets of named fields call images and labels; the first that is there counts."""
 
 
-def declared_images(data: Any, name: str, test_fraction: float) -> dict[str, Any]:
+def declared_images(data: Any, name: str, test_fraction: float, groups: Any = None) -> dict[str, Any]:
     """Return the table [data] of what was handed over.
 
     Parameters
@@ -38,11 +45,15 @@ def declared_images(data: Any, name: str, test_fraction: float) -> dict[str, Any
         Of the data set, where it has no other.
     test_fraction
         Share of the images in the test split, of one that is cut.
+    groups
+        What each image belongs to, such as its subject or the image that it is a copy of; None where each is on its
+        own. Names or numbers, one for each image in the order of the data set, or ``{"train": …, "test": …}`` of these;
+        of a folder or a table the CSV file that ``groups`` in [data] names. Data that are cut are cut between groups.
 
     Raises
     ------
     stitchpipe.data.DataError
-        Nothing in it is an image, or labels do not fit.
+        Nothing in it is an image, or labels or groups do not fit.
 
     Notes
     -----
@@ -50,14 +61,19 @@ def declared_images(data: Any, name: str, test_fraction: float) -> dict[str, Any
     memory, all of them.
     """
     if isinstance(data, Mapping) and "kind" in data:
-        return dict(data)
+        return dict(data) | group_file(groups)
     if isinstance(data, str | Path):
-        return _folder(Path(data), test_fraction)
+        return _folder(Path(data), test_fraction) | group_file(groups)
     if isinstance(data, Mapping) and set(SPLITS) <= set(data):
         parts = {split: _indexed(data[split]) for split in SPLITS}
+        of_split = groups_of_splits(groups, {split: len(part) for split, part in parts.items()})
     else:
-        parts = _cut(_indexed(data), test_fraction)
-    digests = {split: _held(part, name, split) for split, part in parts.items()}
+        whole = _indexed(data)
+        together = groups_of_images(groups, len(whole), "groups")
+        positions = _cut(len(whole), test_fraction, together)
+        parts = {split: Cut(whole, chosen) for split, chosen in positions.items()}
+        of_split = {split: at_positions(together, chosen) for split, chosen in positions.items()}
+    digests = {split: _held(part, name, split, of_split[split]) for split, part in parts.items()}
     return {"kind": "object", "name": name, "digests": digests}
 
 
@@ -73,10 +89,13 @@ def _folder(root: Path, test_fraction: float) -> dict[str, Any]:
     return {**kind, "root": str(root.expanduser().resolve()), "name": root.name or "images"}
 
 
-def _held(part: Any, name: str, split: str) -> str:
+def _held(part: Any, name: str, split: str, groups: Sequence[str] | None) -> str:
     where = f"data, split '{split}'"
     samples = map_style_samples(part, split, where)
-    return hold(split_as_found(samples, dataset=name, name=split, reading=EVERYTHING))
+    reading = EVERYTHING
+    if groups is not None:
+        reading = Reading(groups=dict(zip(samples.sample_ids, groups, strict=True)))
+    return hold(split_as_found(samples, dataset=name, name=split, reading=reading))
 
 
 def _indexed(data: Any) -> Any:
@@ -130,9 +149,8 @@ class Cut:
         return self._whole[int(self._positions[number])]
 
 
-def _cut(whole: Any, test_fraction: float) -> dict[str, Any]:
-    """Return the two splits of a data set: chance says which image is in which, by a seed."""
-    count = len(whole)
+def _cut(count: int, test_fraction: float, groups: Sequence[str] | None) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the images of the two splits of a data set: chance says which are in which, by a seed; no group is cut."""
     n_test = round(test_fraction * count)
     if not 0 < n_test < count:
         raise DataError(
@@ -141,8 +159,10 @@ def _cut(whole: Any, test_fraction: float) -> dict[str, Any]:
             found=f"{count} images, of which {n_test} would be the test split",
             remedy="Change `test_fraction`, or give data={'train': …, 'test': …}.",
         )
+    if groups is not None:
+        return cut_between(groups, n_test)
     order = np.random.default_rng(0).permutation(count)
-    return {TRAIN: Cut(whole, np.sort(order[n_test:])), TEST: Cut(whole, np.sort(order[:n_test]))}
+    return {TRAIN: np.sort(order[n_test:]), TEST: np.sort(order[:n_test])}
 
 
 class NamedFields:

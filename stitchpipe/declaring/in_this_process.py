@@ -74,7 +74,9 @@ def run(
     progress
         Say on the terminal, or in the notebook, what is being done.
     declared
-        ``name`` of the sweep; ``test_fraction`` (.5) of data that are cut; ``layers``, globs or words (the blocks);
+        ``name`` of the sweep; ``test_fraction`` (.5) of data that are cut; ``groups``, what each image belongs to (a
+        subject, the image that it is a copy of): a name for each, in the order of the data set, or ``{"train": …,
+        "test": …}`` of these, of a folder or a table the path of a CSV file; ``layers``, globs or words (the blocks);
         ``compare``, indices by view; and any other table of a sweep: ``stitch=[{…}]``, ``certainty={…}``, ``dump``,
         ``ood``.
 

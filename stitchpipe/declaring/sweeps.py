@@ -23,6 +23,7 @@ def sweep_of(
     *,
     name: str = "python",
     test_fraction: float = 0.5,
+    groups: Any = None,
     layers: Sequence[str] = ("blocks",),
     compare: Mapping[str, Sequence[str]] = DEFAULT_COMPARE,
     **tables: Any,
@@ -34,7 +35,7 @@ def sweep_of(
     ConfigError
         Something in it is none of the kinds that are known, or contradicts itself: all mistakes in one message.
     stitchpipe.data.DataError, stitchpipe.models.ArchitectureError
-        The data hold no images; a module cannot be kept.
+        The data hold no images, or groups that do not fit; a module cannot be kept.
     """
     if not isinstance(models, Mapping) or not models:
         raise ConfigError(
@@ -45,7 +46,7 @@ def sweep_of(
         )
     declared = {
         "name": name,
-        "data": declared_images(data, name, test_fraction),
+        "data": declared_images(data, name, test_fraction, groups),
         "models": [{"name": model, **_declared(model, given)} for model, given in models.items()],
         "compare": [{"view": view, "indices": list(indices)} for view, indices in compare.items()],
         "dump": {"layers": [layers] if isinstance(layers, str) else list(layers), **tables.pop("dump", {})},

@@ -173,8 +173,9 @@ def ingest_batches(  # noqa: PLR0913  (keyword-only beyond the two)
     Parameters
     ----------
     batches
-        ``(ids, {layer: rows})`` or ``(ids, {layer: rows}, labels)``: the same k rows of every layer, arrays of NumPy
-        or anything `numpy.asarray` takes; every batch has the same layers. Taken once.
+        ``(ids, {layer: rows})``, ``(ids, {layer: rows}, labels)`` or ``(ids, {layer: rows}, labels, groups)``: the same
+        k rows of every layer, arrays of NumPy or anything `numpy.asarray` takes; every batch has the same layers.
+        Groups say what each row belongs to, such as its subject; labels may be None beside them. Taken once.
     ids
         ``"range"`` numbers the rows; the ids of the batches may then be None.
 
@@ -187,7 +188,8 @@ def ingest_batches(  # noqa: PLR0913  (keyword-only beyond the two)
     destination = Destination(named_store(target), dataset, split, model, dtype, channels_last, row_groups)
     with Spool(destination.spool_folder) as spool:
         table = from_batches(batches, spool, channels_last=channels_last, numbered=ids == RANGE)
-        given = samples(table.n_rows, table.vectors, ids=ids, labels=None, where=table.where)
+        groups = "groups" if "groups" in table.vectors else None
+        given = samples(table.n_rows, table.vectors, ids=ids, labels=None, groups=groups, where=table.where)
         return _ingest(table, given, destination, report or _silent)
 
 

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 Batch: TypeAlias = (
     tuple[Sequence[Any] | None, Mapping[str, Any]]
     | tuple[Sequence[Any] | None, Mapping[str, Any], Sequence[Any]]
+    | tuple[Sequence[Any] | None, Mapping[str, Any], Sequence[Any] | None, Sequence[Any]]
 )
-"""``(ids, {layer: rows})`` or ``(ids, {layer: rows}, labels)``."""
+"""``(ids, {layer: rows})``, with labels behind that, and behind these, which may be None, the group of each row."""
+BESIDE = ("labels", "groups")
+"""What may stand behind the layers of a batch, in this order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,24 +95,28 @@ def from_batches(batches: Iterable[Batch], spool: Spool, *, channels_last: bool,
     Raises
     ------
     IngestError
-        Batches of other layers than the first, of different numbers of rows or ids, or what `Column.checked` refuses.
+        Batches of other layers than the first, of different numbers of rows, ids, labels or groups, or what
+        `Column.checked` refuses.
     """
-    gathered: dict[str, list[Any]] = {"ids": [], "labels": []}
+    gathered: dict[str, list[Any]] = {name: [] for name in ("ids", *BESIDE)}
     for number, batch in enumerate(batches):
         where = f"batch {number}"
         ids, layers, *rest = batch
         rows = {name: _array(values, f"{where}, layer '{name}'") for name, values in layers.items()}
         counts = {len(block) if block.ndim else 0 for block in rows.values()}
         vectors = {} if numbered or ids is None else {"ids": list(ids)}
-        vectors |= {"labels": list(rest[0])} if rest else {}
+        vectors |= {
+            name: list(values) for name, values in zip(BESIDE, rest, strict=False) if values is not None
+        }
         counts |= {len(values) for values in vectors.values()}
         if len(counts) != 1 or (number and set(rows) != set(spool.layers)):
             sizes = {name: block.shape for name, block in rows.items()}
+            named = dict.fromkeys(("ids", *vectors))
             raise IngestError(
                 where=where,
-                expected="the same rows of the same layers in every batch, with an id each",
-                found=f"{sizes} with {len(vectors.get('ids', ()))} ids",
-                remedy="Yield (ids, {layer: rows}) with all layers every time.",
+                expected="the same rows of the same layers in every batch, with one of all else each",
+                found=f"{sizes} with {', '.join(f'{len(vectors.get(name, ()))} {name}' for name in named)}",
+                remedy="Yield (ids, {layer: rows}) with all layers every time; behind these labels, and groups.",
             )
         for name, block in rows.items():
             spool.append(name, block, where=where)

@@ -201,3 +201,33 @@ def test_samples_that_belong_together_are_stored_side_by_side(tmp_path):
         put(tmp_path / "run", tmp_path / "a.npz", only=("conv",), groups=groups[::-1])
     with pytest.raises(IngestError, match="groups"):
         put(tmp_path / "other", tmp_path / "a.npz", only=("conv",), groups=groups[1:])
+
+
+def test_groups_of_batches_are_recorded_as_those_of_files(tmp_path):
+    """A fourth entry of each batch, labels None beside it; whatever the order of batches, rows are the file's."""
+    groups = [f"scene {number % 9}" for number in range(N)]
+    values = arrays(names=("conv",))["conv"]
+    order = np.random.default_rng(0).permutation(N)
+
+    def of_groups(named):
+        for rows in np.array_split(order, 4):
+            yield [IDS[row] for row in rows], {"conv": values[rows]}, None, [named[row] for row in rows]
+
+    done = ingest_batches(tmp_path / "run", of_groups(groups), dataset="d", split="test", model="m")
+    split = open_store(tmp_path / "run" / "store.zarr").split("d", "test")
+    of = dict(zip(IDS, groups, strict=True))
+    assert split.groups == tuple(of[sample] for sample in split.sample_ids)
+    assert len(split.group_bounds) == 9
+    check(tmp_path / "run", arrays(names=("conv",)), labels=None)
+    np.savez(tmp_path / "a.npz", conv=values, ids=np.array(IDS), scene=np.array(groups))
+    again = put(tmp_path / "run", tmp_path / "a.npz", groups="scene")
+    assert (again.fingerprint, again.row_groups_written) == (done.fingerprint, 0)
+    with pytest.raises(IngestError, match="the groups that the store has for these samples, found others"):
+        ingest_batches(tmp_path / "run", of_groups(groups[::-1]), dataset="d", split="test", model="m")
+    short = [(IDS, {"conv": values}, None, groups[1:])]
+    with pytest.raises(IngestError, match="groups"):
+        ingest_batches(tmp_path / "other", short, dataset="d", split="test", model="m")
+    mixed = [(IDS[:9], {"conv": values[:9]}, None, groups[:9]), (IDS[9:], {"conv": values[9:]})]
+    with pytest.raises(IngestError, match="groups, one per row"):
+        ingest_batches(tmp_path / "other", mixed, dataset="d", split="test", model="m")
+    assert not (tmp_path / "other" / "store.zarr").exists()
