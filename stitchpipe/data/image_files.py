@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final
 
@@ -42,6 +43,9 @@ A file of a few kilobytes can claim far more.
 def opened_image(file: Path | IO[bytes], where: str, remedy: str) -> Iterator[Image.Image]:
     """Open one still image whatever its name says; its pixels are decoded in the body.
 
+    What Pillow warns of names no file, and would be told once for a whole data set: files with damaged metadata are
+    counted instead (`stitchpipe.data.image_traits`), and sizes are refused below.
+
     Parameters
     ----------
     where, remedy
@@ -54,9 +58,11 @@ def opened_image(file: Path | IO[bytes], where: str, remedy: str) -> Iterator[Im
         decoded), or is a TIFF of several pages.
     """
     try:
-        with Image.open(file, formats=tuple(FORMATS)) as image:
-            _demand_one_of_sensible_size(image, where, remedy)
-            yield image
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            with Image.open(file, formats=tuple(FORMATS)) as image:
+                _demand_one_of_sensible_size(image, where, remedy)
+                yield image
     except DataError:
         raise
     except UnidentifiedImageError as error:

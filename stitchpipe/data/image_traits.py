@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,11 +36,14 @@ class ImageTraits:
         It has transparency, behind which colours lie that nobody sees.
     is_animated
         It has several frames.
+    is_odd
+        Its metadata is damaged, in parts or all of it: Pillow warns of it, and goes by what it can read.
     """
 
     is_turned: bool = False
     is_transparent: bool = False
     is_animated: bool = False
+    is_odd: bool = False
 
 
 PLAIN: Final = ImageTraits()
@@ -60,14 +64,17 @@ def traits_of(encoded: bytes) -> ImageTraits:
     if not is_suspect:
         return PLAIN
     try:
-        with Image.open(io.BytesIO(encoded), formats=tuple(FORMATS)) as image:
-            return ImageTraits(
-                is_turned=_is_turned(image),
-                is_transparent=image.has_transparency_data,
-                is_animated=image.format != "TIFF" and getattr(image, "n_frames", 1) > 1,
-            )
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            with Image.open(io.BytesIO(encoded), formats=tuple(FORMATS)) as image:
+                traits = ImageTraits(
+                    is_turned=_is_turned(image),
+                    is_transparent=image.has_transparency_data,
+                    is_animated=image.format != "TIFF" and getattr(image, "n_frames", 1) > 1,
+                )
     except Exception:  # noqa: BLE001 - a damaged file makes its decoder raise anything
         return PLAIN
+    return replace(traits, is_odd=any(warning.category is UserWarning for warning in told))
 
 
 def _is_turned(image: Image.Image) -> bool:
@@ -110,6 +117,7 @@ class Tally:
                 self.counts["turned"] += traits.is_turned
                 self.counts["transparent"] += traits.is_transparent
                 self.counts["animated"] += traits.is_animated
+                self.counts["odd"] += traits.is_odd
             yield content
 
     def record(self) -> dict[str, Any]:
@@ -124,6 +132,7 @@ class Tally:
             (self.counts["turned"], "turned upright, as their EXIF orientation says"),
             (self.counts["transparent"], "with transparency, laid over white"),
             (self.counts["animated"], "with several frames, of which the first counts"),
+            (self.counts["odd"], "with damaged metadata (EXIF, TIFF tags), of which what can be read counts"),
             (copies, "exact copies of others in the split"),
         )
         return tuple(f"{count} {what}" for count, what in said if count)

@@ -57,5 +57,5 @@ class TaskResources:
         return self.store.representation(address, fingerprint=fingerprint)
 
     def has_work(self, key: str) -> bool:
-        """Return whether work in progress is kept under a key; a torn file is not."""
-        return self.summaries.read_or_none(WORK, key, []) is not None
+        """Return whether work in progress is kept under a key, which reads all of it; a torn file is not."""
+        return self.summaries.is_whole(WORK, key)

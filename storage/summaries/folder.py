@@ -145,6 +145,29 @@ class Summaries:
         """Return whether there is a file of this name; whether it is sound, reading tells."""
         return self.place.size(self._file(kind, key).key) is not None
 
+    def is_whole(self, kind: str, key: str) -> bool:
+        """Return whether a summary is there with every array as it was written; of kind `WORK` a damaged one is not.
+
+        Reads all of it, in pieces that are not kept: after a power cut a file of work may have its header and its size,
+        and zeros for the rest.
+
+        Raises
+        ------
+        CorruptError
+            It is damaged, and of another kind.
+        """
+        try:
+            asked_again(partial(self._file(kind, key).verify, range))
+        except SymlinkError:
+            raise
+        except NotFoundError:
+            return False
+        except CorruptError:
+            if kind != WORK:
+                raise
+            return False
+        return True
+
     def read(self, kind: str, key: str, names: Sequence[str] | None = None) -> Summary:
         """Return a summary's content, and its arrays or those of some `names`, each held against its digest.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -113,6 +114,23 @@ def test_of_an_animation_the_first_frame_counts(tmp_path):
     split = load(folder(tmp_path, {"01.gif": content}))
     np.testing.assert_array_equal(pixels(split, 1), np.asarray(first.convert("RGB")))
     assert split.remarks == ("1 with several frames, of which the first counts",)
+
+
+@pytest.mark.parametrize("suffix", ["JPEG", "WEBP", "TIFF"])
+def test_damaged_metadata_is_counted_and_no_warning_of_a_library_reaches_anybody(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[0x010E] = 3, "a description"
+    content = encoded(Image.fromarray(noise(3)), suffix, exif=exif)
+    # The description's length, in the byte order of the file, becomes one that no file has.
+    for order in ("little", "big"):
+        tag = (0x010E).to_bytes(2, order) + (2).to_bytes(2, order)
+        content = content.replace(tag + (14).to_bytes(4, order), tag + (1 << 28).to_bytes(4, order))
+    root = folder(tmp_path, {"a.png": content})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        split = load(root)
+        pixels(split, 1)
+    assert "1 with damaged metadata (EXIF, TIFF tags), of which what can be read counts" in split.remarks
 
 
 def test_plain_images_have_no_traits_and_add_nothing_to_the_record(tmp_path):

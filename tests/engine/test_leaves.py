@@ -51,17 +51,26 @@ def test_leaves_that_are_there_are_not_formed_again(synthetic, tmp_path, reads):
     assert reads == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone"])
+DAMAGES = {
+    "cut": lambda data: data[:100],
+    "cut behind its header": lambda data: data[:-8],
+    "zeros behind its header": lambda data: data[: len(data) // 2] + bytes(len(data) - len(data) // 2),
+    "gone": lambda data: None,
+}
+"""What a power cut makes of a file that nobody waited for."""
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_torn_leaf_is_formed_anew_alone_and_no_bit_tells(synthetic, tmp_path, reads, damage):
     plan, resources = synthetic.plan(), synthetic.resources(tmp_path)
     _, on_test = form(plan, resources)
     before = finished(plan, resources)
     torn = on_test.names[1 + 2]  # behind the shifts
     (path,) = [path for path in tmp_path.rglob("*") if path.is_file() and path.name.startswith(torn)]
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:100])
-    else:
-        path.unlink()
+    data = DAMAGES[damage](path.read_bytes())
+    path.unlink()
+    if data is not None:
+        path.write_bytes(data)
     reads.clear()
     form(plan, resources)
     groups = len(plan.splits[1].leaves()[2])

@@ -31,7 +31,7 @@ class Bucket:
     def __init__(self, world, weather):
         self.world, self.weather, self.objects = world, weather, {}
         self.url, self._home = "s3://night/run", "run/"
-        self.changes, self._tags = [], 0
+        self.changes, self.broken, self._tags = [], [], 0
 
     def install(self, patch):
         """Stand in for the client of the place."""

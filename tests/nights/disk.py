@@ -2,7 +2,8 @@
 
 `LocalPlace` itself is the code under test: its unfinished files, flushes, links and renames. Every call is an operation
 of the world. A power cut ends all processes and leaves what was flushed; of everything else, whoever wrote it and
-however, it leaves any mixture (`tests.storage.power_loss`).
+however, it leaves any mixture (`tests.storage.power_loss`). And whatever the place says to be durable is held against
+what the disk would still know, at the moment when it is said.
 """
 
 from __future__ import annotations
@@ -12,18 +13,48 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import storage.place.durability
 import storage.place.local
 import storage.place.staging
 from storage import digest_of
+from storage.place.local import LocalPlace
 from tests.nights.world import EPOCH_S
 from tests.storage import power_loss
 from tests.storage.crashing import Crash
 from tests.storage.test_faults_damage import as_a_new_process
 
 MODULES = (storage.place.durability, storage.place.local, storage.place.staging)
+PREFIX = "night-of-"
+"""Folders of nights are called by this and the process whose they are: so the next one knows those that nobody has."""
+WORK = "/commits/summaries/work/"
+
+
+MEMORY = Path("/dev/shm")
+HOME = MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+
+
+@cache
+def home_of_nights(home=HOME):
+    """Return where the folders of nights lie, without those of processes that were killed."""
+    for path in home.glob(f"{PREFIX}*"):
+        owner = path.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdecimal() and not is_alive(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+    return home
+
+
+def is_alive(pid):
+    """Whether there is a process of this number, whosever it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class Disk:
@@ -33,14 +64,13 @@ class Disk:
     ----------
     url
         Where the run lies.
+    broken
+        What the place said to be durable and was not.
     """
 
     def __init__(self, world, weather):
-        self.world, self.weather = world, weather
-        memory = Path("/dev/shm")
-        self._home = Path(
-            tempfile.mkdtemp(prefix="night-", dir=memory if memory.is_dir() else None)
-        ).resolve()
+        self.world, self.weather, self.broken = world, weather, []
+        self._home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=home_of_nights())).resolve()
         self._root = self._home / "disk"
         self._root.mkdir()
         self.url = str(self._root / "run")
@@ -51,6 +81,8 @@ class Disk:
         """Stand in for `os` in the modules of the local place."""
         for module in MODULES:
             patch.setattr(module, "os", self)
+        for name in ("create", "make_durable"):
+            patch.setattr(LocalPlace, name, self._held_to_its_word(getattr(LocalPlace, name)))
 
     def end(self):
         shutil.rmtree(self._home)
@@ -93,9 +125,12 @@ class Disk:
         return self._operate("write", self._paths[descriptor], act, grows=True, partly=lambda: act(half))
 
     def fsync(self, descriptor):
+        self.world.pause(self.weather.wait_for_flush_s())
         return self._operate("fsync", self._paths[descriptor], lambda: self._kept.flush(descriptor))
 
     def link(self, source, target):
+        if WORK in str(target):
+            self.weather.work_is_left()
         return self._operate("link", target, lambda: os.link(source, target), grows=True)
 
     def rename(self, source, target):
@@ -155,6 +190,28 @@ class Disk:
 
     def _key(self, path):
         return str(path).removeprefix(str(self._home)).removeprefix("/disk/run").removeprefix("/")
+
+    def _held_to_its_word(self, act):
+        """Return a function of a place that looks behind it whether the file that it names would survive."""
+
+        def acted(place, key, *arguments):
+            answer = act(place, key, *arguments)
+            path = Path(place.path(key))
+            if path.exists() and not self._is_durable(path):
+                self.broken.append(
+                    f"{act.__name__} of {self._key(path)} let go of a file that was not durable"
+                )
+            return answer
+
+        return acted
+
+    def _is_durable(self, path):
+        """Whether the bytes of a file, and its name in every folder above, would be there after a power cut."""
+        return path.stat().st_ino in self._kept.contents and all(
+            self._kept.names.get(str(above.parent), {}).get(above.name) == above.stat().st_ino
+            for above in (path, *path.parents)
+            if above.is_relative_to(self._root) and above != self._root
+        )
 
     def _touch(self, descriptor):
         """Give a file the time of the machine that wrote it, which no real clock knows."""

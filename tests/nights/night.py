@@ -23,6 +23,7 @@ from tests.nights.disk import Disk
 from tests.nights.weather import Weather
 from tests.nights.world import World
 
+QUIET = "quiet"
 STEPS = ("inspect", "train", "dump", "compare", "stitch", "report")
 
 
@@ -36,6 +37,8 @@ class Night:
         What should not be; empty after a good night.
     log
         Its operations: virtual seconds, process, operation, key.
+    operations_again
+        Of a quiet night: what a trigger behind its last one asks of the place.
     """
 
     seed: object
@@ -48,6 +51,7 @@ class Night:
     kills: int = 0
     cuts: int = 0
     operations: int = 0
+    operations_again: list[str] = field(default_factory=list)
     virtual_s: float = 0.0
 
     def told(self):
@@ -69,9 +73,9 @@ def night(seed):
 @cache
 def quiet_night(kind=Bucket):
     """Return a night with one trigger and no fault: what all others must end as."""
-    weather = Weather("quiet")
+    weather = Weather(QUIET)
     weather.quiet = True
-    calm = _happen("quiet", kind, weather)
+    calm = _happen(QUIET, kind, weather)
     if calm.problems or calm.computed != len(units.MODELS) * len(units.SPLITS) * units.ROW_GROUPS:
         raise AssertionError(calm.problems)
     return calm
@@ -96,9 +100,11 @@ def _happen(seed, kind, weather):
         found.problems += [f"the last trigger failed: {error!r}" for error in world.errors[len(stuck) :]]
         if outcome.error is not None:
             found.problems.append(f"the last trigger failed: {outcome.error}")
+        if seed == QUIET:
+            found.operations_again = _again(world, medium)
         found.operations, found.virtual_s = len(world.log), world.now_s
         found.state, problems = judgement.judged(world, medium, unfinished)
-        found.problems += problems
+        found.problems += medium.broken + problems
     found.computed, found.redone, found.overlaps = len(world.computed), world.redone, world.overlaps
     found.kills = sum("killed" in what for _, _, what, _ in world.log)
     found.cuts = sum("power cut" in what for _, _, what, _ in world.log)
@@ -107,6 +113,16 @@ def _happen(seed, kind, weather):
     if weather.spares_claims and world.overlaps:
         found.problems.append(f"{world.overlaps} row groups were computed by two living processes at once")
     return found
+
+
+def _again(world, medium):
+    """Trigger a finished run once more; return the kinds of what it asks of its place."""
+    before = len(world.log)
+    outcome = _trigger(world, Asked("night", medium.url, STEPS), "again", (2, 0.0), 2)
+    world.run()
+    if world.errors or outcome.error is not None:
+        raise AssertionError([*world.errors, outcome.error])
+    return [what for _, _, what, _ in world.log[before:]]
 
 
 @contextmanager

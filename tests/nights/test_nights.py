@@ -1,15 +1,20 @@
 """Nights by their seeds: each must end as a quiet run does. `make nights` lets ten thousand happen."""
 
 import logging
+import os
 import subprocess
 import sys
 
 import pytest
 
+from tests.nights.__main__ import main
 from tests.nights.bucket import Bucket
-from tests.nights.disk import Disk
+from tests.nights.disk import Disk, home_of_nights
 from tests.nights.night import night, quiet_night
 from tests.nights.units import MODELS, ROW_GROUPS, SPLITS
+
+READING = {"get", "get_ranges", "head", "list", "stat", "open"}
+"""What a place is asked that changes nothing in it: a file that is made is written, too, or linked."""
 
 FOUND = {
     "d7": "a clock that was set back at a restart: the sign of life of a worker that the power cut had ended came from "
@@ -63,8 +68,23 @@ def test_a_seed_gives_the_same_night_again(seed):
     assert first.operations > 500
 
 
-def test_the_command_says_how_many_ended_badly():
-    command = [sys.executable, "-m", "tests.nights", "--seeds", "0", "d0", "--processes", "1"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "2 of 2 nights, 0 bad" in ended.stdout
+def test_the_command_says_how_many_ended_badly(capsys):
+    assert main(["--seeds", "0", "d0", "--processes", "1"]) == 0
+    assert "2 of 2 nights, 0 bad" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [Bucket, Disk], ids=["bucket", "disk"])
+def test_a_finished_run_that_is_triggered_again_changes_nothing(kind):
+    calm = quiet_night(kind)
+    assert calm.operations_again
+    assert {what for what in calm.operations_again if what not in READING} == set()
+
+
+def test_folders_of_nights_that_were_killed_are_removed_and_no_others(monkeypatch, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    kept = [f"night-of-{os.getpid()}-a", "night-of-1-b", "night-qu8kmzl9", "night-of-nobody-c"]
+    for name in (*kept, f"night-of-{ended.pid}-d"):
+        (tmp_path / name / "disk").mkdir(parents=True)
+    assert home_of_nights.__wrapped__(tmp_path) == tmp_path
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

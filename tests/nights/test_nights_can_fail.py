@@ -10,9 +10,11 @@ from stitchpipe.run.claims import Claims
 from stitchpipe.run.inventory import take_inventory
 from stitchpipe.run.place import RunPlace
 from stitchpipe.steps import claimed
+from storage import Summaries
 from storage.place.bucket import BucketPlace
 from storage.place.local import LocalPlace
 from storage.place.staging import StagedFile
+from storage.summaries.file import SummaryFile
 from storage.writing.dump import Dump
 from tests.nights.bucket import Bucket
 from tests.nights.disk import Disk
@@ -76,6 +78,18 @@ def _written_where_it_will_lie(place, key, data):
     path = Path(place.path(key))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def what_others_wrote_is_not_flushed(patch):
+    patch.setattr(LocalPlace, "make_durable", lambda self, key: self.size(key) is not None)
+
+
+def work_is_whole_where_its_header_is(patch):
+    patch.setattr(Summaries, "is_whole", lambda self, kind, key: self.read_or_none(kind, key, []) is not None)
+
+
+def damaged_work_is_read(patch):
+    patch.setattr(SummaryFile, "_demand_digest", lambda self, entry, digest: None)
 
 
 def records_written_in_place(patch):
@@ -146,6 +160,9 @@ DISK = [f"d{seed}" for seed in range(10)]
         (files_without_flushes, DISK),
         (folders_without_flushes, DISK),
         (nothing_waits_for_the_disk, DISK),
+        (what_others_wrote_is_not_flushed, ["d10", "d0", "d5"]),
+        (work_is_whole_where_its_header_is, ["d9", "d4"]),
+        (damaged_work_is_read, ["d44", "d9"]),
         (records_written_in_place, DISK),
         (pages_written_in_place, ["d3", *DISK]),
         (names_moved_over_others, DISK),

@@ -218,17 +218,18 @@ def _compare(place, without):
     wanted = [target for target in TARGETS if not all(int(key, 16) in held for key in keys[target].values())]
     parts = {target: COMPARED + digest_of(sorted(keys[target].values())) for target in wanted}
     for target, part in parts.items():
-        if summaries.read_or_none(WORK, part, []) is None:
+        if not summaries.is_whole(WORK, part):
             _take_time(5)
             products = {
-                "/".join(source): np.sum(layers[source][0] * layers[target][0]) for source in keys[target]
+                "/".join(source): np.multiply.outer(layers[source][0], layers[target][0])
+                for source in keys[target]
             }
             summaries.write(WORK, part, products, {}, durable=False)
     for target, part in parts.items():
         _take_time(1)
         products = summaries.read(WORK, part).arrays
         values = [
-            _result(layers, source, target, products["/".join(source)], key)
+            _result(layers, source, target, np.einsum("ijij->", products["/".join(source)]), key)
             for source, key in keys[target].items()
         ]
         place.results.write(part, values)

@@ -21,6 +21,10 @@ class Weather:
         By the number of the operation: for how many seconds its process stands still.
     early
         By the number of the worker process: how many operations it lives.
+    behind_work
+        How many operations after work in progress was first left on a disk, unflushed, the power is cut; None: never.
+    flush_s
+        How long each flush of a disk takes besides.
     """
 
     seed: object
@@ -34,6 +38,8 @@ class Weather:
     kills: dict[int, str] = field(default_factory=dict)
     stops: dict[int, float] = field(default_factory=dict)
     early: dict[int, int] = field(default_factory=dict)
+    behind_work: int | None = None
+    flush_s: float = 0.0
     skews: tuple[float, ...] = (0.0, 0.0)
     triggers: tuple[tuple[float, int, int], ...] = ((0.0, 0, 2),)
     quiet: bool = False
@@ -107,6 +113,13 @@ class Weather:
                 for _ in range(draw.choice((1, 2, 3)))
             ),
         )
+        if int(seed) % 5 == 4:  # every fifth night has this one fault, so that a run comes that far
+            calm = replace(drawn, busy=0, outage=(0.0, 0.0), kills={}, stops={}, early={})
+            return replace(calm, behind_work=draw.randrange(1, 100))
+        if (
+            int(seed) % 5 == 0
+        ):  # and another fifth a disk so slow that others see files before they are flushed
+            drawn = replace(drawn, flush_s=draw.uniform(0.5, 5.0))
         return drawn._sparing_claims() if draw.random() < 0.25 else drawn
 
     def _sparing_claims(self):
@@ -121,6 +134,12 @@ class Weather:
         disturbed = self.busy or self.unanswered or self.late or self.stale or self.outage[1] or self.stops
         return not disturbed
 
+    def work_is_left(self):
+        """Hear that a process leaves work in progress."""
+        if not self.quiet and self.behind_work is not None:
+            self.kills[self.count + self.behind_work] = "power cut"
+            self.behind_work = None
+
     def begun(self, process):
         """Hear of a new worker process: it may be one that dies young."""
         if not self.quiet and self.born in self.early:
@@ -129,6 +148,9 @@ class Weather:
 
     def latency_s(self):
         return 0.005 + self.random.expovariate(50.0) * (1 if self.random.random() < 0.98 else 50)
+
+    def wait_for_flush_s(self):
+        return 0.0 if self.quiet else self.flush_s
 
     def patience_s(self):
         return self.random.uniform(1, 20)

@@ -105,7 +105,7 @@ class _Batch(Sequence["npt.NDArray[np.float64]"]):
 
 def has_batches(summaries: Summaries, key: str) -> bool:
     """Return whether the sums under a key are kept."""
-    return summaries.read_or_none(WORK, key, []) is not None
+    return summaries.is_whole(WORK, key)
 
 
 def keep_batches(summaries: Summaries, key: str, total: MinibatchHSIC | None) -> None:
