@@ -50,7 +50,7 @@ settings.load_profile("patient")
 TAKEN: pytest.StashKey[list[tuple[float, int]]] = pytest.StashKey()
 COMPARING: pytest.StashKey[set[Path]] = pytest.StashKey()
 CLUSTER: pytest.StashKey[Cluster] = pytest.StashKey()
-FIRST = ("installation", "tiny", "cluster")
+FIRST = ("installation", "tiny", "processes")
 """Fixtures that take many seconds once, in the order of their files: none is waited for by two processes."""
 
 
@@ -89,8 +89,23 @@ def alone(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def cluster(request) -> Iterator[Cluster]:
-    """Two Dask workers for all comparisons of this process: they take seconds to start, a small comparison does not."""
+def cluster() -> Iterator[Cluster]:
+    """A Dask cluster whose one worker is a thread of this process, for comparisons whose subject is not the cluster."""
+    with _shared(workers=1, memory_limit_bytes=2**30, in_this_process=True) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def processes(request) -> Iterator[Cluster]:
+    """Two Dask workers that are processes, as a run has them: they take seconds to start."""
+    with _shared(workers=2, memory_limit_bytes=2**30) as opened:
+        request.config.stash[CLUSTER] = opened
+        yield opened
+
+
+@contextmanager
+def _shared(**how: Any) -> Iterator[Cluster]:
+    """Open a cluster for all comparisons of this process."""
     import dask
 
     from stitchpipe.engine.cluster import Cluster
@@ -107,18 +122,20 @@ def cluster(request) -> Iterator[Cluster]:
                 handler.setLevel(level)
             return client
 
-    with dask.config.set(idle), Shared(workers=2, memory_limit_bytes=2**30) as opened:
-        request.config.stash[CLUSTER] = opened
+    with dask.config.set(idle), Shared(**how) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-def tiny(of_this_run, cluster) -> Tiny:
-    """Return the finished run of the tiny sweep: made by the first process that asks, read by all."""
+def tiny(of_this_run) -> Tiny:
+    """Return the finished run of the tiny sweep: made by the first process that asks, read by all.
+
+    It is compared by workers that are processes, as a run of people is; they start where it is made.
+    """
     from tests.tiny_sweep import Tiny
 
-    with alone(of_this_run / "tiny.lock"):
-        return Tiny.at(of_this_run / "tiny", cluster)
+    with alone(of_this_run / "tiny.lock"), _shared(workers=2, memory_limit_bytes=2**30) as workers:
+        return Tiny.at(of_this_run / "tiny", workers)
 
 
 @pytest.fixture
@@ -161,7 +178,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(
         key=lambda item: next((n for n, name in enumerate(FIRST) if item.path in users[name]), len(FIRST))
     )
-    config.stash[COMPARING] = users["cluster"]
+    config.stash[COMPARING] = users["processes"]
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
-from stitchpipe.report.write import PAGE, served
+from stitchpipe.report.serving import PAGE, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,11 +6,11 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from stitchpipe.report import planes
 from stitchpipe.report.depth import along_depth
@@ -19,6 +19,7 @@ from stitchpipe.report.figures import as_png, figures
 from stitchpipe.report.glossary import glossary
 from stitchpipe.report.payload import EMBEDDED_BYTES, embedded, payload
 from stitchpipe.report.provenance import sections
+from stitchpipe.report.serving import OFFLINE, PAGE, SERVED_NAME
 from stitchpipe.report.studied import studied, unanswered
 from stitchpipe.report.tables import table_of
 from stitchpipe.studies.stitches import STITCH, LayerOrder, measures_of
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
     from stitchpipe.report.matrices import Comparison
     from stitchpipe.report.payload import Payload
     from stitchpipe.studies import Answer
-
-PAGE: Final = "index.html"
-VALUES: Final = "values"
-"""The folder of blocks beside a page that is too large to hold them."""
-SERVED_NAME: Final = f"{VALUES}/{{}}.bin"
-OFFLINE: Final = "default-src 'none'; "
-"""How the policy of a page begins that needs nothing from anywhere."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,13 +114,6 @@ def page_files(told: Told, *, limit_bytes: int = EMBEDDED_BYTES) -> dict[str, by
     )
     beside = {SERVED_NAME.format(name): data for name, data in values.to_serve.items()}
     return {PAGE: _page(told, values).encode(), **beside}
-
-
-def served(page: bytes) -> bytes:
-    """Return a page as a server hands it out: it may fetch from where it came from, and from nowhere else."""
-    # In the page the policy stands in an attribute, with its quotation marks escaped.
-    offline, online = (str(escape(rule)).encode() for rule in (OFFLINE, f"{OFFLINE}connect-src 'self'; "))
-    return page.replace(offline, online, 1)
 
 
 def _page(told: Told, values: Payload) -> str:

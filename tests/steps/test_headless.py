@@ -60,9 +60,9 @@ def _parsed(text):
 
 
 @pytest.fixture(scope="module")
-def headless(tmp_path_factory):
+def headless(tmp_path_factory, cluster, undrawn):
     run = Run.open(_parsed(TEXT), tmp_path_factory.mktemp("headless") / "run")
-    run_steps(run)
+    run_steps(run, cluster)
     return run
 
 

@@ -132,7 +132,7 @@ def test_verify_finds_hundred_of_hundred_flips(tiny, tmp_path):
     assert missed(tmp_path / "run", 100) == []
 
 
-def test_what_is_damaged_is_taken_out_and_the_next_run_makes_it_again(copied):
+def test_what_is_damaged_is_taken_out_and_the_next_run_makes_it_again(copied, cluster):
     root, generator = copied / "run", random.Random(3)
     before = opened(copied).results.read()
     for pattern in ("maps/*", "curves/*", "results/*", "report/index.html"):
@@ -142,7 +142,7 @@ def test_what_is_damaged_is_taken_out_and_the_next_run_makes_it_again(copied):
     assert all(problem.remedy for problem in found)
     mended = maintenance.repair(str(root), progress=silent)
     assert (mended.n_quarantined >= 4, mended.left) == (True, [])
-    run_steps(opened(copied))
+    run_steps(opened(copied), cluster)
     assert problems(root) == ()
     columns = ["index", "source_layer", "target_layer", "method", "init", "value"]
     order = columns[:-1]
@@ -172,9 +172,9 @@ def test_weights_replaced_under_the_same_name_are_refused_by_later_steps(copied,
         getattr(steps, step)(run, "A", unit)
 
 
-def test_a_whole_run_with_other_weights_dumps_and_compares_anew(copied, replaced):
+def test_a_whole_run_with_other_weights_dumps_and_compares_anew(copied, replaced, cluster):
     before = opened(copied).results.read()
-    run_steps(opened(copied))
+    run_steps(opened(copied), cluster)
     after = opened(copied).results.read()
     assert len(after) == 2 * len(before)
     assert after["target_digest"].nunique() == 2 * before["target_digest"].nunique()
@@ -210,10 +210,10 @@ def test_the_folder_of_an_earlier_version_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_whole_run_lies_in_a_bucket(loaded, aws):  # noqa: F811
+def test_a_whole_run_lies_in_a_bucket(loaded, aws, cluster):  # noqa: F811
     url = f"{new_objects().url}/run"
     run = Run.open(parse(LOADED, where="loaded", folder=loaded), url)
-    run_steps(run)
+    run_steps(run, cluster)
     assert problems(url) == ()
     columns = ["index", "source_layer", "target_layer", "method", "init", "value"]
     order = columns[:-1]
