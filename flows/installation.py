@@ -75,6 +75,7 @@ class PrefectInstallation:
             "PREFECT_SERVER_API_PORT": str(self._port),
             "PREFECT_UI_ENABLED": "false",
             "PREFECT_WORKER_QUERY_SECONDS": f"{query_s:g}",
+            "PREFECT_CLIENT_MAX_RETRIES": "7",  # as docker/compose.yaml
         }
         if auth is not None:
             self.environment |= {"PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}

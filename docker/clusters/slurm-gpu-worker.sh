@@ -16,6 +16,7 @@ set -a
 # shellcheck source=/dev/null
 source "${STITCHPIPE_ENV:-$HOME/.config/stitchpipe.env}"
 set +a
+export PREFECT_CLIENT_MAX_RETRIES="${PREFECT_CLIENT_MAX_RETRIES:-7}" # four minutes for a server that starts again
 export TMPDIR="${SLURM_TMPDIR:-/tmp/$USER-$SLURM_JOB_ID}"
 mkdir -p "$TMPDIR"
 

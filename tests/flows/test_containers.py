@@ -52,6 +52,20 @@ def test_the_sweep_is_scheduled_and_sends_its_work_to_the_gpu_pool():
     assert {DEPLOYMENTS[name]["work_pool"]["name"] for name in sent} == {"gpu-pool"}
 
 
+def test_workers_and_runs_ask_longer_than_a_server_is_away():
+    workers = [
+        name for name, each in SERVICES.items() if each.get("command", [])[:2] == ["prefect", "worker"]
+    ]
+    asking = [_environment(name) for name in workers]
+    asking += [each["work_pool"]["job_variables"]["env"] for each in DEPLOYMENTS.values()]
+    assert len(asking) == 3 + 3
+    # Prefect's client waits 2, 4, 8, … seconds between its tries; a server was seen to be away for 76 s.
+    assert all(
+        sum(2**number for number in range(1, int(each["PREFECT_CLIENT_MAX_RETRIES"]) + 1)) > 2 * 76
+        for each in asking
+    )
+
+
 def test_a_new_checkpoint_starts_the_scheduled_sweep():
     (trigger,) = DEPLOYMENTS["sweep/nightly"]["triggers"]
     event = event_of("s3://bucket/checkpoints", ["a.pt"])
