@@ -219,7 +219,7 @@ class LoopbackCheck:
                     joining.append(trigger("a second trigger, while it runs"))
                 disturbance.look(run.id)
 
-        watch = Watch(installation, client, self.timeout_s, look, self.say, self.look_s)
+        watch = Watch(installation, client, self.timeout_s, look, disturbance.restart, self.say, self.look_s)
         runs = [watch.until_ended(lambda: first_scheduled(client, deployment))]
         runs += [watch.until_ended(partial(client.read_flow_run, second.id)) for second in joining]
         while disturbance.has_struck(runs[-1].id) and not _is_completed(runs[-1]):

@@ -66,11 +66,15 @@ class Disturbance:
     def look(self, run: UUID) -> None:
         """Do what is to be done at one look at a run."""
         if self.strikes:
-            self._installation.restart_ended(but=self._gone)
+            self.restart()
         else:
             self._installation.must_run()
         if self._to_come and self._to_come[0].is_due(self._client, run, self._place):
             self._strike(self._to_come.popleft(), run)
+
+    def restart(self) -> None:
+        """Start again what has ended, but for what never comes back."""
+        self._installation.restart_ended(but=self._gone)
 
     def _strike(self, fault: Fault, run: UUID) -> None:
         time.sleep(fault.after_s)

@@ -78,6 +78,8 @@ class Watch:
         Seconds until it must have ended.
     look
         Called at each look with the run.
+    restart
+        Called where the server does not answer: it may have ended.
     say
         Called with one line for each state that the run comes to.
     every_s
@@ -88,6 +90,7 @@ class Watch:
     client: SyncPrefectClient
     timeout_s: float
     look: Callable[[FlowRun], None]
+    restart: Callable[[], None]
     say: Callable[[str], None]
     every_s: float = 0.5
 
@@ -106,7 +109,7 @@ class Watch:
                         return run
                     self.look(run)
             except httpx.HTTPError:
-                self.installation.restart_ended()  # it is the server that does not answer
+                self.restart()
             time.sleep(self.every_s)
         raise ProcessError(
             where=SCHEDULED,

@@ -1,10 +1,13 @@
 """What the check on loopback would see: strays, secrets, numbers that differ in one bit, who is killed."""
 
 import json
+from types import SimpleNamespace
 from uuid import uuid4
 
+import httpx
 import numpy as np
 import pytest
+from prefect.states import Completed
 
 from flows.installation import descendants, kill_all, processes_with
 from flows.loopback.bucket import BucketServer
@@ -12,6 +15,7 @@ from flows.loopback.check import LoopbackCheck
 from flows.loopback.disturbance import Disturbance
 from flows.loopback.faults import Fault, under_way
 from flows.loopback.outcome import digest_of, done_in, leaks_in, leaks_on_disk, strays
+from flows.loopback.triggers import Watch
 from flows.processes import ProcessError
 from stitchpipe.results import table_of_records
 from stitchpipe.run import RunPlace
@@ -161,6 +165,23 @@ def test_faults_strike_one_after_the_other_and_what_they_end_starts_again(tmp_pa
         (second, "the server"),
     ]
     assert installation.asked == ["must run", "must run", "restart but ['machine']"]
+
+
+def test_a_machine_that_never_comes_back_does_not_where_the_server_is_away_too(tmp_path):
+    place, installation = RunPlace.at(tmp_path), Watched()
+    disturbance = Disturbance([Scripted("machine", due=1)], place, installation, None, lambda _line: None)
+    disturbance.look(uuid4())
+    answers = [httpx.ConnectError("refused"), SimpleNamespace(name="a run", state=Completed())]
+
+    def find():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    watch = Watch(installation, None, 60.0, None, disturbance.restart, lambda _line: None, 0.0)
+    assert watch.until_ended(find).state.is_completed()
+    assert installation.asked == ["must run", "restart but ['machine']"]
 
 
 def test_units_begun_anew_after_any_of_the_faults_are_done_again(tmp_path):
