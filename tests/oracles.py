@@ -252,3 +252,23 @@ def two_nn(X):
         if near > 0:
             logs.append(np.log(far / near))
     return len(logs) / sum(logs)
+
+
+def clustered_error(values, groups):
+    """Standard error of a mean of clustered values: deviations summed by cluster, the correction G/(G − 1) (CR1)."""
+    values, n = np.asarray(values, float), len(values)
+    names = sorted(set(groups))
+    total = 0.0
+    for name in names:
+        within = sum(values[i] - values.mean() for i in range(n) if groups[i] == name)
+        total += within**2
+    return np.sqrt(total * len(names) / (len(names) - 1)) / n
+
+
+def clustered_ratio_error(above, below, groups):
+    """Standard error of a ratio of two totals over clusters, linearised (Cochran 1977, chapter 6)."""
+    names = sorted(set(groups))
+    pairs = [(float(above[groups == name].sum()), float(below[groups == name].sum())) for name in names]
+    ratio = sum(a for a, _ in pairs) / sum(b for _, b in pairs)
+    spread = sum((a - ratio * b) ** 2 for a, b in pairs) * len(names) / (len(names) - 1)
+    return np.sqrt(spread) / sum(b for _, b in pairs)

@@ -45,6 +45,8 @@ class LayerContents:
         The class of each image ``[n]``; None where there are none.
     train
         The images that a probe is fitted on; None where they are not labelled.
+    groups
+        The number of each image's group ``[n]``, of those that are scored; None where each is on its own.
     """
 
     moments: Moments
@@ -52,6 +54,7 @@ class LayerContents:
     rows: Float64 | None = None
     labels: Labels | None = None
     train: LabelledRows | None = None
+    groups: Labels | None = None
 
 
 @dataclass(frozen=True)

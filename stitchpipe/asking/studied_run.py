@@ -178,12 +178,17 @@ def _control(model: ControlModel) -> tuple[str, str | None]:
 def _chance(run: Run) -> tuple[float | None, int | None]:
     """Return the accuracy of whoever always answers the commonest test class, and of how many images it is."""
     try:
-        labels = run.store.split(run.sweep.data.label, TEST).labels
+        split = run.store.split(run.sweep.data.label, TEST)
     except NotFoundError:  # a run that keeps no activations
         return None, None
+    labels, bounds = split.labels, split.group_bounds
     if labels is None:
         return None, None
-    return float(np.bincount(labels[labels >= 0]).max() / len(labels)), len(labels)
+    images = len(labels)
+    if bounds is not None:
+        # Whether a network's images are right together is not known any more: those of a group count as copies.
+        images = int(images**2 / sum((stop - start) ** 2 for start, stop in bounds))
+    return float(np.bincount(labels[labels >= 0]).max() / len(labels)), images
 
 
 def _compared(run: Run, ends: Ends, order: LayerOrder) -> Comparison:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Final
@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from stitchpipe.algebra import CentredRows, Moments
+from stitchpipe.algebra.certainty import group_codes
 from stitchpipe.algebra.deletions import LayerDeletions, low_rank_deletions
 from stitchpipe.algebra.layer_measure import LabelledRows, LayerContents, LayerNumber
 from stitchpipe.algebra.layers import layer_measure_named
@@ -109,6 +110,8 @@ def measure_layer(work: LayerWork, task: LayerTask) -> MeasuredLayer:
             if deletes or any(measure.reads_labels for measure in left.values()):
                 fitted = work.resources.open(layer, train, layer.fingerprints[0])
                 contents = _labelled(contents, stored, fitted, layer, task.view)
+                if scored.groups is not None:
+                    contents = replace(contents, groups=group_codes(scored.groups))
             numbers |= {name: _number(measure, contents) for name, measure in left.items()}
             if deletes:
                 deletions = _deletions(contents, task, scored.n_images)

@@ -162,12 +162,15 @@ class _Asked:
         by_name = {index.name: index for index in self.indices}
         kept: Numbers = {}
         for key, number in numbers.items():
-            index, unsaid = by_name[key[2]], set(CLOSED)
-            said = [number.reason, exchanged.lacks(index, permuted=self.permutations > 0)]
-            if self.together is not None and "low" in number.extras:
+            measure, unsaid, said = by_name[key[2]].measure, set(CLOSED), [number.reason]
+            if scored.view != "positions":
+                said += exchanged.together.no_null(measure, permuted=self.permutations > 0)
+            is_of_moments = measure.computed_from == "moments" and number.value is not None
+            if self.together is not None and self.intervals and is_of_moments:
                 p, q = (scored.width(name) for name in key[:2])
-                said.append(index.measure.lacks_limits(p, q, len(self.together)))
-                unsaid |= set() if said[-1] is None else set(LIMITS)
+                unlimited = self.together.together.no_limits(measure, p, q)
+                unsaid |= set(LIMITS) if unlimited else set()
+                said += unlimited
             extras = {name: told for name, told in number.extras.items() if name not in unsaid}
             kept[key] = replace(number, extras=extras, reason="; ".join(filter(None, said)) or None)
         return kept

@@ -9,6 +9,7 @@ import numpy as np
 from stitchpipe.algebra.certainty import jackknife
 from stitchpipe.algebra.certainty.jackknife import FEWEST_GROUPS
 from stitchpipe.algebra.errors import UndefinedIndexError
+from stitchpipe.in_memory.sample_groups import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from stitchpipe.in_memory.pairs import Numbers
     from stitchpipe.in_memory.sample_groups import SampleGroups
 
-GROUPS: Final = 20
-"""Groups that are left out one at a time, as many as a dump has row groups."""
 LEAST_SAMPLES: Final = 2
 """Samples in a group."""
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
 from stitchpipe.algebra import RowsError
-from stitchpipe.algebra.certainty import FEWEST_GROUPS, draw_permutations
+from stitchpipe.algebra.certainty import FEWEST_GROUPS, Togetherness, draw_permutations
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from stitchpipe.algebra import Index
-
     Integers = npt.NDArray[np.int64]
+
+GROUPS: Final = 20
+"""Groups that are left out one at a time, as many as a dump has row groups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,17 +101,7 @@ class SampleGroups:
         """Return how many groups there are."""
         return int(self.codes.max()) + 1
 
-    def lacks(self, index: Index, *, permuted: bool) -> str | None:
-        """Return what an index has where every sample is on its own and has not here, as the remark beside a number."""
-        said = []
-        if index.measure.closed_null:
-            said.append(
-                "no null in closed form: it takes each sample for exchangeable, and these come in groups"
-            )
-        if permuted and index.measure.null and self.lone_sizes:
-            sizes = ", ".join(map(str, self.lone_sizes[:8]))
-            said.append(
-                "no permutation null: a group is only exchanged with another of its size, and those of "
-                f"{sizes} samples have none"
-            )
-        return "; ".join(said) or None
+    @property
+    def together(self) -> Togetherness:
+        """What the groups forbid, for as many parts of them as intervals leave out."""
+        return Togetherness(len(self), min(GROUPS, len(self)), self.lone_sizes, sample="sample")

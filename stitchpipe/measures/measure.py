@@ -156,12 +156,6 @@ class Measure:
         is_forced = self.whitens and groups is not None and p + q > groups - 1
         return self.interval == "sample" or (self.interval == "population" and not is_forced)
 
-    def lacks_limits(self, p: int, q: int, groups: int) -> str | None:
-        """Return the remark on numbers whose measure has intervals, and that have none by `has_limits`."""
-        if self.interval is None or self.has_limits(p, q, groups):
-            return None
-        return f"no interval where p + q > {groups - 1}: so few groups of images force the number"
-
     @property
     def held_out(self) -> bool:
         """It scores a map fitted on other rows."""

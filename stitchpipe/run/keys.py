@@ -202,6 +202,7 @@ def stitch_key(
     judged_by: Mapping[str, Any],
     products: Products | None,
     objective_of: str | None = None,
+    groups: Sequence[str | None] = (),
 ) -> str:
     """Return the key of everything that is kept of one stitch.
 
@@ -215,6 +216,9 @@ def stitch_key(
         Of the map that it is or begins with; None where it needs none.
     objective_of
         The package, with its version, that adds what a training minimises; None where that is ours.
+    groups
+        Digests of what the images of both splits belong to, over which limits of accuracies are; none where each is on
+        its own.
 
     Notes
     -----
@@ -230,6 +234,7 @@ def stitch_key(
         STITCH_VERSION,
         # An objective of ours adds nothing: its changes raise the version above.
         *([] if objective_of is None else [objective_of]),
+        *([{"groups": list(groups)}] if groups else []),
     )
 
 

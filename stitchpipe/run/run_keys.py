@@ -132,6 +132,7 @@ def stitch_key(run: OpenedSweep, planned: PlannedStitch, ends: Ends) -> str:
         judged_by=judged_by(run),
         products=None if planned.map is None else run.products,
         objective_of=None if budget is None else OBJECTIVES.code(budget.objective),
+        groups=_groups_of_images({planned.target: ends[planned.target]}).get("groups", ()),
     )
 
 

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from stitchpipe.studies.effect import LEVEL, mean_of_units, share_of_targets
 from stitchpipe.studies.finding import Finding, Outcome, fraction
 from stitchpipe.studies.measures import ACCURACY, RELATIVE
-from stitchpipe.studies.stitches import BUDGET, PAIR
+from stitchpipe.studies.stitches import ACCURACY_ERROR, BUDGET, PAIR
 
 if TYPE_CHECKING:
     from stitchpipe.studies.evidence import Evidence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STATED = ["init", "objective", "seed", "steps"]
 GROUP = ["source_model", "target_model", "target_layer", *BUDGET]
 _IMAGES = "by more than images explain"
+_REFERENCE_ERROR = "error of the reference"
 
 
 def violations(
@@ -113,8 +114,13 @@ def against_reference(block: pd.DataFrame) -> pd.DataFrame:
     trained, direct = (known[known["method"] == method] for method in ("tlm", "dm"))
     # The reference is the stitch of the layer of the target's own name, trained with the same budget.
     same = trained["source_layer"] == trained["target_layer"]
-    renamed = {RELATIVE: "TLM reference", ACCURACY: "accuracy of the reference"}
-    reference = trained[same][[*GROUP, RELATIVE, ACCURACY]].rename(columns=renamed)
+    renamed = {
+        RELATIVE: "TLM reference",
+        ACCURACY: "accuracy of the reference",
+        ACCURACY_ERROR: _REFERENCE_ERROR,
+    }
+    known_of = [name for name in renamed if name in trained]
+    reference = trained[same][[*GROUP, *known_of]].rename(columns=renamed)
     both = trained[~same].rename(columns={RELATIVE: "TLM"}).merge(reference, on=GROUP)
     both = both.merge(direct[[*PAIR, RELATIVE]].rename(columns={RELATIVE: "DM"}), on=PAIR, how="left")
     ground = direct[direct["source_layer"] == direct["target_layer"]]
@@ -126,10 +132,15 @@ def against_reference(block: pd.DataFrame) -> pd.DataFrame:
 def _is_beyond_images(both: pd.DataFrame) -> pd.Series:
     """Return whether an accuracy is above the reference's by more than two sets of as many images differ by chance.
 
-    The two are taken on the same images, so that the rule is on the careful side.
+    The two are taken on the same images, so that the rule is on the careful side. Where images belong together, it is
+    two sets of as many groups.
     """
     first, second, n = both[ACCURACY], both["accuracy of the reference"], both["n_samples"].astype(float)
-    error = np.sqrt((first * (1 - first) + second * (1 - second)) / n)
+    variances = []
+    for accuracy, column in ((first, ACCURACY_ERROR), (second, _REFERENCE_ERROR)):
+        of_images = accuracy * (1 - accuracy) / n
+        variances.append((both[column] ** 2).fillna(of_images) if column in both else of_images)
+    error = np.sqrt(variances[0] + variances[1])
     beyond: pd.Series = first - second > float(norm.ppf((1 + LEVEL) / 2)) * error
     return beyond.astype(bool)
 

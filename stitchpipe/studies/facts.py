@@ -35,7 +35,7 @@ class Facts:
     chance
         Accuracy of answering the commonest class; None where nobody knows.
     images
-        How many an accuracy is of.
+        How many an accuracy is of; of those that belong together, how many on their own they are worth at least.
     stages
         For each model, the number of the stage that each of its layers belongs to; none where it has a single one.
     families

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from stitchpipe.results import MAKING
 from stitchpipe.stitching import CLASS_ACCURACY
+from stitchpipe.studies.effect import LEVEL
 from stitchpipe.studies.finding import StudyError
-from stitchpipe.studies.measures import BESIDE, TITLES, titles
+from stitchpipe.studies.measures import ACCURACY, BESIDE, TITLES, titles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,8 @@ LayerOrder: TypeAlias = Mapping[str, Sequence[str]]
 LATE = 1 / 3
 """From which difference in relative depth (0 the first layer, 1 the last) a stitch counts as late → early."""
 
+ACCURACY_ERROR = "accuracy_error"
+"""The column of standard errors of accuracies, where images belong together and errors are over their groups."""
 PAIR = ["source_model", "source_layer", "target_model", "target_layer"]
 STITCH = [*PAIR, *MAKING]
 BUDGET = [name for name in MAKING if name != "method"]
@@ -64,6 +68,8 @@ def stitches(results: pd.DataFrame, layer_order: LayerOrder) -> pd.DataFrame:
     _refuse_repeats(rows, ["stitch", "index"])
     wide = rows.drop_duplicates("stitch")[[*STITCH, "final_loss", "n_samples", "key"]].reset_index(drop=True)
     wide = pd.concat([wide, pd.DataFrame(_measured(rows, len(wide)), wide.index)], axis=1)
+    if (errors := _accuracy_errors(rows, len(wide))) is not None:
+        wide[ACCURACY_ERROR] = errors
     wide["source_depth"] = _depths(wide, "source", layer_order)
     wide["target_depth"] = _depths(wide, "target", layer_order)
     wide["lateness"] = _relative(wide, "source", layer_order) - _relative(wide, "target", layer_order)
@@ -89,6 +95,15 @@ def _measured(rows: pd.DataFrame, n: int) -> dict[str, npt.NDArray[Any] | pd.Ser
             if not np.isnan(numbers[at]).all():
                 columns[f"{measure}_{extra}"] = _spread(numbers[at], stitch[at], n)
     return columns
+
+
+def _accuracy_errors(rows: pd.DataFrame, n: int) -> npt.NDArray[np.float64] | None:
+    """Return the standard errors of the accuracies of `n` stitches, from their limits; None where none has limits."""
+    accuracies = rows[(rows["index"] == ACCURACY) & rows["low"].notna()]
+    if accuracies.empty:
+        return None
+    half = (accuracies["high"] - accuracies["low"]).to_numpy(float) / 2
+    return _spread(half / float(norm.ppf((1 + LEVEL) / 2)), accuracies["stitch"].to_numpy(), n)
 
 
 def _spread(values: npt.NDArray[Any], places: npt.NDArray[np.intp], n: int) -> npt.NDArray[Any]:

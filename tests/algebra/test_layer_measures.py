@@ -11,10 +11,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from stitchpipe.algebra import INDICES, AlgebraError, CentredRows, Moments, UndefinedIndexError
+from stitchpipe.algebra.certainty import share_error
 from stitchpipe.algebra.layer_measure import LabelledRows, LayerContents, LayerMeasure
 from stitchpipe.algebra.layers import LAYER_MEASURES, layer_measure_named
 from stitchpipe.algebra.layers.effective_rank import effective_rank
-from stitchpipe.algebra.layers.linear_probe import linear_probe, standard_error
+from stitchpipe.algebra.layers.linear_probe import linear_probe
 from stitchpipe.algebra.layers.participation_ratio import participation_ratio
 from stitchpipe.algebra.layers.spectrum_exponent import spectrum_exponent
 from stitchpipe.algebra.layers.two_nn import two_nn
@@ -166,7 +167,8 @@ def test_the_probe_is_as_good_as_another_linear_classifier():
     train, test = classes(400, 0.7, 2), classes(400, 0.7, 3)
     other = make_pipeline(StandardScaler(), LinearSVC(dual=False)).fit(train.rows, train.labels)
     accuracy, _ = linear_probe(train, test)
-    assert abs(accuracy - other.score(test.rows, test.labels)) <= 2 * standard_error(accuracy, 400)
+    error = share_error(np.arange(400) < 400 * accuracy)
+    assert abs(accuracy - other.score(test.rows, test.labels)) <= 2 * error
 
 
 def test_closed_cases_of_the_probe():
@@ -175,8 +177,26 @@ def test_closed_cases_of_the_probe():
     train = LabelledRows(shuffled.rows, np.random.default_rng(0).permutation(shuffled.labels))
     accuracy, _ = linear_probe(train, classes(600, 0.5, 5))
     assert abs(accuracy - 1 / 3) < 0.2
-    assert standard_error(1.0, 96) == pytest.approx(np.sqrt(0.98 * 0.02 / 100))
-    assert standard_error(0.5, 10_000) == pytest.approx(0.005, rel=1e-3)
+    assert share_error(np.ones(96, bool)) == pytest.approx(np.sqrt(0.98 * 0.02 / 100))
+    assert share_error(np.arange(10_000) % 2 == 0) == pytest.approx(0.005, rel=1e-3)
+
+
+def test_the_error_of_a_probe_is_over_groups_where_there_are_some():
+    """Each test image four times: as sure as the images, and of too few groups no error but a remark."""
+    train, test = classes(90, 0.8, 6), classes(60, 0.8, 7)
+    probe = LAYER_MEASURES["linear_probe"]
+
+    def number(rows, labels, groups=None):
+        return probe.number(LayerContents(moments(rows), DOUBLE, rows, labels, train, groups))
+
+    once = number(test.rows, test.labels)
+    copies = np.repeat(test.rows, 4, axis=0), np.repeat(test.labels, 4)
+    together = number(*copies, np.repeat(np.arange(60), 4))
+    assert (together.value, together.standard_error) == pytest.approx((once.value, once.standard_error))
+    assert number(*copies).standard_error < 0.6 * once.standard_error
+    few = number(test.rows, test.labels, np.arange(60) % 4)
+    assert (few.value, few.standard_error) == (once.value, None)
+    assert "fewer than 5 groups" in few.reason
 
 
 def test_what_cannot_be_probed():

@@ -105,8 +105,22 @@ def test_groups_of_one_are_no_groups_at_all():
 
 def test_fewer_than_five_groups_have_no_interval():
     (X, Y), names = in_copies(4, 3)
-    frame = sp.compare(X, Y, indices=["cka_biased"], intervals=True, groups=names)
+    frame = sp.compare(X, Y, indices=["cka_biased", "rsa"], intervals=True, groups=names).set_index("index")
     assert frame["low"].isna().all()
+    said = frame["reason"].fillna("").str.contains("5 parts at least, and they make 4")
+    assert said["cka_biased"].all()
+    assert not said["rsa"].any()
+
+
+def test_where_rows_are_positions_no_null_is_missed():
+    generator = np.random.default_rng(6)
+    X, Y = (generator.normal(size=(40, 3, 2, 2)) for _ in range(2))
+    names = np.arange(40) // 4
+    spatial, pooled = (
+        sp.compare(X, Y, indices=["cka_biased"], view=view, groups=names) for view in ("positions", "pooled")
+    )
+    assert spatial["reason"].isna().all()
+    assert pooled["reason"].str.startswith("no null in closed form").all()
 
 
 def test_of_many_samples_whole_groups_are_chosen():

@@ -128,6 +128,58 @@ def test_sizes_that_stand_alone_leave_numbers_without_a_null(tmp_path, cluster):
     assert cka["p_value"].isna().all()
 
 
+PROBED = """
+[[compare]]
+view = "pooled"
+indices = ["cka"]
+layer_measures = ["linear_probe"]
+[[stitch]]
+method = "dm"
+sources = ["A/layer1.0"]
+targets = ["A/layer2.0"]
+"""
+
+
+def probed(tmp_path, cluster, name, groups):
+    text = SWEEP.format(keep="")
+    text = text[: text.index("[[compare]]")] + PROBED
+    text = text if groups else text.replace('groups = "groups.csv"\n', "")
+    run = Run.open(config.parse(text, where="together", folder=tmp_path), tmp_path / name)
+    for split in ("train", "test"):
+        steps.dump(run, "A", split)
+    steps.compare(run, cluster=cluster)
+    steps.fit_maps(run, cluster=cluster)
+    steps.stitch(run, "A", "layer2.0")
+    return run, sp.open(run.place.url).layer_numbers("linear_probe")
+
+
+def test_errors_of_probes_and_accuracies_are_over_groups(tmp_path, cluster):
+    opened(tmp_path)  # writes the groups
+    run, layers = probed(tmp_path, cluster, "grouped", groups=True)
+    bounds = run.store.split("digits", "test").group_bounds
+    assert len(bounds) == 12
+    results = sp.open(run.place.url).results()
+    accuracy, relative = (
+        results[results["index"] == name].iloc[0] for name in ("stitch_accuracy", "stitch_relative_accuracy")
+    )
+    assert accuracy["low"] < accuracy["value"] < accuracy["high"]
+    assert relative["low"] < relative["value"] < relative["high"]
+    # Twelve groups tell an accuracy less surely than sixty images do.
+    naive = np.sqrt(accuracy["value"] * (1 - accuracy["value"]) / 60)
+    assert accuracy["high"] - accuracy["low"] > 2 * naive
+    share = layers["value"].to_numpy()
+    alone = np.sqrt((share * 60 + 2) / 64 * (1 - (share * 60 + 2) / 64) / 64)
+    errors = layers["standard_error"].to_numpy()
+    assert (errors > 0).all()
+    assert not np.allclose(errors, alone, rtol=1e-3)
+    _, layers = probed(tmp_path, cluster, "alone", groups=False)
+    plain = sp.open((tmp_path / "alone").as_posix()).results()
+    assert plain[plain["index"].str.startswith("stitch_")]["low"].isna().all()
+    share = layers["value"].to_numpy()
+    alone = np.sqrt((share * 60 + 2) / 64 * (1 - (share * 60 + 2) / 64) / 64)
+    assert layers["standard_error"].to_numpy() == pytest.approx(alone)
+
+
 def test_a_plan_says_which_groups_there_are(tmp_path):
     remarks = forecast(opened(tmp_path)).image_remarks
     assert remarks == {"train": ("12 groups of 5 images",), "test": ("12 groups of 5 images",)}

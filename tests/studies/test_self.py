@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from stitchpipe.studies import stitches
@@ -109,3 +110,18 @@ def test_what_images_explain_is_told_apart(results, before):
     assert found("self", changed)["tlm-own-layer"].numbers["TLM: above by more than images explain"] == 0
     assert first.numbers["TLM: above by more than images explain"] == 7
     assert list(first.detail["gain"]) == sorted(first.detail["gain"], reverse=True)
+
+
+@pytest.mark.parametrize(("half", "beyond"), [(0.45, 0), (0.0001, 8)])
+def test_where_images_belong_together_their_groups_explain_as_much_as_their_limits_say(results, half, beyond):
+    """Limits of accuracies are over groups then: wide ones explain all differences, narrow ones none."""
+    changed = results.copy()
+    hit = (changed["method"] == "tlm") & (changed["index"] == "stitch_accuracy")
+    own = changed["source_layer"] == changed["target_layer"]
+    changed.loc[hit, "value"] = np.where(own[hit], 0.4, 0.9)
+    changed[["low", "high"]] = changed[["low", "high"]].astype(float)
+    changed.loc[hit, "low"], changed.loc[hit, "high"] = (
+        changed.loc[hit, "value"] + s * half for s in (-1, 1)
+    )
+    told = found("self", changed)["tlm-own-layer"]
+    assert told.numbers["TLM: above by more than images explain"] == beyond

@@ -12,6 +12,14 @@ from stitchpipe.algebra.certainty.family import (
     family_maxima,
     holm,
 )
+from stitchpipe.algebra.certainty.grouped_share import (
+    TOO_FEW,
+    effective_count,
+    group_codes,
+    ratio_limits,
+    share_error,
+    share_limits,
+)
 from stitchpipe.algebra.certainty.jackknife import FEWEST_GROUPS, Interval, jackknife, leave_one_out
 from stitchpipe.algebra.certainty.linear_null import (
     LINEAR_INDICES,
@@ -25,6 +33,7 @@ from stitchpipe.algebra.certainty.permutation_null import (
     neighbour_null,
     permutation_null,
 )
+from stitchpipe.algebra.certainty.togetherness import Togetherness
 
 __all__ = [
     "FAR",
@@ -32,6 +41,7 @@ __all__ = [
     "LINEAR_INDICES",
     "NO_FAMILY",
     "PERMUTATIONS",
+    "TOO_FEW",
     "Calibration",
     "ClosedNull",
     "FamilyCalibration",
@@ -42,12 +52,15 @@ __all__ = [
     "NullScale",
     "NullSums",
     "PermutationNull",
+    "Togetherness",
     "benjamini_yekutieli",
     "calibrate",
     "calibrate_in_family",
     "closed_null",
     "draw_permutations",
+    "effective_count",
     "family_maxima",
+    "group_codes",
     "holm",
     "jackknife",
     "leave_one_out",
@@ -56,4 +69,7 @@ __all__ = [
     "lone_sizes",
     "neighbour_null",
     "permutation_null",
+    "ratio_limits",
+    "share_error",
+    "share_limits",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from stitchpipe.algebra.certainty.grouped_share import TOO_FEW, share_error
 from stitchpipe.algebra.errors import AlgebraError, UndefinedIndexError
 from stitchpipe.algebra.layer_measure import LabelledRows, LayerContents, LayerMeasure, LayerValue, rows_of
 from stitchpipe.measures import Measure, Parameter
@@ -41,10 +42,17 @@ def linear_probe(
     Time O(steps·n·p·classes), some hundred steps of L-BFGS from zero: the same numbers on every machine up to rounding.
     A class that is not among the training rows is never told. Alain and Bengio 2017.
     """
+    is_right, converged = probed(train, scored, strength=strength)
+    return float(np.mean(is_right)), converged
+
+
+def probed(
+    train: LabelledRows, scored: LabelledRows, *, strength: float = STRENGTH
+) -> tuple[npt.NDArray[np.bool_], bool]:
+    """Return the same image by image: of which the class is told rightly ``[n]``."""
     scale = Scale.of(train.rows)
     fitted, asked = (LabelledRows(scale.of_rows(side.rows), side.labels) for side in (train, scored))
-    is_right, converged = told_classes(fitted, asked, strength=strength)
-    return float(np.mean(is_right)), converged
+    return told_classes(fitted, asked, strength=strength)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +100,6 @@ def told_classes(
     return np.asarray(probe.predict(asked.rows) == asked.labels, np.bool_), converged
 
 
-def standard_error(accuracy: float, n: int) -> float:
-    """Return the standard error of a share of n images, with two of either outcome added (Agresti and Coull 1998).
-
-    Without these it would be 0 where all are right.
-    """
-    share = (accuracy * n + 2.0) / (n + 4.0)
-    return sqrt(share * (1.0 - share) / (n + 4.0))
-
-
 def _undefined(status: str, expected: str, found: str) -> UndefinedIndexError:
     remedy = "Leave this layer out, or use other images."
     return UndefinedIndexError(
@@ -118,9 +117,11 @@ def _of_layer(contents: LayerContents, measure: Measure) -> LayerValue:
             remedy="Leave the probe out, or use data with labels.",
         )
     strength = measure.parameter.value if measure.parameter else STRENGTH
-    accuracy, converged = linear_probe(contents.train, LabelledRows(rows, contents.labels), strength=strength)
-    remark = None if converged else f"the fit had not converged after {MOST_STEPS} steps"
-    return LayerValue(accuracy, standard_error(accuracy, len(rows)), remark)
+    is_right, converged = probed(contents.train, LabelledRows(rows, contents.labels), strength=strength)
+    error = share_error(is_right, contents.groups)
+    said = [] if converged else [f"the fit had not converged after {MOST_STEPS} steps"]
+    said += [TOO_FEW.replace("interval", "standard error")] if error is None else []
+    return LayerValue(float(np.mean(is_right)), error, "; ".join(said) or None)
 
 
 LINEAR_PROBE = LayerMeasure(
@@ -128,7 +129,7 @@ LINEAR_PROBE = LayerMeasure(
         name="linear_probe",
         label="Linear probe, accuracy",
         meaning="Share of the test images whose class a multinomial logistic regression tells, fitted on the training "
-        "images. The standard error is of the test images alone; the probe is fitted once.",
+        "images. The standard error is of the test images alone, or of their groups; the probe is fitted once.",
         kind="layer",
         computed_from="labelled_images",
         range=(0.0, 1.0),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from stitchpipe.algebra.certainty import FEWEST_GROUPS, lone_sizes
+from stitchpipe.algebra.certainty import Togetherness, lone_sizes
 from stitchpipe.algebra.samples import MOST_IMAGES
 from stitchpipe.engine.planning.bounds import least_bytes_read
 from stitchpipe.engine.planning.chunk_memory import Evaluation
@@ -108,26 +108,12 @@ class Comparison:
 
     def _lacks(self, view: View, name: str) -> list[str]:
         """Return what an index has where every image is on its own, and has not here."""
-        measure, said = index_measure(name), []
-        if measure.closed_null and view != "positions":
-            said.append(
-                "no null in closed form: it takes each image for exchangeable, and these come in groups"
-            )
-        if self.permutations and self.lone_sizes and measure.null and view != "positions":
-            sizes = ", ".join(map(str, self.lone_sizes[:8])) + (", …" if len(self.lone_sizes) > 8 else "")
-            said.append(
-                f"no permutation null: a group is only exchanged with another of its size, and those of {sizes} images "
-                "have none"
-            )
-        leaves = len(self.splits[-1].leaves())
-        if self.intervals and measure.interval and name in self.of_moments[view] and leaves < FEWEST_GROUPS:
-            said.append(
-                f"no interval: it leaves out whole groups, {FEWEST_GROUPS} parts at least, and they make {leaves}"
-            )
-        elif self.intervals and name in self.of_moments[view]:
+        measure, split = index_measure(name), self.splits[-1]
+        together = Togetherness(len(split.groups or ()), len(split.leaves()), self.lone_sizes, sample="image")
+        said = [] if view == "positions" else together.no_null(measure, permuted=self.permutations > 0)
+        if self.intervals and name in self.of_moments[view]:
             widest = max((width_of(layer.shape, view) for layer in self.layers), default=0)
-            forced = measure.lacks_limits(widest, widest, len(self.splits[-1].groups or ()))
-            said += [] if forced is None else [forced]
+            said += together.no_limits(measure, widest, widest)
         return said
 
     @cached_property

@@ -147,6 +147,8 @@ def _labels_digest(end: StoredEnd) -> str:
     for contents in (end.train, end.test):
         labels = contents.split.labels
         hashed.update(b"none" if labels is None else np.asarray(labels, np.int64).tobytes())
+        # Errors of what is told of classes are over groups, where there are any.
+        hashed.update((contents.group_digest or "").encode())
     return hashed.hexdigest()[:16]
 
 

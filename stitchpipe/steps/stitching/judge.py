@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stitchpipe.algebra.certainty import group_codes
 from stitchpipe.results import Making, Result, Side, Subject
 from stitchpipe.rows import grid_label, rows_per_sample, width_of
 from stitchpipe.run.names import TEST, TRAIN
@@ -121,7 +122,9 @@ class Judge:
         if self.native is None:
             return self._by_features(blocks, watch)
         logits = stitched_logits(self.tail, blocks)
-        answers = Answers(logits, self.native, labels_of(source.test), source.test.split.class_names)
+        split = source.test.split
+        groups = None if split.group_bounds is None else group_codes(split.group_bounds)
+        answers = Answers(logits, self.native, labels_of(source.test), split.class_names, groups)
         return {
             **{name: fidelity.of(answers) for name, fidelity in FIDELITY.items()},
             **watch.scores(logits),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stitchpipe.measures import Measure, Number
-from stitchpipe.stitching.fidelity.answers import Answers, Fidelity, check_labelled
+from stitchpipe.measures import Measure
+from stitchpipe.stitching.fidelity.answers import Answers, Fidelity, check_labelled, share
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from stitchpipe.measures import Number
 
 
 def accuracy(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
@@ -20,13 +22,19 @@ def accuracy(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) ->
     StitchError
         Not one label per row of logits, or a label that no logit stands for.
     """
+    return float(hits(logits, labels).mean())
+
+
+def hits(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return for which samples that is so ``[n]``; raises as `accuracy`."""
     check_labelled(logits, labels)
-    return float((logits.argmax(axis=1) == labels).mean())
+    right: npt.NDArray[np.bool_] = logits.argmax(axis=1) == labels
+    return right
 
 
 def of(answers: Answers) -> Number:
-    """Return the accuracy of the stitched network."""
-    return Number(accuracy(answers.logits, answers.labels))
+    """Return the accuracy of the stitched network; of images in groups with limits over these."""
+    return share(hits(answers.logits, answers.labels), answers.groups)
 
 
 ACCURACY = Fidelity(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from stitchpipe.measures import Measure, Number
-from stitchpipe.stitching.fidelity.answers import Answers, Fidelity
+from typing import TYPE_CHECKING
+
+from stitchpipe.measures import Measure
+from stitchpipe.stitching.fidelity.answers import Answers, Fidelity, share
+
+if TYPE_CHECKING:
+    from stitchpipe.measures import Number
 
 
 def of(answers: Answers) -> Number:
     """Return the share of images whose largest logit is the same in both networks; the first of equals counts."""
     same = answers.logits.argmax(axis=1) == answers.native.argmax(axis=1)
-    return Number(float(same.mean()))
+    return share(same, answers.groups)
 
 
 AGREEMENT = Fidelity(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from stitchpipe.algebra.certainty import TOO_FEW, share_limits
+from stitchpipe.measures import Number
 from stitchpipe.stitching.classes import check_classes
 from stitchpipe.stitching.errors import StitchError
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from stitchpipe.measures import Measure, Number
+    from stitchpipe.measures import Measure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +31,8 @@ class Answers:
         ``[n]`` class numbers.
     class_names
         By number; may be empty.
+    groups
+        ``[n]``, the number of each image's group; None where each is on its own.
 
     Raises
     ------
@@ -40,6 +44,7 @@ class Answers:
     native: npt.NDArray[np.floating]
     labels: npt.NDArray[np.int64]
     class_names: Sequence[str] = ()
+    groups: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         check_labelled(self.logits, self.labels)
@@ -50,6 +55,19 @@ class Answers:
                 found=f"{self.native.shape}",
                 remedy="Take both from the same split, in the order of the store.",
             )
+
+
+def share(hits: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64] | None) -> Number:
+    """Return the share of hits; of images in groups with 95 % limits over these, or a remark that they are too few."""
+    number = Number(float(hits.mean()))
+    return number if groups is None else limited(number, share_limits(hits, groups))
+
+
+def limited(number: Number, limits: tuple[float, float] | None) -> Number:
+    """Return a number with its limits over groups beside it, or with the remark that there are none."""
+    if limits is None:
+        return replace(number, reason="; ".join(filter(None, (number.reason, TOO_FEW))))
+    return number.beside(low=limits[0], high=limits[1])
 
 
 @dataclass(frozen=True, slots=True)

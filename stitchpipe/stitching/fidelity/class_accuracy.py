@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stitchpipe.measures import Measure, Number
+from stitchpipe.measures import Measure
+from stitchpipe.stitching.fidelity.answers import share
 
 if TYPE_CHECKING:
+    from stitchpipe.measures import Number
     from stitchpipe.stitching.fidelity.answers import Answers
 
 CLASS_ACCURACY = Measure(
@@ -27,10 +30,14 @@ CLASS_ACCURACY = Measure(
 def by_class(answers: Answers) -> dict[str, Number]:
     """Return the accuracy on each class that has an image, by the name that results use."""
     hits, names = answers.logits.argmax(axis=1) == answers.labels, answers.class_names
-    return {
-        f"{CLASS_ACCURACY.name}({number})": Number(
-            float(hits[answers.labels == number].mean()),
-            reason=names[number] if number < len(names) else None,
-        )
-        for number in map(int, np.unique(answers.labels))
-    }
+    numbers = {}
+    for number in map(int, np.unique(answers.labels)):
+        is_of_class = answers.labels == number
+        groups = None
+        if answers.groups is not None:
+            groups = np.unique(answers.groups[is_of_class], return_inverse=True)[1].reshape(-1)
+        name = names[number] if number < len(names) else None
+        of_class = share(hits[is_of_class], groups)
+        # What is behind a name in the reason would be taken for a part of it.
+        numbers[f"{CLASS_ACCURACY.name}({number})"] = replace(of_class, reason=name or of_class.reason)
+    return numbers

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from stitchpipe.algebra.certainty import ratio_limits
 from stitchpipe.measures import Measure, Number
-from stitchpipe.stitching.fidelity.accuracy import accuracy
-from stitchpipe.stitching.fidelity.answers import Answers, Fidelity
+from stitchpipe.stitching.fidelity.accuracy import hits
+from stitchpipe.stitching.fidelity.answers import Answers, Fidelity, limited
 
 NEVER_RIGHT = Number.missing("constant", "the target network itself is never right")
 
@@ -18,9 +19,12 @@ def relative_accuracy(stitched: float, native: float) -> Number:
 
 
 def of(answers: Answers) -> Number:
-    """Return the relative accuracy of the stitched network."""
-    reached, native = (accuracy(logits, answers.labels) for logits in (answers.logits, answers.native))
-    return relative_accuracy(reached, native)
+    """Return the relative accuracy of the stitched network; of images in groups with limits over these."""
+    reached, native = (hits(logits, answers.labels) for logits in (answers.logits, answers.native))
+    number = relative_accuracy(float(reached.mean()), float(native.mean()))
+    if answers.groups is None or number.value is None:
+        return number
+    return limited(number, ratio_limits(reached, native, answers.groups))
 
 
 RELATIVE_ACCURACY = Fidelity(
