@@ -21,7 +21,7 @@ from stitchpipe.steps.work_units import check_declaration
 from storage import open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -48,7 +48,7 @@ def describe(run: Run) -> RenderableType:
     # Never wrapped: a line cut in two is no TOML any more.
     parts: list[RenderableType] = [Text(_declaration(run.sweep), no_wrap=True, overflow="ignore")]
     if known.sweep.models:
-        parts.append(_forecast(known))
+        parts.append(_forecast(known, [] if known is not run else unknown))
     parts += [*zoo_tables.rules(run, inspected), zoo_tables.phases(run, known)]
     if known is not run:
         parts.append(zoo_tables.not_inspected(run.sweep, unknown))
@@ -61,8 +61,8 @@ def _declaration(sweep: Sweep) -> str:
     return declared_toml(sweep.model_copy(update={"models": own}))
 
 
-def _forecast(run: Run) -> Table:
-    """Return what the work comes to, if nothing of it were there yet."""
+def _forecast(run: Run, unknown: Sequence[str]) -> Table:
+    """Return what the work comes to, if nothing of it were there yet; `unknown` were never inspected, and are now."""
     ahead, sweep = forecast(run), run.sweep
     run.activations.demand_room()
     is_live = run.activations.all_views_at_once
@@ -72,6 +72,7 @@ def _forecast(run: Run) -> Table:
         *((f"images of {name}", "\n".join(said)) for name, said in ahead.image_remarks.items() if said),
         ("layers", _layers_of(ahead)),
         *_hook_rows(ahead),
+        *_built_rows(run, unknown),
         ("row groups", ", ".join(f"{count} of {name}" for name, count in ahead.row_groups.items())),
         *(_live_rows(ahead) if is_live else _dump_rows(ahead)),
     ]
@@ -112,6 +113,17 @@ def _layers_of(ahead: Forecast) -> str:
     least, most = min(counts.values()), max(counts.values())
     each = str(most) if least == most else f"{least} to {most}"
     return f"{sum(counts.values())} of {len(counts)} models, {each} each"
+
+
+def _built_rows(run: Run, unknown: Sequence[str]) -> list[tuple[str, str]]:
+    """Return how many networks this plan had to build, and why: each only counts what is on record otherwise."""
+    networks = run.sweep.networks
+    if not networks:
+        return []
+    lacking = f"{len(unknown)} to list their layers ({', '.join(unknown)}: `stitchpipe inspect` leaves them on record)"
+    timed = f"{len(networks)} to time a few batches"
+    reasons = [text for text, holds in ((lacking, unknown), (timed, len(networks) <= FEW)) if holds]
+    return [("networks built", "; ".join(reasons) or "none")]
 
 
 def _network_rows(run: Run, ahead: Forecast, *, dumps: bool) -> list[tuple[str, str]]:

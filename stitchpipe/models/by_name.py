@@ -10,6 +10,7 @@ import torch
 
 from stitchpipe.errors import first_line, named_line, nearest
 from stitchpipe.models import entry_points, hugging_face, objects, timm_networks, torchvision_networks
+from stitchpipe.models.bounded_building import bounded
 from stitchpipe.models.cifar_resnet import CifarResNet
 from stitchpipe.models.errors import ArchitectureError, WeightsError
 from stitchpipe.models.extras import demanded
@@ -47,9 +48,10 @@ def build(architecture: str, options: Mapping[str, Any], *, seed: int) -> nn.Mod
     Raises
     ------
     ArchitectureError
-        The name is unknown (the nearest one is named), its library is not installed, or an option is refused.
+        The name is unknown (the nearest one is named), its library is not installed, an option is refused, or there
+        would be more parameters than can be meant.
     """
-    with _drawing_from(seed):
+    with _drawing_from(seed), bounded():
         try:
             network = _untrained(architecture, options)
         except (ArchitectureError, WeightsError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -172,3 +173,26 @@ def test_options_that_do_not_fit_are_one_clear_message(name, options, found):
         build(name, options, seed=0)
     assert refused.value.where == f"architecture '{name}'"
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("MOST_TENSORS", 40, "more than 40 parameters: layers beyond number"),
+        ("psutil.virtual_memory", lambda: SimpleNamespace(total=2048), "more than the 2 KiB of memory"),
+    ],
+    ids=["layers", "memory"],
+)
+def test_networks_beyond_reason_are_refused_while_they_are_built(monkeypatch, name, value, said):
+    options = {"in_channels": 1, "blocks": [9, 9, 9], "num_classes": 3}
+    before = build("cifar_resnet", options, seed=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(f"stitchpipe.models.bounded_building.{name}", value)
+        with pytest.raises(ArchitectureError, match=f"architecture 'cifar_resnet'.*{said}") as refused:
+            build("cifar_resnet", options, seed=0)
+        torch.nn.Sequential(
+            *(torch.nn.Linear(2, 2) for _ in range(100))
+        )  # other people's modules are not counted
+    assert "\n" not in str(refused.value)
+    again = build("cifar_resnet", options, seed=0)
+    assert all(map(torch.equal, before.parameters(), again.parameters()))

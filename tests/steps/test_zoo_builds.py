@@ -117,3 +117,20 @@ def test_a_part_of_a_sweep_has_the_numbers_of_the_whole(tmp_path):
     assert config.restricted(sweep, limit=2).labels == ("cifar_resnet@0", "cifar_resnet@1")
     with pytest.raises(config.ConfigError, match="Did you mean"):
         config.restricted(sweep, only=["cifar_resnet@7"])
+
+
+def test_a_plan_says_how_many_networks_it_built_and_what_for(tmp_path, counted):
+    sweep = config.parse(ZOO.replace("SEEDS", "0, 1, 2"), where="zoo", folder=Path())
+    steps.inspect(Run.open(sweep, tmp_path), "cifar_resnet@1")
+    told = shown(Run.open(sweep, tmp_path))
+    assert counted.built == 1 + 2 + 3
+    assert (
+        "2 to list their layers (cifar_resnet@0, cifar_resnet@2: `stitchpipe inspect` leaves them on record)"
+        in told
+    )
+    assert "3 to time a few batches" in told
+    for model in sweep.networks:
+        steps.inspect(Run.open(sweep, tmp_path), model.name)
+    told, counted.built = shown(Run.open(sweep, tmp_path)), 0
+    assert "networks built" in told
+    assert "to list their layers" not in told
