@@ -2,7 +2,7 @@
 
 A module that does what `flows.work` does: worker processes perform its units, and courses ask it what there is.
 `PretendPool` performs them in this process. ``python pretend.py OUT SECONDS`` takes the course as the command line
-would, printing each report.
+would, printing each report. Its imports are light, because each worker process has them.
 """
 
 import logging
@@ -15,9 +15,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
-from flows.pool import WorkerPool
 from flows.progress import Silent
-from flows.runner import Interrupted, run
 from flows.unit import Ended
 from stitchpipe.errors import ExplainedError
 from stitchpipe.run.ledger import Reason
@@ -202,7 +200,10 @@ def printed(report):
 
 
 if __name__ == "__main__":
+    # Only here: the many worker processes that perform units would take twice as long to start.
     import flows.work
+    from flows.pool import WorkerPool
+    from flows.runner import Interrupted, run
 
     os.environ[SECONDS] = sys.argv[2]
     flows.work.pool_of = lambda sweep, out, *, progress: WorkerPool(2, work=WORK, progress=progress)
