@@ -48,7 +48,7 @@ def test_importing_the_package_is_light():
 
 
 def test_a_process_says_the_same_and_returns_its_code(tiny):
-    for arguments, code in ((("ls", tiny.root), 0), (("show", tiny.root, "A/layer9"), 2)):
+    for arguments, code in ((("gallery",), 0), (("show", tiny.root, "A/layer9"), 2)):
         ended = in_a_process(*arguments)
         assert ended == stitchpipe(*arguments)
         assert ended.returncode == code
