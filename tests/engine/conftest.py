@@ -145,5 +145,5 @@ def synthetic(tmp_path_factory) -> Synthetic:
 
 
 @pytest.fixture(scope="module")
-def client(processes):
-    return processes.client
+def client(cluster):
+    return cluster.client

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 
@@ -14,7 +13,6 @@ import torch
 from stitchpipe.algebra.backends import numpy_backend, open_backend
 from stitchpipe.algebra.errors import BackendError
 from stitchpipe.engine import LayerShape, Pairs, PlanError, SplitShape
-from stitchpipe.engine.cluster.gpus import VISIBLE, OneGpuEach, deal_gpus
 from stitchpipe.engine.keys import pass_key
 from stitchpipe.engine.moments.accumulate import PassSums
 from stitchpipe.engine.moments.shift import Shift
@@ -210,15 +208,3 @@ def test_a_worker_imports_torch_only_where_it_was_chosen(tmp_path):
         [sys.executable, "-c", LEAVES, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.stdout.splitlines() == ["numpy False", "torch True"], done.stderr
-
-
-def test_every_local_worker_sees_one_gpu(client, monkeypatch):
-    monkeypatch.setenv(VISIBLE, "5, GPU-ab")
-    deal_gpus(client, 2)
-    assert sorted(client.run(os.getenv, VISIBLE).values()) == ["5", "GPU-ab"]
-    monkeypatch.delenv(VISIBLE)
-    client.unregister_worker_plugin(OneGpuEach.name)
-    deal_gpus(client, 1)
-    assert list(client.run(os.getenv, VISIBLE).values()) == ["0", "0"]
-    client.unregister_worker_plugin(OneGpuEach.name)
-    client.run(exec, f"import os; os.environ.pop({VISIBLE!r})")

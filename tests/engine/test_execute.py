@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -12,11 +13,12 @@ import pytest
 from distributed import LocalCluster
 
 from stitchpipe.algebra import cca, cka, direct_matching, procrustes
-from stitchpipe.engine import Pairs
+from stitchpipe.engine import NotKeptError, Pairs, TaskResources
 from stitchpipe.engine.cluster import Cluster, SchedulerError, execute
+from stitchpipe.engine.cluster.gpus import VISIBLE, OneGpuEach, deal_gpus
 from stitchpipe.results import MapFileError, MapToKeep, made_of, map_of
 from stitchpipe.rows import result_grid, to_rows
-from storage import CheckedFiles, open_place
+from storage import CheckedFiles, open_place, open_summaries
 from tests.engine.conftest import SHAPES, all_pairs, build
 
 NAMES = list(SHAPES)
@@ -34,6 +36,12 @@ def compared(client, synthetic, plan, **options):
 
 def by_name(synthetic, records):
     return {(*(synthetic.layers[index].layer for index in r.pair), r.index): r for r in records}
+
+
+@pytest.fixture(scope="module")
+def client(processes):
+    """Workers that are processes: they are the subject here, and here alone."""
+    return processes.client
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +237,23 @@ def _fill(n_bytes):
     import psutil
 
     sys.ballast = b"x" * int(n_bytes - psutil.Process().memory_info().rss)
+
+
+def test_a_comparison_without_a_store_travels_to_workers(client, synthetic, tmp_path):
+    """What was left lies where workers find it; what is missing is said by name, not by a lost worker."""
+    plan, summaries = synthetic.plan(), open_summaries(tmp_path)
+    comparison = dataclasses.replace(synthetic.comparison(plan), resources=TaskResources(None, summaries))
+    with pytest.raises(NotKeptError, match="Compare again"):
+        list(execute(client, comparison, report=lambda *_: None))
+
+
+def test_every_local_worker_sees_one_gpu(client, monkeypatch):
+    monkeypatch.setenv(VISIBLE, "5, GPU-ab")
+    deal_gpus(client, 2)
+    assert sorted(client.run(os.getenv, VISIBLE).values()) == ["5", "GPU-ab"]
+    monkeypatch.delenv(VISIBLE)
+    client.unregister_worker_plugin(OneGpuEach.name)
+    deal_gpus(client, 1)
+    assert list(client.run(os.getenv, VISIBLE).values()) == ["0", "0"]
+    client.unregister_worker_plugin(OneGpuEach.name)
+    client.run(exec, f"import os; os.environ.pop({VISIBLE!r})")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from stitchpipe.engine import ImageComparison, NotKeptError, TaskResources
-from stitchpipe.engine.cluster import execute
 from stitchpipe.engine.moments.kept_leaves import KeptLeaves
 from stitchpipe.engine.moments.pass_tasks import read_leaf, read_shifts
 from stitchpipe.engine.samples import minibatches
@@ -96,11 +95,3 @@ def test_work_on_other_activations_has_another_key(synthetic, summaries):
     other = dataclasses.replace(comparison.layers[0], fingerprints=("train", "other"))
     changed = dataclasses.replace(comparison, layers=(other, *comparison.layers[1:]))
     assert changed.work_key("pooled", "images", 0) != comparison.work_key("pooled", "images", 0)
-
-
-def test_a_comparison_without_a_store_travels_to_workers(client, synthetic, summaries):
-    """What was left lies where workers find it; what is missing is said by name, not by a lost worker."""
-    plan = synthetic.plan()
-    comparison = dataclasses.replace(synthetic.comparison(plan), resources=TaskResources(None, summaries))
-    with pytest.raises(NotKeptError, match="Compare again"):
-        list(execute(client, comparison, report=lambda *_: None))
