@@ -157,6 +157,7 @@ def untimed(monkeypatch) -> None:
     monkeypatch.setattr(
         "stitchpipe.cli.plan_tables.engine_seconds", lambda *_, **__: EngineSeconds({"products": 1.0}, 1024.0)
     )
+    monkeypatch.setattr("stitchpipe.cli.plan_tables.single_layer_seconds", lambda *_: 90.0)
     monkeypatch.setattr(
         "stitchpipe.cli.plan_tables.network_seconds", lambda *_: NetworkSeconds(dump=1.0, stitch=1.0)
     )

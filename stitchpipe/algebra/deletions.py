@@ -81,6 +81,7 @@ def low_rank_deletions(
     *,
     images: int,
     storage_eps: float,
+    ranks: Sequence[int] | None = None,
 ) -> LayerDeletions:
     """Return what is left of a layer at each of `deletion_ranks`, held against the whole.
 
@@ -99,6 +100,8 @@ def low_rank_deletions(
         How many scored images, the first ones, indices over samples rest on.
     storage_eps
         Spacing at 1 of the dtype the rows were kept in.
+    ranks
+        Others than those of `deletion_ranks`.
 
     Notes
     -----
@@ -115,7 +118,7 @@ def low_rank_deletions(
                 float(np.mean(components.told(kept))),
                 _numbers(components, kept, indices, images),
             )
-            for kept in deletion_ranks(components.rank)
+            for kept in (deletion_ranks(components.rank) if ranks is None else ranks)
         )
     except UndefinedIndexError as undefined:
         return LayerDeletions(status=undefined.status, reason=undefined.reason)

@@ -9,13 +9,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from stitchpipe.algebra.deletions import MOST_RANKS
 from stitchpipe.cli import zoo_tables
 from stitchpipe.cli.durations import duration_of
 from stitchpipe.config import declared_toml
 from stitchpipe.run.names import TEST, TRAIN
 from stitchpipe.sizes import size_of
 from stitchpipe.steps.forecast import EngineWork, Forecast, forecast
-from stitchpipe.steps.forecast_seconds import engine_seconds
+from stitchpipe.steps.forecast_seconds import engine_seconds, single_layer_seconds
 from stitchpipe.steps.network_seconds import network_seconds
 from stitchpipe.steps.work_units import check_declaration
 from storage import open_place
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from stitchpipe.config import Sweep
     from stitchpipe.run import Run
+    from stitchpipe.steps.forecast_seconds import EngineSeconds
 
 
 FEW: Final = 8
@@ -78,8 +80,9 @@ def _forecast(run: Run, unknown: Sequence[str]) -> Table:
     ]
     for title, work in (("compare", ahead.comparison), ("fit maps", ahead.fitting)):
         if work is not None:
-            rows += _engine_rows(run, title, work, reads=not is_live)
-    rows += _single_layer_rows(run, ahead)
+            took = engine_seconds(run, work, reads=not is_live)
+            rows += _engine_rows(run, title, work, took, reads=not is_live)
+            rows += _single_layer_rows(run, ahead, took) if title == "compare" else []
     rows.append(
         ("stitches", f"{ahead.stitches['dm']} direct matching, {ahead.stitches['tlm']} task loss matching")
     )
@@ -187,20 +190,30 @@ def _where_store_lies(run: Run) -> str:
     return place.url if free is None else f"{place.url} ({size_of(free)} free)"
 
 
-def _single_layer_rows(run: Run, ahead: Forecast) -> list[tuple[str, str]]:
-    """Return how many numbers of single layers there are, and how often layers are read for them once more."""
-    views = [table.view for table in run.sweep.compare if table.layer_measures]
-    if not views:
+def _single_layer_rows(run: Run, ahead: Forecast, pairs: EngineSeconds) -> list[tuple[str, str]]:
+    """Return how many numbers of single layers there are, what they are read for, and about how long they take."""
+    if not ahead.layer_questions:
         return []
-    count = f"{ahead.layer_numbers} numbers, {sum(ahead.layers.values())} layers under {' and '.join(views)}"
-    return [("single layers", f"{count}; each is read once more for each view")]
+    layers = f"{sum(ahead.layers.values())} layers under"
+    views = [asked.view for asked in ahead.layer_questions if asked.measures]
+    rows = [f"{ahead.layer_numbers} numbers, {layers} {' and '.join(views)}"] if views else []
+    rows += [
+        f"{len(asked.deletions)} indices at up to {MOST_RANKS} ranks and as many probes, {layers} {asked.view}"
+        for asked in ahead.layer_questions
+        if asked.deletions
+    ]
+    rows[-1] += "; each is read once more for each view"
+    took = single_layer_seconds(run, ahead, pairs)
+    rows.append(f"about {duration_of(took)} on this machine when idle")
+    return [("" if number else "single layers", text) for number, text in enumerate(rows)]
 
 
-def _engine_rows(run: Run, title: str, work: EngineWork, *, reads: bool) -> list[tuple[str, str]]:
+def _engine_rows(
+    run: Run, title: str, work: EngineWork, took: EngineSeconds, *, reads: bool
+) -> list[tuple[str, str]]:
     """Return what one run of the engine costs in bytes and flops, and about how long it takes on this machine."""
     declared, cost = run.sweep.run, work.cost
     pairs = f"{work.pairs} directed pairs, under {' and '.join(work.views)}"
-    took = engine_seconds(run, work, reads=reads)
     seconds = ("", f"about {duration_of(took.total)} on this machine when idle: {_parts_of(took.parts)}")
     if not work.passes:
         return [(title, f"{pairs}, from the first images of each layer alone"), seconds]

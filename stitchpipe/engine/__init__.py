@@ -15,7 +15,7 @@ from stitchpipe.engine.planning.memory import WORKER_BYTES, beside_worker_bytes
 from stitchpipe.engine.planning.pairs import Pairs
 from stitchpipe.engine.planning.plan import Plan, PlanError
 from stitchpipe.engine.planning.shapes import LayerShape, SplitShape
-from stitchpipe.engine.rehearsal import Seconds, rehearsed
+from stitchpipe.engine.rehearsal import LayerQuestions, Seconds, layer_seconds, rehearsed
 from stitchpipe.engine.resources import NotKeptError, TaskResources
 from stitchpipe.engine.samples.image_comparison import ImageComparison
 from stitchpipe.engine.single_layers import LayerTask, LayerWork, MeasuredLayer
@@ -26,6 +26,7 @@ __all__ = [
     "Comparison",
     "Cost",
     "ImageComparison",
+    "LayerQuestions",
     "LayerShape",
     "LayerTask",
     "LayerWork",
@@ -48,6 +49,7 @@ __all__ = [
     "beside_worker_bytes",
     "fits",
     "indices_of_images",
+    "layer_seconds",
     "rehearsed",
     "without_grid",
 ]

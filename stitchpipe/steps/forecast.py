@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from stitchpipe.capture import planned_block_bytes
 from stitchpipe.config import StoredData
 from stitchpipe.data import sizes_told
-from stitchpipe.engine import Comparison, LayerShape, Pairs, SplitShape, beside_worker_bytes, fits
+from stitchpipe.engine import (
+    Comparison,
+    LayerQuestions,
+    LayerShape,
+    Pairs,
+    SplitShape,
+    beside_worker_bytes,
+    fits,
+)
 from stitchpipe.run.extent import ITEM_BYTES, KIB
 from stitchpipe.run.names import SPLITS, LayerName
 from stitchpipe.run.run_keys import STITCH_VIEW
@@ -91,6 +99,10 @@ class Forecast:
         compared.
     layer_numbers
         How many numbers of single layers are computed: of each layer under each view that asks for measures.
+    layer_questions
+        What each layer is asked by itself, a view each.
+    shapes
+        Of all layers, as their dumps hold them, and of the splits.
     fitting
         Maps of stitches that no comparison fits; None where there are none.
     run_over
@@ -109,6 +121,8 @@ class Forecast:
     row_groups: dict[str, int]
     comparison: EngineWork | None
     layer_numbers: int
+    layer_questions: tuple[LayerQuestions, ...]
+    shapes: tuple[tuple[LayerShape, ...], tuple[SplitShape, ...]]
     fitting: EngineWork | None
     run_over: dict[str, int]
     stitches: dict[str, int]
@@ -140,6 +154,12 @@ def forecast(run: Run) -> Forecast:
         comparison=None if asked is None or compared is None else EngineWork(asked, compared),
         layer_numbers=sum(len(asked_of.layer_measures) for asked_of in run.sweep.compare)
         * sum(map(len, table.values())),
+        layer_questions=tuple(
+            LayerQuestions(asked_of.view, asked_of.layer_measures, asked_of.deletion_indices)
+            for asked_of in run.sweep.compare
+            if asked_of.layer_measures or asked_of.deletions
+        ),
+        shapes=(planner.shapes(splits), tuple(splits)),
         fitting=None if maps is None else EngineWork(maps, planner.plan(maps)),
         run_over={split.name: split.n_samples for split in compared.splits} if is_live and compared else {},
         stitches={"dm": len(run.stitches) - len(trained), "tlm": len(trained)},
@@ -187,6 +207,14 @@ class _Planner:
             memory_limit_bytes=limits.memory_limit_bytes, precision=limits.products, backend=limits.backend
         )
 
+    def shapes(self, splits: Sequence[SplitShape]) -> tuple[LayerShape, ...]:
+        """Return all layers as their dumps will hold them, of the splits that are read."""
+        return tuple(
+            _shape_of(self._run, splits, LayerName(model, info.name), info)
+            for model, infos in self._run.layers.table.items()
+            for info in infos
+        )
+
     def _asked(
         self,
         pairs: Mapping[View, Pairs],
@@ -197,11 +225,7 @@ class _Planner:
         is_fitted = fits([name for names in indices.values() for name in names], maps)
         splits = tuple(self._splits if is_fitted else self._splits[-1:])
         return Comparison(
-            layers=tuple(
-                _shape_of(self._run, splits, LayerName(model, info.name), info)
-                for model, infos in self._run.layers.table.items()
-                for info in infos
-            ),
+            layers=self.shapes(splits),
             splits=splits,
             pairs=pairs,
             indices=indices,

@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from stitchpipe.algebra.backends import open_backend
-from stitchpipe.engine import rehearsed
+from stitchpipe.config import StoredData
+from stitchpipe.engine import layer_seconds, rehearsed
 from stitchpipe.measures import OK
 from stitchpipe.results import COMPARED, Catalogue, coded, table_of, texts_of
+from stitchpipe.run.names import TEST
 from storage import CheckedFiles, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stitchpipe.run import Run
-    from stitchpipe.steps.forecast import EngineWork
+    from stitchpipe.steps.forecast import EngineWork, Forecast
 
 STARTING_S: Final = 2.5
 """What local workers take to start and end (seen: 2 to 3 s)."""
 TRIED_ROWS: Final = 50_000
+CLASSES: Final = 10
+"""That probes are taken to tell where the images are not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,27 @@ def engine_seconds(run: Run, work: EngineWork, *, reads: bool = True) -> EngineS
         "workers": STARTING_S,
     }
     return EngineSeconds(parts, work.rows * row_bytes)
+
+
+def single_layer_seconds(run: Run, ahead: Forecast, pairs: EngineSeconds) -> float:
+    """Return about how long the numbers of single layers take on this machine, by trying some; a few seconds.
+
+    They are read as layers are for the pairs, whose seconds are `pairs`, and by as many workers.
+    """
+    if not ahead.layer_questions:
+        return 0.0
+    layers, splits = ahead.shapes
+    images = None if isinstance(run.sweep.data, StoredData) else run.data.splits[TEST].n_classes
+    took = layer_seconds(
+        ahead.layer_questions,
+        layers,
+        splits,
+        classes=images or CLASSES,
+    )
+    read = sum(asked.bytes_read(layers, splits) for asked in ahead.layer_questions)
+    of_pairs = 0 if ahead.comparison is None else ahead.comparison.cost.bytes_read
+    reading = pairs.parts["reading"] * read / of_pairs if of_pairs else 0.0
+    return took / run.sweep.run.workers + reading
 
 
 def _row_rates(*, intervals: bool) -> tuple[float, float]:

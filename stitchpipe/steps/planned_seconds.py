@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stitchpipe.steps.forecast import forecast
-from stitchpipe.steps.forecast_seconds import engine_seconds
+from stitchpipe.steps.forecast_seconds import engine_seconds, single_layer_seconds
 from stitchpipe.steps.network_seconds import network_seconds
 
 if TYPE_CHECKING:
@@ -23,5 +23,7 @@ def planned_seconds(run: Run) -> dict[str, float]:
     seconds = {"dump": of_networks.dump, "stitch": of_networks.stitch, "fit maps": 0.0}
     for step, work in (("compare", ahead.comparison), ("fit maps", ahead.fitting)):
         if work is not None:
-            seconds[step] = engine_seconds(run, work, reads=run.sweep.dump.keep).total
+            took = engine_seconds(run, work, reads=run.sweep.dump.keep)
+            alone = single_layer_seconds(run, ahead, took) if step == "compare" else 0.0
+            seconds[step] = took.total + alone
     return seconds
