@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,8 @@ from stitchpipe.studies.rank_correlation import codes, spearman
 from stitchpipe.studies.study import Need, Study
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from stitchpipe.studies.evidence import Evidence
 
 LEAST_LAYERS: Final = 4
@@ -26,38 +29,17 @@ SURE: Final = 1.96
 def along_depth(evidence: Evidence) -> Finding | None:
     """Answer how each measure goes with depth in each network; None where none has numbers of four layers."""
     claims = evidence.claims
-    rows: list[dict[str, Any]] = []
-    effects: list[Effect] = []
-    cases: list[pd.DataFrame] = []
-    for (measure, view, model), block in _placed(claims).groupby(
-        ["measure", "view", "target_model"], sort=False
-    ):
-        if len(block) < LEAST_LAYERS:
-            continue
-        name = f"{_title(str(measure))} ({view})"
-        rho = jackknifed(f"Spearman ρ with depth, {name}, {model}", block, ["x", "y"], spearman)
-        effects += [rho] if isfinite(rho.value) else []
-        cases.append(block)
-        rows.append({"measure": name, "network": model, **_shape(block), **_limits(rho)})
-        rows[-1]["peak inside"] = _peaks_inside(block) if measure == INTRINSIC else None
+    curves = list(_curves(claims))
+    effects = [curve.rho for curve in curves if isfinite(curve.rho.value)]
     if not effects:
         return None
-    frame = pd.DataFrame(rows)
+    rows = [curve.row for curve in curves]
     peaked = [bool(row["peak inside"]) for row in rows if row["peak inside"] is not None]
-    judged: dict[str, list[float]] = {row["measure"]: [] for row in rows}
-    for row in rows:
-        judged[row["measure"]].append(row["Spearman ρ"])
-    said = "; ".join(f"{name} {_span(values)}" for name, values in judged.items())
-    clear = [
-        effect
-        for effect in effects
-        if effect.low is not None and effect.high is not None and effect.low * effect.high > 0
-    ]
     return Finding(
         name="along-depth",
         question="How do measures of single layers go with depth?",
-        answer=f"Spearman correlations with depth: {said}. The interval is on one side of 0 in "
-        f"{fraction(len(clear), len(effects))} cases of a measure and a network."
+        answer=f"Spearman correlations with depth: {_spans(rows)}. The interval is on one side of 0 in "
+        f"{fraction(sum(map(_is_clear, effects)), len(effects))} cases of a measure and a network."
         + (
             f" Intrinsic dimension is largest inside, above both ends by more than its error, in "
             f"{fraction(sum(peaked), len(peaked))}."
@@ -73,13 +55,48 @@ def along_depth(evidence: Evidence) -> Finding | None:
         if peaked
         else "",
         numbers={f"{row['measure']}, {row['network']}": row["Spearman ρ"] for row in rows},
-        table=frame,
-        detail=pd.concat(cases, ignore_index=True).drop(columns=["x", "y"]),
+        table=pd.DataFrame(rows),
+        detail=pd.concat([curve.layers for curve in curves], ignore_index=True).drop(columns=["x", "y"]),
         falsifier="A correlation whose interval holds 0: the measure neither rises nor falls along the layers. For the "
         "claim: intrinsic dimension that is largest at the first or the last layer, or within its error there.",
         effects=tuple(effects),
         left_out=claims.left_out,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """A measure along one network: its layers, its row of the table, and its rank correlation with depth."""
+
+    layers: pd.DataFrame
+    row: dict[str, Any]
+    rho: Effect
+
+
+def _curves(claims: Evidence) -> Iterator[_Curve]:
+    """Yield the curves of at least `LEAST_LAYERS` layers."""
+    groups = _placed(claims).groupby(["measure", "view", "target_model"], sort=False)
+    for (measure, view, model), block in groups:
+        if len(block) < LEAST_LAYERS:
+            continue
+        name = f"{_title(str(measure))} ({view})"
+        rho = jackknifed(f"Spearman ρ with depth, {name}, {model}", block, ["x", "y"], spearman)
+        row = {"measure": name, "network": model, **_shape(block), **_limits(rho)}
+        row["peak inside"] = _peaks_inside(block) if measure == INTRINSIC else None
+        yield _Curve(block, row, rho)
+
+
+def _spans(rows: Sequence[dict[str, Any]]) -> str:
+    """Return between what the correlations of each measure lie."""
+    judged: dict[str, list[float]] = {row["measure"]: [] for row in rows}
+    for row in rows:
+        judged[row["measure"]].append(row["Spearman ρ"])
+    return "; ".join(f"{name} {_span(values)}" for name, values in judged.items())
+
+
+def _is_clear(effect: Effect) -> bool:
+    """Return whether an interval is on one side of 0."""
+    return effect.low is not None and effect.high is not None and effect.low * effect.high > 0
 
 
 def _placed(evidence: Evidence) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -33,28 +33,15 @@ def drift(evidence: Evidence) -> Finding | None:
     rows = with_ends(block).assign(gain=block[RELATIVE] - 1.0)
     direct = evidence.stitched
     direct = direct[(direct["kind"] == "self") & (direct["method"] == "dm")]
-    table, away = [], {}
-    for name, title in measured.items():
-        known = rows[name].dropna()
-        still = direct[name].dropna()
-        away[title] = (int((known > 0).sum()), len(known))
-        table.append(
-            {
-                "distance": title,
-                "layers": len(known),
-                "lowest": known.min(),
-                "median": known.median(),
-                "highest": known.max(),
-                "direct matching, median": still.median() if len(still) else None,
-            }
-        )
+    table = [_distances_of(title, rows[name], direct[name]) for name, title in measured.items()]
     first, gain = table[0], rows["gain"]
+    away = int((rows[next(iter(measured))] > 0).sum()), first["layers"]
     return Finding(
         name="identity-drift",
         question="Does task loss matching that begins at the identity leave the target's distribution?",
         answer=f"Relative accuracy changes by {signed(gain.median(), 3)} in the median ({signed(gain.min(), 3)} to "
         f"{signed(gain.max(), 3)}) over {len(rows)} trainings, while the distance by {first['distance']} goes from 0 "
-        f"to {first['median']:.3g} in the median; it is above 0 for {fraction(*away[first['distance']])}.",
+        f"to {first['median']:.3g} in the median; it is above 0 for {fraction(*away)}.",
         claim="",
         outcome=None,
         criterion="",
@@ -76,3 +63,16 @@ def drift(evidence: Evidence) -> Finding | None:
         ),
         left_out=evidence.left_out,
     )
+
+
+def _distances_of(title: str, drifted: pd.Series, direct: pd.Series) -> dict[str, Any]:
+    """Return what trainings from the identity have of a distance, beside direct matching, as a row of the table."""
+    known, still = drifted.dropna(), direct.dropna()
+    return {
+        "distance": title,
+        "layers": len(known),
+        "lowest": known.min(),
+        "median": known.median(),
+        "highest": known.max(),
+        "direct matching, median": still.median() if len(still) else None,
+    }

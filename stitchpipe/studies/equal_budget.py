@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STATED = ["init", "objective", "seed", "steps"]
 GROUP = ["source_model", "target_model", "target_layer", *BUDGET]
 _IMAGES = "by more than images explain"
+_BEYOND = f"TLM: above {_IMAGES}"
 _REFERENCE_ERROR = "error of the reference"
 
 
@@ -37,51 +38,58 @@ def violations(
     both = against_reference(block)
     if both.empty:
         return None
-    at_or_above, above = both[both["TLM"] >= both["TLM reference"]], both[both["TLM"] > both["TLM reference"]]
-    beyond = int(both[_IMAGES].sum())
-    targets = both.groupby(["target_model", "target_layer"]).ngroups
-    hit = at_or_above.groupby(["target_model", "target_layer"]).ngroups
+    gain = both["TLM"] - both["TLM reference"]
+    judged = both.assign(at_or_above=both["TLM"] >= both["TLM reference"], gain=gain)
     # One pair of layers may have been trained with several budgets, while its direct matching is one number.
     direct = both.dropna(subset=["DM", "DM reference"]).drop_duplicates(PAIR)
-    dm_hits = int((direct["DM"] >= direct["DM reference"]).sum())
-    beside_dm = (
-        f" Direct matching does so in {fraction(dm_hits, len(direct))} of the same pairs of layers."
-        if len(direct)
-        else ""
-    )
-    judged = both.assign(
-        at_or_above=both["TLM"] >= both["TLM reference"], gain=both["TLM"] - both["TLM reference"]
-    )
+    counted = _counted(judged, direct)
+    hits = counted["TLM: another layer at or above"]
+    of_targets = counted["target layers with another at or above"], counted["target layers"]
     return Finding(
         name=name,
         question=question,
-        answer=f"In {fraction(len(at_or_above), len(both))} comparisons at an equal budget another layer is at or "
-        f"above {reference} ({len(above)} strictly above, {beyond} {_IMAGES}), for {fraction(hit, targets)} target "
-        f"layers.{beside_dm}",
+        answer=f"In {fraction(hits, len(both))} comparisons at an equal budget another layer is at or "
+        f"above {reference} ({counted['TLM: strictly above']} strictly above, {counted[_BEYOND]} {_IMAGES}), for "
+        f"{fraction(*of_targets)} target layers.{_beside_dm(counted)}",
         claim=claim,
-        outcome=existence(len(at_or_above), len(both)),
+        outcome=existence(hits, len(both)),
         criterion=f"Another layer at or above {reference}, same initialisation, seed and steps: as claimed if in "
         "at least half of the comparisons, partly if in any.",
-        numbers={
-            "comparisons at an equal budget": len(both),
-            "TLM: another layer at or above": len(at_or_above),
-            "TLM: strictly above": len(above),
-            f"TLM: above {_IMAGES}": beyond,
-            "target layers": targets,
-            "target layers with another at or above": hit,
-            "DM: pairs of layers": len(direct),
-            "DM: another layer at or above": dm_hits,
-        },
+        numbers=counted,
         table=pd.DataFrame([_counts("TLM", both, "TLM"), _counts("DM", direct, "DM")]),
         detail=_cases(judged),
         falsifier=f"Every other layer below {reference} at the same budget: 0 of {len(both)} comparisons at or above, "
-        f"where there are {len(at_or_above)}.",
+        f"where there are {hits}.",
         effects=(
             share_of_targets("share of target layers with another layer at or above", judged, "at_or_above"),
             mean_of_units(f"relative accuracy above that of {reference}, mean", judged, "gain"),
         ),
         left_out=evidence.left_out,
     )
+
+
+def _counted(judged: pd.DataFrame, direct: pd.DataFrame) -> dict[str, int]:
+    """Return how often another layer is at or above the reference, by task loss and by direct matching."""
+    targets = ["target_model", "target_layer"]
+    return {
+        "comparisons at an equal budget": len(judged),
+        "TLM: another layer at or above": int(judged["at_or_above"].sum()),
+        "TLM: strictly above": int((judged["TLM"] > judged["TLM reference"]).sum()),
+        _BEYOND: int(judged[_IMAGES].sum()),
+        "target layers": judged.groupby(targets).ngroups,
+        "target layers with another at or above": judged[judged["at_or_above"]].groupby(targets).ngroups,
+        "DM: pairs of layers": len(direct),
+        "DM: another layer at or above": int((direct["DM"] >= direct["DM reference"]).sum()),
+    }
+
+
+def _beside_dm(counted: dict[str, int]) -> str:
+    """Return the sentence on direct matching of the same pairs; nothing where none was matched."""
+    pairs = counted["DM: pairs of layers"]
+    if not pairs:
+        return ""
+    hits = fraction(counted["DM: another layer at or above"], pairs)
+    return f" Direct matching does so in {hits} of the same pairs of layers."
 
 
 def existence(holds: int, cases: int) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,6 +14,9 @@ from stitchpipe.studies.finding import Finding, fraction
 from stitchpipe.studies.measures import DETECTOR, RELATIVE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stitchpipe.studies.effect import Effect
     from stitchpipe.studies.evidence import Evidence
 
 SANITY = list(OF_THE_DETECTOR)[-1]
@@ -32,25 +35,6 @@ def detector(evidence: Evidence) -> Finding | None:
     targets = known.groupby(["target_model", "target_layer"]).ngroups
     warned = int(passed[f"{DETECTOR}_warned"].sum()) if f"{DETECTOR}_warned" in passed else 0
     judged = passed.assign(wrong=passed.get(f"{DETECTOR}_warned", 0.0) == 1)
-    table = [
-        {
-            "stitches": str(method).upper(),
-            "how many": len(block),
-            "lowest": block[DETECTOR].min(),
-            "median": block[DETECTOR].median(),
-            "highest": block[DETECTOR].max(),
-            "one-sided wrong": int(block["wrong"].sum()),
-        }
-        for method, block in judged.groupby("method")
-    ]
-    effects = [
-        mean_of_units(f"|2·AUROC − 1| of {str(method).upper()} stitches, mean", block, DETECTOR)
-        for method, block in judged.groupby("method")
-    ]
-    if len(judged):
-        effects.append(
-            share_of_targets("share of target layers with a one-sided wrong answer", judged, "wrong")
-        )
     said = f"its sanity check failed for {fraction(failed, targets)} target layers, which are left out"
     return Finding(
         name="detector",
@@ -68,9 +52,29 @@ def detector(evidence: Evidence) -> Finding | None:
             "stitches judged": len(passed),
             "one-sided wrong": warned,
         },
-        table=pd.DataFrame(table),
+        table=pd.DataFrame([_scores(str(method), block) for method, block in judged.groupby("method")]),
         detail=known[["source", "target", "method", *STATED, RELATIVE, DETECTOR, SANITY]],
         falsifier="For the detector as a judge: any stitch that is one-sided wrong although the check passes.",
-        effects=tuple(effects),
+        effects=tuple(_effects(judged)),
         left_out=(*evidence.left_out, *((said,) if failed else ())),
     )
+
+
+def _scores(method: str, block: pd.DataFrame) -> dict[str, Any]:
+    """Return what the detector says of the stitches of one method, as a row of the table."""
+    return {
+        "stitches": method.upper(),
+        "how many": len(block),
+        "lowest": block[DETECTOR].min(),
+        "median": block[DETECTOR].median(),
+        "highest": block[DETECTOR].max(),
+        "one-sided wrong": int(block["wrong"].sum()),
+    }
+
+
+def _effects(judged: pd.DataFrame) -> Iterator[Effect]:
+    """Yield how far apart it finds the stitches of each method, and for how many targets it is one-sided wrong."""
+    for method, block in judged.groupby("method"):
+        yield mean_of_units(f"|2·AUROC − 1| of {str(method).upper()} stitches, mean", block, DETECTOR)
+    if len(judged):
+        yield share_of_targets("share of target layers with a one-sided wrong answer", judged, "wrong")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,6 +18,8 @@ from stitchpipe.studies.study import Need, Study
 from stitchpipe.studies.two_runs import BY, images, numbers, shared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from stitchpipe.studies.evidence import Evidence
 
 PERMUTED = "permuted"
@@ -38,28 +41,9 @@ def samples(evidence: Evidence) -> Finding | None:
     for count in counts[:-1]:
         both = shared(_comparisons(runs[count]), full)
         cases.append(both.assign(images=count))
-        for (by, view), block in both.groupby(BY, sort=False):
-            name = f"{by} ({view}), {count} images"
-            moved = block.assign(
-                bias=block["value"] - block["value there"],
-                x=codes(block["likeness"].to_numpy()),
-                y=codes(block["likeness there"].to_numpy()),
-            )
-            bias = mean_of_units(f"value less that of {most} images, mean, {name}", moved, "bias")
-            rho = jackknifed(f"Spearman ρ with {most} images, {name}", moved, ["x", "y"], spearman)
-            effects += [bias] if rho.value != rho.value else [bias, rho]
-            row: dict[str, Any] = {"index": f"{by} ({view})", "images": count, "pairs": len(block)}
-            row |= {
-                "mean": float(block["value"].mean()),
-                "bias": bias.value,
-                "low": bias.low,
-                "high": bias.high,
-            }
-            row |= {"Spearman ρ": rho.value, f"p < {SIGNIFICANT:g}": _significant(block)}
-            row |= {"null, mean": _null(runs[count], str(by), str(view))}
-            closed, of_closed = _above_closed_null(name, block, most)
-            table.append(row | closed)
-            effects += of_closed
+        for row, of_row in _moved(both, runs[count], count, most):
+            table.append(row)
+            effects += of_row
     if not table:
         return None
     frame = pd.DataFrame(table)
@@ -82,6 +66,44 @@ def samples(evidence: Evidence) -> Finding | None:
         "For one that says something with so few: pairs that do not lie above their null in closed form.",
         effects=tuple(effects),
     )
+
+
+def _moved(
+    both: pd.DataFrame, fewer: Evidence, count: int, most: int
+) -> Iterator[tuple[dict[str, Any], list[Effect]]]:
+    """Yield how each index moves from `most` to `count` images, as a row of the table and as effects.
+
+    Parameters
+    ----------
+    both
+        The pairs of both runs side by side (`shared`).
+    fewer
+        The run of `count` images.
+    """
+    for (by, view), block in both.groupby(BY, sort=False):
+        name = f"{by} ({view}), {count} images"
+        moved = block.assign(
+            bias=block["value"] - block["value there"],
+            x=codes(block["likeness"].to_numpy()),
+            y=codes(block["likeness there"].to_numpy()),
+        )
+        bias = mean_of_units(f"value less that of {most} images, mean, {name}", moved, "bias")
+        rho = jackknifed(f"Spearman ρ with {most} images, {name}", moved, ["x", "y"], spearman)
+        closed, of_closed = _above_closed_null(name, block, most)
+        row = {
+            "index": f"{by} ({view})",
+            "images": count,
+            "pairs": len(block),
+            "mean": float(block["value"].mean()),
+            "bias": bias.value,
+            "low": bias.low,
+            "high": bias.high,
+            "Spearman ρ": rho.value,
+            f"p < {SIGNIFICANT:g}": _significant(block),
+            "null, mean": _null(fewer, str(by), str(view)),
+        }
+        known = [bias] if isnan(rho.value) else [bias, rho]
+        yield row | closed, known + of_closed
 
 
 def _comparisons(evidence: Evidence) -> pd.DataFrame:
