@@ -9,51 +9,57 @@ import pandas as pd
 
 from stitchpipe.studies.distance import of_distance
 from stitchpipe.studies.effect import Effect, mean_of_units, share_of_cases
-from stitchpipe.studies.finding import SOURCE, Finding, Outcome
+from stitchpipe.studies.finding import SOURCE, Finding, Outcome, signed
 from stitchpipe.studies.making import makings
 from stitchpipe.studies.measures import RELATIVE, distances
 from stitchpipe.studies.stitches import PAIR, measures_of
 from stitchpipe.studies.study import Need, Study
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stitchpipe.studies.evidence import Evidence
 
 DIRECT = "DM"
 OBJECTIVES = ("hard_labels", "penultimate", "fula")
 
 
-def dm_or_not(evidence: Evidence) -> Finding | None:
-    """Answer which way of making a stitch orders layers best; None without direct matching and a training beside it."""
-    rows, few = _shared(evidence)
-    if rows.empty:
+def dm_or_not(evidence: Evidence) -> list[Finding | None]:
+    """Answer which way of making a stitch orders layers best; None without direct matching and a training beside it.
+
+    Ways that have less than half as many pairs as the one with the most would leave hardly any pairs for all. They are
+    left out of the first answer; the second is of all ways, on the pairs that these few have.
+    """
+    stitches = _of_one_budget(evidence)
+    counts = stitches.loc[stitches["making"] != DIRECT, "making"].value_counts()
+    few = [str(name) for name in counts.index if 2 * counts[name] < counts.max()]
+    said = [f"{name}, of {counts[name]} pairs alone" for name in few]
+    most = stitches[~stitches["making"].isin(few)]
+    found = [_compared("dm-or-not", most, (*evidence.left_out, *said))]
+    if few:
+        found.append(_compared("dm-or-not-every-way", stitches, evidence.left_out))
+    return found
+
+
+def _compared(name: str, stitches: pd.DataFrame, left_out: Sequence[str]) -> Finding | None:
+    """Compare ways of making stitches on the pairs that were made in every one of them."""
+    ways = stitches["making"].nunique()
+    rows = stitches[stitches.groupby(PAIR)["making"].transform("nunique") == ways]
+    if ways < 2 or rows.empty:
         return None
     named = {name: title for name, title in distances(measures_of(rows)).items() if rows[name].notna().any()}
     table, effects = [], []
     order: dict[str, tuple[Effect, Effect | None]] = {}
     for making, block in rows.groupby("making", sort=False):
-        name = str(making)
-        falls = of_distance(f"Spearman ρ of accuracy with the layers between, {name}", block)
-        top = _top(name, block)
-        order[name] = falls, top
-        effects += [
-            falls,
-            *([top] if top else []),
-            mean_of_units(f"relative accuracy, {name}, mean", block, RELATIVE),
-        ]
-        row: dict[str, Any] = {
-            "stitches": name,
-            "pairs": len(block),
-            "relative accuracy, mean": block[RELATIVE].mean(),
-        }
-        row |= {"Spearman ρ": falls.value, "low": falls.low, "high": falls.high}
-        row |= {"layer itself on top": None if top is None else top.value}
+        row, falls, top, mean = _way(str(making), block)
+        order[str(making)] = falls, top
+        effects += [falls, *([top] if top else []), mean]
         table.append(row | {f"{title}, mean": block[key].mean() for key, title in named.items()})
     if not isfinite(order[DIRECT][0].value):
         return None
-    finite = [effect for effect in effects if effect.value == effect.value]
-    said = "; ".join(f"{name} {falls.value:+.2f}".replace("-", "−") for name, (falls, _) in order.items())
+    said = "; ".join(f"{name} {signed(falls.value)}" for name, (falls, _) in order.items())
     return Finding(
-        name="dm-or-not",
+        name=name,
         question="Is direct matching the way to measure similarity, or does training for features do as well?",
         answer=f"On the same {rows.groupby(PAIR).ngroups} pairs, accuracy goes with the layers between by Spearman ρ: "
         f"{said}.",
@@ -67,37 +73,46 @@ def dm_or_not(evidence: Evidence) -> Finding | None:
         detail=rows[[*PAIR, "making", RELATIVE, *named]].rename(columns=named),
         falsifier="A training whose ρ is as negative as that of direct matching within the intervals, and that has the "
         "layer itself on top as often.",
-        effects=tuple(finite),
-        left_out=(*evidence.left_out, *few),
+        effects=tuple(effect for effect in effects if effect.value == effect.value),
+        left_out=tuple(left_out),
     )
 
 
-def _shared(evidence: Evidence) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the stitches of pairs that were made in every way, with how, and which ways were left out.
+def _way(name: str, block: pd.DataFrame) -> tuple[dict[str, Any], Effect, Effect | None, Effect]:
+    """Return the line of one way, with its ρ, how often the layer itself is on top, and its mean accuracy."""
+    falls = of_distance(f"Spearman ρ of accuracy with the layers between, {name}", block)
+    top = _top(name, block)
+    mean = mean_of_units(f"relative accuracy, {name}, mean", block, RELATIVE)
+    row = {
+        "stitches": name,
+        "pairs": len(block),
+        "relative accuracy, mean": block[RELATIVE].mean(),
+        "Spearman ρ": falls.value,
+        "low": falls.low,
+        "high": falls.high,
+        "layer itself on top": None if top is None else top.value,
+    }
+    return row, falls, top, mean
 
-    Trainings are of one budget. A way that has less than half as many pairs as the one with the most would leave hardly
-    any pairs for all, and is left out.
+
+def _of_one_budget(evidence: Evidence) -> pd.DataFrame:
+    """Return direct matching and the trainings of the budget that most kinds of them have, each with how it was made.
+
+    Nothing where there is no training.
     """
     stitched = evidence.stitched
     known = stitched[stitched[RELATIVE].notna()]
     asked = known["objective"].isin(OBJECTIVES) & known["init"].isin(["random", "dm"])
     trained = known[(known["method"] == "tlm") & asked]
     if trained.empty:
-        return trained, ()
-    # Of several budgets the one that most kinds of trainings have.
+        return trained.assign(making="")
     kinds = trained.groupby(["steps", "seed"])["objective"].transform("nunique")
     first = trained[kinds == kinds.max()].iloc[0]
     trained = trained[(trained["steps"] == first["steps"]) & (trained["seed"] == first["seed"])]
     trained = trained.assign(making=makings(trained, ("method", "init", "objective")))
-    counts = trained["making"].value_counts()
-    few = [str(name) for name in counts.index if 2 * counts[name] < counts.max()]
-    rows = pd.concat(
-        [known[known["method"] == "dm"].assign(making=DIRECT), trained[~trained["making"].isin(few)]]
-    )
-    ways = rows["making"].nunique()
-    everywhere = rows.groupby(PAIR)["making"].transform("nunique") == ways
-    said = tuple(f"{name}, of {counts[name]} pairs alone" for name in few)
-    return (rows[everywhere] if ways > 1 else rows.iloc[:0]), said
+    direct = known[known["method"] == "dm"].assign(making=DIRECT)
+    both: pd.DataFrame = pd.concat([direct, trained])
+    return both
 
 
 def _top(name: str, block: pd.DataFrame) -> Effect | None:
@@ -143,5 +158,5 @@ DM_OR_NOT = Study(
             finding="dm-or-not",
         ),
     ),
-    analysis=lambda evidence: [dm_or_not(evidence.claims_of_all_objectives)],
+    analysis=lambda evidence: dm_or_not(evidence.claims_of_all_objectives),
 )

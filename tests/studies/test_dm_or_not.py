@@ -27,7 +27,9 @@ def results(trained):
 
 
 def test_as_claimed_where_only_direct_matching_orders():
-    finding = found("dm-or-not", results(lambda _, between: 0.5 + between / 20))["dm-or-not"]
+    findings = found("dm-or-not", results(lambda _, between: 0.5 + between / 20))
+    assert set(findings) == {"dm-or-not"}
+    finding = findings["dm-or-not"]
     assert finding.outcome == "as claimed"
     assert finding.numbers["ρ, DM"] == pytest.approx(-1.0)
     assert finding.numbers["ρ, TLM from random for hard_labels"] == pytest.approx(1.0)
@@ -54,9 +56,13 @@ def test_a_way_of_few_pairs_does_not_take_the_pairs_of_the_others():
     few = frame[(frame["objective"] == "hard_labels") & (frame["source_layer"] == "layer3.2")].assign(
         init="dm"
     )
-    finding = found("dm-or-not", pd.concat([frame, few], ignore_index=True))["dm-or-not"]
-    assert finding.table["pairs"].tolist() == [81] * 4
-    assert finding.left_out == ("TLM from dm for hard_labels, of 9 pairs alone",)
+    findings = found("dm-or-not", pd.concat([frame, few], ignore_index=True))
+    assert findings["dm-or-not"].table["pairs"].tolist() == [81] * 4
+    assert findings["dm-or-not"].left_out == ("TLM from dm for hard_labels, of 9 pairs alone",)
+    every_way = findings["dm-or-not-every-way"]
+    assert every_way.table["pairs"].tolist() == [9] * 5
+    assert "ρ, TLM from dm for hard_labels" in every_way.numbers
+    assert every_way.left_out == ()
 
 
 def test_without_a_training_beside_it_nothing_is_said():
