@@ -160,6 +160,15 @@ def test_an_image_installs_the_hashed_lock_and_runs_as_a_user(name):
     assert not re.search("PASSWORD|SECRET|TOKEN|AUTH_STRING", text)
 
 
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_image_is_compiled_because_its_processes_can_keep_nothing(name):
+    text = _dockerfile(name)
+    assert "PYTHONDONTWRITEBYTECODE=1" in text
+    installed = re.findall(r"\buv pip install (.*)$", text, re.MULTILINE)
+    assert len(installed) == 2
+    assert all("--compile-bytecode" in options.split() for options in installed)
+
+
 def test_the_images_install_what_the_lock_has_less_the_tools_of_development():
     def pins(path):
         return set(re.findall(r"^([\w.-]+==[^ ;]+)", path.read_text(encoding="utf-8"), re.MULTILINE))
