@@ -37,6 +37,7 @@ TOLD: Final = (
     "init",
     "objective",
     "seed",
+    "steps",
     "n_samples",
     "n_rows",
     "grid",

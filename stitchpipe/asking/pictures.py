@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from io import BytesIO, StringIO
 from math import isfinite
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+
+from stitchpipe.asking.titles import title_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 COLOURS: Final = "viridis"
 """Perceptually uniform, and readable with any colour vision; bright is similar."""
 MISSING: Final = "#d9d9d9"
+LINE: Final = 40
+"""Letters in a line of the title."""
 MOST_NAMES: Final = 40
 """Names along an axis; of more layers every second one is named, or fewer."""
 
@@ -44,7 +49,7 @@ def heat_map(matrix: xr.DataArray, ax: Axes | None = None, **colours: Any) -> Ax
     image = ax.imshow(np.ma.masked_invalid(matrix.to_numpy()), cmap=palette, aspect="auto", **given)
     _name(ax, "y", matrix, str(sources))
     _name(ax, "x", matrix, str(targets))
-    ax.set_title(_title(matrix), parse_math=False)
+    ax.set_title(fill(title_of(matrix), LINE), parse_math=False, fontsize="medium")
     ax.figure.colorbar(image, ax=ax, fraction=0.05, pad=0.02, label=_unit(matrix))
     return ax
 
@@ -106,11 +111,6 @@ def _name(ax: Axes, which: str, matrix: xr.DataArray, dimension: str) -> None:
     for edge in range(1, len(owners)):
         if owners[edge] != owners[edge - 1]:
             (ax.axvline if which == "x" else ax.axhline)(edge - 0.5, color="white", linewidth=1.2)
-
-
-def _title(matrix: xr.DataArray) -> str:
-    parts = [str(matrix.attrs.get("long_name") or matrix.name or ""), str(matrix.attrs.get("view", ""))]
-    return ", ".join(part for part in parts if part)
 
 
 def _unit(matrix: xr.DataArray) -> str:

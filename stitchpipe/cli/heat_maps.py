@@ -10,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from stitchpipe.asking.pictures import colours_of
+from stitchpipe.asking.titles import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def heat_map(matrix: Matrix, width: int, *, is_coloured: bool = True) -> list[Te
     step = -(-len(columns.names) * cell // max(cell, width - label - 1))
     values, palette = matrix.to_numpy(), _Palette(matrix)
     shown_rows, shown_columns = range(0, values.shape[0], step), range(0, values.shape[1], step)
-    lines = [Text(_title(matrix), style="bold"), *columns.numbered(shown_columns, label, cell)]
+    lines = [Text(title_of(matrix), style="bold"), *columns.numbered(shown_columns, label, cell)]
     for row in shown_rows:
         line = Text(set_cell_size(rows.names[row], label) + " ")
         for column in shown_columns:
@@ -132,8 +133,3 @@ def _number(value: float) -> str:
     text = f"{value:.2f}"
     text = text.replace("0.", ".", 1) if abs(value) < 1 else text
     return (text if len(text) < WITH_NUMBER else f"{value:.2g}").center(WITH_NUMBER)[:WITH_NUMBER]
-
-
-def _title(matrix: Matrix) -> str:
-    parts = (matrix.attrs.get("long_name") or matrix.name or "", matrix.attrs.get("view", ""))
-    return ", ".join(str(part) for part in parts if part)

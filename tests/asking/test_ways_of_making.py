@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from textwrap import wrap
 
 import pytest
 
 from stitchpipe.asking import WorkspaceError, all_matrices, matrix
 from stitchpipe.asking.pair_numbers import PAIR
+from stitchpipe.asking.pictures import LINE
 from stitchpipe.asking.selection import StitchChoice
+from stitchpipe.asking.titles import title_of
 from stitchpipe.cli.layer_questions import WhichStitches
 from stitchpipe.results import MAKING, table_of_records
 from stitchpipe.run import RunPlace
@@ -62,6 +65,15 @@ def test_stitches_that_differ_in_one_thing_alone_are_told_apart(column, trained,
 
     wide = stitches(place.results.read(), synthetic_results.ORDER)
     assert len(wide) == 2 * len({tuple(row[name] for name in PAIR) for row in trained})
+
+
+def test_a_matrix_of_stitches_has_a_title_that_tells_how_they_were_made(trained, tmp_path):
+    place = place_of(tmp_path, trained)
+    made = trained[0]
+    title = title_of(matrix(place, "stitch_accuracy", "A", "A"))
+    assert f"TLM from {made['init']} for {made['objective']}, {made['steps']:.0f} steps" in title
+    picture = matrix(place, "stitch_accuracy", "A", "A").to_svg()
+    assert all(line in picture for line in wrap(title, LINE))
 
 
 def is_of(name, value):
