@@ -10,7 +10,7 @@ import pandas as pd
 from stitchpipe.studies.best_match import SIGNIFICANT
 from stitchpipe.studies.control_pairs import pair_kinds
 from stitchpipe.studies.effect import Effect, jackknifed, mean_of_units, share_of_cases
-from stitchpipe.studies.finding import Finding
+from stitchpipe.studies.finding import Finding, signed
 from stitchpipe.studies.indices import title_of
 from stitchpipe.studies.rank_correlation import codes, spearman
 from stitchpipe.studies.stitches import PAIR
@@ -53,9 +53,8 @@ def samples(evidence: Evidence) -> Finding | None:
         name="images",
         question="How does each index go with the number of images?",
         answer=f"From {most} to {counts[0]} images the mean over pairs moves most by {largest['index']}: by "
-        f"{largest['bias']:+.3f}. The order of pairs keeps a rank correlation of at least "
-        f"{fewest['Spearman ρ'].min():.2f} with that of {most} images.".replace("-", "−")
-        + _not_above(fewest, counts[0]),
+        f"{signed(largest['bias'], 3)}. The order of pairs keeps a rank correlation of at least "
+        f"{signed(fewest['Spearman ρ'].min())} with that of {most} images." + _not_above(fewest, counts[0]),
         claim="",
         outcome=None,
         criterion="",
