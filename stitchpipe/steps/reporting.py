@@ -167,13 +167,16 @@ def _inputs(
 
 
 def _failed(run: Run) -> list[dict[str, str]]:
-    """Return what failed of the sweep and why, by unit; of models that are not the sweep's nothing is told."""
+    """Return what failed of the sweep and why, by unit; of models that are not the sweep's nothing is told.
+
+    Nor of reports: the page that tells it is the report that did not fail.
+    """
     models = {*run.sweep.left_out, *(model.name for model in run.sweep.models)}
     rows = []
     for unit, outcome in sorted(Ledger(run.place.files).outcomes().items()):
         # Records of an earlier version have no subject; there a name ends at a space.
         subject = outcome.subject or tuple(unit.removeprefix(outcome.step).split())
-        is_asked = outcome.step in ("compare", "fit maps", "report") or bool(models & {*subject[:1]})
+        is_asked = outcome.step in ("compare", "fit maps") or bool(models & {*subject[:1]})
         if outcome.state == "failed" and outcome.reason is not None and is_asked:
             rows.append(
                 {

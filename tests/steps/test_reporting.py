@@ -53,6 +53,11 @@ def test_what_is_left_out_follows_from_what_failed(run):
     }
 
 
+def test_a_page_does_not_tell_that_a_report_failed_before_it(run):
+    note(run, "report")
+    assert "report" not in [row["unit"] for row in _failed(run)]
+
+
 def test_records_of_before_have_no_subject(run):
     note(run, "train B")
     assert [row["model"] for row in _failed(run) if row["unit"] == "train B"] == ["B"]
