@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, cast
 
-from flows.shares import in_order, parts_of
+from flows.declared_units import DeclaredUnits
 from flows.unit import WHOLE, Ended, Unit
 from stitchpipe.errors import ExplainedError
 from stitchpipe.run.ledger import Ledger
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from flows.pool import WorkerPool
     from stitchpipe.run.ledger import Outcome, Reason
     from stitchpipe.run.settled import Settled
-    from stitchpipe.steps import Units
 
 
 class Course:
@@ -83,7 +82,7 @@ class Course:
         asked = self.asked
         self._known.check_declaration(asked.sweep, asked.out, asked.steps)
         models = self._known.networks(asked.sweep, asked.out)
-        ended = self._carry_out("inspect", [self._unit("inspect", (model,)) for model in models])
+        ended = self._carry_out("inspect", [self._declared.unit("inspect", (model,)) for model in models])
         mistakes = [each for each in ended if each.state == "failed" and self._known.is_mistake(each)]
         for mistake in mistakes:  # whoever corrects it must not find an old verdict
             self._ledger.forget(mistake.unit.name)
@@ -98,15 +97,15 @@ class Course:
         if "inspect" not in asked.steps:
             known.check_declaration(asked.sweep, asked.out, asked.steps)
             self._lose_known(
-                self._unit("inspect", (model,)) for model in known.networks(asked.sweep, asked.out)
+                self._declared.unit("inspect", (model,)) for model in known.networks(asked.sweep, asked.out)
             )
         if not self._is_anything_left():
             return self.ended[before:]
         known.check(asked.sweep, asked.out, self.without, asked.steps)
         if "dump" not in asked.steps:
             of_models = known.units(asked.sweep, asked.out, self.without)
-            self._lose_known(self._unit("train", (model,)) for model in of_models.models)
-            self._lose_known(self._unit("dump", names) for names in of_models.dumps)
+            self._lose_known(self._declared.unit("train", (model,)) for model in of_models.models)
+            self._lose_known(self._declared.unit("dump", names) for names in of_models.dumps)
         return self.ended[before:]
 
     def missing(
@@ -150,14 +149,14 @@ class Course:
             return []
         units = self._known.units(self.asked.sweep, self.asked.out, self.without)
         return self._carry_out(
-            "compare", [self._unit("compare", option=self.asked.scheduler)] if units.views else []
+            "compare", [self._declared.unit("compare", option=self.asked.scheduler)] if units.views else []
         )
 
     def fit_maps(self) -> list[Ended]:
         """Fit the maps that stitches begin with."""
         if not self._is_anything_left():
             return []
-        return self._carry_out("fit maps", [self._unit("fit maps", option=self.asked.scheduler)])
+        return self._carry_out("fit maps", [self._declared.unit("fit maps", option=self.asked.scheduler)])
 
     def stitch(self) -> list[Ended]:
         """Make the stitches into every target layer that is left; where maps were not fitted, those without any."""
@@ -165,7 +164,7 @@ class Course:
 
     def report(self) -> list[Ended]:
         """Write the page."""
-        return self._carry_out("report", [self._unit("report")]) if self._is_anything_left() else []
+        return self._carry_out("report", [self._declared.unit("report")]) if self._is_anything_left() else []
 
     def settle(self, settled: Settled, stamp: str | None) -> None:
         """Put on record that the steps are done, but for units that fail by themselves; `stamp` is from before."""
@@ -194,59 +193,17 @@ class Course:
         gone = {each.unit for each in self.ended if not each.is_there}
         return [unit for unit, needed in self._needs_of(step).items() if gone.isdisjoint(needed)]
 
-    def _unit(self, step: str, subject: tuple[str, ...] = (), option: str | None = None) -> Unit:
-        # What comes before the dumps depends on one model alone, and is the same whatever else failed.
-        without = () if step in {"inspect", "train"} else self.without
-        return Unit(step, self.asked.sweep, self.asked.out, subject, option, without)
+    @property
+    def _declared(self) -> DeclaredUnits:
+        """The units that are left, as what failed so far leaves them."""
+        return DeclaredUnits(self.asked, self._known, self.without)
 
     def _needs_of(self, step: str) -> dict[Unit, tuple[Unit, ...]]:
         """Return the units of ``activations`` or ``stitch`` in the order of this run's share, and what each needs."""
-        asked = self.asked
-        units = self._known.units(asked.sweep, asked.out, self.without)
-        costs = self._known.costs(asked.sweep, asked.out, self.without)
-        if step == "stitch":
-            targets = {names: costs.get(names, 1.0) for names in units.targets}
-            unfitted = tuple(each.unit for each in self._taken.get("fit maps", ()) if not each.is_there)
-            return {
-                self._unit("stitch", names): unfitted if names in units.mapped else ()
-                for names in in_order(targets, asked.share)
-            }
-        trainings = {model: self._unit("train", (model,)) for model in units.models}
-        if "dump" not in asked.steps:
-            return dict.fromkeys(trainings.values(), ())
-        return self._dump_needs(units, costs, trainings if "train" in asked.steps else {})
-
-    def _dump_needs(
-        self, units: Units, costs: Mapping[tuple[str, ...], float], trainings: Mapping[str, Unit]
-    ) -> dict[Unit, tuple[Unit, ...]]:
-        """Return the dumps in the order of this run's share, each behind what it needs."""
-        asked, total = self.asked, sum(costs.get(names, 1.0) for names in units.dumps)
-        parts: dict[tuple[str, str], tuple[Unit, ...]] = {}
-        for names in units.dumps:
-            count, options = 1, [WHOLE]  # one process makes a control
-            if names[0] in units.models:
-                count = parts_of(costs.get(names, 1.0), total, asked.share[1]) if asked.part == WHOLE else 1
-                options = (
-                    [f"{number}/{count}" for number in range(1, count + 1)] if count > 1 else [asked.part]
-                )
-            parts[names] = tuple(self._unit("dump", names, option) for option in options)
-        needs: dict[Unit, tuple[Unit, ...]] = {}
-
-        def add(unit: Unit) -> None:
-            model, split = unit.subject
-            first = parts.get((units.origins.get(model, ""), split), ())
-            if model in trainings:
-                first = (trainings[model],)
-                needs.setdefault(trainings[model], ())
-            for need in first:
-                if need not in needs:
-                    add(need)
-            needs[unit] = first
-
-        dumps = {unit: costs.get(names, 1.0) / len(each) for names, each in parts.items() for unit in each}
-        for dump in in_order(dumps, asked.share):
-            add(dump)
-        return {**needs, **{unit: () for unit in trainings.values() if unit not in needs}}
+        if step == "activations":
+            return self._declared.activations()
+        unfitted = tuple(each.unit for each in self._taken.get("fit maps", ()) if not each.is_there)
+        return self._declared.stitches(unfitted)
 
     def _carry_out(self, step: str, needs: Mapping[Unit, tuple[Unit, ...]] | Sequence[Unit]) -> list[Ended]:
         """Carry out units, each as soon as those that it needs are there; return how they ended, in order."""
