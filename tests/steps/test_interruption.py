@@ -17,13 +17,14 @@ from tests.tiny_sweep import TINY
 
 PATIENCE_S = 300
 STOPS = (
-    ("stitch A layer1.0", signal.SIGINT),
-    ("train A", signal.SIGKILL),
-    ("train org/B", signal.SIGTERM),
-    ("dump org/B test", signal.SIGKILL),
-    ("compare", signal.SIGKILL),
-    ("stitch A layer2.0", signal.SIGKILL),
+    ("train A: 2 epochs done", signal.SIGKILL),
+    ("train org/B: 2 epochs done", signal.SIGTERM),
+    ("dump org/B test: 5 row groups done", signal.SIGKILL),
+    ("compare: done", signal.SIGKILL),
+    ("stitch A layer1.0: done", signal.SIGINT),
+    ("stitch A layer2.0: done", signal.SIGKILL),
 )
+"""In the order of the course: what is there already is not done, and said, again."""
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
 
 
@@ -86,10 +87,10 @@ def test_a_run_that_is_interrupted_at_every_target_ends_with_the_same_numbers(ti
 def test_a_run_that_is_stopped_or_killed_ends_with_the_same_numbers(tiny, tmp_path):
     path, out, log = tmp_path / "tiny.toml", tmp_path / "run", tmp_path / "log"
     path.write_text(TINY + FEW_PROCESSES, "utf-8")
-    for unit, number in STOPS:
+    for said, number in STOPS:
         with log.open("w") as stream:
             process = start(path, out, stream)
-            wait_for(process, log, f"{unit}: done")
+            wait_for(process, log, said)
             os.killpg(process.pid, number)
             assert process.wait(PATIENCE_S) == CODES[number], log.read_text()
         if number != signal.SIGKILL:
