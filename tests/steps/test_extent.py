@@ -130,7 +130,7 @@ def test_a_run_that_has_a_store_takes_no_other(tiny, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_in_a_bucket_gives_the_numbers_of_one_on_a_disk(tiny, tmp_path, aws, processes):  # noqa: F811
+def test_a_sweep_in_a_bucket_gives_the_numbers_of_one_on_a_disk(tiny, tmp_path, aws, cluster):  # noqa: F811
     import stitchpipe as sp
 
     url = new_objects().url
@@ -144,7 +144,7 @@ def test_a_sweep_in_a_bucket_gives_the_numbers_of_one_on_a_disk(tiny, tmp_path, 
         steps.dump(run, model, split)
     assert not (tmp_path / "run" / "store.zarr").exists()
     for view in ("positions", "pooled"):
-        steps.compare(run, view, cluster=processes)
+        steps.compare(run, view, cluster=cluster)
     local = tiny.run.store
     remote = sp.open(place.url).store
     assert remote.url == url
