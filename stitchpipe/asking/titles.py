@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from stitchpipe.results import making_in_words
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ACRONYMS = ("dm", "tlm")
+WORDS: Final = ("method", "init", "objective", "steps")
 
 
 def title_of(matrix: xr.DataArray) -> str:
@@ -16,19 +18,6 @@ def title_of(matrix: xr.DataArray) -> str:
     Only what all its numbers agree in is told.
     """
     about = matrix.attrs
-    parts = [
-        about.get("long_name") or matrix.name or "",
-        about.get("view", ""),
-        _method(about.get("method", "")),
-    ]
-    if "init" in about:
-        parts[-1] += f" from {about['init']}"
-    if "objective" in about:
-        parts[-1] += f" for {about['objective']}"
-    if "steps" in about:
-        parts.append(f"{int(about['steps'])} steps")
+    making = making_in_words({word: about[word] for word in WORDS if word in about})
+    parts = (about.get("long_name") or matrix.name or "", about.get("view", ""), making)
     return ", ".join(str(part) for part in parts if part)
-
-
-def _method(name: str) -> str:
-    return name.upper() if name in ACRONYMS else name

@@ -9,7 +9,7 @@ from stitchpipe.results.part_files import CatalogueError
 from stitchpipe.results.parts import leftover_names
 from stitchpipe.results.query import QueryError
 from stitchpipe.results.reading import COMPARED, frame_of
-from stitchpipe.results.result import MAKING, Making, Result, Side, Subject
+from stitchpipe.results.result import MAKING, Making, Result, Side, Subject, making_in_words
 from stitchpipe.results.schema import COLUMNS, Column
 from stitchpipe.results.tables import SCHEMA, ResultError, coded, table_of, table_of_records
 
@@ -40,6 +40,7 @@ __all__ = [
     "keys_of",
     "leftover_names",
     "made_of",
+    "making_in_words",
     "map_bytes",
     "map_of",
     "numbers_of",

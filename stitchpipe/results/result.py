@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from stitchpipe.measures import Number
 
 
@@ -104,3 +106,16 @@ class Result:
             **number.extras,
             **({} if self.making is None else asdict(self.making)),
         }
+
+
+def making_in_words(making: Mapping[str, Any]) -> str:
+    """Return how a stitch was made, of what is known of it: ``TLM from random for hard_labels, seed 0, 300 steps``."""
+    method = str(making.get("method", ""))
+    text = method.upper() if method in ("dm", "tlm") else method.replace("dm_", "DM, ")
+    if "init" in making:
+        text += f" from {making['init']}"
+    if "objective" in making:
+        text += f" for {making['objective']}"
+    if "seed" in making:
+        text += f", seed {making['seed']:.0f}"
+    return text + (f", {making['steps']:.0f} steps" if "steps" in making else "")

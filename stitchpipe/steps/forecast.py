@@ -97,8 +97,6 @@ class Forecast:
     comparison
         All pairs under all views, and the maps of stitches where their view is among these; None where none are
         compared.
-    layer_numbers
-        How many numbers of single layers are computed: of each layer under each view that asks for measures.
     layer_questions
         What each layer is asked by itself, a view each.
     shapes
@@ -120,7 +118,6 @@ class Forecast:
     dump_peak_bytes: int
     row_groups: dict[str, int]
     comparison: EngineWork | None
-    layer_numbers: int
     layer_questions: tuple[LayerQuestions, ...]
     shapes: tuple[tuple[LayerShape, ...], tuple[SplitShape, ...]]
     fitting: EngineWork | None
@@ -129,6 +126,11 @@ class Forecast:
     training_steps: int
     detectors: int
     by_hooks: dict[str, str]
+
+    @property
+    def layer_numbers(self) -> int:
+        """How many numbers of single layers are computed: of each layer under each view that asks for measures."""
+        return sum(len(asked.measures) for asked in self.layer_questions) * sum(self.layers.values())
 
 
 def forecast(run: Run) -> Forecast:
@@ -152,8 +154,6 @@ def forecast(run: Run) -> Forecast:
         dump_peak_bytes=_live_peak(run, compared) if is_live and compared else run.extent.peak_bytes,
         row_groups={split.name: len(split.row_groups) for split in splits},
         comparison=None if asked is None or compared is None else EngineWork(asked, compared),
-        layer_numbers=sum(len(asked_of.layer_measures) for asked_of in run.sweep.compare)
-        * sum(map(len, table.values())),
         layer_questions=tuple(
             LayerQuestions(asked_of.view, asked_of.layer_measures, asked_of.deletion_indices)
             for asked_of in run.sweep.compare

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from stitchpipe.results import making_in_words
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 WORDS = ("method", "init", "objective", "seed", "steps")
 """Columns that a making is told by, unless others are asked for."""
@@ -30,14 +32,5 @@ def _key(value: object) -> object:
     return None if pd.isna(value) else value  # type: ignore[call-overload]  # of any scalar
 
 
-def _told(making: dict[str, object]) -> str:
-    said = {name: value for name, value in making.items() if _key(value) is not None}
-    method = str(said.get("method", ""))
-    text = method.upper() if method in ("dm", "tlm") else method.replace("dm_", "DM, ")
-    if "init" in said:
-        text += f" from {said['init']}"
-    if "objective" in said:
-        text += f" for {said['objective']}"
-    if "seed" in said:
-        text += f", seed {said['seed']:.0f}"
-    return text + (f", {said['steps']:.0f} steps" if "steps" in said else "")
+def _told(making: Mapping[str, object]) -> str:
+    return making_in_words({name: value for name, value in making.items() if _key(value) is not None})
