@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stitchpipe.algebra.certainty import count_as_copies
 from stitchpipe.config import (
     ControlModel,
     NetworkModel,
@@ -187,7 +188,7 @@ def _chance(run: Run) -> tuple[float | None, int | None]:
     images = len(labels)
     if bounds is not None:
         # Whether a network's images are right together is not known any more: those of a group count as copies.
-        images = int(images**2 / sum((stop - start) ** 2 for start, stop in bounds))
+        images = int(count_as_copies(np.array([stop - start for start, stop in bounds])))
     return float(np.bincount(labels[labels >= 0]).max() / len(labels)), images
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from stitchpipe.run.keys import digest_of
+from stitchpipe.run.record_tables import record_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,10 +62,7 @@ class LayerNumbers:
 
     def table(self) -> pa.Table:
         """Return the same in columns."""
-        rows = self.rows()
-        return pa.table(
-            {name: pa.array([row.get(name) for row in rows], kind) for name, (kind, _) in COLUMNS.items()}
-        )
+        return record_table(COLUMNS, self.rows())
 
     def held(self) -> set[tuple[str, str]]:
         """Return which numbers are there, by key and measure."""

@@ -14,10 +14,11 @@ from stitchpipe.results.beside import TableBeside
 from stitchpipe.run import deletions, layer_numbers
 from stitchpipe.run.kept_declarations import kept_text
 from stitchpipe.run.place import TIMES, inspection_record, model_record
+from stitchpipe.run.record_tables import record_table
 from storage import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from stitchpipe.run.place import RunPlace
     from storage import EvictedLayer, SealedLayer, Store
@@ -70,24 +71,18 @@ def tables_beside(place: RunPlace) -> tuple[TableBeside, ...]:
     """Return the tables of a run beside its results; nothing is read before a question names one."""
     return (
         TableBeside("representations", "what the store holds of a layer on a split", _meanings(_REPRESENTATIONS),
-                    lambda: _table(_REPRESENTATIONS, _representations(_store(place)))),
+                    lambda: record_table(_REPRESENTATIONS, _representations(_store(place)))),
         TableBeside("models", "a model of the sweep that was worked on last, or of the store", _meanings(_MODELS),
-                    lambda: _table(_MODELS, _models(place))),
+                    lambda: record_table(_MODELS, _models(place))),
         TableBeside("layers", layer_numbers.MEANING, _meanings(layer_numbers.COLUMNS), place.layer_numbers.table),
         TableBeside("deletions", deletions.MEANING, _meanings(deletions.COLUMNS), place.deletions.table),
         TableBeside("runs", "a step of a command that worked on the run", _meanings(_RUNS),
-                    lambda: _table(_RUNS, _runs(place))),
+                    lambda: record_table(_RUNS, _runs(place))),
     )  # fmt: skip
 
 
 def _meanings(columns: Mapping[str, tuple[pa.DataType, str]]) -> dict[str, str]:
     return {name: meaning for name, (_, meaning) in columns.items()}
-
-
-def _table(columns: Mapping[str, tuple[pa.DataType, str]], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    return pa.table(
-        {name: pa.array([row.get(name) for row in rows], kind) for name, (kind, _) in columns.items()}
-    )
 
 
 def _store(place: RunPlace) -> Store | None:

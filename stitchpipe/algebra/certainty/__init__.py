@@ -13,12 +13,13 @@ from stitchpipe.algebra.certainty.family import (
     holm,
 )
 from stitchpipe.algebra.certainty.grouped_share import (
-    TOO_FEW,
+    count_as_copies,
     effective_count,
     group_codes,
     ratio_limits,
     share_error,
     share_limits,
+    too_few,
 )
 from stitchpipe.algebra.certainty.jackknife import FEWEST_GROUPS, Interval, jackknife, leave_one_out
 from stitchpipe.algebra.certainty.linear_null import (
@@ -41,7 +42,6 @@ __all__ = [
     "LINEAR_INDICES",
     "NO_FAMILY",
     "PERMUTATIONS",
-    "TOO_FEW",
     "Calibration",
     "ClosedNull",
     "FamilyCalibration",
@@ -57,6 +57,7 @@ __all__ = [
     "calibrate",
     "calibrate_in_family",
     "closed_null",
+    "count_as_copies",
     "draw_permutations",
     "effective_count",
     "family_maxima",
@@ -72,4 +73,5 @@ __all__ = [
     "ratio_limits",
     "share_error",
     "share_limits",
+    "too_few",
 ]

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 LEVEL: Final = 0.95
 """Of limits."""
-TOO_FEW: Final = f"no interval: fewer than {FEWEST_GROUPS} groups of images"
-"""The remark on what has no limits for want of groups."""
+
+
+def too_few(what: str) -> str:
+    """Return the remark on a share that has no interval, or no standard error, for want of groups."""
+    return f"no {what}: fewer than {FEWEST_GROUPS} groups of images"
 
 
 def group_codes(bounds: Sequence[tuple[int, int]]) -> Integers:
@@ -44,6 +47,11 @@ def clustered_error(rests: Floats, groups: Integers) -> float:
     return sqrt(count / (count - 1) * float(sums @ sums)) / len(rests)
 
 
+def count_as_copies(sizes: Integers) -> float:
+    """Return as how many images on their own groups of some sizes are, if each is copies of one: n²/Σn_g²."""
+    return float(sizes.sum()) ** 2 / float(sizes @ sizes)
+
+
 def effective_count(hits: Truths, groups: Integers | None) -> float:
     """Return as how many images on their own these are, for the share of hits: n without groups.
 
@@ -59,7 +67,7 @@ def effective_count(hits: Truths, groups: Integers | None) -> float:
     error = clustered_error(np.asarray(hits, np.float64) - share, groups) if len(sizes) > 1 else 0.0
     if 0.0 < share < 1.0 and error > 0.0:
         return min(float(n), 1.0 + share * (1.0 - share) / error**2)
-    return n**2 / float(sizes @ sizes) if share in (0.0, 1.0) else float(n)
+    return count_as_copies(sizes) if share in (0.0, 1.0) else float(n)
 
 
 def share_error(hits: Truths, groups: Integers | None = None) -> float | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stitchpipe.algebra.certainty.grouped_share import TOO_FEW, share_error
+from stitchpipe.algebra.certainty.grouped_share import share_error, too_few
 from stitchpipe.algebra.errors import AlgebraError, UndefinedIndexError
 from stitchpipe.algebra.layer_measure import LabelledRows, LayerContents, LayerMeasure, LayerValue, rows_of
 from stitchpipe.measures import Measure, Parameter
@@ -120,7 +120,7 @@ def _of_layer(contents: LayerContents, measure: Measure) -> LayerValue:
     is_right, converged = probed(contents.train, LabelledRows(rows, contents.labels), strength=strength)
     error = share_error(is_right, contents.groups)
     said = [] if converged else [f"the fit had not converged after {MOST_STEPS} steps"]
-    said += [TOO_FEW.replace("interval", "standard error")] if error is None else []
+    said += [too_few("standard error")] if error is None else []
     return LayerValue(float(np.mean(is_right)), error, "; ".join(said) or None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from stitchpipe.algebra.certainty import TOO_FEW, share_limits
+from stitchpipe.algebra.certainty import share_limits, too_few
 from stitchpipe.measures import Number
 from stitchpipe.stitching.classes import check_classes
 from stitchpipe.stitching.errors import StitchError
@@ -66,7 +66,7 @@ def share(hits: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64] | None) -> 
 def limited(number: Number, limits: tuple[float, float] | None) -> Number:
     """Return a number with its limits over groups beside it, or with the remark that there are none."""
     if limits is None:
-        return replace(number, reason="; ".join(filter(None, (number.reason, TOO_FEW))))
+        return replace(number, reason="; ".join(filter(None, (number.reason, too_few("interval")))))
     return number.beside(low=limits[0], high=limits[1])
 
 
