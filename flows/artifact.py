@@ -19,7 +19,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from stitchpipe.run.place import REPORT, RunPlace
+from stitchpipe.run.file_names import REPORT
+from stitchpipe.run.place import RunPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from stitchpipe.run.place import TIMES, RunPlace
+from stitchpipe.run.file_names import TIMES
+from stitchpipe.run.place import RunPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stitchpipe.asking.errors import WorkspaceError
+from stitchpipe.run.file_names import REPORT
 from stitchpipe.run.kept_declarations import kept_text
-from stitchpipe.run.place import REPORT
 
 if TYPE_CHECKING:
     import xarray as xr

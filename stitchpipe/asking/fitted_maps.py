@@ -15,8 +15,8 @@ from stitchpipe.registry import map_family
 from stitchpipe.results import MAKING, MapFileError, made_of, map_of
 from stitchpipe.run import keys
 from stitchpipe.run.activations import End
+from stitchpipe.run.file_names import map_name
 from stitchpipe.run.names import TEST, TRAIN
-from stitchpipe.run.place import map_name
 from stitchpipe.run.planned_stitch import AFFINE
 from stitchpipe.run.run_keys import STITCH_VIEW
 from stitchpipe.stitching.fidelity import FIDELITY

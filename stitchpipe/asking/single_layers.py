@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.asking.ends import EVERYTHING, LayerNames, in_order
 from stitchpipe.asking.errors import WorkspaceError
+from stitchpipe.run.file_names import dump_record
 from stitchpipe.run.layer_numbers import COLUMNS
 from stitchpipe.run.names import TEST
-from stitchpipe.run.place import dump_record
 
 if TYPE_CHECKING:
     from typing import Any

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.asking.ends import LayerNames
 from stitchpipe.asking.errors import WorkspaceError, listed
+from stitchpipe.run.file_names import dump_record
 from stitchpipe.run.names import LayerName
-from stitchpipe.run.place import dump_record
 
 if TYPE_CHECKING:
     import pandas as pd

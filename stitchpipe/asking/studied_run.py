@@ -19,8 +19,8 @@ from stitchpipe.config import (
 )
 from stitchpipe.report import COLUMNS, Gathering
 from stitchpipe.run.declarations import kept_sweep
+from stitchpipe.run.file_names import model_record
 from stitchpipe.run.names import TEST
-from stitchpipe.run.place import model_record
 from stitchpipe.run.run import Run
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of

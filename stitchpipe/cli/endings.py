@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stitchpipe.cli.durations import duration_of
-from stitchpipe.run.place import TIMES, report_folder
+from stitchpipe.run.file_names import TIMES, report_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

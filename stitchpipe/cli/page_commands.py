@@ -31,7 +31,8 @@ def open_page(place: RunAddress, /) -> None:
     """
     import tempfile
 
-    from stitchpipe.run.place import REPORT, RunPlace
+    from stitchpipe.run.file_names import REPORT
+    from stitchpipe.run.place import RunPlace
 
     run = RunPlace.at(place)
     page = _page(run)
@@ -62,7 +63,8 @@ def serve(
     from functools import partial
 
     from stitchpipe.report.server import PageServer
-    from stitchpipe.run.place import REPORT, RunPlace
+    from stitchpipe.run.file_names import REPORT
+    from stitchpipe.run.place import RunPlace
     from storage import NotFoundError
 
     run = RunPlace.at(place)
@@ -88,7 +90,7 @@ def serve(
 
 def _page(run: RunPlace) -> bytes:
     """Return the page of a run; PageError where there is none."""
-    from stitchpipe.run.place import REPORT
+    from stitchpipe.run.file_names import REPORT
     from storage import NotFoundError
 
     try:

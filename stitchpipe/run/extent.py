@@ -12,9 +12,9 @@ from stitchpipe.config import ConfigError, IngestedModel, NetworkModel, StoredDa
 from stitchpipe.data import parse_split_name
 from stitchpipe.graph import LOGITS
 from stitchpipe.run.declared import permuted_model
+from stitchpipe.run.file_names import dump_record
 from stitchpipe.run.names import SPLITS
 from stitchpipe.run.networks import device_of
-from stitchpipe.run.place import dump_record
 from storage import Encoding, open_place, rows_of_shard
 
 if TYPE_CHECKING:

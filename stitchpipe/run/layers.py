@@ -17,9 +17,9 @@ from stitchpipe.globs import meant_by
 from stitchpipe.graph import Inspection, InspectionError, LayerError, LayerInfo, inspect, matching, suggestion
 from stitchpipe.run import keys
 from stitchpipe.run.declared import data_fields, network_fields
+from stitchpipe.run.file_names import inspection_record
 from stitchpipe.run.layer_words import meant
 from stitchpipe.run.names import TEST, LayerName
-from stitchpipe.run.place import inspection_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,8 +17,8 @@ from stitchpipe.models import (
 )
 from stitchpipe.run import keys
 from stitchpipe.run.declared import network_fields
+from stitchpipe.run.file_names import model_record, weights_name
 from stitchpipe.run.names import SPLITS
-from stitchpipe.run.place import model_record, weights_name
 
 if TYPE_CHECKING:
     from torch import nn

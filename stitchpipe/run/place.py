@@ -21,13 +21,13 @@ read, and seen by `stitchpipe verify`, `repair` and `gc`.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stitchpipe.errors import ExplainedError
+from stitchpipe.run.file_names import report_folder
 from storage import CheckedFiles, CorruptError, NotFoundError, Summaries, open_place
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ if TYPE_CHECKING:
 STORE, SUMMARIES = "store.zarr", "summaries"
 """Folders of a run that are not files of its own: they keep their own books."""
 DECLARATION = "sweep.toml"
-TIMES = "times"
-"""The record of how long the steps of each command took."""
-REPORT, FINDINGS = "report", "findings.json"
+FINDINGS = "findings.json"
 
 
 class PlaceError(ExplainedError, ValueError):
@@ -222,54 +220,6 @@ class RunPlace:
             return None
 
 
-def report_folder(part: str | None) -> str:
-    """Return the folder of the page of a whole sweep, or of the part of one that is called `part`."""
-    if part is None:
-        return REPORT
-    # Names of published files are for people and for any web server: others are spelt with what these allow.
-    return f"{REPORT}/parts/{re.sub(r'[^A-Za-z0-9._-]', '_', part).strip('.')[:100]}"
-
-
-def weights_name(model: str, key: str) -> str:
-    """Return the name of the weights that were trained under `key`."""
-    return f"models/{model}/weights-{key}"
-
-
-def model_record(model: str) -> str:
-    """Return the name of a model's record: what was declared, which weights that gave."""
-    return f"models/{model}/model"
-
-
-def inspection_record(model: str) -> str:
-    """Return the name of the record of what a network consists of."""
-    return f"models/{model}/inspection"
-
-
-def dump_record(model: str, split: str) -> str:
-    """Return the name of a dump's record: what was declared, which fingerprint that gave."""
-    return f"models/{model}/dump-{split}"
-
-
-def live_record(model: str, split: str) -> str:
-    """Return the name of the record of activations that were not kept: what was declared, and what made them."""
-    return f"models/{model}/live-{split}"
-
-
-def map_name(key: str) -> str:
-    """Return the name of a fitted map."""
-    return f"maps/{key}"
-
-
-def curve_name(key: str) -> str:
-    """Return the name of a training's losses."""
-    return f"curves/{key}"
-
-
-def detector_name(key: str) -> str:
-    """Return the name of a trained detector."""
-    return f"detectors/{key}"
-
-
 def named_store(place: str | Path) -> str:
     """Return the path or URL of the store that people mean: a run's place stands for its store.
 
@@ -282,43 +232,3 @@ def named_store(place: str | Path) -> str:
     if text.endswith(".zarr") or open_place(text).size("zarr.json") is not None:
         return text
     return RunPlace.at(text).store_url
-
-
-@dataclass(frozen=True)
-class TrainingState:
-    """Where the state of a training is kept while it lasts: the newest is what a killed one goes on from.
-
-    Each state is a file of its own, because nothing is ever overwritten; the one before it is removed behind it.
-    """
-
-    files: CheckedFiles
-    key: str
-
-    @property
-    def _folder(self) -> str:
-        return f"training/{self.key}"
-
-    def save(self, data: bytes) -> None:
-        """Keep a state, and give up those before it."""
-        older = self.files.listing(self._folder)
-        # The new state is written before the older ones are removed, so that there is a sound one at every
-        # moment.
-        number = 1 + max((int(state.name.rpartition("/")[2]) for state in older), default=0)
-        self.files.write(f"{self._folder}/{number:06d}", ".safetensors", data)
-        for state in older:
-            self.files.remove(state.name)
-
-    def load(self) -> bytes | None:
-        """Return the newest state that is sound, or None: a training that cannot go on begins anew."""
-        # The newest state comes first. A damaged one is passed over for the one before it.
-        for state in reversed(self.files.listing(self._folder)):
-            try:
-                return self.files.read(state)
-            except (CorruptError, NotFoundError):
-                continue
-        return None
-
-    def forget(self) -> None:
-        """Remove every state: the training is over."""
-        for state in self.files.listing(self._folder):
-            self.files.remove(state.name)

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stitchpipe.config import declared_toml
+from stitchpipe.run.file_names import REPORT
 from stitchpipe.run.inputs import sweep_stamp, versions
 from stitchpipe.run.inventory import covers
-from stitchpipe.run.place import REPORT, STORE
+from stitchpipe.run.place import STORE
 from storage import digest_of, open_place
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from stitchpipe.results.beside import TableBeside
 from stitchpipe.run import deletions, layer_numbers
+from stitchpipe.run.file_names import TIMES, inspection_record, model_record
 from stitchpipe.run.kept_declarations import kept_text
-from stitchpipe.run.place import TIMES, inspection_record, model_record
 from stitchpipe.run.record_tables import record_table
 from storage import NotFoundError
 

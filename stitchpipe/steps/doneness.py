@@ -14,8 +14,8 @@ from stitchpipe.errors import ExplainedError
 from stitchpipe.graph import LOGITS
 from stitchpipe.run.activations import dump_declaration
 from stitchpipe.run.declared import architecture_of
+from stitchpipe.run.file_names import dump_record, model_record, weights_name
 from stitchpipe.run.inputs import model_stamp
-from stitchpipe.run.place import dump_record, model_record, weights_name
 from stitchpipe.run.run_keys import stitch_key
 from stitchpipe.run.stitches import ends_of
 from storage import Address, NotFoundError

@@ -12,8 +12,8 @@ from stitchpipe import capture
 from stitchpipe.config import ConfigError, ControlModel, RandomCodes, StoredData, declared_toml
 from stitchpipe.run.activations import dump_declaration
 from stitchpipe.run.declared import architecture_of
+from stitchpipe.run.file_names import dump_record
 from stitchpipe.run.names import LayerName
-from stitchpipe.run.place import dump_record
 from stitchpipe.steps.controls import dump_codes, dump_permuted
 from stitchpipe.steps.doneness import dumped
 from stitchpipe.steps.naming import about

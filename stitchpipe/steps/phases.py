@@ -7,8 +7,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 from stitchpipe.run.activations import dump_declaration
+from stitchpipe.run.file_names import dump_record
 from stitchpipe.run.ledger import Ledger
-from stitchpipe.run.place import dump_record
 from stitchpipe.steps.doneness import stitched
 from stitchpipe.steps.unit_keys import unit_key
 

@@ -14,12 +14,12 @@ from stitchpipe.config import ConfigError, ControlModel, NetworkModel
 from stitchpipe.graph import LOGITS
 from stitchpipe.report import Told, rendered
 from stitchpipe.run.declared import permuted_model
+from stitchpipe.run.file_names import curve_name, model_record
 from stitchpipe.run.inputs import versions
 from stitchpipe.run.inventory import take_inventory
 from stitchpipe.run.keys import digest_of
 from stitchpipe.run.ledger import Ledger
 from stitchpipe.run.names import TEST, LayerName
-from stitchpipe.run.place import curve_name, model_record
 from stitchpipe.run.run_keys import index_keys, pair_keys, stitch_key
 from stitchpipe.run.stitches import ends_of
 from stitchpipe.steps.awaiting import must_be_there, until_listed, writing_units

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 from stitchpipe.config import parse
 from stitchpipe.run.agenda import Agenda, agenda_declared
 from stitchpipe.run.claims import Claims
+from stitchpipe.run.file_names import dump_record, inspection_record, model_record
 from stitchpipe.run.ledger import Ledger
-from stitchpipe.run.place import PlaceError, dump_record, inspection_record, model_record
+from stitchpipe.run.place import PlaceError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

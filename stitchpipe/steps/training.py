@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from stitchpipe.config import ConfigError, TrainedModel
 from stitchpipe.models import accuracy, told_origin, train_classifier, weights_bytes, weights_digest
+from stitchpipe.run.file_names import model_record, weights_name
 from stitchpipe.run.inputs import model_stamp
 from stitchpipe.run.names import TEST, TRAIN
-from stitchpipe.run.place import TrainingState, model_record, weights_name
+from stitchpipe.run.training_state import TrainingState
 from stitchpipe.steps.doneness import trained
 from stitchpipe.steps.naming import about
 from stitchpipe.steps.progress import Report, silent

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.engine import Pairs
-from stitchpipe.engine.planning import dealing
+from stitchpipe.engine.planning import dealing, designs
 from stitchpipe.engine.planning.bounds import least_bytes_read
 from stitchpipe.engine.planning.memory import WORKER_BYTES
 from stitchpipe.engine.planning.plan import PlanError, make_plan
@@ -75,7 +75,7 @@ def test_no_plan_reads_less(data, room):
 def test_a_projective_plane_joins_every_two_blocks_once(order):
     points = order**2 + order + 1
     pairs = np.array(list(itertools.product(range(points), repeat=2)))
-    numbers = dealing._projective_lines(order, np.arange(points))(*pairs.T)
+    numbers = designs.projective_lines(order, np.arange(points))(*pairs.T)
     lines = {}
     for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True):
         lines.setdefault(number, set()).update(pair)
@@ -92,7 +92,7 @@ def test_no_passes_of_one_size_read_less_than_a_projective_plane(order):
     passes = order**2 + order + 1
     block = np.arange(passes)
     pairs = {"positions": Pairs.every(passes)}
-    dealt = dealing.Dealt(dealing._projective_lines(order, block), pairs)
+    dealt = dealing.Dealt(designs.projective_lines(order, block), pairs)
     assert dealt.bytes_read(np.ones(passes, np.int64)) == passes * (1 + np.sqrt(4 * passes - 3)) / 2
     assert dealt.least_products({"positions": np.ones(passes, np.int64)}) == pytest.approx(passes / 2)
 

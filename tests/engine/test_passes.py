@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchpipe.engine import Pairs, PlanError, SplitShape
-from stitchpipe.engine.planning import dealing
+from stitchpipe.engine.planning import dealing, designs
 from stitchpipe.engine.planning.chunk_memory import MOMENTS_ONLY, LeafCounts
 from stitchpipe.engine.planning.dealing import dealings
 from stitchpipe.engine.planning.finite_fields import ORDERS, field_of
@@ -59,7 +59,7 @@ def test_a_field_is_one(order):
 def test_a_plane_is_an_affine_plane(order):
     """q² points on q² + q lines of q points each; two points on one line, each point on q + 1 of them."""
     count = order * order
-    design = dealing._lines(order, np.arange(count))
+    design = designs.lines(order, np.arange(count))
     lines = layers_by_pass(design, np.array([p for p in pairs_of(count) if p[0] != p[1]]))
     assert len(lines) == count + order
     assert {len(points) for points in lines.values()} == {order}
@@ -75,7 +75,7 @@ def test_a_plane_is_an_affine_plane(order):
 def test_both_directions_of_a_pair_and_what_is_within_a_block_lie_on_a_line(order):
     count = 5 * order * order
     block = np.arange(count) % (order * order)
-    design, pairs = dealing._lines(order, block), pairs_of(count)
+    design, pairs = designs.lines(order, block), pairs_of(count)
     found = design(pairs[:, 0], pairs[:, 1]).reshape(count, count)
     assert np.array_equal(found, found.T)
     lines = layers_by_pass(design, np.array([p for p in pairs if block[p[0]] != block[p[1]]]))
@@ -91,7 +91,7 @@ def test_both_directions_of_a_pair_and_what_is_within_a_block_lie_on_a_line(orde
 def test_two_blocks_at_a_time_meet_once():
     count, blocks = 23, 5
     block = np.arange(count) % blocks
-    design, pairs = dealing._couples(blocks, block), pairs_of(count)
+    design, pairs = designs.couples(blocks, block), pairs_of(count)
     found = layers_by_pass(design, pairs)
     assert len(found) == blocks * (blocks + 1) // 2
     for layers in found.values():
@@ -103,10 +103,10 @@ def test_two_blocks_at_a_time_meet_once():
 def test_a_new_model_is_kept_while_old_ones_pass_by():
     old, new = range(20), (20, 21, 22)
     pairs = np.array([p for p in pairs_of(23) if set(p.tolist()) & set(new)])
-    assert dealing._hub(Pairs.of(map(tuple, pairs.tolist()))) == frozenset(new)
-    part = dealing._blocks([1] * 23, list(old), 4)
+    assert designs.hub(Pairs.of(map(tuple, pairs.tolist()))) == frozenset(new)
+    part = designs.blocks([1] * 23, list(old), 4)
     part[list(new)] = 0
-    found = layers_by_pass(dealing._stripes(part), pairs)
+    found = layers_by_pass(designs.stripes(part), pairs)
     assert len(found) == 4
     assert all(set(new) <= layers for layers in found.values())
     assert Counter(layer for layers in found.values() for layer in layers if layer in old) == dict.fromkeys(
@@ -124,13 +124,13 @@ def test_a_new_model_is_kept_while_old_ones_pass_by():
     ],
 )
 def test_other_pairs_have_no_hub(pairs):
-    assert dealing._hub(Pairs.of(pairs)) == frozenset()
+    assert designs.hub(Pairs.of(pairs)) == frozenset()
 
 
 @given(weights=st.lists(st.integers(1, 1000), min_size=1, max_size=60), count=st.integers(1, 20))
 def test_blocks_are_of_about_equal_weight(weights, count):
     layers = list(range(len(weights)))
-    block = dealing._blocks(weights, layers, count)
+    block = designs.blocks(weights, layers, count)
     load = np.bincount(block, weights, minlength=count)
     assert len(load) == count
     assert load.max() - load.min() <= max(weights)
@@ -200,9 +200,9 @@ def test_views_are_read_apart_where_one_pass_cannot_hold_them():
 def test_a_plane_reads_little_more_than_the_bound(order, layers_of_a_block):
     """n·P²/√(2S), with S the numbers that the sums of a pass are (Beaumont et al. 2022)."""
     layers = layers_of([(32,)] * (layers_of_a_block * order**2))
-    block = dealing._blocks([32] * len(layers), range(len(layers)), order**2)
+    block = designs.blocks([32] * len(layers), range(len(layers)), order**2)
     pairs = {"positions": Pairs.every(len(layers))}
-    dealt = dealing.Dealt(dealing._lines(order, block), pairs)
+    dealt = dealing.Dealt(designs.lines(order, block), pairs)
     lines = [pass_of(layers, of_line) for of_line in dealt.passes()]
     held = max(Held.of(layers, line, "float64", LEAVES, MOMENTS_ONLY, SPLIT.n_samples).sums for line in lines)
     columns = 32 * len(layers)

@@ -19,11 +19,7 @@ from stitchpipe.results.maps import MapToKeep, map_of
 from stitchpipe.results.reading import COMPARED
 from stitchpipe.results.result import Making, Result, Side, Subject
 from stitchpipe.run.agenda import Agenda
-from stitchpipe.run.inventory import take_inventory
-from stitchpipe.run.place import (
-    STORE,
-    RunPlace,
-    TrainingState,
+from stitchpipe.run.file_names import (
     curve_name,
     dump_record,
     inspection_record,
@@ -31,6 +27,9 @@ from stitchpipe.run.place import (
     model_record,
     weights_name,
 )
+from stitchpipe.run.inventory import take_inventory
+from stitchpipe.run.place import STORE, RunPlace
+from stitchpipe.run.training_state import TrainingState
 from stitchpipe.steps.awaiting import until_listed
 from storage import WORK, Address, LayerSpec, UnfinishedError, digest_of, open_store
 

@@ -11,9 +11,9 @@ from stitchpipe.config import load
 from stitchpipe.run import PlaceError, RunPlace
 from stitchpipe.run.agenda import Agenda, agenda_declared
 from stitchpipe.run.claims import Claims
+from stitchpipe.run.file_names import dump_record, model_record
 from stitchpipe.run.ledger import Ledger, Outcome, Reason
 from stitchpipe.run.names import unit_record
-from stitchpipe.run.place import dump_record, model_record
 from stitchpipe.steps import keep_agenda
 from stitchpipe.steps.prometheus import bytes_of, exposition
 from stitchpipe.steps.standing import standing

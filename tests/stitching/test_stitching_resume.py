@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from stitchpipe.run.place import TrainingState
+from stitchpipe.run.training_state import TrainingState
 from stitchpipe.stitching import (
     StitchingLayer,
     StitchingTarget,

@@ -17,8 +17,8 @@ from stitchpipe.registry import index_measure
 from stitchpipe.run.activations.contents import Contents, End, Ends
 from stitchpipe.run.activations.stored import dump_declaration
 from stitchpipe.run.extent import ITEM_BYTES
+from stitchpipe.run.file_names import live_record
 from stitchpipe.run.names import TEST, TRAIN, LayerName
-from stitchpipe.run.place import live_record
 from storage import Address, DumpIdentity, digest_of, plain
 
 if TYPE_CHECKING:

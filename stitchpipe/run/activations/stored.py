@@ -9,8 +9,8 @@ from stitchpipe.data import parse_split_name
 from stitchpipe.run import keys
 from stitchpipe.run.activations.contents import End, StoredEnd
 from stitchpipe.run.declared import augment_fields, data_fields, dump_fields, model_fields, permuted_model
+from stitchpipe.run.file_names import dump_record
 from stitchpipe.run.names import TEST, TRAIN, LayerName
-from stitchpipe.run.place import dump_record
 from storage import Address, Representation, check_pairing
 
 if TYPE_CHECKING:

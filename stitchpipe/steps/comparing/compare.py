@@ -9,8 +9,8 @@ import numpy as np
 
 from stitchpipe.config import ConfigError
 from stitchpipe.results import COMPARED, MANY_PARTS, MapToKeep, numbers_of
+from stitchpipe.run.file_names import map_name
 from stitchpipe.run.keys import part_key
-from stitchpipe.run.place import map_name
 from stitchpipe.run.run_keys import STITCH_VIEW, index_keys, map_key, pair_keys
 from stitchpipe.steps.comparing.engine_run import EngineRun, carry_out, cluster_of
 from stitchpipe.steps.comparing.live_networks import LiveNetworks

@@ -26,7 +26,7 @@ from stitchpipe.ood import (
     observed,
     train_detector,
 )
-from stitchpipe.run.place import detector_name
+from stitchpipe.run.file_names import detector_name
 from stitchpipe.run.run_keys import detector_key
 from stitchpipe.steps.stitching.foreign_images import foreign_images
 from stitchpipe.stitching import labels_of

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from stitchpipe.graph import LOGITS, PENULTIMATE, folded, tail
 from stitchpipe.results import map_bytes, map_of
+from stitchpipe.run.file_names import curve_name, map_name
 from stitchpipe.run.names import TEST, TRAIN, LayerName
-from stitchpipe.run.place import TrainingState, curve_name, map_name
 from stitchpipe.run.planned_stitch import AFFINE
 from stitchpipe.run.run_keys import map_key
 from stitchpipe.run.stitches import training_splits
+from stitchpipe.run.training_state import TrainingState
 from stitchpipe.steps.stitching.distribution import Distribution
 from stitchpipe.steps.stitching.judge import Judge, Made
 from stitchpipe.stitching import (
