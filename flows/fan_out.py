@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 LOOK_S: Final = (1.0, 2.0, 5.0, 10.0)
 """After how long it is looked again, the last for ever."""
 
+REST: Final = 20.0
+"""How many times as long as a look took the pause behind it is at least: to look at hundreds of units takes seconds."""
+
+LONGEST_REST_S: Final = 60.0
+
 AWAY_S: Final = 300.0
 """For how long a server that does not answer is waited for, behind the tries of Prefect's own client."""
 
@@ -61,6 +66,7 @@ def share_out(course: Course, step: str, deployment: str, *, runs_at_once: int) 
         ]
         logger.info("%s: %d units for %d runs of %s", step, len(missing), count, deployment)
         looks, watched = 0, _Watched(client, runs)
+        looked_s = time.monotonic()
         while left := course.missing(step, since_s=begun_s, among=missing):
             if len(left) < len(missing):
                 logger.info("%s: %d units are left", step, len(left))
@@ -69,11 +75,16 @@ def share_out(course: Course, step: str, deployment: str, *, runs_at_once: int) 
             if not watched.are_under_way():
                 logger.warning("%s: %d units are left, and no run is that would do them", step, len(left))
                 break
-            time.sleep(LOOK_S[min(looks, len(LOOK_S) - 1)])
-            looks += 1
+            time.sleep(_pause_s(looks, time.monotonic() - looked_s))
+            looks, looked_s = looks + 1, time.monotonic()
         _call_off(client, runs)
     course.tried_since_s[step] = begun_s
     return runs
+
+
+def _pause_s(looks: int, took_s: float) -> float:
+    """Return after how long it is looked again, when nothing ended in so many looks and the last took so long."""
+    return max(LOOK_S[min(looks, len(LOOK_S) - 1)], min(REST * took_s, LONGEST_REST_S))
 
 
 def _allowed(client: SyncPrefectClient, deployment: str) -> int | None:

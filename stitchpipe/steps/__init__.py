@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from stitchpipe.steps.comparing import cluster_of, compare, fit_maps, on_cluster
     from stitchpipe.steps.costing import unit_costs
     from stitchpipe.steps.doneness import dumped, inspected, stitched, trained
-    from stitchpipe.steps.dumping import dump, parse_part
+    from stitchpipe.steps.dumping import dump
     from stitchpipe.steps.failures import UnitsFailedError
     from stitchpipe.steps.inspecting import inspect
+    from stitchpipe.steps.parts import parse_part
     from stitchpipe.steps.reporting import report
     from stitchpipe.steps.stitching import stitch
     from stitchpipe.steps.training import train
@@ -54,9 +55,10 @@ _HOMES = {
     "comparing": ("cluster_of", "compare", "fit_maps", "on_cluster"),
     "costing": ("unit_costs",),
     "doneness": ("dumped", "inspected", "stitched", "trained"),
-    "dumping": ("dump", "parse_part"),
+    "dumping": ("dump",),
     "failures": ("UnitsFailedError",),
     "inspecting": ("inspect",),
+    "parts": ("parse_part",),
     "reporting": ("report",),
     "stitching": ("stitch",),
     "training": ("train",),

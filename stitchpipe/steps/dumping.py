@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from stitchpipe import capture
-from stitchpipe.config import ConfigError, ControlModel, RandomCodes, StoredData, declared_toml
+from stitchpipe.config import ControlModel, RandomCodes, StoredData, declared_toml
 from stitchpipe.run.activations import dump_declaration
 from stitchpipe.run.declared import architecture_of
 from stitchpipe.run.file_names import dump_record
@@ -179,23 +179,4 @@ def add_split(run: Run, store: Store, images: ImageSplit) -> Split:
         groups=images.groups,
         provenance={"data_digest": images.digest, "preprocessing": images.preprocessing},
         **plan,
-    )
-
-
-def parse_part(text: str) -> tuple[int, int]:
-    """Return ``"2/4"``, the second of four parts, as ``(1, 4)``.
-
-    Raises
-    ------
-    ConfigError
-        It is not K/N with K from 1 to N.
-    """
-    first, _, last = text.partition("/")
-    if first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last):
-        return int(first) - 1, int(last)
-    raise ConfigError(
-        where="--part",
-        expected="K/N, the K-th of N parts, K from 1 to N",
-        found=f"'{text}'",
-        remedy="Start N processes, with --part 1/N to N/N.",
     )

@@ -64,3 +64,9 @@ def test_each_answer_begins_the_wait_anew(monkeypatch):
     assert runs.are_under_way()  # for 250 s
     with pytest.raises(httpx.ConnectError):
         runs.are_under_way()  # for 550 s
+
+
+def test_it_is_looked_the_more_rarely_the_longer_nothing_ended_and_the_longer_a_look_takes():
+    assert [fan_out._pause_s(looks, 0.01) for looks in range(6)] == [1, 2, 5, 10, 10, 10]
+    assert fan_out._pause_s(0, 0.5) == 10
+    assert fan_out._pause_s(3, 7.0) == fan_out.LONGEST_REST_S

@@ -138,5 +138,13 @@ def test_a_server_that_takes_nothing_to_show_ends_no_run(server, pretend, tmp_pa
     assert sweep(S, str(tmp_path / "run"))
 
 
-def test_a_trigger_imports_torch_only_where_there_is_something_to_do():
-    assert modules_loaded_by("import flows.sweep, flows.runner", "torch", "dask") == []
+def test_a_trigger_imports_torch_only_where_there_is_something_to_do(tmp_path):
+    asking = f"from flows.asked import asked_of; asked = asked_of({S!r}, {str(tmp_path)!r}, None)"
+    settled = "Settled(opened_sweep(asked.sweep, place), place)"
+    finding = (
+        "from flows.settling import *; from stitchpipe.run.declarations import *; from stitchpipe.run.settled import *",
+        f"from stitchpipe.run import RunPlace; place = RunPlace.at({str(tmp_path)!r})",
+        f"assert not is_everything_there({settled}, asked.steps)",
+    )
+    code = "; ".join(("import flows.sweep, flows.runner", asking, *finding))
+    assert modules_loaded_by(code, "torch", "dask", "flows.asked") == ["flows.asked"]
