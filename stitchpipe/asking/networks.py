@@ -102,15 +102,21 @@ class RunNetworks:
     def tail(self, end: str) -> nn.Module:
         """Return what lies behind a layer: its activations ``(n, …)`` → the network's answer.
 
+        Of a joint cut, ``MODEL/a+b``, it takes the activations of ``a`` and ``b`` by these names.
+
         Raises
         ------
         stitchpipe.graph.LayerError
             Other values cross beside the layer; the nearest cuts are named. Errors of `network`, too.
         """
-        name = stored_names(self._store).one(end)
-        network = self.network(name.model)
+        names = stored_names(self._store)
+        model, _, layer = end.rpartition("/")
+        members = graph.members_of(layer)
+        is_joint = len(members) > 1 and end not in map(str, names.known)
+        ends = [names.one(f"{model}/{member}") for member in members] if is_joint else [names.one(end)]
+        network = self.network(ends[0].model)
         example = self._run.data.splits[TEST].batch([0])
-        return graph.tail(network, name.layer, example=example)
+        return graph.tail(network, graph.joint_name([name.layer for name in ends]), example=example)
 
     def stitched(
         self, source: str, target: str, *, method: str = DIRECT, **training: Unpack[TrainingChoice]

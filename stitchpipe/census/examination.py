@@ -7,7 +7,8 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,18 +18,20 @@ from stitchpipe.census.difference import are_alike, relative_difference
 from stitchpipe.census.row import THIRDS, TOLERANCE, Row
 from stitchpipe.census.small_networks import UnreachedError, small
 from stitchpipe.errors import named_line
-from stitchpipe.graph import LayerInfo, extractor, inspect, opened, tails
+from stitchpipe.graph import Inspection, LayerInfo, extractor, inspect, joint_name, opened, tails
 from stitchpipe.graph.answers import answer_of
 from stitchpipe.graph.layout import channels_first
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from stitchpipe.census.small_networks import Small
     from stitchpipe.census.subjects import Subject
 
+T = TypeVar("T")
+
 MOST: Final = 9
-"""Cuts that are tested of a network."""
+"""Cuts that are tested of a network, and as many joint cuts."""
 
 
 def examined(subject: Subject) -> Row:
@@ -71,17 +74,22 @@ def _examined(row: Row, small: Small) -> Row:
         cuts=sum(info.is_cut for info in modules),
         cuts_by_third=by_third(inspection.layers, functions=False),
         functions_by_third=by_third(inspection.layers, functions=True),
+        joint_cuts=len(inspection.joint_cuts),
+        joint_by_third=joint_by_third(inspection),
     )
     chosen = _chosen(inspection.layers)
-    names = dict.fromkeys((*(info.name for info in modules), *chosen))
+    together = {joint_name(members): members for members in spread(inspection.joint_cuts)}
+    members = chain.from_iterable(together.values())
+    names = dict.fromkeys((*(info.name for info in modules), *chosen, *members))
     values = extractor(reached, list(names))(images)
     row = _captured(row, values, _hooked(network, images), modules)
     differences = {}
-    for name, behind in tails(reached, chosen, example=example):
-        differences[name] = relative_difference(answer_of(behind(values[name])), whole)
+    for name, behind in tails(reached, [*chosen, *together], example=example):
+        given = {layer: values[layer] for layer in together[name]} if name in together else values[name]
+        differences[name] = relative_difference(answer_of(behind(given)), whole)
         del behind  # before the next tail is made
         gc.collect()  # graphs hold their networks in cycles
-    row = _cut(row, differences)
+    row = _cut(row, differences, together)
     why = _why_not_split(row, inspection.layers, whole)
     return replace(row, outcome="not split" if why else "split", reason=why)
 
@@ -93,6 +101,13 @@ def by_third(layers: Sequence[LayerInfo], *, functions: bool) -> tuple[int, ...]
         for place, info in enumerate(layers)
         if info.is_cut and info.is_function == functions
     )
+    return tuple(places[third] for third in range(len(THIRDS)))
+
+
+def joint_by_third(inspection: Inspection) -> tuple[int, ...]:
+    """Return how many joint cuts lie in each third of a network's layers, as the last layer of each does."""
+    place = {info.name: number for number, info in enumerate(inspection.layers)}
+    places = Counter(_third(place[members[-1]], inspection.layers) for members in inspection.joint_cuts)
     return tuple(places[third] for third in range(len(THIRDS)))
 
 
@@ -114,7 +129,7 @@ def _chosen(layers: Sequence[LayerInfo]) -> list[str]:
     return chosen
 
 
-def spread(names: Sequence[str], most: int = MOST) -> list[str]:
+def spread(names: Sequence[T], most: int = MOST) -> list[T]:
     """Return at most some of the names, evenly spaced, the first and the last among them.
 
     >>> spread(list("abcdefg"), 3)
@@ -165,12 +180,15 @@ def _hooked(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
     return copies
 
 
-def _cut(row: Row, differences: Mapping[str, float]) -> Row:
-    """Note how far the answers of tails are from the whole network's."""
+def _cut(row: Row, differences: Mapping[str, float], together: Collection[str] = ()) -> Row:
+    """Note how far the answers of tails are from the whole network's; `together` are the joint cuts among them."""
+    exact = [name for name, difference in differences.items() if difference == 0]
     return replace(
         row,
-        tested=len(differences),
-        exact=sum(difference == 0 for difference in differences.values()),
+        tested=len(differences) - len(together),
+        exact=sum(name not in together for name in exact),
+        joint_tested=len(together),
+        joint_exact=sum(name in together for name in exact),
         largest_difference=min(max(differences.values(), default=0.0), sys.float_info.max),
         mismatches=tuple(name for name, difference in differences.items() if not difference <= TOLERANCE),
     )
@@ -186,8 +204,7 @@ def _why_not_split(row: Row, layers: Sequence[LayerInfo], whole: Tensor) -> str:
         )
     if row.miscaptured:
         return f"what is captured of {row.miscaptured[0]} is not what a hook copies"
-    both = zip(THIRDS, row.cuts_by_third, row.functions_by_third, strict=True)
-    empty = [third for third, cuts, functions in both if not cuts + functions]
+    empty = row.thirds_without(joint=True)
     if not empty:
         return ""
     number = THIRDS.index(empty[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the record; raised when what is checked changes. Rows of another version are made again."""
 
 THIRDS: Final = ("first", "middle", "last")
@@ -27,8 +27,9 @@ class Row:
     name, library, family
         See `Subject`.
     outcome
-        ``split``: a cut in each third of its depth, and everything that was checked agrees. ``not split``: it runs, and
-        `reason` says what is missing. ``not reached``: it could not be built, takes no image, or exceeded a limit.
+        ``split``: a cut in each third of its depth, single or joint, and everything that was checked agrees. ``not
+        split``: it runs, and `reason` says what is missing. ``not reached``: it could not be built, takes no image, or
+        exceeded a limit.
     reason
         Why it is not split, or was not reached.
     network
@@ -50,9 +51,13 @@ class Row:
     cuts_by_third, functions_by_third
         Cuts whose place in the order of layers is in the first, middle and last third: those that are modules' outputs,
         and those of functions inside modules, which a sweep names exactly.
+    joint_cuts, joint_by_third
+        Joint cuts that are listed, and those of each third: of the last of their layers the place in the order.
     tested, exact
-        Cuts at which the tail was run on what the head made, and at how many the answer was that of the whole network
-        bit for bit.
+        Single cuts at which the tail was run on what the head made, and at how many the answer was that of the whole
+        network bit for bit.
+    joint_tested, joint_exact
+        The same of joint cuts.
     largest_difference
         Of the others, relative to the largest number of the answer; the largest float where it is not finite.
     mismatches
@@ -82,8 +87,12 @@ class Row:
     cuts: int = 0
     cuts_by_third: tuple[int, ...] = ()
     functions_by_third: tuple[int, ...] = ()
+    joint_cuts: int = 0
+    joint_by_third: tuple[int, ...] = ()
     tested: int = 0
     exact: int = 0
+    joint_tested: int = 0
+    joint_exact: int = 0
     largest_difference: float = 0.0
     mismatches: tuple[str, ...] = ()
     captured: int = 0
@@ -92,6 +101,21 @@ class Row:
     processor_s: float = 0.0
     peak_mib: int = 0
     versions: str = ""
+
+    def thirds_without(self, *, joint: bool) -> list[str]:
+        """Return the thirds of its depth that have no single cut, and with `joint` no joint cut either."""
+        single = zip(self.cuts_by_third, self.functions_by_third, strict=True)
+        more = self.joint_by_third if joint else (0,) * len(THIRDS)
+        return [
+            third
+            for third, (cuts, functions), together in zip(THIRDS, single, more, strict=True)
+            if not cuts + functions + together
+        ]
+
+    @property
+    def is_split_by_joint_cuts(self) -> bool:
+        """Whether it is split, and would not be without its joint cuts."""
+        return self.outcome == "split" and bool(self.cuts_by_third and self.thirds_without(joint=False))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a record of what JSON has."""

@@ -22,9 +22,13 @@ def census_table(rows: Sequence[Row]) -> str:
         "library",
         "reached",
         "split",
+        "by single cuts",
+        "only with joint cuts",
         "distinct",
         "by hooks",
         "cuts tested",
+        "bit for bit",
+        "joint cuts tested",
         "bit for bit",
         "mismatches",
         "not reached",
@@ -46,14 +50,16 @@ def census_page(rows: Sequence[Row]) -> str:
 
 
 def family_table(rows: Sequence[Row]) -> str:
-    """Return a line for each family: how many were reached and split, how, and why others were not."""
+    """Return a line for each family: how many were reached and split, by what, and why others were not."""
     heading = (
         "family",
         "reached",
-        "split",
+        "by single cuts",
+        "only with joint cuts",
         "by hooks",
         "layers",
         "cuts",
+        "joint cuts",
         "why not, where some are not split",
     )
     lines = [heading, ("---", *["---:"] * (len(heading) - 2), "---")]
@@ -67,10 +73,11 @@ def family_table(rows: Sequence[Row]) -> str:
             (
                 f"{library}: {family}",
                 f"{len(reached)} of {len(of)}",
-                str(sum(row.outcome == "split" for row in reached)),
+                *map(str, _split(reached)),
                 str(sum(row.traced_by == "hooks" for row in reached)),
                 _range([row.layers for row in reached]),
                 _range([row.cuts for row in reached]),
+                _range([row.joint_cuts for row in reached if row.joint_cuts]),
                 "; ".join(f"{_plain(reason)} ({count})" for reason, count in reasons.most_common(2)),
             )
         )
@@ -79,18 +86,29 @@ def family_table(rows: Sequence[Row]) -> str:
 
 def _counts(rows: Sequence[Row]) -> tuple[str, ...]:
     reached = [row for row in rows if row.outcome != "not reached"]
-    split = sum(row.outcome == "split" for row in reached)
+    by_single, by_joint = _split(reached)
+    split = by_single + by_joint
     share = f" ({100 * split / len(reached):.1f} %)" if reached else ""
     return (
         str(len(reached)),
         f"{split}{share}",
+        str(by_single),
+        str(by_joint),
         str(len({row.signature for row in reached})),
         str(sum(row.traced_by == "hooks" for row in reached)),
         str(sum(row.tested for row in reached)),
         str(sum(row.exact for row in reached)),
+        str(sum(row.joint_tested for row in reached)),
+        str(sum(row.joint_exact for row in reached)),
         str(sum(len(row.mismatches) + len(row.miscaptured) for row in reached)),
         str(len(rows) - len(reached)),
     )
+
+
+def _split(rows: Sequence[Row]) -> tuple[int, int]:
+    """Return how many networks are split by single cuts alone, and how many only with joint cuts."""
+    by_joint = sum(row.is_split_by_joint_cuts for row in rows)
+    return sum(row.outcome == "split" for row in rows) - by_joint, by_joint
 
 
 def _plain(reason: str) -> str:

@@ -41,7 +41,8 @@ def census(  # noqa: PLR0913 - each is an option by name
 
     Each is built with random weights, at the smallest images that it takes, in a process of its own: its layers are
     listed, what is captured of them is held against plain hooks, and at up to 9 cuts the tail is run on what the head
-    made, and held against the whole network. No weights are fetched. A census that was cut short goes on where it was.
+    made, and held against the whole network; joint cuts, of several layers, are tested likewise. No weights are
+    fetched. A census that was cut short goes on where it was.
     """
     from stitchpipe.census import Limits, Scope, census_page, census_table, take, taken
     from stitchpipe.run.place import RunPlace
@@ -63,5 +64,7 @@ def census(  # noqa: PLR0913 - each is an option by name
 
 def _tell(row: Row, done: int, total: int) -> None:
     cuts = "/".join(map(str, row.cuts_by_third)) if row.cuts_by_third else "-"
+    if row.joint_cuts:
+        cuts += f" and joint {'/'.join(map(str, row.joint_by_third))}"
     why = f": {row.reason}" if row.reason else ""
     say(f"{done}/{total} {row.name} {row.outcome}, cuts {cuts}, {row.seconds:.1f} s, {row.peak_mib} MiB{why}")

@@ -15,7 +15,7 @@ from rich.text import Text
 from torch import nn
 
 from stitchpipe.config import ConfigError, IngestedModel, NetworkModel, load, shipped
-from stitchpipe.graph import LayerInfo, image_channels, layers
+from stitchpipe.graph import LayerInfo, image_channels, inspect, joint_name
 from stitchpipe.models import build, load_weights
 from stitchpipe.rows import grid_label
 from stitchpipe.run import Run
@@ -31,6 +31,9 @@ shape: of one image, channels first. tokens 1+14x14: one that stands for no
 place, then 14 rows of 14 patches. cut: its value is all that the rest of the
 network needs, so other networks can be stitched into it; every layer can be a
 source, be dumped and compared. For programs: --format json"""
+_JOINT_LEGEND = """\
+together: their values are all that the rest of the network needs, where for a
+long way no single value is. In Python stitchpipe.graph.tail runs from them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,14 @@ class Listing:
         The shape of the images it was run on.
     by_hooks
         Why hooks were needed; empty where torch.fx traced the network.
+    joint_cuts
+        Layers that are a cut together, where for a long way none is alone.
     """
 
     model: str
     image: tuple[int, ...]
     layers: tuple[LayerInfo, ...]
+    joint_cuts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def by_hooks(self) -> str:
@@ -87,9 +93,10 @@ def described(
         if weights is not None:
             load_weights(network, weights)
         image = (image_channels(network), *_size(size, network))
-        found = Listing(model, image, layers(network, torch.zeros(1, *image), functions=True))
+        inspection = inspect(network, torch.zeros(1, *image))
+        found = Listing(model, image, inspection.layers, inspection.joint_cuts)
     kept = tuple(info for info in found.layers if nodes or not info.is_function)
-    return Listing(found.model, found.image, kept)
+    return replace(found, layers=kept)
 
 
 def only_cuts(found: Listing) -> Listing:
@@ -118,7 +125,19 @@ def listing(found: Listing) -> RenderableType:
     )
     head = f"{found.model}, images {_times(found.image)}: {counts}"
     notice = [Text(f"by hooks: {found.by_hooks}")] if found.by_hooks else []
-    return Group(Text(head, style="bold"), *notice, view, Text(_LEGEND))
+    return Group(Text(head, style="bold"), *notice, view, Text(_LEGEND), *_joint_listing(found))
+
+
+def _joint_listing(found: Listing) -> list[RenderableType]:
+    """Return a table of one row per joint cut, and what it means; nothing where there is none."""
+    if not found.joint_cuts:
+        return []
+    view = Table(box=SIMPLE_HEAD, pad_edge=False, expand=False)
+    view.add_column("joint cut", overflow="fold")
+    view.add_column("layers", justify="right")
+    for members in found.joint_cuts:
+        view.add_row(Text(joint_name(members)), Text(str(len(members))))
+    return [Text(""), view, Text(_JOINT_LEGEND)]
 
 
 def document(found: Listing) -> dict[str, Any]:
@@ -140,6 +159,7 @@ def document(found: Listing) -> dict[str, Any]:
             }
             for info in found.layers
         ],
+        "joint_cuts": [{"name": joint_name(members), "layers": members} for members in found.joint_cuts],
     }
 
 
@@ -168,7 +188,9 @@ def _of_sweep(path: str, name: str, *, given: bool) -> Listing:
             remedy="`stitchpipe ls RUN` lists its layers.",
         )
     inspection = Run.open(sweep, Path("runs") / sweep.name).layers.inspection(declared)
-    return Listing(f"{name} ({declared.architecture})", inspection.image, inspection.layers)
+    return Listing(
+        f"{name} ({declared.architecture})", inspection.image, inspection.layers, inspection.joint_cuts
+    )
 
 
 def _options(pairs: Sequence[str]) -> dict[str, Any]:

@@ -185,8 +185,9 @@ def layers(
     `stitchpipe layers quickstart:A`
 
     The names stand in a sweep's `layers`, `sources` and `targets`, as globs. A second call of a module is NAME:1. A
-    layer beside which a residual passes is no cut: it can be a source of stitches, not their target. Networks that
-    torch.fx cannot trace are listed by hooks, and the list says so.
+    layer beside which a residual passes is no cut: it can be a source of stitches, not their target. Of networks that
+    run branches side by side, joint cuts are listed: `a+b`, layers that are a cut together. Networks that torch.fx
+    cannot trace are listed by hooks, and the list says so.
     """
     from stitchpipe.cli import layer_tables
 

@@ -10,8 +10,24 @@ import torch
 import torch.fx
 from torch import Tensor, nn
 
-from stitchpipe.graph.graph_tail import Example, TailGraph
-from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, not_behind, suggestion, without_linear
+from stitchpipe.graph.block_ends import block_ends
+from stitchpipe.graph.graph_tail import Example, TailGraph, without_axes
+from stitchpipe.graph.joint_cuts import (
+    Candidate,
+    joint_cuts,
+    joint_name,
+    near_cuts,
+    nearest,
+    no_joint_cut,
+)
+from stitchpipe.graph.layer_info import (
+    PENULTIMATE,
+    LayerError,
+    listed,
+    not_behind,
+    suggestion,
+    without_linear,
+)
 from stitchpipe.graph.layout import Seen, channels_back, channels_first, tells
 from stitchpipe.graph.trace import trace
 
@@ -19,7 +35,7 @@ AGREED = 1e-4
 """Of a tail's answers from the network's own, relative to the largest: kernels round otherwise."""
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class TracedNetwork:
@@ -87,13 +103,54 @@ class TracedNetwork:
         """Return what lies behind a cut; `last` says whether it takes ``(H, W, C)``, None that nobody knows."""
         node = self._node(name)
         if self._why(name):
-            raise self._inside(name, node)
+            raise self._inside(name, node, images)
+        return self._tail({name: last}, images, through)
+
+    def is_layer(self, name: str) -> bool:
+        """Return whether a layer has this name."""
+        return name in self._traced.nodes
+
+    def joint_candidates(self, names: Sequence[str], images: Tensor) -> list[Candidate]:  # noqa: ARG002 - one protocol
+        """Return where blocks and branches end and several of the layers `names` are all that is needed behind."""
+        return block_ends(self._traced, frozenset(names))
+
+    def joint_trial(
+        self,
+        names: Sequence[str],  # noqa: ARG002
+        images: Tensor,  # noqa: ARG002
+    ) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+        """Return what says which members of a candidate are a joint cut: all, as the graph has said already."""
+        return lambda members: members
+
+    def joint_tail(
+        self, last: Mapping[str, bool], *, images: Tensor, through: Sequence[str] | None = None
+    ) -> nn.Module:
+        """Return what lies behind a joint cut; `last` says of each of its layers whether it takes ``(H, W, C)``."""
+        nodes = {name: self._node(name) for name in last}
+        needed = self._traced.needed(max(nodes.values(), key=list(self._traced.graph.nodes).index))
+        taken = list(nodes.values())
+        idle = [
+            name for number, name in enumerate(nodes) if taken[number] not in {*needed} - {*taken[:number]}
+        ]
+        beside = [node for node in needed if node not in taken]
+        if idle or beside:
+            crossing = [next(reversed(self._traced.names.get(node, (node.name,)))) for node in beside]
+            found = f"{listed(crossing)} beside them" if beside else f"{listed(idle)}, which nothing needs"
+            raise no_joint_cut(tuple(last), found, self._near(list(last)[-1], images))
+        return self._tail(last, images, through)
+
+    def _tail(
+        self, last: Mapping[str, bool | None], images: Tensor | None, through: Sequence[str] | None
+    ) -> nn.Module:
+        """Return what lies behind one layer or several, which are known to be a cut."""
         # Operations behind the cut may work in place: they get a copy, so that stored activations stay as they are.
         entries: dict[bool | None, Callable[..., Any]] = {True: channels_back, False: torch.clone}
         example = None if images is None else partial(self._example, images)
-        tail_graph = TailGraph(self._traced, node, entries.get(last, _without_axes), example)
+        given = {self._node(name): entries.get(is_last, without_axes) for name, is_last in last.items()}
+        tail_graph = TailGraph(self._traced, given, example)
         nodes = list(self._traced.graph.nodes)
-        behind = nodes[nodes.index(node) + 1 :]
+        behind = nodes[max(map(nodes.index, given)) + 1 :]
+        name = joint_name(tuple(last))
         wanted = None if through is None else [self._behind(layer, behind, name) for layer in through]
         graph = tail_graph.build(wanted)
         # The graph module refers to the network's own modules. The deep copy is of those that the tail
@@ -102,8 +159,9 @@ class TracedNetwork:
             torch.fx.GraphModule(self.network, graph, f"{type(self.network).__name__}Tail")
         )
         module.eval().requires_grad_(requires_grad=False)
-        if images is not None and tail_graph.knows_sizes:
-            self._demand_same(module, name, images, channels_first if last else torch.clone)
+        # Values of a joint cut may share memory, and operations behind it may work on them in place.
+        if images is not None and (tail_graph.knows_sizes or len(last) > 1):
+            self._demand_same(module, last, images)
         return module
 
     def _example(self, images: Tensor) -> Example:
@@ -117,19 +175,19 @@ class TracedNetwork:
             _Run(self._module, note).run(images[:1].expand(count, *images.shape[1:]).clone())
         return Example(single, double)
 
-    def _demand_same(
-        self, tail: nn.Module, name: str, images: Tensor, stored: Callable[[Tensor], Tensor]
-    ) -> None:
+    def _demand_same(self, tail: nn.Module, last: Mapping[str, bool | None], images: Tensor) -> None:
         """Refuse a tail that was told sizes where it does not give the network's answers, tried on three of noise."""
         noise = torch.rand((3, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images)
         values: dict[str, Tensor] = {}
-        whole = self.run(noise, [name], lambda layer, value: values.update({layer: value.clone()}))
+        whole = self.run(noise, list(last), lambda layer, value: values.update({layer: value.clone()}))
         with torch.no_grad():
-            answer = tail(stored(values[name]))
+            answer = tail(
+                *(channels_first(values[name]) if is_last else values[name] for name, is_last in last.items())
+            )
         answer = answer[-1] if isinstance(answer, tuple) else answer
         if not torch.allclose(answer, whole, rtol=AGREED, atol=AGREED * float(whole.abs().max())):
             raise LayerError(
-                where=f"layer '{name}'",
+                where=f"layer '{joint_name(tuple(last))}'",
                 expected="a layer whose output is all that the rest of the network needs",
                 found="other answers behind it than the network's own",
                 remedy="Take another cut.",
@@ -187,21 +245,35 @@ class TracedNetwork:
         more = f" and {others - 1} other{'s' * (others > 2)} cross" if others > 1 else " crosses"
         return f"{traced.beside(node)}{more} beside it"
 
-    def _inside(self, name: str, node: torch.fx.Node) -> LayerError:
+    def _inside(self, name: str, node: torch.fx.Node, images: Tensor | None) -> LayerError:
         """Return the error that says why a layer is no cut, and names up to three that are, nearest first."""
-        traced = self._traced
-        found = f"{traced.crossing(node)} values that cross there, as inside a residual"
-        if not traced.is_used(node):
+        found = f"{self._traced.crossing(node)} values that cross there, as inside a residual"
+        if not self._traced.is_used(node):
             found = "a value that nothing behind it uses"
-        # The distance between two layers is counted in nodes of the graph.
-        position = {other: number for number, other in enumerate(traced.graph.nodes)}
-        cuts = [cut for cut, other in traced.outputs.items() if traced.is_cut(other)]
-        near = sorted(cuts, key=lambda cut: abs(position[traced.outputs[cut]] - position[node]))[:3]
         return LayerError(
             where=f"layer '{name}'",
             expected="a layer whose output is all that the rest of the network needs",
             found=found,
-            remedy=f"Cuts near it: {', '.join(near)}." if near else "This network has no cut.",
+            remedy=self._near(name, images),
+        )
+
+    def _near(self, name: str, images: Tensor | None) -> str:
+        """Return up to three cuts near a layer, and a joint cut where the network has one, as a remedy."""
+        traced = self._traced
+        # The distance between two layers is counted in nodes of the graph.
+        position = {other: number for number, other in enumerate(traced.graph.nodes)}
+        at = position[self._node(name)]
+        cuts = [cut for cut, other in traced.outputs.items() if traced.is_cut(other)]
+        near = sorted(cuts, key=lambda cut: abs(position[traced.outputs[cut]] - at))[:3]
+        return near_cuts(near, self._joint_near(name, images))
+
+    def _joint_near(self, name: str, images: Tensor | None) -> tuple[str, ...] | None:
+        """Return the nearest joint cut; None where there is none, or no image to tell layers from other values."""
+        if images is None:
+            return None
+        shapes = self.observe(torch.cat([images[:1], images[:1]])).of_layers(2)
+        return nearest(
+            joint_cuts(self, {layer: not self._why(layer) for layer in shapes}, images), list(shapes), name
         )
 
 
@@ -220,15 +292,3 @@ class _Run(torch.fx.Interpreter):
         value = super().run_node(n)
         self._note(n, value)
         return value
-
-
-def _without_axes(activations: Tensor) -> Tensor:
-    """Copy what cannot be ``(n, H, W, C)``; refuse what could be, because nothing told which axis is which."""
-    if activations.ndim != 4:
-        return torch.clone(activations)
-    raise LayerError(
-        where=f"activations of shape {tuple(activations.shape)}",
-        expected="a tail that knows whether its network holds channels first or last",
-        found="one that was made without an example, of a network that took none of the usual image sizes",
-        remedy="Hand an image to `tail` as `example`.",
-    )

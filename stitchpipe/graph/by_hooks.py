@@ -12,15 +12,27 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from stitchpipe.graph.flow import Flow
 from stitchpipe.graph.hooked_tail import HookedTail
 from stitchpipe.graph.hooks import with_hooks
+from stitchpipe.graph.joint_cuts import (
+    JOIN,
+    LONG,
+    MOST,
+    Candidate,
+    boundaries,
+    joint_cuts,
+    near_cuts,
+    nearest,
+    no_joint_cut,
+)
 from stitchpipe.graph.layer_info import LayerError, suggestion
 from stitchpipe.graph.layout import Seen, channels_first, tells
 from stitchpipe.graph.replay import Replay
-from stitchpipe.graph.trial import Trial
+from stitchpipe.graph.trial import OTHER_IMAGE, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from stitchpipe.graph.trial import NetworkRun
 
@@ -120,6 +132,70 @@ class HookedNetwork:
         """Return what runs the whole network on the other images of a trial."""
         return lambda other, on_value: with_hooks(self.network, trial.others[other], on_value)
 
+    def is_layer(self, name: str) -> bool:
+        """Return whether a module, or one of its calls, has this name."""
+        return _path(name) in self._paths
+
+    def joint_candidates(self, names: Sequence[str], images: Tensor) -> list[Candidate]:
+        """Return where blocks and branches end and several of the layers `names` are all that is needed behind.
+
+        One run on an image of noise, which automatic differentiation notes; none where it cannot.
+        """
+        try:
+            flow = Flow.of(self.network, torch.rand_like(images[:1]))
+        except Exception:  # noqa: BLE001 - a network without gradients fails however it likes
+            return []
+        known, ending = set(names), boundaries(self.network)
+        found = []
+        for path, count in flow.ends:
+            members = flow.needed(count) if path in ending else ()
+            if 2 <= len(members) <= MOST and known.issuperset(members) and JOIN not in "".join(members):
+                found.append(Candidate(members, path.count(".")))
+        return found
+
+    def joint_trial(
+        self, names: Sequence[str], images: Tensor
+    ) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+        """Return what tries out which members of a candidate the rest of the network runs from; none if it cannot."""
+        trial = Trial.of(self.network, images[:0], names)
+        run = self._on(trial)
+
+        def held(members: tuple[str, ...]) -> tuple[str, ...]:
+            if not trial.is_joint_cut(run, members):
+                return ()
+            # A class token that is sliced off a value is noted as all of it, and the logits need no more of it.
+            needed = tuple(name for name in members if not trial.is_idle(run, members, name))
+            return needed if trial.is_joint_cut(run, needed) else ()
+
+        return held
+
+    def joint_tail(
+        self, last: Mapping[str, bool], *, images: Tensor, through: Sequence[str] | None = None
+    ) -> nn.Module:
+        """Return the whole network on a blank image with the outputs of the layers `last` replaced."""
+        for name in last:
+            self.demand(name)
+        names = tuple(last)
+        with torch.no_grad():
+            trial = Trial.of(self.network, images, names)
+            if not trial.is_joint_cut(self._on(trial), names):
+                raise no_joint_cut(names, OTHER_IMAGE, self._near(names[-1], images))
+            for name in names:
+                if trial.is_idle(self._on(trial), names, name):
+                    raise no_joint_cut(names, f"{name}, which nothing needs", self._near(name, images))
+        hooked = HookedTail(self.network, last, torch.zeros_like(images[:1]), through=through)
+        return self._headless(hooked, trial)
+
+    def _headless(self, tail: HookedTail, trial: Trial) -> HookedTail:
+        """Return a tail without what is done before its layers, tried on the values of a trial."""
+        # The tail is handed activations as they are stored, with channels first.
+        values = [
+            channels_first(trial.values[name]) if is_last else trial.values[name]
+            for name, is_last in tail.last.items()
+        ]
+        with torch.no_grad():  # the tail's first run refuses layers of `through` that are not behind it
+            return tail.headless(*(torch.cat([value, value]) for value in values))
+
     def tail(
         self, name: str, *, last: bool | None, images: Tensor | None, through: Sequence[str] | None = None
     ) -> nn.Module:
@@ -142,25 +218,26 @@ class HookedNetwork:
                 found=why,
                 remedy=self._near(name, images),
             )
-        hooked = HookedTail(
-            self.network, name, torch.zeros_like(images[:1]), channels_last=last, through=through
-        )
-        value = trial.values[name]
-        # The tail is handed activations as they are stored, with channels first.
-        value = channels_first(value) if last else value
-        with torch.no_grad():  # the tail's first run refuses layers of `through` that are not behind it
-            return hooked.headless(torch.cat([value, value]))
+        hooked = HookedTail(self.network, {name: last}, torch.zeros_like(images[:1]), through=through)
+        return self._headless(hooked, trial)
 
     def _near(self, name: str, images: Tensor) -> str:
-        """Return up to three cuts near a layer, nearest first, as a remedy."""
+        """Return up to three cuts near a layer, nearest first, and a joint cut where there is one, as a remedy."""
         with torch.no_grad():
-            names = list(self.observe(images[:1]).shapes)
+            seen = self.observe(torch.cat([images[:1], images[:1]]))
+            names = list(seen.shapes)
             position = names.index(name) if name in names else 0
             trial, cuts = Trial.of(self.network, images[:0], names), list[str]()
             for _, other in sorted(enumerate(names), key=lambda numbered: abs(numbered[0] - position)):
                 if len(cuts) < 3 and not trial.why_no_cut(self._on(trial), other):
                     cuts.append(other)
-        return f"Cuts near it: {', '.join(cuts)}." if cuts else "This network has no cut."
+            # Joint cuts are where single ones are far, and looking for them takes all single ones.
+            if cuts and 2 * LONG * abs(names.index(cuts[0]) - position) <= len(names):
+                return near_cuts(cuts, None)
+            known = list(seen.of_layers(2))
+            why = self.why_no_cut(known, images)
+            joint = joint_cuts(self, {layer: not why[layer] for layer in known}, images)
+        return near_cuts(cuts, nearest(joint, known, name))
 
 
 def _path(name: str) -> str:

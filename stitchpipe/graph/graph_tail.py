@@ -36,14 +36,15 @@ class Example:
 
 
 class TailGraph:
-    """Puts together the graph of what lies behind a node.
+    """Puts together the graph of what lies behind a node, or behind several.
 
     Parameters
     ----------
-    traced, node
-        The whole network, and the cut.
-    entry
-        What is done first to the activations: their layout, and a copy.
+    traced
+        The whole network.
+    entries
+        The nodes of the cut, in the order in which the tail takes their activations, and what is done first to each:
+        their layout, and a copy.
     example
         Gives the values of an example; None where there is none.
     """
@@ -51,17 +52,25 @@ class TailGraph:
     def __init__(
         self,
         traced: Traced,
-        node: Node,
-        entry: Callable[..., Any],
+        entries: Mapping[Node, Callable[..., Any]],
         example: Callable[[], Example] | None,
     ) -> None:
         self.graph = torch.fx.Graph()
         self.knows_sizes = False
-        self._traced, self._node, self._given = traced, node, example
+        self._traced, self._nodes, self._given = traced, tuple(entries), example
         self._example: Example | None = None
-        self._entry = self.graph.call_function(entry, (self.graph.placeholder("activations"),))
-        self._copied = {node: self._entry}
-        self._pieces = {piece: (whole, axis) for piece, whole, axis in pieces_of(node)}
+        # All activations come first, as a graph has it, and then what is done to them.
+        given = [self.graph.placeholder(_argument(number)) for number in range(len(entries))]
+        self._copied = {
+            node: self.graph.call_function(entry, (value,))
+            for value, (node, entry) in zip(given, entries.items(), strict=True)
+        }
+        self._pieces = {
+            piece: (whole, axis)
+            for node in entries
+            for piece, whole, axis in pieces_of(node)
+            if piece not in entries
+        }
 
     def build(self, through: Sequence[Node] | None) -> Graph:
         """Return the graph from activations to the answer; with `through` to a tuple of these values and the answer.
@@ -75,7 +84,7 @@ class TailGraph:
         # follows its node.
         nodes = list(self._traced.graph.nodes)
         kept: dict[Node, Node] = {}
-        for later in nodes[nodes.index(self._node) + 1 :]:
+        for later in nodes[max(map(nodes.index, self._nodes)) + 1 :]:
             if later.op == "output":
                 answer = torch.fx.map_arg(later.args[0], self._behind)
                 self.graph.output(
@@ -106,11 +115,16 @@ class TailGraph:
 
     def _size(self, node: Node) -> Node:
         if node.target is getattr and node.args[1] in KINDS:
-            return self.graph.call_function(getattr, (self._entry, node.args[1]))
+            return self.graph.call_function(getattr, (self._first, node.args[1]))
         known = self._known()
         first, growth = known.single[node], _growth(known.single[node], known.double[node])
         plain = tuple(first) if isinstance(first, tuple) else first
-        return self.graph.call_function(size_for, (self._entry, plain, growth))
+        return self.graph.call_function(size_for, (self._first, plain, growth))
+
+    @property
+    def _first(self) -> Node:
+        """Return the tail's own node for the first of its activations."""
+        return self._copied[self._nodes[0]]
 
     def _known(self) -> Example:
         """Return the example, and from now on refuse activations of images of another size."""
@@ -118,16 +132,20 @@ class TailGraph:
             return self._example
         if self._given is None:
             raise LayerError(
-                where=f"the tail behind '{self._traced.names[self._node][0]}'",
+                where=f"the tail behind '{self._traced.names[self._nodes[0]][0]}'",
                 expected="an image as `example`, because the rest of the network asks for sizes before it",
                 found="none",
                 remedy="Hand over an image of the size that the activations were made from.",
             )
         self._example, self.knows_sizes = self._given(), True
-        shape = tuple(self._example.shape(self._node)[1:])
-        checked = self.graph.call_function(of_shape, (self._entry, shape))
-        self._entry = self._copied[self._node] = checked
+        for node in self._nodes:
+            shape = tuple(self._example.shape(node)[1:])
+            self._copied[node] = self.graph.call_function(of_shape, (self._copied[node], shape))
         return self._example
+
+
+def _argument(number: int) -> str:
+    return f"activations_{number}" if number else "activations"
 
 
 def size_for(activations: Tensor, first: Any, growth: Any) -> Any:
@@ -154,3 +172,15 @@ def _growth(single: Any, double: Any) -> Any:
     if isinstance(single, tuple):
         return tuple(more - one for one, more in zip(single, double, strict=True))
     return double - single
+
+
+def without_axes(activations: Tensor) -> Tensor:
+    """Copy what cannot be ``(n, H, W, C)``; refuse what could be, because nothing told which axis is which."""
+    if activations.ndim != 4:
+        return torch.clone(activations)
+    raise LayerError(
+        where=f"activations of shape {tuple(activations.shape)}",
+        expected="a tail that knows whether its network holds channels first or last",
+        found="one that was made without an example, of a network that took none of the usual image sizes",
+        remedy="Hand an image to `tail` as `example`.",
+    )

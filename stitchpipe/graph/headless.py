@@ -17,7 +17,7 @@ from stitchpipe.graph.hooks import is_plain
 from stitchpipe.graph.recorded_run import RecordedRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import torch
     from torch import nn
@@ -45,8 +45,8 @@ class Plain:
 Output = Shape | Plain | tuple["Output", ...] | list["Output"]
 
 
-def leave_out_head(network: nn.Module, name: str, blank: Tensor) -> None:
-    """Let the modules of `network` that are done when the layer `name` is return zeros and do nothing.
+def leave_out_head(network: nn.Module, names: Sequence[str], blank: Tensor) -> None:
+    """Let the modules of `network` that are done when all layers `names` are return zeros and do nothing.
 
     `blank` is one image. Modules that are called more than once, or return something else than tensors, work on; all
     keep their weights, which a network may ask for. Whether it still does what it did is for the caller to see.
@@ -56,7 +56,7 @@ def leave_out_head(network: nn.Module, name: str, blank: Tensor) -> None:
         RecordedRun.of(network, blank.expand(count, *blank.shape[1:]).clone()) for count in (1, 2)
     )
     for path in single.replaceable() & double.replaceable():
-        if single.done[path] <= single.done[name]:
+        if single.done[path] <= max(single.done[name] for name in names):
             output = _output(single.outputs[path], double.outputs[path])
             network.get_submodule(path).forward = partial(_zeros_whatever_is_given, output)
 

@@ -10,16 +10,18 @@ from torch import Tensor, nn
 
 from stitchpipe.graph.headless import IMAGES, leave_out_head
 from stitchpipe.graph.hooks import with_hooks
+from stitchpipe.graph.joint_cuts import joint_name
 from stitchpipe.graph.layer_info import PENULTIMATE, LayerError, not_behind, without_linear
 from stitchpipe.graph.layout import channels_back
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class HookedTail(nn.Module):
     """Activations of a layer ``(n, …)`` → logits: the network on n blank images, the layer's output replaced.
 
+    Of a joint cut activations of several, in the order of `last`, which says of each whether its channels are last.
     With `through` a tuple of these layers' outputs and, last, the logits. Owns a frozen copy of the network in eval
     mode. The head runs each time, unless it is left out (`stitchpipe.graph.headless`).
     """
@@ -29,27 +31,29 @@ class HookedTail(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        name: str,
+        last: Mapping[str, bool],
         blank: Tensor,
         *,
-        channels_last: bool,
         through: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.through = through
         self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-        self.name, self.channels_last = name, channels_last
+        self.last, self.name = dict(last), joint_name(tuple(last))
         self.register_buffer("blank", blank, persistent=False)
 
-    def forward(self, activations: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, *activations: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the logits, behind what is wanted on the way."""
         kept: dict[str, Tensor] = {}
-        value = channels_back(activations) if self.channels_last else activations.clone()
-        replaced = False
+        values = {
+            name: channels_back(value) if is_last else value.clone()
+            for value, (name, is_last) in zip(activations, self.last.items(), strict=True)
+        }
+        waiting = set(values)
 
         def put(name: str, module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor | None:
-            nonlocal replaced
-            if name != self.name:
+            replaced = not waiting
+            if name not in values:
                 # A layer that ran before the replacement did not see the activations, and counts as not
                 # behind it.
                 if replaced and name in (self.through or ()):
@@ -57,19 +61,20 @@ class HookedTail(nn.Module):
                 if replaced and self.through is not None and isinstance(module, nn.Linear):
                     kept[PENULTIMATE] = given[0]
                 return None
+            value = values[name]
             if output.shape != value.shape:
                 raise LayerError(
-                    where=f"the tail behind '{self.name}'",
+                    where=f"the tail behind '{name}'",
                     expected=f"activations of images of one size, of shape {tuple(output.shape[1:])}",
                     found=f"shape {tuple(value.shape[1:])}",
                     remedy="Make the tail with an example of these images.",
                 )
-            replaced = True
+            waiting.discard(name)
             return value
 
         # The network runs on as many blank images as there are activations. Its head works on them for
         # nothing, and the value at the layer is put in its place.
-        blanks = self.blank.expand(len(value), *self.blank.shape[1:]).clone()
+        blanks = self.blank.expand(len(activations[0]), *self.blank.shape[1:]).clone()
         # A tail whose head was left out has modules that need to know how many images there are; they read
         # them from here.
         token = IMAGES.set(blanks)
@@ -77,9 +82,9 @@ class HookedTail(nn.Module):
             logits: Tensor = with_hooks(self.network, blanks, put)
         finally:
             IMAGES.reset(token)
-        if not replaced:
+        if waiting:
             raise LayerError(
-                where=f"layer '{self.name}'",
+                where=f"layer '{next(name for name in self.last if name in waiting)}'",
                 expected="a layer that runs whatever the image",
                 found="no call of it on a blank image",
                 remedy="Take a layer that follows it.",
@@ -91,12 +96,12 @@ class HookedTail(nn.Module):
                 raise without_linear(self.network) if layer == PENULTIMATE else not_behind(layer, self.name)
         return (*(kept[layer] for layer in self.through), logits)
 
-    def headless(self, value: Tensor) -> HookedTail:
-        """Return this tail without what is done before its layer; itself where that is not what it is on `value`."""
-        whole, shorter = self(value), copy.deepcopy(self)
+    def headless(self, *values: Tensor) -> HookedTail:
+        """Return this tail without what is done before its layers; itself where that is not what it is on `values`."""
+        whole, shorter = self(*values), copy.deepcopy(self)
         try:
-            leave_out_head(shorter.network, self.name, self.blank)
-            answer = shorter(value)
+            leave_out_head(shorter.network, tuple(self.last), self.blank)
+            answer = shorter(*values)
         except Exception:  # noqa: BLE001 - a network may ask its modules for whatever it likes
             return self
         return shorter if _same(answer, whole) else self

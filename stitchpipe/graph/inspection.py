@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stitchpipe.errors import ExplainedError, named_line
+from stitchpipe.graph.joint_cuts import joint_cuts, told_together
 from stitchpipe.graph.layer_info import LayerInfo
 from stitchpipe.graph.layout import channels_last
 from stitchpipe.graph.opening import observed, opened
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from stitchpipe.graph.layout import Shape
     from stitchpipe.graph.opening import Opened
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the record; raised when its fields, or what they mean, change."""
 
 
@@ -45,6 +46,9 @@ class Inspection:
         Why forward hooks had to be used; empty where torch.fx traced the network.
     output_width
         How many logits it gives for an image; None of a network that gives features instead.
+    joint_cuts
+        Layers whose values together are all that the rest of the network needs, in the network's order: of networks
+        that have no single cut in a long stretch of their depth, see `stitchpipe.graph.joint_cuts`.
     """
 
     network: str
@@ -52,6 +56,7 @@ class Inspection:
     layers: tuple[LayerInfo, ...]
     by_hooks: str
     output_width: int | None
+    joint_cuts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def traced_by(self) -> Literal["fx", "hooks"]:
@@ -77,6 +82,7 @@ class Inspection:
             "by_hooks": self.by_hooks,
             "output_width": self.output_width,
             "layers": [_layer_record(info) for info in self.layers],
+            "joint_cuts": [list(members) for members in self.joint_cuts],
         }
 
     @classmethod
@@ -105,6 +111,7 @@ class Inspection:
                 layers=tuple(_layer(layer, by_hooks) for layer in record["layers"]),
                 by_hooks=by_hooks,
                 output_width=None if width is None else int(width),
+                joint_cuts=tuple(tuple(map(str, members)) for members in record["joint_cuts"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InspectionError(
@@ -143,12 +150,9 @@ def inspect(network: nn.Module | Opened, example: Tensor) -> Inspection:
     with in_eval_mode(network):
         reached, seen = observed(reached, images)
         last = channels_last(network, images, seen, reached.observe)
-        shapes = {
-            name: shape[1:]
-            for name, shape in seen.shapes.items()
-            if len(shape) in {2, 3, 4} and shape[0] == len(images)
-        }
+        shapes = seen.of_layers(len(images))
         why_no_cut = reached.why_no_cut(list(shapes), example[:1])
+        joint = joint_cuts(reached, {name: not why_no_cut[name] for name in shapes}, example[:1])
     # Tokens lie in a grid of the image's proportions; of other inputs they are taken for those of a square.
     size = (images.shape[2], images.shape[3]) if images.ndim == 4 else (1, 1)
     infos = tuple(
@@ -159,7 +163,7 @@ def inspect(network: nn.Module | Opened, example: Tensor) -> Inspection:
             tokens=token_grid(shape[0], size) if len(shape) == 2 else None,
             channels_last=name in last,
             is_function=reached.is_function(name),
-            why_no_cut=why_no_cut[name],
+            why_no_cut=told_together(why_no_cut[name], name, joint),
             by_hooks=reached.by_hooks,
         )
         for name, shape in shapes.items()
@@ -170,6 +174,7 @@ def inspect(network: nn.Module | Opened, example: Tensor) -> Inspection:
         layers=infos,
         by_hooks=reached.by_hooks,
         output_width=int(seen.logits.shape[1]) if seen.has_logits else None,
+        joint_cuts=joint,
     )
 
 

@@ -42,7 +42,7 @@ class LayerInfo:
     is_function
         Whether it is a function's output; globs do not match those.
     why_no_cut
-        The reason; empty of a cut.
+        The reason; empty of a cut. Of a layer of a joint cut it ends with the name of that.
     by_hooks
         Why forward hooks had to be used; empty where torch.fx traced the network.
     """

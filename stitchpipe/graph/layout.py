@@ -40,6 +40,14 @@ class Seen:
     logits: Any = None
     has_logits: bool = True
 
+    def of_layers(self, count: int) -> dict[str, Shape]:
+        """Return the shapes of one sample of those values that are layers; the network was run on `count` images."""
+        return {
+            name: shape[1:]
+            for name, shape in self.shapes.items()
+            if len(shape) in {2, 3, 4} and shape[0] == count
+        }
+
 
 def tells(operation: object, given: Sequence[object] = ()) -> bool | None:
     """Return whether a module or function works on the last of four axes (True), the second (False), or neither.

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from stitchpipe.graph.by_graph import TracedNetwork
+from stitchpipe.graph.joint_cuts import members_of
+from stitchpipe.graph.joint_tail import JointTail, demand_members
 from stitchpipe.graph.layout import channels_last
 from stitchpipe.graph.opening import observed, opened
 from stitchpipe.graph.trace import in_eval_mode
@@ -34,11 +36,13 @@ def tail(
     `network` nor the activations handed to the tail are ever changed by it. Where torch.fx cannot trace the network
     the tail is the network on blank images, with the layer's output replaced, less the modules that are done by then.
 
+    Of a joint cut, ``a+b``, the tail takes the layers' activations by name: ``{"a": (n, …), "b": (n, …)}``.
+
     Parameters
     ----------
     example
-        One image or more, of the size that the activations are of. Needed where the network is not traced; otherwise
-        usual sizes are tried, to find out whether the layer holds its channels last.
+        One image or more, of the size that the activations are of. Needed where the network is not traced, and of a
+        joint cut; otherwise usual sizes are tried, to find out whether the layer holds its channels last.
     through
         Layers behind it: the tail then returns a tuple of their outputs and, last, the logits. `PENULTIMATE` is what
         the last linear layer takes.
@@ -46,19 +50,41 @@ def tail(
     Raises
     ------
     LayerError
-        No such layer, or other values cross beside it (a residual); the nearest cuts are named. One of `through` is not
-        behind it, or the network has no linear layer.
+        No such layer, or other values cross beside it (a residual); the nearest cuts are named, and a joint cut if
+        there is one. One of `through` is not behind it, or the network has no linear layer.
     TraceError
         The network does not take the example.
     """
     reached = opened(network)
+    members = _members(reached, name)
     with in_eval_mode(network), torch.no_grad():
+        if len(members) > 1:
+            demand_members(members, example)
         if example is None:
             last = _layout_without_example(reached, name)
         else:
             reached, seen = observed(reached, example)
-            last = name in channels_last(network, example, seen, reached.observe)
+            layers_last = channels_last(network, example, seen, reached.observe)
+            if len(members) > 1:
+                return _joint_tail(reached, members, layers_last, example, through)
+            last = name in layers_last
         return reached.tail(name, last=last, images=example, through=through)
+
+
+def _members(reached: Opened, name: str) -> tuple[str, ...]:
+    """Return the layers of a joint cut by its name, or the one layer that has it."""
+    return (name,) if reached.is_layer(name) else members_of(name)
+
+
+def _joint_tail(
+    reached: Opened,
+    members: tuple[str, ...],
+    layers_last: frozenset[str],
+    images: Tensor,
+    through: Sequence[str] | None = None,
+) -> JointTail:
+    last = {name: name in layers_last for name in members}
+    return JointTail(members, reached.joint_tail(last, images=images, through=through))
 
 
 def tails(
@@ -75,7 +101,12 @@ def tails(
         last = channels_last(network, example, seen, reached.observe)
     for name in names:
         with in_eval_mode(network), torch.no_grad():
-            made = [reached.tail(name, last=name in last, images=example)]
+            members = _members(reached, name)
+            made: list[nn.Module] = [
+                reached.tail(name, last=name in last, images=example)
+                if len(members) == 1
+                else _joint_tail(reached, members, last, example)
+            ]
         # Nothing of the tail is held here while its user has it: a large network's are had one at a time.
         yield name, made.pop()
 

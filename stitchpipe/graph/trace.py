@@ -22,7 +22,7 @@ from stitchpipe.graph.independence import independent_nodes
 from stitchpipe.graph.pieces import pieces_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class TraceError(ExplainedError, ValueError):
@@ -33,13 +33,15 @@ class TraceError(ExplainedError, ValueError):
 class Traced:
     """A traced network: its graph, and which node is the output of which call, in execution order.
 
-    `outputs` are those of modules, `functions` those of the functions inside them.
+    `outputs` are those of modules, `functions` those of the functions inside them, `ends` the modules whose calls end
+    with a node, whatever they return.
     """
 
     network: nn.Module
     graph: torch.fx.Graph
     outputs: Mapping[str, torch.fx.Node]
     functions: Mapping[str, torch.fx.Node] = field(default_factory=dict)
+    ends: Mapping[torch.fx.Node, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def nodes(self) -> Mapping[str, torch.fx.Node]:
@@ -70,6 +72,25 @@ class Traced:
         position = lives.position[node]
         pieces = {piece for piece, *_ in pieces_of(node) if lives.last.get(piece, -1) > position}
         return lives.crossing[position] - len(pieces - self.independent)
+
+    def needed(self, node: torch.fx.Node) -> tuple[torch.fx.Node, ...]:
+        """Return the values made up to `node` that what is behind it cannot make itself, in order; see `crossing`.
+
+        Pieces of a concatenation that is one of them are left out; a tensor of the network's own that was worked on in
+        place is among them, and is no layer.
+        """
+        lives = self._lives
+        position = lives.position[node]
+        before = [
+            other
+            for other, number in lives.position.items()
+            if number <= position and other not in self.independent
+        ]
+        alive = [other for other in before if lives.last.get(other, -1) > position]
+        if len(alive) != lives.crossing[position]:  # something written into a tensor of the network's own
+            alive += [other for other in before if other.op == "get_attr" and other not in alive]
+        pieces = {piece for whole in alive for piece, *_ in pieces_of(whole)}
+        return tuple(other for other in alive if other not in pieces)
 
     def is_cut(self, node: torch.fx.Node) -> bool:
         """Return whether `node` is the only value that crosses from the part before it to the part behind it."""
@@ -145,6 +166,7 @@ class _NamingTracer(torch.fx.Tracer):
         super().__init__(autowrap_functions=())
         self.outputs: dict[str, torch.fx.Node] = {}
         self.functions: dict[str, torch.fx.Node] = {}
+        self.ends: dict[torch.fx.Node, list[str]] = {}
         self._paths = {path for path, _ in network.named_modules()}
         self._thread = threading.get_ident()
 
@@ -152,9 +174,10 @@ class _NamingTracer(torch.fx.Tracer):
         if threading.get_ident() != self._thread:
             return forward(*args, **kwargs)
         returned = super().call_module(m, forward, args, kwargs)
+        path = self.path_of_module(m)
+        self.ends.setdefault(next(iter(reversed(self.graph.nodes))), []).append(path)
         # A module may return a tuple or a record, which is no single node and so no layer.
         if isinstance(returned, torch.fx.Proxy):
-            path = self.path_of_module(m)
             name, calls = path, 0
             while name in self.outputs:
                 calls += 1
@@ -225,7 +248,7 @@ def trace(network: nn.Module) -> Traced:
     # The call of the network itself has the empty path; its output is the logits and no layer.
     outputs.pop("", None)
     functions = {name: node for name, node in tracer.functions.items() if node in order}
-    return Traced(network, graph, outputs, functions)
+    return Traced(network, graph, outputs, functions, tracer.ends)
 
 
 def _defaults(network: nn.Module) -> dict[str, Any] | None:

@@ -69,18 +69,36 @@ class Trial:
             return "the logits are the same for every image"
         if name not in self.values:
             return "it is not called on every image"
-        return "" if all(self._restored(run, name, other, behind) for other in (0, 1)) else OTHER_IMAGE
+        return "" if self._restores(run, (name,), behind) else OTHER_IMAGE
 
-    def _restored(self, run: NetworkRun, name: str, other: int, behind: str | None) -> bool:
-        """Return whether the value alone brings back its logits, or the value of the cut behind it.
+    def is_joint_cut(self, run: NetworkRun, names: tuple[str, ...]) -> bool:
+        """Return whether the rest of the network can run from the values of several layers together."""
+        are_called = all(name in self.values for name in names)
+        return are_called and not self.unaffected and self._restores(run, names)
 
-        It changes the logits: those of the other images are others.
+    def is_idle(self, run: NetworkRun, names: tuple[str, ...], name: str) -> bool:
+        """Return whether the logits of a joint cut stay what they are whatever one of its layers gives."""
+
+        def put(at: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor | None:
+            return (
+                torch.zeros_like(output) if at == name else self.values[at].clone() if at in names else None
+            )
+
+        return _same(run(0, put), self.logits)
+
+    def _restores(self, run: NetworkRun, names: tuple[str, ...], behind: str | None = None) -> bool:
+        return all(self._restored(run, names, other, behind) for other in (0, 1))
+
+    def _restored(self, run: NetworkRun, names: tuple[str, ...], other: int, behind: str | None) -> bool:
+        """Return whether the values alone bring back their logits, or the value of the cut behind them.
+
+        They change the logits: those of the other images are others.
         """
 
         def put(at: str, _: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor | None:
             if at == behind:
                 raise _Reached(output)  # a cut: if its value is right, so is all that follows
-            return self.values[name].clone() if at == name else None
+            return self.values[at].clone() if at in names else None
 
         try:
             return _same(run(other, put), self.logits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stitchpipe.config import ConfigError, IngestedModel, NetworkModel
+from stitchpipe.graph import TOGETHER
 from stitchpipe.rows import width_of
 from stitchpipe.run.declared import permuted_model
 from stitchpipe.stitching import OBJECTIVES
@@ -70,7 +71,9 @@ def misfit(source: LayerName, target: LayerName, table: LayerTable, where: str) 
         return ConfigError(
             where=where,
             expected="targets where a single value crosses, so that the rest of the network can run alone",
-            found=f"{target}, which a residual crosses",
+            found=f"{target}: {to_layer.why_no_cut}"
+            if TOGETHER in to_layer.why_no_cut
+            else f"{target}, which a residual crosses",
             remedy=f"Of the dumped layers these can be targets, nearest first: {', '.join(cuts[:6]) or 'none'}.",
         )
     if bool(from_layer.grid) != bool(to_layer.grid):

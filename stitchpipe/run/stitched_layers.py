@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stitchpipe.config import ConfigError, layer_word
 from stitchpipe.errors import nearest
 from stitchpipe.globs import meant_by
+from stitchpipe.graph import members_of
 from stitchpipe.run.names import LayerName
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ class StitchedLayers:
     def _unmatched(
         self, pattern: str, model_glob: str, names: Sequence[LayerName], where: str
     ) -> ConfigError:
+        if len(members_of(model_and_layer(pattern)[1])) > 1:
+            return ConfigError(
+                where=where,
+                expected="layers one by one: stitches begin and end at a single layer",
+                found=f"'{pattern}', a joint cut",
+                remedy="Take a cut before or behind it as the target; `stitchpipe.graph.tail` runs from a joint cut.",
+            )
         models = [*self.table, *sorted(self.left_out)]
         shown = next(iter(meant_by(model_glob, self.table.keys())), None)
         if shown is None:

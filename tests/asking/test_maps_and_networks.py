@@ -97,6 +97,8 @@ def test_a_network_is_its_layers_and_its_tail(run, tiny):
         run.tail("A/layer4.0")
     with pytest.raises((LayerError, WorkspaceError)):
         run.tail("A/logits")
+    with pytest.raises(LayerError, match=r"'layer2\.0\+layer3\.0': .* found layer2\.0, which nothing needs"):
+        run.tail("A/layer2.0+layer3.0")
 
 
 def test_a_map_that_is_damaged_or_of_other_ends_is_refused(tiny, tmp_path):

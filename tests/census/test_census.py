@@ -29,8 +29,10 @@ from stitchpipe.census.difference import are_alike
 from stitchpipe.census.examination import spread
 from stitchpipe.census.processes import rows
 from stitchpipe.census.small_networks import Small
+from stitchpipe.census.table import family_table
 from storage import CheckedFiles, open_place
 from tests.census.misbehaving import misbehave
+from tests.graph.branched_networks import ThreeBranches, made
 
 NAMES = [Subject(f"timm/{name}", "timm", name) for name in ("good", "dies", "grows", "hangs", "after")]
 
@@ -204,7 +206,57 @@ def test_the_table_counts_what_was_reached():
         for name, outcome in (("a1", "split"), ("a2", "split"), ("b", "not split"), ("c", "not reached"))
     ]
     line = census_table(rows_of).splitlines()[-1]
-    assert line == "| all | 3 | 2 (66.7 %) | 2 | 0 | 6 | 3 | 0 | 1 |"
+    assert line == "| all | 3 | 2 (66.7 %) | 2 | 0 | 2 | 0 | 6 | 3 | 0 | 0 | 0 | 1 |"
+
+
+def test_networks_that_only_joint_cuts_split_have_columns_of_their_own():
+    single = {"cuts_by_third": (2, 0, 1), "functions_by_third": (0, 1, 0), "joint_by_third": (0, 4, 0)}
+    joint = single | {"functions_by_third": (0, 0, 0)}
+    rows_of = [
+        Row(name=name, library="timm", family="f", outcome=outcome, joint_tested=4, joint_exact=3, **thirds)
+        for name, outcome, thirds in (
+            ("a", "split", single),
+            ("b", "split", joint),
+            ("c", "split", joint),
+            ("d", "not split", joint),
+        )
+    ]
+    line = census_table(rows_of).splitlines()[-1]
+    assert line == "| all | 4 | 3 (75.0 %) | 1 | 2 | 1 | 0 | 0 | 0 | 16 | 12 | 0 | 0 |"
+    assert family_table(rows_of).splitlines()[-1].startswith("| timm: f | 4 of 4 | 1 | 2 | 0 |")
+
+
+@pytest.fixture
+def branched(monkeypatch):
+    network = made(ThreeBranches)
+    monkeypatch.setattr(examination, "small", lambda _: Small(network, (3, 8, 8), ""))
+    return Subject("branched", "stitchpipe", "branched")
+
+
+def test_a_network_of_branches_is_split_by_joint_cuts_and_each_is_tested(branched, monkeypatch):
+    row = examined(branched)
+    assert (row.outcome, row.reason, row.is_split_by_joint_cuts) == ("split", "", True)
+    assert (row.cuts_by_third[1], row.functions_by_third[1]) == (0, 0)
+    assert row.joint_tested == row.joint_exact == row.joint_cuts >= 4
+    assert row.tested == row.exact == row.cuts
+    monkeypatch.setattr(examination, "joint_by_third", lambda _: (0, 0, 0))
+    row = examined(branched)
+    assert row.outcome == "not split"
+    assert "no cut in the middle third" in row.reason
+
+
+def test_a_joint_tail_that_gives_other_answers_is_a_mismatch(branched, monkeypatch):
+    honest = examination.tails
+
+    def wrong(network, names, *, example):
+        for name, behind in honest(network, names, example=example):
+            yield name, nn.Sequential(behind, nn.Hardtanh(-0.1, 0.1)) if "+" in name else behind
+
+    monkeypatch.setattr(examination, "tails", wrong)
+    row = examined(branched)
+    assert row.outcome == "not split"
+    assert len(row.mismatches) == row.joint_tested
+    assert (row.joint_exact, row.tested - row.exact) == (0, 0)
 
 
 def test_answers_that_are_not_finite_are_a_reason_and_their_row_can_be_kept(forgetful):

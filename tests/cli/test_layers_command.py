@@ -13,9 +13,10 @@ from torch import nn
 from stitchpipe import cli
 from stitchpipe.cli.layer_tables import Listing, described, document, listing, only_cuts
 from stitchpipe.config import ConfigError
-from stitchpipe.graph import layers
+from stitchpipe.graph import inspect, layers
 from stitchpipe.models import WeightsError, build, weights_bytes
 from tests.cli.command import refused, stitchpipe
+from tests.graph.branched_networks import TwoBranches, made
 
 SMALL = ("blocks=[1, 1]", "widths=[4, 6]", "num_classes=3")
 
@@ -83,6 +84,18 @@ def test_a_network_that_does_not_trace_says_so():
     known = layers(Branch(), torch.zeros(1, 3, 4, 4))
     text = printed(Listing("branch", (3, 4, 4), known), 200)
     assert "by hooks: torch.fx cannot trace it: " in text
+
+
+def test_joint_cuts_are_listed_below_the_layers():
+    known = inspect(made(TwoBranches), torch.zeros(1, 3, 8, 8))
+    found = only_cuts(Listing("two", known.image, known.layers, known.joint_cuts))
+    lines = [line.split() for line in printed(found).splitlines()]
+    assert ["joint", "cut", "layers"] in lines
+    assert ["left+right", "2"] in lines
+    assert all(len(line) <= 80 for line in printed(found).splitlines())
+    record = json.loads(json.dumps(document(found)))["joint_cuts"][-1]
+    assert record == {"name": "left+right", "layers": ["left", "right"]}
+    assert "joint cut" not in printed(Listing("two", known.image, known.layers))
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,7 @@ def test_crossing_values_are_those_made_before_and_used_behind(data):
             one for one in before if one in of_images and any(one in user.all_input_nodes for user in behind)
         }
         assert traced.crossing(node) == len(crossing)
+        assert set(traced.needed(node)) == crossing
         assert traced.is_cut(node) == (crossing == {node})
 
 

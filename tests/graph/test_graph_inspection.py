@@ -92,11 +92,12 @@ def test_a_network_that_does_not_take_the_images_has_no_inspection():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"version": 1}, "expected version 2, found version 1"),
+        ({"version": 2}, "expected version 3, found version 2"),
         ({"version": None}, "found version None"),
         ({"layers": None}, "TypeError"),
         ({"layers": [{"name": "a"}]}, "KeyError"),
         ({"layers": [{"name": "a", "shape": ["x"], "is_cut": True}]}, "ValueError"),
+        ({"joint_cuts": 3}, "TypeError"),
         ({"image": 3}, "TypeError"),
         ({"output_width": "ten"}, "ValueError"),
     ],

@@ -50,6 +50,7 @@ def test_every_pair_that_globs_name():
             ("first@0",),
             "Did you mean 'second@0'? Models are second@0, first@0.",
         ),  # one is not inspected yet
+        ("second@0/early+late", (), "'second@0/early+late', a joint cut. Take a cut before or behind it"),
         ("second@0/lat", (), "Did you mean 'second@0/late'? Layers of second@0 are early, late."),
     ],
 )
@@ -57,3 +58,11 @@ def test_what_names_nothing_is_told_what_there_is(targets, left_out, said):
     with pytest.raises(ConfigError) as caught:
         planned(targets, left_out)
     assert said in str(caught.value)
+
+
+def test_a_target_of_a_joint_cut_is_refused_with_its_name():
+    why = "late crosses beside it; together a cut: late+later"
+    branch = LayerInfo("later", (8, 2, 2), is_cut=False, why_no_cut=why)
+    sweep = parse(SWEEP.replace("TARGETS", "second@0/later"), where="globs", folder=None)
+    with pytest.raises(ConfigError, match=r"found second@0/later: late crosses beside it; .*: late\+later"):
+        planned_stitches(sweep, sweep.stitch, TABLE | {"second@0": (*TABLE["second@0"], branch)})
