@@ -12,8 +12,8 @@ from stitchpipe.census.processes import rows
 SHARES = {"torchvision": 12, "timm": 20, "transformers": 8}
 """How many families of each library are taken, evenly spaced over their alphabet; of each its first network."""
 
-SEVERAL_VALUES = frozenset({"coat", "crossvit", "efficientvim", "gcvit", "hrnet", "nasnet", "pnasnet", "tnt"})
-"""Families whose networks run side by side in several branches: no single value crosses in some third of the depth."""
+SEVERAL_VALUES = frozenset({"tnt", "lw_detr_vit", "rf_detr_dinov2"})
+"""Families of which several values cross in some third of the depth, and not all of these are layers."""
 
 
 @cache

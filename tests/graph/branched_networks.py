@@ -104,6 +104,23 @@ class Tokens(nn.Module):
         return self.head(values[0][:, 0] + values[1][:, 0])
 
 
+class Concatenated(nn.Module):
+    """Two branches, of which one begins with a concatenation whose first piece is asked for again behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3)
+        self.left, self.right = unit(4), unit(4)
+        self.join, self.merge = nn.Sequential(unit(8)), nn.Sequential(nn.Conv2d(8, 4, 1))
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        left, right = self.left(x), self.right(x)
+        both = torch.cat([left, torch.tanh(right)], 1)
+        return self.head((self.merge(self.join(both)) + left * right).mean((2, 3)))
+
+
 class SharedMemory(nn.Module):
     """Two names of one piece of memory, which is worked on in place under the second."""
 

@@ -6,12 +6,15 @@ import json
 
 import pytest
 import torch
+from torch import nn
 
 from stitchpipe.graph import PENULTIMATE, LayerError, extractor, inspect, joint_name, members_of, tail
+from stitchpipe.graph.flow import Flow
 from stitchpipe.graph.inspection import Inspection
 from stitchpipe.graph.joint_cuts import MOST, Candidate, boundaries, joint_cuts
 from tests.graph.branched_networks import (
     ChannelsLast,
+    Concatenated,
     SharedMemory,
     ThreeBranches,
     Tokens,
@@ -137,6 +140,16 @@ def test_a_tail_takes_all_of_its_layers_of_equally_many_images():
         behind({"left": value, "right": value[:2]})
 
 
+@torch.inference_mode()
+def test_pieces_of_a_concatenation_are_cut_out_of_it_again():
+    network, batch = made(Concatenated), images(8, 3)
+    values = extractor(network, ["right", "cat", "left"])(batch)
+    behind = tail(network, "right+cat", example=batch[:1])
+    assert torch.equal(behind({name: values[name] for name in ("right", "cat")}), values["logits"])
+    with pytest.raises(LayerError, match="found left, which nothing needs"):
+        tail(network, "left+right+cat", example=batch[:1])
+
+
 def test_values_that_share_memory_which_is_worked_on_are_no_joint_cut():
     network = made(SharedMemory)
     with pytest.raises(LayerError, match="other answers behind it"):
@@ -181,6 +194,26 @@ def test_the_record_has_the_joint_cuts():
     found = inspect(made(ThreeBranches), images(8, 1))
     assert Inspection.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     assert len(found.joint_cuts) >= 4
+
+
+class AsksImages(nn.Module):
+    """Looks at its images again behind both of its layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        x = x.mean((2, 3))
+        return self.second(self.first(x)) * x
+
+
+def test_where_the_images_themselves_are_needed_no_layers_are_enough():
+    torch.manual_seed(0)
+    flow = Flow.of(AsksImages(), images(4, 1))
+    assert [name for name, _ in flow.made] == ["first", "second"]
+    assert flow.needed(2) == ()
+    assert Flow.of(made(TwoBranches), images(8, 1)).needed(3) == ("stem", "left.0.1")
 
 
 class Said:
