@@ -33,7 +33,7 @@ LOOK_S: Final = (1.0, 2.0, 5.0, 10.0)
 """After how long it is looked again, the last for ever."""
 
 REST: Final = 20.0
-"""How many times as long as a look took the pause behind it is at least: to look at hundreds of units takes seconds."""
+"""How many times the processor time of a look the pause behind it is: to look at hundreds of units takes seconds."""
 
 LONGEST_REST_S: Final = 60.0
 
@@ -66,7 +66,7 @@ def share_out(course: Course, step: str, deployment: str, *, runs_at_once: int) 
         ]
         logger.info("%s: %d units for %d runs of %s", step, len(missing), count, deployment)
         looks, watched = 0, _Watched(client, runs)
-        looked_s = time.monotonic()
+        spent_s = time.process_time()
         while left := course.missing(step, since_s=begun_s, among=missing):
             if len(left) < len(missing):
                 logger.info("%s: %d units are left", step, len(left))
@@ -75,16 +75,16 @@ def share_out(course: Course, step: str, deployment: str, *, runs_at_once: int) 
             if not watched.are_under_way():
                 logger.warning("%s: %d units are left, and no run is that would do them", step, len(left))
                 break
-            time.sleep(_pause_s(looks, time.monotonic() - looked_s))
-            looks, looked_s = looks + 1, time.monotonic()
+            time.sleep(_pause_s(looks, time.process_time() - spent_s))
+            looks, spent_s = looks + 1, time.process_time()
         _call_off(client, runs)
     course.tried_since_s[step] = begun_s
     return runs
 
 
-def _pause_s(looks: int, took_s: float) -> float:
-    """Return after how long it is looked again, when nothing ended in so many looks and the last took so long."""
-    return max(LOOK_S[min(looks, len(LOOK_S) - 1)], min(REST * took_s, LONGEST_REST_S))
+def _pause_s(looks: int, spent_s: float) -> float:
+    """Return how long to wait behind a look: longer where many found nothing new, and where it cost more seconds."""
+    return max(LOOK_S[min(looks, len(LOOK_S) - 1)], min(REST * spent_s, LONGEST_REST_S))
 
 
 def _allowed(client: SyncPrefectClient, deployment: str) -> int | None:
