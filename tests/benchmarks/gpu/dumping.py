@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
     from storage import Representation
     from tests.benchmarks.gpu.size import Size
 
+Codec = Literal["none", "lz4"]
+
 LAYERS = (*BLOCKS, "logits")
-CODECS = ("none", "lz4")
+CODECS: tuple[Codec, ...] = ("none", "lz4")
 WRITERS = 8
 """Threads beside a GPU; one beside the CPU's single thread."""
 TOLERANCE = 2.0**-9
 """Of the largest value of a layer: two roundings to float16."""
 
 
-def stored(subject: Subject, folder: Path, device: torch.device, size: Size, codec: str) -> None:
+def stored(subject: Subject, folder: Path, device: torch.device, size: Size, codec: Codec) -> None:
     """Dump all blocks into a store."""
     settings = dump_settings(
         batch_size=size.batch_size, encoding=Encoding(codec=codec), writers=1 if device == CPU else WRITERS
@@ -58,7 +60,7 @@ def rows(device: torch.device, size: Size, folder: Path) -> Iterator[Row]:
     image = few.pixels[:1]
     flops = flops_of(lambda: few.network(image))
 
-    def seconds(subject: Subject, on: torch.device, codec: str, name: str) -> float:
+    def seconds(subject: Subject, on: torch.device, codec: Codec, name: str) -> float:
         at = folder / f"{name}-{codec}"
         return seconds_of(lambda: stored(subject, at, on, size, codec), on, repeats=1)
 

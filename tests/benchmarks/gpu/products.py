@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from stitchpipe.algebra.backends import numpy_backend, open_backend
 from stitchpipe.algebra.backends.torch_backend import TorchBackend
-from stitchpipe.engine import LayerShape, SplitShape
+from stitchpipe.engine import LayerShape, Pairs, SplitShape
 from stitchpipe.engine.moments.accumulate import PassSums
 from stitchpipe.engine.moments.shift import SHIFT_SAMPLES, Shift
 from stitchpipe.engine.planning.cost import flops_of_view
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.gpu.size import Size
 
     Blocks = Sequence[np.ndarray]
+    Planned = Literal["float64", "float32"]
 
 TOLERANCES: dict[Precision, float] = {"float64": 1e-12, "float32": 1e-5, "tf32": 2e-3}
 """Of the largest of each array of moments; TF32 keeps ten bits of each factor."""
@@ -51,7 +51,7 @@ def rows(device: torch.device, size: Size) -> Iterator[Row]:
     blocks = _blocks(size, few)
     shifts = {number: Shift.of(block[:SHIFT_SAMPLES], flattened=False) for number, block in enumerate(blocks)}
 
-    def formed(precision: str, backend: Backend, samples: int) -> tuple[float, Mapping[str, np.ndarray]]:
+    def formed(precision: Planned, backend: Backend, samples: int) -> tuple[float, Mapping[str, np.ndarray]]:
         found: dict[str, np.ndarray] = {}
         plan = _plan(size, many, precision)
         seconds = seconds_of(
@@ -64,7 +64,7 @@ def rows(device: torch.device, size: Size) -> Iterator[Row]:
     # Means are about a shift, and right to the digits of what it was taken from.
     least = max(float(np.abs(shift.channels).max()) for shift in shifts.values())
     for precision, tolerance in TOLERANCES.items():
-        of_plan = "float64" if precision == "float64" else "float32"
+        of_plan: Planned = "float64" if precision == "float64" else "float32"
         backend = RoundedFactors(device) if precision == "tf32" else open_backend("torch", _name(device))
         _, found = formed(of_plan, backend, few)
         device_s, _ = formed(of_plan, backend, many)
@@ -96,11 +96,11 @@ def _blocks(size: Size, samples: int) -> Blocks:
     ]
 
 
-def _plan(size: Size, samples: int, precision: str) -> Plan:
+def _plan(size: Size, samples: int, precision: Planned) -> Plan:
     layers = [LayerShape("m", str(number), ("f",), size.layer_shape, 2) for number in range(size.layers)]
     return make_plan(
         layers,
-        {"positions": frozenset(itertools.product(range(size.layers), repeat=2))},
+        {"positions": Pairs.every(size.layers)},
         splits=[SplitShape("data", "test", ((0, samples),))],
         memory_limit_bytes=MEMORY_BYTES,
         precision=precision,
