@@ -70,6 +70,8 @@ def run(
         After Ctrl-C or SIGTERM.
     flows.processes.ProcessError
         The private Prefect server does not start.
+    flows.given_server.GivenServerError
+        The user's Prefect server does not answer: nothing was begun.
     stitchpipe.steps.UnitsFailedError
         Units failed; what does not depend on them was done.
     ExplainedError
@@ -115,6 +117,10 @@ def _take(course: Course, server: PrivateServer | None, progress: Progress) -> N
         for name in asked.course:
             course.take(name)
         return
+    if server is None:
+        from flows.given_server import demand_answer  # noqa: PLC0415 - as below
+
+        demand_answer()
     for name in asked.course[: asked.course.index("begin") + 1]:
         course.take(name)
     course.begin_activations()

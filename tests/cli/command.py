@@ -7,6 +7,7 @@ can show is asked of `in_a_process`: that importing is light, that exit codes ar
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import warnings
@@ -106,13 +107,15 @@ class PoolHere:
 
 
 def in_a_process(*arguments: object, timeout_s: float = 240) -> Ended:
-    """Run one command in a process of its own."""
+    """Run one command in a process of its own, which knows nothing of a server that a command here has started."""
+    environ = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     done = subprocess.run(
         [sys.executable, "-m", "stitchpipe.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout_s,
         check=False,
+        env=environ,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
