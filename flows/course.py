@@ -168,16 +168,20 @@ class Course:
 
     def settle(self, settled: Settled, stamp: str | None) -> None:
         """Put on record that the steps are done, but for units that fail by themselves; `stamp` is from before."""
-        if self.asked.part == WHOLE and not any(reason.passing for reason in self._failed.values()):
+        if self.asked.part == WHOLE and all(reason.is_final for reason in self._failed.values()):
             told = {"units": self._told, "of": len(self.ended), "left out": list(self.without)}
             settled.note(self.asked.steps, stamp, told if self._failed else {})
 
     def demand_success(self) -> None:
         """Raise `stitchpipe.steps.UnitsFailedError` if a unit failed."""
         if self._failed:
-            may_pass = any(reason.passing for reason in self._failed.values())
+            is_tried_again = not all(reason.is_final for reason in self._failed.values())
             raise UnitsFailedError(
-                self.asked.out, self._told, of=len(self.ended), left_out=self.without, may_pass=may_pass
+                self.asked.out,
+                self._told,
+                of=len(self.ended),
+                left_out=self.without,
+                is_tried_again=is_tried_again,
             )
 
     @property

@@ -113,8 +113,16 @@ def claimed_home(directory: Path) -> tuple[IO[bytes], Path]:
     """Return the first numbered directory that no running process uses, and the open file that locks it."""
     for number in range(_MOST_HOMES):
         home = directory / str(number)
-        home.mkdir(parents=True, exist_ok=True)
-        lock = (home / "lock").open("ab")
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            lock = (home / "lock").open("ab")
+        except OSError as error:
+            raise ProcessError(
+                where=str(directory),
+                expected="a folder for the databases of private Prefect servers",
+                found=f"one that cannot be written ({error.strerror})",
+                remedy="Name another directory in STITCHPIPE_PREFECT_HOME.",
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

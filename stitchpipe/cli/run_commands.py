@@ -42,7 +42,7 @@ def run(named: RunOrSweep, /, *, which: Which = Which(), work: ScheduledWork = S
     """Run every step of a sweep: train, dump, compare, stitch, report. What is there already is kept.
 
     A network that fails ends nothing but what depends on it: the others go on, the end says what failed, and the exit
-    code is 3. The next run tries again what may pass by itself. Several runs of one sweep at a time share its work.
+    code is 3. The next run tries again what may pass or be mended. Several runs of one sweep at a time share its work.
     """
     _begin(named, which, work)
 

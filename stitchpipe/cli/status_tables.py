@@ -63,10 +63,11 @@ def _failures(failed: Sequence[UnitStanding]) -> Table:
     view.add_column("why, and what to do", overflow="fold", ratio=1)
     for unit in failed[:MOST_SHOWN]:
         reason = None if unit.outcome is None else unit.outcome.reason
-        passes = reason is not None and reason.passing
+        is_tried_again = reason is not None and not reason.is_final
         told = Text(str(reason or "no reason on record"))
         told.append(
-            "\n→ the next run tries it again" if passes else "\n→ run again with --retry-failed", "bold"
+            "\n→ the next run tries it again" if is_tried_again else "\n→ run again with --retry-failed",
+            "bold",
         )
         view.add_row(Text(unit.unit), told)
     if len(failed) > MOST_SHOWN:

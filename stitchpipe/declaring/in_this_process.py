@@ -109,7 +109,7 @@ def run(
         course = _Course(opened, work, claimant, say)
         course.take_all()
     failed = {unit: str(reason) for unit, reason in course.failed.items()}
-    error = UnitsFailedError(place.url, failed, of=course.tried, left_out=course.lost, may_pass=True)
+    error = UnitsFailedError(place.url, failed, of=course.tried, left_out=course.lost, is_tried_again=True)
     if not course.run.sweep.models or not place.has_store:
         raise error
     if failed:

@@ -31,7 +31,11 @@ class Reason:
     kind
         The error's class.
     passing
-        Whether the same may succeed when it is tried again: a place that did not answer, a process that was killed.
+        Whether the same may succeed when it is tried again at once: a place that did not answer, a process that was
+        killed.
+    of_the_place
+        Whether it follows from what lies in the run's place, missing or damaged: others can put that right, and what
+        the unit is asked to do stays the same.
     """
 
     where: str
@@ -40,15 +44,21 @@ class Reason:
     remedy: str
     kind: str
     passing: bool
+    of_the_place: bool = False
 
     @classmethod
-    def of(cls, error: BaseException, *, passing: bool) -> Self:
+    def of(cls, error: BaseException, *, passing: bool, of_the_place: bool = False) -> Self:
         """Return the reason that an error gives."""
         if isinstance(error, ExplainedError):
             parts = (error.where, error.expected, error.found, error.remedy)
         else:
             parts = ("", "success", named_line(error), "The log has the whole of it.")
-        return cls(*parts, kind=type(error).__name__, passing=passing)
+        return cls(*parts, kind=type(error).__name__, passing=passing, of_the_place=of_the_place)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it stands until somebody changes what is asked, or asks for another try."""
+        return not (self.passing or self.of_the_place)
 
     def __str__(self) -> str:
         """Say it as the error did."""
@@ -100,8 +110,8 @@ class Outcome:
 
     @property
     def is_final(self) -> bool:
-        """Whether it failed for a reason that does not pass by itself."""
-        return self.reason is not None and not self.reason.passing
+        """Whether it failed for a reason for which the next run does not try it again."""
+        return self.reason is not None and self.reason.is_final
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from stitchpipe.errors import ExplainedError
 from stitchpipe.run.claims import Claims
 from stitchpipe.run.ledger import Ledger, Outcome, Reason
 from stitchpipe.run.place import RunPlace
-from storage import EvictedError, NotFoundError, StoreError, UnreachableError, WriteError
+from storage import CorruptError, EvictedError, NotFoundError, StoreError, UnreachableError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,4 +173,5 @@ def _reason(error: Exception) -> Reason:
     """Return why a unit failed; where the message alone does not explain it, the log gets the traceback."""
     if not isinstance(error, ExplainedError):
         logger.error("A unit of work failed unexpectedly.", exc_info=error)
-    return Reason.of(error, passing=may_pass(error))
+    of_the_place = isinstance(error, (NotFoundError, CorruptError))
+    return Reason.of(error, passing=may_pass(error), of_the_place=of_the_place)

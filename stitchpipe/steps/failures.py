@@ -25,7 +25,7 @@ class UnitsFailedError(ExplainedError, RuntimeError):
     """
 
     def __init__(
-        self, out: str, failed: Mapping[str, str], *, of: int, left_out: Sequence[str], may_pass: bool
+        self, out: str, failed: Mapping[str, str], *, of: int, left_out: Sequence[str], is_tried_again: bool
     ) -> None:
         self.failed, self.left_out = dict(failed), tuple(left_out)
         lines = [f"{unit}: {reason}" for unit, reason in failed.items()]
@@ -33,8 +33,8 @@ class UnitsFailedError(ExplainedError, RuntimeError):
         lines = lines[:MOST_LISTED] + [f"… and {more} more"] * (more > 0)
         without = f" Without {', '.join(left_out)} the rest was done." if left_out else ""
         again = (
-            "The same command tries again what may pass by itself; what fails by itself needs --retry-failed."
-            if may_pass
+            "The same command tries again what may pass or be mended; what fails by itself needs --retry-failed."
+            if is_tried_again
             else "They fail by themselves: with --retry-failed they are tried again."
         )
         super().__init__(
@@ -48,4 +48,6 @@ class UnitsFailedError(ExplainedError, RuntimeError):
 def demand_none_failed(out: str, told: Mapping[str, Any]) -> None:
     """Raise the error of a command that is on record with what failed by itself; nothing where nothing did."""
     if told:
-        raise UnitsFailedError(out, told["units"], of=told["of"], left_out=told["left out"], may_pass=False)
+        raise UnitsFailedError(
+            out, told["units"], of=told["of"], left_out=told["left out"], is_tried_again=False
+        )

@@ -36,6 +36,12 @@ def test_a_home_is_claimed_by_one_and_given_back(tmp_path):
         lock.close()
 
 
+def test_a_home_that_cannot_be_written_is_one_message(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ProcessError, match=r"cannot be written.*STITCHPIPE_PREFECT_HOME"):
+        claimed_home(tmp_path / "file" / "homes")
+
+
 def test_a_server_that_does_not_start_is_an_error_with_its_last_words(tmp_path):
     (tmp_path / "uvicorn.py").write_text("raise SystemExit('the database is from another version')")
     environ = {**os.environ, "PYTHONPATH": str(tmp_path)}

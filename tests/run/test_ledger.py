@@ -51,6 +51,16 @@ def test_a_passing_reason_is_not_final():
         assert Outcome("dump A", "failed", "k", 0.0, 0.0, "w", reason=reason).is_final is not passing
 
 
+def test_a_reason_of_an_earlier_version_is_read(ledger):
+    reason = Reason.of(KeyError("a"), passing=False)
+    ledger.note(Outcome("dump A", "failed", "k", 0.0, 0.0, "w", reason=reason))
+    name = ledger.files.record_names("units")[0]
+    record = dict(ledger.files.record(name))
+    del record["reason"]["of_the_place"]
+    ledger.files.put_record(name, record)
+    assert ledger.of("dump A").reason == reason
+
+
 def test_the_step_is_what_stands_before_the_subject():
     assert [Outcome(unit, "done", "k", 0.0, 0.0, "w").step for unit in ("fit maps", "dump A test")] == [
         "fit maps",
