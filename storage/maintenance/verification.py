@@ -10,7 +10,6 @@ import numpy as np
 from storage.commits import (
     STORE,
     STORE_RECORD,
-    all_manifests,
     dump_keys,
     forget_manifests,
     manifests,
@@ -29,7 +28,8 @@ from storage.format import (
     read_record,
     split_record_key,
 )
-from storage.place import COMMITS, encode_name
+from storage.maintenance.flags import flagged_without_manifest, no_manifest
+from storage.place import encode_name
 from storage.problems import Problem, problem_of
 from storage.reading import ShardReader, forget_shards
 from storage.splits import SPLIT, forget_splits, load_split
@@ -199,18 +199,8 @@ def _problems_of_history(place: Place, dump: str, sealed: list[Manifest]) -> Ite
 
 def _problems_of_flags(place: Place, dump: str) -> Iterator[Problem]:
     """Yield the layers whose flag says that they are sealed, which is set behind the manifest, and no manifest does."""
-    named = {encode_name(name) for manifest in all_manifests(place, dump) for name in manifest.layers}
-    for layer in place.directories(dump):
-        flag = f"{dump}/{layer}/sealed/c"
-        if layer not in named and place.size(flag) is not None and place.read(flag) == sealed_flag()["c"]:
-            yield Problem(
-                representation=f"{dump}/{layer}",
-                row_group=None,
-                file=place.path(f"{dump}/{COMMITS}"),
-                expected="a manifest of this layer, which is flagged as sealed",
-                found="none",
-                remedy=REMEDY,
-            )
+    for layer in flagged_without_manifest(place, dump):
+        yield no_manifest(place, dump, layer)
 
 
 def _problems_beside(place: Place, dump: str, manifest: Manifest) -> Iterator[Problem]:

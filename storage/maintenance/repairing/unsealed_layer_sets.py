@@ -30,6 +30,7 @@ from storage.format import (
     read_record,
     shard_index,
 )
+from storage.maintenance.flags import flagged_without_manifest
 from storage.place import COMMITS, QUARANTINE, decode_name, encode_name
 from storage.problems import Problem, problem_of
 from storage.writing import Dump, layer_files
@@ -127,14 +128,30 @@ def layers_of_lost_manifests(mending: Mending, dump: DumpIdentity) -> list[str]:
 
 
 def lost_manifests(place: Place, dump: str) -> list[str]:
-    """Return the layer sets whose manifest was taken out and not made again."""
-    layer_sets = set()
+    """Return the layer sets whose manifest was taken out and not made again, or removed: its layers are flagged."""
+    layer_sets = set(removed_manifests(place, dump))
     for entry in place.entries(QUARANTINE):
         _, _, rest = entry.key.removeprefix(f"{QUARANTINE}/").partition(f"/{dump}/{COMMITS}/")
         layer_set, _, name = rest.partition("/")
         if name == MANIFEST_NAME and manifest_of(place, dump, layer_set) is None:
             layer_sets.add(layer_set)
     return sorted(layer_sets)
+
+
+def removed_manifests(place: Place, dump: str) -> dict[str, list[str]]:
+    """Return the layer sets without a manifest whose layers say that they are sealed, and the folders of these."""
+    flagged = set(flagged_without_manifest(place, dump))
+    removed = {}
+    for layer_set in unsealed_layer_sets(place, dump) if flagged else ():
+        layers: set[str] = set()
+        for entry in place.entries(layer_set_key(dump, layer_set)):
+            with suppress(StoreError, KeyError):
+                layers |= {
+                    encode_name(name) for name in read_record(place, entry.key, kind=MARKER)["metadata"]
+                }
+        if layers & flagged:
+            removed[layer_set] = sorted(layers & flagged)
+    return removed
 
 
 def _layers(mending: Mending, dump: DumpIdentity) -> list[tuple[str, bytes]]:
