@@ -129,7 +129,7 @@ def records_as_they_are_listed(patch):
 
 
 def absence_for_good(patch):
-    patch.setattr(claimed, "EvictedError", Exception)
+    patch.setattr(claimed, "NotFoundError", ZeroDivisionError)
 
 
 def inventories_before_the_page(patch):
