@@ -168,21 +168,25 @@ class Course:
 
     def settle(self, settled: Settled, stamp: str | None) -> None:
         """Put on record that the steps are done, but for units that fail by themselves; `stamp` is from before."""
-        if self.asked.part == WHOLE and all(reason.is_final for reason in self._failed.values()):
+        if self.asked.part == WHOLE and not self._is_tried_again:
             told = {"units": self._told, "of": len(self.ended), "left out": list(self.without)}
             settled.note(self.asked.steps, stamp, told if self._failed else {})
 
     def demand_success(self) -> None:
         """Raise `stitchpipe.steps.UnitsFailedError` if a unit failed."""
         if self._failed:
-            is_tried_again = not all(reason.is_final for reason in self._failed.values())
             raise UnitsFailedError(
                 self.asked.out,
                 self._told,
                 of=len(self.ended),
                 left_out=self.without,
-                is_tried_again=is_tried_again,
+                is_tried_again=self._is_tried_again,
             )
+
+    @property
+    def _is_tried_again(self) -> bool:
+        """Whether the next run tries one of the units again that failed."""
+        return not all(reason.is_final for reason in self._failed.values())
 
     @property
     def _failed(self) -> dict[str, Reason]:

@@ -63,12 +63,7 @@ class HookedTail(nn.Module):
                 return None
             value = values[name]
             if output.shape != value.shape:
-                raise LayerError(
-                    where=f"the tail behind '{name}'",
-                    expected=f"activations of images of one size, of shape {tuple(output.shape[1:])}",
-                    found=f"shape {tuple(value.shape[1:])}",
-                    remedy="Make the tail with an example of these images.",
-                )
+                raise _of_other_images(name, output, value)
             waiting.discard(name)
             return value
 
@@ -83,12 +78,7 @@ class HookedTail(nn.Module):
         finally:
             IMAGES.reset(token)
         if waiting:
-            raise LayerError(
-                where=f"layer '{next(name for name in self.last if name in waiting)}'",
-                expected="a layer that runs whatever the image",
-                found="no call of it on a blank image",
-                remedy="Take a layer that follows it.",
-            )
+            raise _never_called(next(name for name in self.last if name in waiting))
         if self.through is None:
             return logits
         for layer in self.through:
@@ -105,6 +95,26 @@ class HookedTail(nn.Module):
         except Exception:  # noqa: BLE001 - a network may ask its modules for whatever it likes
             return self
         return shorter if _same(answer, whole) else self
+
+
+def _of_other_images(name: str, output: Tensor, value: Tensor) -> LayerError:
+    """Return the error that says that activations are not of the size of what they replace."""
+    return LayerError(
+        where=f"the tail behind '{name}'",
+        expected=f"activations of images of one size, of shape {tuple(output.shape[1:])}",
+        found=f"shape {tuple(value.shape[1:])}",
+        remedy="Make the tail with an example of these images.",
+    )
+
+
+def _never_called(name: str) -> LayerError:
+    """Return the error that says that a layer's turn never came."""
+    return LayerError(
+        where=f"layer '{name}'",
+        expected="a layer that runs whatever the image",
+        found="no call of it on a blank image",
+        remedy="Take a layer that follows it.",
+    )
 
 
 def _same(answer: Tensor | tuple[Tensor, ...], whole: Tensor | tuple[Tensor, ...]) -> bool:

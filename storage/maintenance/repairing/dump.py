@@ -64,9 +64,8 @@ def repair_dump(
     # 3. Metadata beside the shards of layers that no reader sees: a set can be sealed again, or resumed, only with it.
     #    A manifest that was lost follows from its markers, if all of them are sound.
     settle_layers(mending, identity, split, _live(place, dump))
-    for layer_set, layers in removed_manifests(place, dump).items():
-        for layer in layers:
-            mending.take_out(manifest_key(dump, layer_set), no_manifest(place, dump, layer))
+    for layers in removed_manifests(place, dump).values():
+        mending.problems += [no_manifest(place, dump, layer) for layer in layers]
     for layer_set in lost_manifests(place, dump):
         rebuild_manifest(mending, identity, split, layer_set)
     # 4. Every shard that somebody relies on. A damaged one is in quarantine before its layer is retired: cut between

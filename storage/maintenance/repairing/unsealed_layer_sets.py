@@ -121,9 +121,7 @@ def layers_of_lost_manifests(mending: Mending, dump: DumpIdentity) -> list[str]:
     live = {name for manifest in manifests(place, dump.key) for name in manifest.layers}
     named: dict[str, None] = {}
     for layer_set in lost_manifests(place, dump.key):
-        for entry in place.entries(layer_set_key(dump.key, layer_set)):
-            with suppress(StoreError, KeyError):
-                named |= dict.fromkeys(read_record(place, entry.key, kind=MARKER)["metadata"])
+        named |= _layers_of_markers(place, dump.key, layer_set)
     return [name for name in named if name not in live]
 
 
@@ -143,15 +141,19 @@ def removed_manifests(place: Place, dump: str) -> dict[str, list[str]]:
     flagged = set(flagged_without_manifest(place, dump))
     removed = {}
     for layer_set in unsealed_layer_sets(place, dump) if flagged else ():
-        layers: set[str] = set()
-        for entry in place.entries(layer_set_key(dump, layer_set)):
-            with suppress(StoreError, KeyError):
-                layers |= {
-                    encode_name(name) for name in read_record(place, entry.key, kind=MARKER)["metadata"]
-                }
-        if layers & flagged:
-            removed[layer_set] = sorted(layers & flagged)
+        folders = flagged.intersection(map(encode_name, _layers_of_markers(place, dump, layer_set)))
+        if folders:
+            removed[layer_set] = sorted(folders)
     return removed
+
+
+def _layers_of_markers(place: Place, dump: str, layer_set: str) -> dict[str, None]:
+    """Return the layers that the sound markers of a layer set name, each once, in their order."""
+    named: dict[str, None] = {}
+    for entry in place.entries(layer_set_key(dump, layer_set)):
+        with suppress(StoreError, KeyError):
+            named |= dict.fromkeys(read_record(place, entry.key, kind=MARKER)["metadata"])
+    return named
 
 
 def _layers(mending: Mending, dump: DumpIdentity) -> list[tuple[str, bytes]]:
